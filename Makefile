@@ -1,0 +1,43 @@
+# make demo and make test do all their own set-up; the second run starts at once.
+#
+#   PYTHON  the interpreter to build the environment with, 3.10 or newer
+#   DATA    for make bench: a folder of evaluation sets
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+INTEGRATIONS := $(wildcard integrations/*/pyproject.toml)
+TORCH := 2.13.0
+
+.DELETE_ON_ERROR:
+.PHONY: demo test bench lint clean
+
+demo: $(READY)
+	$(BIN)/python examples/demo.py
+
+test: lint
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	@test -n "$(DATA)" || { echo "usage: make bench DATA=FOLDER_OF_EVALUATION_SETS" >&2; exit 2; }
+	$(BIN)/python -m s3_retriever.evaluation "$(DATA)"
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis demo-index *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Plain torch may bring several GB of CUDA on Linux; where it does, point pip at PyTorch's index of CPU
+# builds with PIP_EXTRA_INDEX_URL (its address is on PyTorch's "Get started" page).
+$(READY): pyproject.toml $(INTEGRATIONS)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet torch==$(TORCH) || $(BIN)/python -m pip install --quiet torch
+	$(BIN)/python -m pip install --quiet -e '.[dev,gguf]' $(foreach file,$(INTEGRATIONS),-e $(dir $(file)))
+	$(BIN)/python -m s3_retriever.host
+	touch $@

@@ -1,0 +1,149 @@
+"""What goes in (:class:`Document`) and what comes out (:class:`Span`)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from s3_retriever.errors import InvalidDocumentError
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text to index.
+
+    Attributes:
+        id: Unique, non-empty.
+        text: Any ``str``; character offsets of spans refer to it exactly as given.
+        title: Stored and returned with results; not part of ``text`` and never inside an offset.
+        metadata: JSON-serialisable values, handed back with every span of the document.
+    """
+
+    id: str
+    text: str
+    title: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not self.id:
+            msg = f"a document's id must be a non-empty str, not {self.id!r}"
+            raise InvalidDocumentError(msg)
+        for name in ("text", "title"):
+            if not isinstance(getattr(self, name), str):
+                msg = f"document {self.id!r}: {name} must be a str, not {type(getattr(self, name)).__name__}"
+                raise InvalidDocumentError(msg)
+
+
+@dataclass(frozen=True)
+class TokenFeature:
+    """One reason for a span: a question token that met a feature of the text.
+
+    Attributes:
+        token: The question token, as text.
+        tap: ``"layer.head"`` of the key head.
+        feature: Feature id within the tap.
+        share: This pair's part of the span's S3 evidence, in [0, 1].
+        text: The document token on which the pair is strongest.
+    """
+
+    token: str
+    tap: str
+    feature: int
+    share: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a span was returned.
+
+    Attributes:
+        s3: S3's share of the score, in [0, 1].
+        bm25: BM25's share; ``s3 + bm25 == 1`` unless the span is a bias span (both 0).
+        features: The strongest question token/feature pairs, best first.
+    """
+
+    s3: float
+    bm25: float
+    features: tuple[TokenFeature, ...] = ()
+
+
+@dataclass(frozen=True)
+class Span:
+    """A passage of a document: ``document.text[start:end] == text``, exactly.
+
+    Attributes:
+        id: ``"{doc_id}:{start}-{end}"``; the same span has the same id in every query.
+        doc_id: The document's id.
+        start: First character, offset into the document's text.
+        end: One past the last character.
+        text: The passage.
+        score: Higher is better; comparable within one query only.
+        metadata: The document's metadata.
+        explanation: Filled when asked for (``explain=True``).
+    """
+
+    id: str
+    doc_id: str
+    start: int
+    end: int
+    text: str
+    score: float
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    explanation: Explanation | None = None
+
+
+def as_documents(items: Iterable[Any]) -> Iterator[Document]:
+    """Turn whatever users hold into documents, lazily.
+
+    Accepts ``str``, mappings with ``text`` (and ``id`` or ``_id``, ``title``, ``metadata``),
+    :class:`Document`, LlamaIndex documents and nodes, and LangChain documents. Text without an id
+    gets one derived from its content, so the same text always has the same id.
+
+    Raises:
+        InvalidDocumentError: An item is of no known kind or lacks text.
+    """
+    if isinstance(items, (str, bytes, Mapping, Document)):
+        msg = f"expected an iterable of documents, not a single {type(items).__name__}; wrap it in a list"
+        raise InvalidDocumentError(msg)
+    for position, item in enumerate(items):
+        yield as_document(item, position)
+
+
+def as_document(item: Any, position: int = 0) -> Document:
+    """Turn one item into a :class:`Document`; ``position`` only serves the error message."""
+    if isinstance(item, Document):
+        return item
+    if isinstance(item, str):
+        return Document(content_id(item), item)
+    if isinstance(item, Mapping):
+        if "text" not in item:
+            msg = f"document {position} has no 'text'; its keys are {sorted(map(str, item))}"
+            raise InvalidDocumentError(msg)
+        text = item["text"]
+        key = item.get("id", item.get("_id"))
+        return _document(key, text, item.get("title") or "", item.get("metadata") or {}, position)
+    if hasattr(item, "page_content"):  # LangChain
+        return _document(getattr(item, "id", None), item.page_content, "", item.metadata, position)
+    if hasattr(item, "get_content") and hasattr(item, "node_id"):  # LlamaIndex
+        return _document(item.node_id, item.get_content(), "", item.metadata, position)
+    msg = (
+        f"document {position} is a {type(item).__name__}; expected str, a mapping with 'text', "
+        "a Document, a LlamaIndex node or a LangChain document"
+    )
+    raise InvalidDocumentError(msg)
+
+
+def content_id(text: str) -> str:
+    """Return an id derived from the text alone (16 hexadecimal digits)."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _document(key: object, text: object, title: str, metadata: Mapping[str, Any], position: int) -> Document:
+    if not isinstance(text, str):
+        msg = f"document {position}: text must be a str, not {type(text).__name__}"
+        raise InvalidDocumentError(msg)
+    identifier = content_id(text) if key is None else str(key)
+    return Document(identifier, text, title, dict(metadata))

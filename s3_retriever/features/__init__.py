@@ -1,0 +1,19 @@
+"""From key projections to sparse features: the SAE, its training, and the artifact that holds both.
+
+Training (:mod:`s3_retriever.features.train`) needs torch and is imported from its own module.
+"""
+
+from s3_retriever.features.artifact import Artifact, Probe, QueryCodec, TapCodec, shipped
+from s3_retriever.features.sae import Codes, Quality, TopKSAE, center_and_normalize
+
+__all__ = [
+    "Artifact",
+    "Codes",
+    "Probe",
+    "Quality",
+    "QueryCodec",
+    "TapCodec",
+    "TopKSAE",
+    "center_and_normalize",
+    "shipped",
+]

@@ -1,0 +1,57 @@
+"""From a question's query projections to rows of features: what the index is asked for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from s3_retriever.features.artifact import Artifact
+from s3_retriever.features.sae import Floats
+
+PROMPT = "Question: "
+"""Stands before a question when it goes through the host; its own tokens ask nothing."""
+
+
+class HeadRows(NamedTuple):
+    """What one query head asks of its tap, one row per question token.
+
+    Attributes:
+        tap: Number of the tap in the artifact.
+        features: int32 (n, F), most wanted first; -1 where fewer are wanted.
+        weights: float32 (n, F): the score a unit of the feature's weight adds.
+    """
+
+    tap: int
+    features: npt.NDArray[np.int32]
+    weights: Floats
+
+
+def head_rows(artifact: Artifact, queries: Floats, n_features: int) -> list[HeadRows]:
+    """Project queries on the decoder directions of their taps and keep the strongest features.
+
+    The score of a key k is q.k_hat = sum_f z_f (q.d_f), with the weights z_f of the key's unit-norm
+    reconstruction; q is the head's centred query after its learned map. Features with negative q.d_f
+    would only lower scores that are low already, so they are left out.
+
+    Args:
+        artifact: Maps, means and decoders.
+        queries: float32 (n, H, d), query projections of the artifact's heads at the question's tokens.
+        n_features: F, features kept per row.
+
+    Returns:
+        One entry per query head.
+    """
+    taps = {tap: number for number, tap in enumerate(artifact.taps)}
+    rows = []
+    for h, codec in enumerate(artifact.queries):
+        tap = taps[codec.tap]
+        decoder = artifact.codecs[tap].sae.W_dec
+        scores = (queries[:, h] - codec.mean) @ codec.map @ decoder.T
+        kept = min(n_features, scores.shape[1])
+        top = np.argsort(-scores, axis=1, kind="stable")[:, :kept].astype(np.int32)
+        weights = np.take_along_axis(scores, top, axis=1).astype(np.float32)
+        wanted = weights > 0
+        rows.append(HeadRows(tap, np.where(wanted, top, np.int32(-1)), np.where(wanted, weights, 0)))
+    return rows

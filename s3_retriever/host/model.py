@@ -1,0 +1,289 @@
+"""The host: a decoder whose pre-rotary key and query projections are read."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from s3_retriever.errors import HostNotFoundError, InvalidInputError, UnsupportedHostError
+from s3_retriever.host.families import family_of
+from s3_retriever.host.resolve import HostFiles, describe_folder, quiet_transformers, resolve_host
+from s3_retriever.host.taps import QueryHead, Tap
+from s3_retriever.host.tokens import OffsetTokenizer, Tokens
+
+PAD_MULTIPLE = 32
+"""Rows are padded to a multiple of this. Rows of one padded length give the same projections, bit for
+bit, whatever shares their batch; other lengths make the kernels sum in another order."""
+
+
+class Projection(NamedTuple):
+    """What was read from one row of a batch.
+
+    Attributes:
+        keys: float32 (n, T, d), one key per token and tap, before rotary embedding.
+        queries: float32 (n, H, d), one query per token and query head, before rotary embedding.
+    """
+
+    keys: npt.NDArray[np.float32]
+    queries: npt.NDArray[np.float32]
+
+
+class Host:
+    """A language model, read but never modified.
+
+    Safe to share between threads: passes take turns, and a pass of the same model elsewhere in the
+    process (its owner generating text) is left alone. Use :meth:`load` rather than the constructor.
+
+    Args:
+        model: A ``transformers`` decoder, with or without its language-model head.
+        tokenizer: Its fast tokenizer.
+        name: How the host is called in messages, artifacts and indexes.
+        revision: Which version of the weights this is, where known.
+
+    Raises:
+        UnsupportedHostError: The tokenizer is slow, or the model is no decoder of a known family.
+    """
+
+    def __init__(self, *, model: Any, tokenizer: Any, name: str, revision: str = "") -> None:
+        config = getattr(model, "config", model)
+        family = family_of(config)
+        self.name = name
+        self.revision = revision
+        self.model = model
+        self._config: Any = config
+        self._tokenizer = OffsetTokenizer(tokenizer)
+        self._decoder: Any = model.get_decoder()
+        layers: Any = self._decoder.get_submodule(family.layers)
+        self._keys: list[nn.Module] = [layer.get_submodule(family.key) for layer in layers]
+        self._queries: list[nn.Module] = [layer.get_submodule(family.query) for layer in layers]
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(cls, host: str | Path | tuple[Any, Any] | Host | None = None) -> Host:
+        """Get a host from what a caller has.
+
+        Args:
+            host: A hub name, a folder, ``(model, tokenizer)`` already in memory (device and dtype stay
+                as they are), a :class:`Host` (returned as is), or None for the default host.
+
+        Raises:
+            HostNotFoundError: The weights are neither here nor to be had.
+            UnsupportedHostError: The model or tokenizer cannot serve.
+            InvalidInputError: ``host`` is of another type.
+        """
+        if isinstance(host, Host):
+            return host
+        if isinstance(host, tuple) and len(host) == 2:
+            model, tokenizer = host
+            path = str(getattr(getattr(model, "config", None), "_name_or_path", "") or type(model).__name__)
+            files = describe_folder(Path(path)) if Path(path).is_dir() else None
+            name, revision = (files.name, files.revision) if files else (path, "")
+            return cls(model=model, tokenizer=tokenizer, name=name, revision=revision)
+        if host is None or isinstance(host, (str, Path)):
+            return cls._from_files(resolve_host(host))
+        msg = f"host must be a name, a folder or (model, tokenizer), not {type(host).__name__}"
+        raise InvalidInputError(msg)
+
+    @classmethod
+    def _from_files(cls, files: HostFiles) -> Host:
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer  # slow
+
+        try:
+            config = AutoConfig.from_pretrained(files.folder, local_files_only=True)
+            family_of(config)  # refuses before the weights are read
+            tokenizer = AutoTokenizer.from_pretrained(files.folder, local_files_only=True)
+            with quiet_transformers():
+                model = AutoModelForCausalLM.from_pretrained(
+                    files.folder, local_files_only=True, dtype=cpu_dtype()
+                )
+        except UnsupportedHostError:
+            raise
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            msg = f"cannot load host {files.name!r} from {files.folder}: {reason}"
+            raise HostNotFoundError(msg) from error
+        return cls(model=model, tokenizer=tokenizer, name=files.name, revision=files.revision)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of decoder layers."""
+        return len(self._keys)
+
+    @property
+    def n_query_heads(self) -> int:
+        """Query heads per layer."""
+        return int(self._config.num_attention_heads)
+
+    @property
+    def n_key_heads(self) -> int:
+        """Key heads per layer."""
+        return int(getattr(self._config, "num_key_value_heads", None) or self.n_query_heads)
+
+    @property
+    def head_dim(self) -> int:
+        """Dimension d of a key or query."""
+        return int(getattr(self._config, "head_dim", None) or self._config.hidden_size // self.n_query_heads)
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest row the host takes, in tokens."""
+        return int(self._config.max_position_embeddings)
+
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """What an artifact or index records about its host; JSON-able."""
+        return {
+            "name": self.name,
+            "revision": self.revision,
+            "model_type": str(self._config.model_type),
+            "hidden_size": int(self._config.hidden_size),
+            "n_layers": self.n_layers,
+            "n_query_heads": self.n_query_heads,
+            "n_key_heads": self.n_key_heads,
+            "head_dim": self.head_dim,
+            "vocab_size": int(self._config.vocab_size),
+        }
+
+    def encode(self, text: str) -> Tokens:
+        """Tokenise a text of any length; no special tokens are added."""
+        return self._tokenizer.encode(text)
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens :meth:`encode` gives."""
+        return len(self.encode(text))
+
+    def keys(
+        self, batch: Sequence[npt.NDArray[np.int32]], taps: Sequence[Tap]
+    ) -> list[npt.NDArray[np.float32]]:
+        """Return the keys of the taps, float32 (n, T, d) per row; see :meth:`project`."""
+        return [row.keys for row in self.project(batch, taps=taps)]
+
+    def queries(self, ids: npt.NDArray[np.int32], heads: Sequence[QueryHead]) -> npt.NDArray[np.float32]:
+        """Return the queries of the heads at every token, float32 (n, H, d); see :meth:`project`."""
+        return self.project([ids], heads=heads)[0].queries
+
+    def project(
+        self,
+        batch: Sequence[npt.NDArray[np.int32]],
+        *,
+        taps: Sequence[Tap] = (),
+        heads: Sequence[QueryHead] = (),
+    ) -> list[Projection]:
+        """Read projections, biases included, before rotary embedding.
+
+        The forward pass ends as soon as the last one asked for is computed; it keeps no KV cache and
+        makes no logits.
+
+        Args:
+            batch: Token ids of each row, int32 (n,), each n at most :attr:`max_tokens`.
+            taps: Key heads to read.
+            heads: Query heads to read.
+
+        Returns:
+            One :class:`Projection` per row, in order.
+
+        Raises:
+            InvalidInputError: A tap or head does not exist, or a row is longer than the host's window.
+        """
+        for tap in taps:
+            self._check_place("tap", tap, self.n_key_heads)
+        for head in heads:
+            self._check_place("query head", head, self.n_query_heads)
+        longest = max(map(len, batch), default=0)
+        if longest > self.max_tokens:
+            msg = (
+                f"a row of {longest} tokens exceeds the host's window of {self.max_tokens}; cut it in chunks"
+            )
+            raise InvalidInputError(msg)
+        wanted = {self._keys[tap.layer] for tap in taps} | {self._queries[head.layer] for head in heads}
+        outputs = self._capture(self._padded(batch), wanted) if longest and wanted else {}
+        return [
+            Projection(
+                self._row([(outputs.get(self._keys[tap.layer]), tap.head) for tap in taps], i, len(ids)),
+                self._row([(outputs.get(self._queries[at.layer]), at.head) for at in heads], i, len(ids)),
+            )
+            for i, ids in enumerate(batch)
+        ]
+
+    def padded_length(self, n: int) -> int:
+        """Return the length to which a row of ``n`` tokens is padded when alone in its batch."""
+        return min(-(-n // PAD_MULTIPLE) * PAD_MULTIPLE, self.max_tokens)
+
+    def _check_place(self, kind: str, place: Tap | QueryHead, n_heads: int) -> None:
+        if not (0 <= place.layer < self.n_layers and 0 <= place.head < n_heads):
+            msg = (
+                f"{kind} {place.layer}.{place.head} is not in host {self.name!r}: "
+                f"layers are 0 to {self.n_layers - 1}, heads 0 to {n_heads - 1}"
+            )
+            raise InvalidInputError(msg)
+
+    def _padded(self, batch: Sequence[npt.NDArray[np.int32]]) -> torch.Tensor:
+        """Return the rows as int64 (rows, length), padded on the right, where causal attention ignores it."""
+        padded = np.zeros((len(batch), self.padded_length(max(map(len, batch)))), np.int64)
+        for row, ids in zip(padded, batch, strict=True):
+            row[: len(ids)] = ids
+        return torch.from_numpy(padded).to(self._decoder.get_input_embeddings().weight.device)
+
+    def _capture(self, ids: torch.Tensor, wanted: set[nn.Module]) -> dict[nn.Module, torch.Tensor]:
+        """Run the decoder until each wanted module has given its output (rows, length, heads * d)."""
+        outputs: dict[nn.Module, torch.Tensor] = {}
+        thread = threading.get_ident()
+
+        def keep(module: nn.Module, _: object, output: torch.Tensor) -> None:
+            if threading.get_ident() != thread:
+                return  # a pass that somebody else runs on this model at the same time
+            outputs[module] = output
+            if len(outputs) == len(wanted):
+                raise _Complete
+
+        with self._lock, _evaluating(self._decoder), contextlib.ExitStack() as hooks:
+            for module in wanted:
+                hooks.enter_context(module.register_forward_hook(keep))
+            with torch.inference_mode(), contextlib.suppress(_Complete):
+                self._decoder(input_ids=ids, use_cache=False)
+        return outputs
+
+    def _row(
+        self, places: Sequence[tuple[torch.Tensor | None, int]], row: int, n: int
+    ) -> npt.NDArray[np.float32]:
+        """Gather one row's heads from the captured outputs, as float32 (n, places, d)."""
+        result = np.empty((n, len(places), self.head_dim), np.float32)
+        for i, (output, head) in enumerate(places):
+            if output is not None:  # None only where no row has a token
+                channels = slice(head * self.head_dim, (head + 1) * self.head_dim)
+                result[:, i] = output[row, :n, channels].float().cpu().numpy()
+        return result
+
+
+class _Complete(Exception):  # noqa: N818 - not an error
+    """Ends a forward pass when all that was asked for is there."""
+
+
+@contextlib.contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Switch dropout off, and back on where it was on."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def cpu_dtype() -> torch.dtype:
+    """Return bfloat16 where this CPU computes in it (AVX512-BF16 or AMX), else float32."""
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    native = any(
+        getattr(torch.cpu, check, bool)() for check in checks
+    )  # older torch lacks them: bool() is False
+    return torch.bfloat16 if native else torch.float32

@@ -1,0 +1,222 @@
+"""From streamed features to a segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from s3_retriever.documents import Document
+from s3_retriever.errors import DuplicateDocumentError, InvalidDocumentError, InvalidInputError
+from s3_retriever.index import postings, records
+from s3_retriever.index.layout import BLOCK, CELL, Layout
+from s3_retriever.index.segment import Segment
+
+
+class SegmentBuilder:
+    """Builds one segment: ``begin``, ``add`` any number of times, ``end``, for each document; ``build``.
+
+    Postings of the current block are held as they come and inverted when it is full, so memory stays
+    at the size of the finished segment plus one block.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        bases = np.array(layout.feature_offsets[:-1], np.int64)
+        self._slot_bases = np.repeat(bases, layout.k)
+        self._reset()
+
+    def _reset(self) -> None:
+        slots = self.layout.slot_offsets[-1]
+        self._features = np.zeros((BLOCK, slots), np.uint16)
+        self._codes = np.zeros((BLOCK, slots), np.uint8)
+        self._filled = 0
+        # Byte arrays grow in place (realloc), unlike NumPy's: no second copy of the segment at the end.
+        self._positions_out = bytearray()
+        self._codes_out = bytearray()
+        self._starts_out = bytearray()
+        self._pointers: list[npt.NDArray[np.int64]] = []
+        self._documents: list[Document | records.StoredDocument] = []
+        self._ids: dict[str, None] = {}
+        self._lengths: list[int] = []
+        self._token_pointers = [0]
+        self._open = False
+
+    def begin(self, document: Document) -> None:
+        """Start a document.
+
+        Raises:
+            DuplicateDocumentError: Its id was seen before.
+            InvalidDocumentError: Its metadata cannot be saved or its text is too long for uint32 offsets.
+            InvalidInputError: The document before it was not ended.
+        """
+        if self._open:
+            msg = f"document {document.id!r} begins before end() of the one before it; call end() first"
+            raise InvalidInputError(msg)
+        records.check_metadata(document.id, document.metadata)
+        if len(document.text) >= 2**32:
+            msg = f"document {document.id!r} has {len(document.text)} characters; split it below 2**32"
+            raise InvalidDocumentError(msg)
+        self._register(document, document.id, len(document.text))
+        self._open = True
+
+    def add(
+        self,
+        starts: npt.NDArray[Any],
+        features: Sequence[npt.NDArray[Any]],
+        weights: Sequence[npt.NDArray[Any]],
+    ) -> None:
+        """Append tokens to the current document.
+
+        Args:
+            starts: int (n,), character offset of each token.
+            features: Per tap, int (n, k): feature ids, distinct within a row.
+            weights: Per tap, float (n, k): activations; 0 means no posting.
+
+        Raises:
+            InvalidInputError: No document was begun, a shape does not fit the layout, a feature id is out
+                of range or a weight is not finite.
+        """
+        if not self._open:
+            msg = f"add() of {len(starts)} tokens outside of a document; call begin() first"
+            raise InvalidInputError(msg)
+        rows = [self._checked(tap, len(starts), features, weights) for tap in range(len(self.layout.taps))]
+        done = 0
+        while done < len(starts):
+            take = min(BLOCK - self._filled, len(starts) - done)
+            for tap, (ids, values) in enumerate(rows):
+                slot = self.layout.slot_offsets[tap]
+                postings.quantize(
+                    ids[done : done + take],
+                    values[done : done + take],
+                    self.layout.step(tap),
+                    self._features,
+                    self._codes,
+                    self._filled,
+                    slot,
+                )
+            done += take
+            self._advance(take)
+        self._starts_out.extend(np.asarray(starts).astype(np.uint32).tobytes())
+
+    def end(self) -> None:
+        """Finish the current document; the next one begins a new cell."""
+        if not self._open:
+            msg = "end() outside of a document; call begin() first"
+            raise InvalidInputError(msg)
+        self._advance(-self._filled % CELL)
+        self._token_pointers.append(len(self._starts_out) // 4)
+        self._open = False
+
+    def extend(self, segment: Segment, alive: npt.NDArray[np.bool_]) -> None:
+        """Append the documents of a segment for which ``alive`` (bool (D,)) is true, without a scan.
+
+        Cells are the unit: those of live documents move as they are, so the result equals a segment
+        built from the same documents anew.
+        """
+        live_cells = np.repeat(alive, np.diff(segment.cell_pointers))
+        feature_offsets = np.array(self.layout.feature_offsets)
+        slot_offsets = np.array(self.layout.slot_offsets)
+        for block, pointers in enumerate(segment.pointers):
+            cells = live_cells[block * (BLOCK // CELL) : (block + 1) * (BLOCK // CELL)]
+            if not cells.any():
+                continue
+            features, codes = postings.restore(
+                segment.positions, segment.codes, pointers, feature_offsets, slot_offsets, BLOCK
+            )
+            live = np.flatnonzero(np.repeat(cells, CELL))
+            done = 0
+            while done < len(live):
+                rows = live[done : done + BLOCK - self._filled]
+                self._features[self._filled : self._filled + len(rows)] = features[rows]
+                self._codes[self._filled : self._filled + len(rows)] = codes[rows]
+                done += len(rows)
+                self._advance(len(rows))
+        for i in np.flatnonzero(alive).tolist():
+            self._register(segment.documents[i], segment.ids[i], int(segment.text_lengths[i]))
+            self._starts_out.extend(segment.starts(i).tobytes())
+            self._token_pointers.append(len(self._starts_out) // 4)
+
+    def build(self) -> Segment:
+        """Return the segment; the builder is then empty again.
+
+        Raises:
+            InvalidInputError: A document is still open.
+        """
+        if self._open:
+            msg = f"document {next(reversed(self._ids))!r} was not ended; call end() first"
+            raise InvalidInputError(msg)
+        if self._filled:
+            self._invert()
+        segment = Segment(
+            self.layout,
+            self._documents,
+            list(self._ids),
+            positions=np.frombuffer(self._positions_out, np.uint16),
+            codes=np.frombuffer(self._codes_out, np.uint8),
+            pointers=np.array(self._pointers, np.int64).reshape(-1, self.layout.feature_offsets[-1] + 1),
+            token_pointers=np.array(self._token_pointers, np.int64),
+            token_starts=np.frombuffer(self._starts_out, np.uint32),
+            text_lengths=np.array(self._lengths, np.int64),
+        )
+        self._reset()
+        return segment
+
+    def _register(self, document: Document | records.StoredDocument, key: str, length: int) -> None:
+        if key in self._ids:
+            msg = f"document id {key!r} occurs twice; ids must be unique"
+            raise DuplicateDocumentError(msg)
+        self._ids[key] = None
+        self._documents.append(document)
+        self._lengths.append(length)
+
+    def _checked(
+        self, tap: int, n: int, features: Sequence[npt.NDArray[Any]], weights: Sequence[npt.NDArray[Any]]
+    ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
+        name, taps = self.layout.taps[tap], len(self.layout.taps)
+        shape, n_features = (n, self.layout.k[tap]), self.layout.n_features[tap]
+        if len(features) != taps or len(weights) != taps:
+            msg = f"features and weights of {taps} taps expected, not of {len(features)} and {len(weights)}"
+            raise InvalidInputError(msg)
+        ids, values = np.asarray(features[tap]), np.asarray(weights[tap])
+        if ids.shape != shape or values.shape != shape:
+            msg = f"tap {name}: features {ids.shape} and weights {values.shape} must both be {shape}"
+            raise InvalidInputError(msg)
+        if n and not 0 <= ids.min() <= ids.max() < n_features:
+            msg = f"tap {name}: feature ids {ids.min()}..{ids.max()} are not within 0..{n_features - 1}"
+            raise InvalidInputError(msg)
+        if not np.isfinite(values).all():
+            msg = f"tap {name}: a weight is not finite; was the host loaded in a precision it supports?"
+            raise InvalidInputError(msg)
+        return np.ascontiguousarray(ids, np.uint16), np.ascontiguousarray(values, np.float32)
+
+    def _advance(self, rows: int) -> None:
+        self._filled += rows
+        if self._filled == BLOCK:
+            self._invert()
+
+    def _invert(self) -> None:
+        used = slice(self._filled)
+        pointers, positions, codes = postings.invert(
+            self._features[used], self._codes[used], self._slot_bases, self.layout.feature_offsets[-1]
+        )
+        self._pointers.append(pointers + len(self._codes_out))
+        self._positions_out.extend(positions.tobytes())
+        self._codes_out.extend(codes.tobytes())
+        self._codes.fill(0)  # slots skipped by the padding between documents must stay empty
+        self._filled = 0
+
+
+def merge(layout: Layout, parts: Iterable[tuple[Segment, npt.NDArray[np.bool_]]]) -> Segment:
+    """Return one segment with the live documents of several, in order.
+
+    Args:
+        layout: Of all the segments.
+        parts: Each segment with bool (D,), which of its documents are live.
+    """
+    builder = SegmentBuilder(layout)
+    for segment, alive in parts:
+        builder.extend(segment, alive)
+    return builder.build()

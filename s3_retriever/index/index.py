@@ -1,0 +1,123 @@
+"""The index that users change: segments in, documents out, saved and loaded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from s3_retriever.errors import DuplicateDocumentError, InvalidInputError, UnknownDocumentError
+from s3_retriever.index import storage
+from s3_retriever.index.builder import merge
+from s3_retriever.index.layout import Layout
+from s3_retriever.index.segment import Segment
+from s3_retriever.index.snapshot import Part, Snapshot
+
+
+class Index:
+    """A changing set of documents over segments that never change.
+
+    Every change replaces :attr:`snapshot` as a whole, under a lock between writers; a reader takes the
+    snapshot once and is not disturbed. Scores and frequencies always equal those of an index built from
+    scratch from the live documents.
+
+    Attributes:
+        layout: Taps and their sizes.
+        header: JSON values of the caller, kept in the manifest (who made the features).
+        snapshot: The current version.
+    """
+
+    def __init__(self, layout: Layout, header: Mapping[str, Any]) -> None:
+        self.layout = layout
+        self.header = dict(header)
+        self.snapshot = Snapshot(layout)
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Index:
+        """Open a saved index; postings and texts stay on disk and are mapped.
+
+        Raises:
+            IndexFormatError: It is missing, truncated, altered or of another version; names the file.
+        """
+        header, snapshot = storage.load(Path(path))
+        index = cls(snapshot.layout, header)
+        index.snapshot = snapshot
+        return index
+
+    def save(self, path: str | Path) -> None:
+        """Write the index to a folder: a new one, an empty one, or one that holds an index to replace.
+
+        Whoever kills the process at any moment finds the old index or the new one. Two processes must
+        not save to one folder at a time.
+
+        Raises:
+            InvalidInputError: The folder holds something else.
+            IndexFormatError: The index that it holds is damaged.
+        """
+        with self._lock:
+            storage.save(Path(path), self.header, self.snapshot)
+
+    def add(self, segment: Segment) -> None:
+        """Add the documents of a segment after those already here.
+
+        Raises:
+            DuplicateDocumentError: One of its ids is already here; nothing is added.
+            InvalidInputError: It was built for another layout.
+        """
+        if segment.layout != self.layout:
+            msg = f"the segment was built for {segment.layout}, the index for {self.layout}"
+            raise InvalidInputError(msg)
+        with self._lock:
+            for doc_id in segment.ids:
+                if doc_id in self.snapshot:
+                    msg = f"document id {doc_id!r} is already in the index; delete it first to replace it"
+                    raise DuplicateDocumentError(msg)
+            if len(segment):
+                self.snapshot = Snapshot(self.layout, (*self.snapshot.parts, Part(segment)))
+
+    def delete(self, doc_ids: Iterable[str]) -> None:
+        """Delete documents by id; an id given twice counts once.
+
+        Raises:
+            UnknownDocumentError: An id is not here; nothing is deleted.
+        """
+        gone = set(doc_ids)
+        with self._lock:
+            for doc_id in sorted(gone):
+                if doc_id not in self.snapshot:
+                    msg = f"no document has the id {doc_id!r}; nothing was deleted"
+                    raise UnknownDocumentError(msg)
+            parts = [part.without(gone) for part in self.snapshot.parts]
+            self.snapshot = Snapshot(self.layout, [part for part in parts if len(part)])
+
+    def merge(self) -> None:
+        """Rewrite all live documents, in order, into one segment, which frees the space of deleted ones."""
+        with self._lock:
+            parts = self.snapshot.parts
+            if len(parts) == 1 and parts[0].whole:
+                return
+            merged = merge(self.layout, [(part.segment, part.alive) for part in parts])
+            self.snapshot = Snapshot(self.layout, [Part(merged)] if len(merged) else [])
+
+    def __len__(self) -> int:
+        return len(self.snapshot)
+
+    def __contains__(self, doc_id: object) -> bool:
+        return doc_id in self.snapshot
+
+    @property
+    def document_ids(self) -> tuple[str, ...]:
+        """Ids of the live documents, in order."""
+        return self.snapshot.document_ids
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of the live documents."""
+        return self.snapshot.n_tokens
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all segments, deleted documents included, texts excluded."""
+        return sum(segment.nbytes for segment in self.snapshot.segments)

@@ -1,0 +1,244 @@
+"""One consistent version of an index: what a search reads while others add and delete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from s3_retriever.documents import Document
+from s3_retriever.errors import InvalidInputError, UnknownDocumentError
+from s3_retriever.index import kernels, postings, records
+from s3_retriever.index.layout import BLOCK, CELL, Layout
+from s3_retriever.index.segment import Segment
+
+Int64 = npt.NDArray[np.int64]
+
+
+class Part:
+    """A segment and which of its documents are live.
+
+    Attributes:
+        segment: The segment.
+        alive: bool (D,).
+        live: int64, the numbers of the live documents.
+        cells: int64, the numbers of their cells.
+    """
+
+    def __init__(self, segment: Segment, alive: npt.NDArray[np.bool_] | None = None) -> None:
+        self.segment = segment
+        self.alive = np.ones(len(segment), np.bool_) if alive is None else alive
+        self.alive.flags.writeable = False
+        self.live: Int64 = np.flatnonzero(self.alive)
+        self.cells: Int64 = np.flatnonzero(self._by_cell(self.alive))
+
+    def __len__(self) -> int:
+        return len(self.live)
+
+    @property
+    def whole(self) -> bool:
+        """Whether no document was deleted."""
+        return len(self.live) == len(self.segment)
+
+    @cached_property
+    def frequencies(self) -> Int64:
+        """int64 (sum(n_features),): tokens of live documents that have each feature."""
+        counts = self.segment.frequencies
+        if self.whole:
+            return counts
+        dead_counts = np.zeros_like(counts)
+        dead = self._by_cell(~self.alive)
+        for block, pointers in enumerate(self.segment.pointers):
+            chosen = np.zeros(BLOCK // CELL, np.bool_)
+            here = dead[block * len(chosen) : (block + 1) * len(chosen)]
+            chosen[: len(here)] = here
+            if here.any():
+                postings.add_frequencies(self.segment.positions, pointers, chosen, dead_counts)
+        return counts - dead_counts
+
+    def find(self, doc_id: str) -> int | None:
+        """Return a live document's place among the live ones, if it is here."""
+        number = self.segment.numbers.get(doc_id)
+        if number is None or not self.alive[number]:
+            return None
+        return int(np.searchsorted(self.live, number))
+
+    def without(self, doc_ids: set[str]) -> Part:
+        """Return the part with some of its documents deleted; ids that are not here are ignored."""
+        numbers = self.segment.numbers
+        dead = [numbers[key] for key in doc_ids if key in numbers]
+        if not dead:
+            return self
+        alive = self.alive.copy()
+        alive[dead] = False
+        return Part(self.segment, alive)
+
+    def _by_cell(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        return np.repeat(chosen, np.diff(self.segment.cell_pointers))
+
+
+class Snapshot:
+    """The live documents of an index, numbered in order of addition, and their scores.
+
+    Cells of live documents are numbered without gaps too; deleted ones do not show anywhere.
+
+    Attributes:
+        layout: Taps and their sizes.
+        parts: The segments with their live documents.
+    """
+
+    def __init__(self, layout: Layout, parts: Sequence[Part] = ()) -> None:
+        self.layout = layout
+        self.parts = tuple(parts)
+        self._firsts = np.cumsum([0, *map(len, self.parts)])
+
+    def __len__(self) -> int:
+        return int(self._firsts[-1])
+
+    def __contains__(self, doc_id: object) -> bool:
+        return isinstance(doc_id, str) and any(part.find(doc_id) is not None for part in self.parts)
+
+    def __iter__(self) -> Iterator[Document]:
+        """Yield the live documents, one at a time."""
+        return (self.document(i) for i in range(len(self)))
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The segments, in order."""
+        return tuple(part.segment for part in self.parts)
+
+    @property
+    def alive(self) -> tuple[npt.NDArray[np.bool_], ...]:
+        """Per segment, bool (D,): which documents are live."""
+        return tuple(part.alive for part in self.parts)
+
+    @property
+    def n_documents(self) -> int:
+        """Live documents."""
+        return len(self)
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of live documents."""
+        return sum(len(part.cells) for part in self.parts)
+
+    @cached_property
+    def n_tokens(self) -> int:
+        """Tokens of live documents."""
+        return int(self.cell_tokens.sum())
+
+    @cached_property
+    def document_ids(self) -> tuple[str, ...]:
+        """Ids of the live documents, in order."""
+        return tuple(part.segment.ids[i] for part in self.parts for i in part.live)
+
+    @cached_property
+    def document_cells(self) -> Int64:
+        """int64 (n_documents + 1,): document i has cells ``document_cells[i]:document_cells[i + 1]``."""
+        counts = [np.diff(part.segment.cell_pointers)[part.live] for part in self.parts]
+        return np.cumsum(np.concatenate([np.zeros(1, np.int64), *counts]))
+
+    @cached_property
+    def cell_tokens(self) -> npt.NDArray[np.int32]:
+        """int32 (n_cells,): tokens in each cell."""
+        tokens = [part.segment.cell_tokens[part.cells] for part in self.parts]
+        return np.concatenate([np.zeros(0, np.int32), *tokens])
+
+    def find(self, doc_id: str) -> int:
+        """Return the number of the document with an id.
+
+        Raises:
+            UnknownDocumentError: No live document has it.
+        """
+        for part, first in zip(self.parts, self._firsts, strict=False):
+            place = part.find(doc_id)
+            if place is not None:
+                return int(first) + place
+        msg = f"no document has the id {doc_id!r}"
+        raise UnknownDocumentError(msg)
+
+    def doc_id(self, document: int) -> str:
+        """Return the id of a document by its number."""
+        segment, i = self._locate(document)
+        return segment.ids[i]
+
+    def document(self, document: int) -> Document:
+        """Return a document by its number, reading it from disk if need be."""
+        segment, i = self._locate(document)
+        return records.read(segment.documents[i])
+
+    def token_starts(self, document: int) -> npt.NDArray[np.uint32]:
+        """Return uint32 (n,): the character offset of each token of a document."""
+        segment, i = self._locate(document)
+        return segment.starts(i)
+
+    def text_length(self, document: int) -> int:
+        """Return the length of a document's text, in characters, without reading it."""
+        segment, i = self._locate(document)
+        return int(segment.text_lengths[i])
+
+    def frequencies(self, tap: int) -> Int64:
+        """Return int64 (n_features,): live tokens that have each feature of a tap.
+
+        Summed over the segments on demand, so they equal those of an index built from scratch.
+        """
+        columns = slice(*self.layout.feature_offsets[tap : tap + 2])
+        counts = np.zeros(self.layout.n_features[tap], np.int64)
+        for part in self.parts:
+            counts += part.frequencies[columns]
+        return counts
+
+    def cell_masses(
+        self, tap: int, features: npt.NDArray[np.int32], weights: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """Return float32 (R, n_cells): each row's extra mass in each live cell.
+
+        See :func:`s3_retriever.index.kernels.cell_masses`.
+        """
+        return kernels.cell_masses(self._cells(), tap, features, weights)
+
+    def cell_counts(
+        self, tap: int, features: npt.NDArray[np.int32], weights: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """Return float32 (n_cells,): the weighted count of shared features in each live cell.
+
+        See :func:`s3_retriever.index.kernels.cell_counts`.
+        """
+        return kernels.cell_counts(self._cells(), tap, features, weights)
+
+    def contributions(
+        self,
+        document: int,
+        first: int,
+        last: int,
+        tap: int,
+        features: npt.NDArray[np.int32],
+        weights: npt.NDArray[np.float32],
+    ) -> npt.NDArray[np.float32]:
+        """Return float32 (R, F, last - first): what each slot adds to tokens ``first:last`` of a document.
+
+        See :func:`s3_retriever.index.kernels.contributions`.
+
+        Raises:
+            InvalidInputError: The document has no such tokens, or the rows do not fit the tap.
+        """
+        segment, i = self._locate(document)
+        n_tokens = len(segment.starts(i))
+        if not 0 <= first <= last <= n_tokens:
+            msg = f"tokens {first}..{last} are not within 0..{n_tokens} of document {segment.ids[i]!r}"
+            raise InvalidInputError(msg)
+        begin = int(segment.cell_pointers[i]) * CELL
+        return kernels.contributions(segment, tap, features, weights, begin + first, begin + last)
+
+    def _cells(self) -> list[tuple[Segment, Int64]]:
+        return [(part.segment, part.cells) for part in self.parts]
+
+    def _locate(self, document: int) -> tuple[Segment, int]:
+        if not 0 <= document < len(self):
+            msg = f"document number {document} is not in 0..{len(self) - 1}"
+            raise IndexError(msg)
+        number = int(np.searchsorted(self._firsts, document, side="right")) - 1
+        part = self.parts[number]
+        return part.segment, int(part.live[document - self._firsts[number]])

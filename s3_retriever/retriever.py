@@ -1,0 +1,430 @@
+"""The retriever: documents in, spans out. The only module that sees host, features, index and search."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from s3_retriever.config import RetrieverConfig
+from s3_retriever.documents import Document, Explanation, Span, TokenFeature, as_documents
+from s3_retriever.errors import DuplicateDocumentError, IndexFormatError, InvalidInputError
+from s3_retriever.features.artifact import Artifact
+from s3_retriever.features.queries import PROMPT, HeadRows, head_rows
+from s3_retriever.features.sae import center_and_normalize
+from s3_retriever.host.model import Host
+from s3_retriever.host.scan import scan
+from s3_retriever.index import Index, Layout, Segment, SegmentBuilder, Snapshot
+from s3_retriever.search.density import Float32
+from s3_retriever.search.explain import strongest_features
+from s3_retriever.search.lexical import LexicalIndex
+from s3_retriever.search.scoring import BM25_WIDTHS, Scoring, bm25_density, paper_density, s3_density
+from s3_retriever.search.spans import SelectedSpan, select_spans
+
+MODES = ("hybrid", "s3", "bm25")
+SCORINGS = ("attention", "paper")
+
+_INDEX, _ARTIFACT = "index", "artifact"
+
+
+class _Question(NamedTuple):
+    """A question after its pass through the host: float32 (n, H, d) queries and the n tokens' texts."""
+
+    queries: Float32
+    tokens: list[str]
+
+
+class _Densities(NamedTuple):
+    """What each side says of every cell, float32 (C,); None where a mode leaves a side out."""
+
+    s3: Float32 | None
+    bm25: Float32 | None
+
+    def fused(self) -> Float32:
+        """Add the sides: both are sums of logarithms over question tokens, on one scale."""
+        return np.stack([side for side in self if side is not None]).sum(axis=0)
+
+
+class S3Retriever:
+    """Finds spans of documents by the host's own attention, fused with BM25.
+
+    Make one with :meth:`from_documents` or :meth:`load`. Threads may share it: a search sees the corpus
+    before or after a change, never between.
+
+    Attributes:
+        host: The language model.
+        artifact: What was learned for it.
+        config: Settings, saved with the index.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: Host,
+        artifact: Artifact,
+        index: Index | None = None,
+        config: RetrieverConfig | None = None,
+    ) -> None:
+        """Join the parts; :meth:`from_documents` and :meth:`load` are the usual ways in.
+
+        Raises:
+            ArtifactError: The artifact belongs to another host.
+        """
+        self.host = host
+        self.artifact = artifact
+        self.config = config or RetrieverConfig()
+        probe = host.keys([host.encode(artifact.probe.text).ids], artifact.taps)[0]
+        artifact.check_host(host.identity, probe)
+        self._scoring = Scoring.from_json(artifact.scoring)
+        self._index = index or Index(_layout(artifact), self._header())
+        self._lexical = LexicalIndex(self.config.bm25)
+        self._changing = threading.Lock()
+
+    @classmethod
+    def from_documents(
+        cls,
+        documents: Iterable[Any],
+        *,
+        host: Any = None,
+        artifact: Artifact | str | Path = "fast",
+        config: RetrieverConfig | None = None,
+        show_progress: bool = False,
+    ) -> S3Retriever:
+        """Scan documents and index them.
+
+        Args:
+            documents: Any iterable, consumed lazily: ``str``, mappings with ``text``, :class:`Document`,
+                LlamaIndex documents or nodes, LangChain documents.
+            host: A hub name, a folder, ``(model, tokenizer)`` in memory, a :class:`Host`, or None for
+                the default host.
+            artifact: "fast" or "best" of the default host, a folder, or an :class:`Artifact`.
+            config: Settings.
+            show_progress: Show a progress bar.
+
+        Raises:
+            InvalidDocumentError: An item is no document.
+            DuplicateDocumentError: Two documents have one id.
+            HostNotFoundError: The host's weights are not to be had.
+            UnsupportedHostError: The model or its tokenizer cannot serve as a host.
+            ArtifactError: The artifact does not exist or belongs to another host.
+        """
+        if not isinstance(artifact, Artifact):
+            artifact = Artifact.load(artifact)
+        retriever = cls(host=Host.load(host), artifact=artifact, config=config)
+        retriever.add(documents, show_progress=show_progress)
+        return retriever
+
+    def add(self, documents: Iterable[Any], *, show_progress: bool = False) -> list[str]:
+        """Scan more documents and add them behind those already here; all of them or, on error, none.
+
+        Returns:
+            The ids of the documents added.
+
+        Raises:
+            InvalidDocumentError: An item is no document.
+            DuplicateDocumentError: An id is already here or occurs twice.
+        """
+        with self._changing:
+            segment = self._scan(as_documents(documents), show_progress)
+            self._index.add(segment)
+            return list(segment.ids)
+
+    def delete(self, doc_ids: Iterable[str]) -> None:
+        """Delete documents; all of them or, on error, none.
+
+        Raises:
+            UnknownDocumentError: There is no such document.
+        """
+        if isinstance(doc_ids, str):
+            msg = f"doc_ids must be a list of ids, not the string {doc_ids!r}"
+            raise InvalidInputError(msg)
+        with self._changing:
+            self._index.delete(doc_ids)
+
+    def merge(self) -> None:
+        """Rewrite the index as one segment, which frees the space of deleted documents."""
+        with self._changing:
+            self._index.merge()
+
+    def save(self, path: str | Path) -> None:
+        """Write everything needed to search again; a process killed meanwhile leaves the old index intact.
+
+        Raises:
+            InvalidInputError: The folder holds something else, or an index of another artifact.
+        """
+        path = Path(path)
+        with self._changing:
+            self._check_target(path)
+            if not (path / _ARTIFACT).exists():
+                self.artifact.save(path / _ARTIFACT)
+            self._index.save(path / _INDEX)
+
+    @classmethod
+    def load(cls, path: str | Path, *, host: Any = None) -> S3Retriever:
+        """Open a saved index, with all its settings.
+
+        Args:
+            path: What :meth:`save` wrote.
+            host: As in :meth:`from_documents`; by default the host the index was made with, by name.
+
+        Raises:
+            IndexFormatError: The index is missing, truncated, altered or of another version.
+            ArtifactError: The host is not the one the index was made with.
+        """
+        path = Path(path)
+        if not (path / _INDEX).is_dir():
+            msg = f"{path} holds no index (it has no folder {_INDEX!r}); write one with save()"
+            raise IndexFormatError(msg)
+        index = Index.load(path / _INDEX)
+        artifact = Artifact.load(path / _ARTIFACT)
+        if index.header.get("artifact") != digest(artifact):
+            msg = f"{path / _ARTIFACT} is not the artifact that the index beside it was made with"
+            raise IndexFormatError(msg)
+        config = RetrieverConfig.from_json(index.header["config"])
+        loaded = Host.load(index.header["host"]["name"] if host is None else host)
+        return cls(host=loaded, artifact=artifact, index=index, config=config)
+
+    def retrieve(
+        self,
+        question: str,
+        token_budget: int = 512,
+        *,
+        mode: str = "hybrid",
+        scoring: str = "attention",
+        explain: bool = False,
+        unit_scores: bool = False,
+    ) -> list[Span]:
+        """Return the spans that answer a question, best first.
+
+        Args:
+            question: In natural language.
+            token_budget: Tokens of the host's tokenizer that the spans may have together; never exceeded.
+            mode: "hybrid" (S3 and BM25), "s3" or "bm25".
+            scoring: "attention", or "paper" for the published scoring (arXiv 2601.17702: shared feature
+                ids weighted by rarity).
+            explain: Fill :attr:`Span.explanation`.
+            unit_scores: Scores in [0, 1]: 0 is the least, 1 the greatest density in the corpus.
+
+        Returns:
+            Spans that do not overlap. Scores are densities: higher is better, comparable within one
+            question only. In mode "bm25", empty where no word of the question occurs.
+
+        Raises:
+            InvalidInputError: The question is empty, the budget not positive, mode or scoring unknown.
+        """
+        _check_choice("mode", mode, MODES)
+        _check_choice("scoring", scoring, SCORINGS)
+        if not isinstance(question, str) or not question.strip():
+            msg = f"the question must be text, not {question!r}"
+            raise InvalidInputError(msg)
+        if isinstance(token_budget, bool) or not isinstance(token_budget, int) or token_budget < 1:
+            msg = f"token_budget must be a positive whole number, not {token_budget!r}"
+            raise InvalidInputError(msg)
+        snapshot = self._index.snapshot
+        if not snapshot.n_cells:
+            return []
+        asked = None if mode == "bm25" else self._ask(question)
+        rows = [] if asked is None else head_rows(self.artifact, asked.queries, self._scoring.n_features)
+        sides = self._densities(snapshot, question, asked, rows, mode, scoring)
+        density = sides.fused()
+        if mode == "bm25":
+            density[density <= 0] = -np.inf
+        selected = select_spans(
+            density,
+            snapshot.document_cells,
+            budget=token_budget,
+            document=lambda i: (snapshot.document(i).text, snapshot.token_starts(i)),
+            count_tokens=self.host.count_tokens,
+            config=self.config.spans,
+        )
+        finite = density[np.isfinite(density)]
+        low, high = (float(finite.min()), float(finite.max())) if unit_scores and finite.size else (0.0, 1.0)
+        spans = []
+        for span in selected:
+            explanation = self._explain(snapshot, span, sides, rows, asked) if explain else None
+            document = snapshot.document(span.doc)
+            score = (span.score - low) / (high - low) if high > low else 1.0
+            spans.append(_span(document, span, score, explanation))
+        return spans
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __contains__(self, doc_id: object) -> bool:
+        return doc_id in self._index
+
+    @property
+    def document_ids(self) -> tuple[str, ...]:
+        """Ids of all documents, in order of addition."""
+        return self._index.document_ids
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of all documents."""
+        return self._index.n_tokens
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the index, texts excluded."""
+        return self._index.nbytes
+
+    def _scan(self, documents: Iterator[Document], show_progress: bool) -> Segment:
+        builder = SegmentBuilder(self._index.layout)
+        new = _refuse_known(documents, self._index)
+        for piece in scan(new, self.host, self.artifact.taps, self.config.scan, progress=show_progress):
+            if piece.first:
+                builder.begin(piece.document)
+            if len(piece.starts):
+                codes = [codec.encode(piece.keys[:, t]) for t, codec in enumerate(self.artifact.codecs)]
+                builder.add(piece.starts, [c.features for c in codes], [c.weights for c in codes])
+            if piece.last:
+                builder.end()
+        return builder.build()
+
+    def _ask(self, question: str) -> _Question:
+        """Run the question through the host behind the prompt; only its own tokens are kept."""
+        text = PROMPT + question
+        tokens = self.host.encode(text)
+        if len(tokens) > self.host.max_tokens:
+            msg = f"the question has {len(tokens)} tokens; the host takes {self.host.max_tokens}: shorten it"
+            raise InvalidInputError(msg)
+        own = tokens.ends > len(PROMPT)
+        queries = self.host.queries(tokens.ids, self.artifact.query_heads)[own]
+        texts = [text[a:b] for a, b in zip(tokens.starts[own], tokens.ends[own], strict=True)]
+        return _Question(queries, texts)
+
+    def _densities(
+        self,
+        snapshot: Snapshot,
+        question: str,
+        asked: _Question | None,
+        rows: list[HeadRows],
+        mode: str,
+        scoring: str,
+    ) -> _Densities:
+        cells = snapshot.document_cells
+        s3 = bm25 = None
+        if asked is not None:
+            if scoring == "paper":
+                s3 = paper_density(self._shared_features(snapshot, asked), cells)
+            else:
+                masses = (snapshot.cell_masses(row.tap, row.features, row.weights) for row in rows)
+                s3 = s3_density(masses, snapshot.cell_tokens, cells, self._scoring)
+        if mode != "s3":
+            own = self._scoring.bm25_widths if mode == "hybrid" else BM25_WIDTHS
+            bm25 = bm25_density(self._lexical.scores(snapshot, question), cells, own)
+        return _Densities(s3, bm25)
+
+    def _shared_features(self, snapshot: Snapshot, asked: _Question) -> Float32:
+        """Count features that question and text share, weighted by rarity (arXiv 2601.17702)."""
+        counts = np.zeros(snapshot.n_cells, np.float32)
+        for t, codec in enumerate(self.artifact.codecs):
+            heads = [h for h, query in enumerate(self.artifact.queries) if query.tap == codec.tap]
+            queries = asked.queries[:, heads].reshape(-1, codec.sae.dim)
+            codes = codec.sae.encode(center_and_normalize(queries, codec.mean))
+            features, times = np.unique(codes.features[codes.weights > 0], return_counts=True)
+            rarity = np.log1p(snapshot.n_tokens / (1 + snapshot.frequencies(t)[features]))
+            counts += snapshot.cell_counts(t, features.astype(np.int32), (times * rarity).astype(np.float32))
+        return counts
+
+    def _explain(
+        self,
+        snapshot: Snapshot,
+        span: SelectedSpan,
+        sides: _Densities,
+        rows: list[HeadRows],
+        asked: _Question | None,
+    ) -> Explanation:
+        if span.peak is None:
+            return Explanation(s3=0.0, bm25=0.0)
+        # A side's part is how far the peak rises above the least dense cell.
+        s3, bm25 = (0.0 if side is None else float(side[span.peak] - side.min()) for side in sides)
+        total = s3 + bm25
+        share = s3 / total if total > 0 else float(sides.s3 is not None)
+        features: tuple[TokenFeature, ...] = ()
+        if asked is not None:
+            weights = [math.fsum(weights) for weights in self._scoring.head_weights]
+            tokens = (span.first_token, span.last_token)
+            features = strongest_features(snapshot, span.doc, tokens, rows, weights, asked.tokens)
+        return Explanation(s3=share, bm25=1 - share, features=features)
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "artifact": digest(self.artifact),
+            "host": self.host.identity,
+            "config": self.config.to_json(),
+        }
+
+    def _check_target(self, path: Path) -> None:
+        """Refuse a folder that holds something else, or the index of another artifact."""
+        if path.exists() and not path.is_dir():
+            msg = f"{path} is a file; choose a folder for the index"
+            raise InvalidInputError(msg)
+        others = {entry.name for entry in path.iterdir()} - {_INDEX, _ARTIFACT} if path.exists() else set()
+        if others:
+            msg = f"{path} holds {min(others)!r}, which is no part of an index; choose another folder"
+            raise InvalidInputError(msg)
+        if (path / _ARTIFACT).exists() and digest(Artifact.load(path / _ARTIFACT)) != digest(self.artifact):
+            msg = f"{path} holds an index made with another artifact; choose another folder or delete it"
+            raise InvalidInputError(msg)
+
+
+def digest(artifact: Artifact) -> str:
+    """Return a name for an artifact's content: equal for what is loaded and what is saved again."""
+    parts = json.dumps([list(map(str, artifact.taps)), artifact.scoring], sort_keys=True).encode()
+    arrays = [a for c in artifact.codecs for a in (c.mean, c.sae.W_enc, c.sae.b_enc, c.sae.W_dec)]
+    arrays += [a for q in artifact.queries for a in (q.mean, q.map)]
+    return hashlib.sha256(parts + b"".join(a.tobytes() for a in arrays)).hexdigest()[:16]
+
+
+def _layout(artifact: Artifact) -> Layout:
+    """Sizes of the index for an artifact's taps.
+
+    A weight of a unit-norm reconstruction seldom exceeds 1, and is clipped there.
+    """
+    saes = [codec.sae for codec in artifact.codecs]
+    return Layout(
+        taps=tuple(map(str, artifact.taps)),
+        n_features=tuple(sae.n_features for sae in saes),
+        k=tuple(sae.k for sae in saes),
+        weight_scales=tuple(1.0 for _ in saes),
+    )
+
+
+def _refuse_known(documents: Iterable[Document], index: Index) -> Iterator[Document]:
+    """Pass documents on, and stop at an id that is taken before time is spent on its text."""
+    seen: set[str] = set()
+    for document in documents:
+        if document.id in seen:
+            msg = f"two documents have the id {document.id!r}; give each its own"
+            raise DuplicateDocumentError(msg)
+        if document.id in index:
+            msg = f"document {document.id!r} is already in the index; delete it first to replace it"
+            raise DuplicateDocumentError(msg)
+        seen.add(document.id)
+        yield document
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        msg = f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}"
+        raise InvalidInputError(msg)
+
+
+def _span(document: Document, span: SelectedSpan, score: float, explanation: Explanation | None) -> Span:
+    return Span(
+        id=f"{document.id}:{span.start}-{span.end}",
+        doc_id=document.id,
+        start=span.start,
+        end=span.end,
+        text=document.text[span.start : span.end],
+        score=score,
+        metadata=document.metadata,
+        explanation=explanation,
+    )

@@ -1,0 +1,58 @@
+"""Why a span was returned: the question tokens and features that met in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from s3_retriever.documents import TokenFeature
+from s3_retriever.features.queries import HeadRows
+from s3_retriever.index.snapshot import Snapshot
+
+SHOWN = 8
+"""Pairs of question token and feature given per span."""
+
+
+def strongest_features(
+    snapshot: Snapshot,
+    document: int,
+    tokens: tuple[int, int],
+    rows: Sequence[HeadRows],
+    head_weights: Sequence[float],
+    question_tokens: Sequence[str],
+) -> tuple[TokenFeature, ...]:
+    """Find the pairs of question token and feature that raised a span most.
+
+    A pair counts with the largest score it adds to one token of the span, times its query head's weight;
+    its share is its part of the sum over all pairs.
+
+    Args:
+        snapshot: The version that was searched.
+        document: Number of the span's document.
+        tokens: First token of the span, and one past its last.
+        rows: Rows of each query head.
+        head_weights: Weight of each query head.
+        question_tokens: Text of each question token.
+    """
+    found: dict[tuple[int, int, int], tuple[float, int]] = {}
+    total = 0.0
+    for head, weight in zip(rows, head_weights, strict=True):
+        added = snapshot.contributions(document, *tokens, head.tap, head.features, head.weights)
+        best, where = weight * added.max(axis=2), added.argmax(axis=2)
+        total += float(best.sum())
+        for row, slot in np.argwhere(best > 0).tolist():
+            key = (row, head.tap, int(head.features[row, slot]))
+            value, place = found.get(key, (0.0, 0))
+            peak = max((float(best[row, slot]), int(where[row, slot])), (value - 1e-30, place))[1]
+            found[key] = (value + float(best[row, slot]), peak)
+    strongest = sorted(found.items(), key=lambda item: (-item[1][0], item[0]))[:SHOWN]
+    text, starts = snapshot.document(document).text, snapshot.token_starts(document)
+    result = []
+    for (row, tap, feature), (value, place) in strongest:
+        token = tokens[0] + place
+        end = int(starts[token + 1]) if token + 1 < len(starts) else len(text)
+        name = snapshot.layout.taps[tap]
+        seen = text[int(starts[token]) : end].strip()
+        result.append(TokenFeature(question_tokens[row].strip(), name, feature, value / total, seen))
+    return tuple(result)

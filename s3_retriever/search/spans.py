@@ -1,0 +1,295 @@
+"""From a density over cells to passages: peaks, sentence borders, token budget."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s3_retriever.errors import InvalidInputError
+from s3_retriever.search.cells import CELL
+from s3_retriever.search.text import sentences
+
+# Characters that tell whether a sentence begins: a short line and its break before, a list marker after.
+_AROUND = 64
+
+Page = tuple[str, NDArray[np.uint32]]
+"""A document's text and the character offset at which each of its tokens starts, ascending."""
+
+
+@dataclass(frozen=True)
+class SpanConfig:
+    """How passages are cut.
+
+    Attributes:
+        context: Tokens added on either side of a peak's cell.
+        suppression: Cells on either side of a peak that cannot be peaks themselves.
+        slack: Tokens by which a border may move outward to reach a sentence border.
+        min_tokens: Smallest remainder of the budget worth a passage of its own.
+        bias_tokens: Also return this many tokens from the beginning and the end of each document hit.
+    """
+
+    context: int = 16
+    suppression: int = 1
+    slack: int = 24
+    min_tokens: int = 8
+    bias_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 0:
+                msg = f"{name} must be 0 or more, not {value!r}"
+                raise InvalidInputError(msg)
+
+
+@dataclass(frozen=True)
+class SelectedSpan:
+    """A passage: ``text[start:end]`` of document number ``doc``.
+
+    Attributes:
+        doc: Document number.
+        first_token: First token, counted in the document.
+        last_token: One past the last token.
+        start: Offset of the first character, which is not white space.
+        end: One past the last character, which is not white space.
+        score: Density of the best peak inside; for a bias span, the lowest score of the others.
+        peak: That peak's cell, counted over all documents; None for a bias span.
+    """
+
+    doc: int
+    first_token: int
+    last_token: int
+    start: int
+    end: int
+    score: float
+    peak: int | None
+
+
+def select_spans(
+    density: NDArray[np.floating],
+    document_cells: NDArray[np.int64],
+    *,
+    budget: int,
+    document: Callable[[int], Page],
+    count_tokens: Callable[[str], int],
+    config: SpanConfig | None = None,
+) -> list[SelectedSpan]:
+    """Choose the passages around the highest peaks that fit a token budget.
+
+    Passages never overlap; those that touch are merged. A passage costs its number of tokens in the
+    document, or of its text tokenised alone, whichever is more; the costs never exceed the budget.
+
+    Args:
+        density: (n_cells,) higher is better; ``-inf`` excludes a cell.
+        document_cells: (n_docs + 1,) first cell of each document, and the number of cells.
+        budget: Tokens.
+        document: Returns a document by number; called once per document hit.
+        count_tokens: Tokens of a text by itself.
+        config: How passages are cut.
+
+    Returns:
+        The passages, best first.
+
+    Raises:
+        InvalidInputError: The budget is not positive, the density has a NaN or the wrong length.
+    """
+    if budget <= 0:
+        msg = f"the token budget must be positive, not {budget!r}"
+        raise InvalidInputError(msg)
+    config = config or SpanConfig()
+    selection = _Selection(budget, document, count_tokens, config.min_tokens)
+    for doc, cell in peaks(density, document_cells, config.suppression):
+        is_new = doc not in selection.ranges
+        text, starts = selection.page(doc)
+        first = (cell - int(document_cells[doc])) * CELL
+        core = (first, min(first + CELL, len(starts)))
+        first, last = snap(text, starts, core, config.context, config.slack)
+        found = _Found(float(density[cell]), cell, sum(core) // 2)
+        if not selection.add(doc, first, last, found):
+            break
+        if is_new and config.bias_tokens:
+            width = min(config.bias_tokens, len(starts))
+            selection.add(doc, 0, width, _Found(-np.inf, None, 0))
+            selection.add(doc, len(starts) - width, len(starts), _Found(-np.inf, None, len(starts)))
+    return selection.spans()
+
+
+def peaks(
+    density: NDArray[np.floating], document_cells: NDArray[np.int64], suppression: int
+) -> Iterator[tuple[int, int]]:
+    """Yield (document, cell) in descending density, equal ones in order of the cells.
+
+    Greedy non-maximum suppression: a peak silences ``suppression`` cells of its document on either side.
+
+    Raises:
+        InvalidInputError: The density has a NaN or does not fit ``document_cells``.
+    """
+    if density.shape != (document_cells[-1],):
+        msg = f"the density has shape {density.shape}, but the documents have {document_cells[-1]} cells"
+        raise InvalidInputError(msg)
+    if np.isnan(density).any():
+        msg = f"the density of cell {int(np.isnan(density).argmax())} is NaN; use -inf to exclude a cell"
+        raise InvalidInputError(msg)
+    free = density > -np.inf
+    for cell in map(int, np.argsort(-density, kind="stable")):
+        if free[cell]:
+            doc = int(np.searchsorted(document_cells, cell, side="right")) - 1
+            low, high = document_cells[doc], document_cells[doc + 1]
+            free[max(low, cell - suppression) : min(high, cell + suppression + 1)] = False
+            yield doc, cell
+
+
+def snap(
+    text: str, starts: NDArray[np.uint32], core: tuple[int, int], context: int, slack: int
+) -> tuple[int, int]:
+    """Widen the tokens ``core`` by ``context`` on either side, then move to sentence borders.
+
+    Each border moves outward to the nearest sentence border within ``slack`` tokens, else inward to the
+    nearest one outside ``core``, else stays.
+
+    Returns:
+        First token and one past the last.
+    """
+    first, last = max(0, core[0] - context), min(len(starts), core[1] + context)
+    borders = sentence_borders(text, starts, max(0, first - slack), min(len(starts), last + slack))
+    before = borders[: bisect_right(borders, core[0])]
+    after = borders[bisect_left(borders, core[1]) :]
+    outer, inner = bisect_right(before, first), bisect_left(after, last)
+    if before:
+        first = before[outer - 1] if outer else before[0]
+    if after:
+        last = after[inner] if inner < len(after) else after[-1]
+    return first, last
+
+
+def sentence_borders(text: str, starts: NDArray[np.uint32], low: int, high: int) -> list[int]:
+    """Return the sentence borders among the tokens ``low`` to ``high``, ascending, as token numbers.
+
+    A border is the token that holds the first character of a sentence; the end of the document is one too.
+    Only the text of these tokens and a little around it is read, so the cost does not grow with the document.
+    """
+    begin, end = _characters(text, starts, low, high)
+    base = max(0, begin - _AROUND)
+    found = sentences(text[base : end + _AROUND])
+    # Where reading began is no border, unless the document does so too.
+    offsets = np.array([base + start for start, _ in found[1 if base else 0 :]], starts.dtype)
+    # Some tokenizers count the space before a word as part of its token.
+    tokens = np.maximum(np.searchsorted(starts, offsets, side="right") - 1, 0)
+    kept = tokens[(starts[tokens] >= begin) & (starts[tokens] <= end)]
+    inside = np.clip(kept, low, high)  # tokens that share a character have the same offset
+    return sorted({*inside.tolist(), *([high] if high == len(starts) else [])})
+
+
+def narrow(first: int, last: int, centre: int, size: int) -> tuple[int, int]:
+    """Return the ``size`` tokens around ``centre``, or as near to it as [first, last) allows."""
+    begin = max(first, min(centre - size // 2, last - size))
+    return begin, min(last, begin + size)
+
+
+def tidy(text: str, starts: NDArray[np.uint32], first: int, last: int) -> tuple[int, int]:
+    """Drop the incomplete sentence at either end of a passage where that costs at most a quarter of it."""
+    borders = sentence_borders(text, starts, first, last)
+    reach = (last - first) // 4
+    heads = [border for border in borders if border <= first + reach]
+    tails = [border for border in borders if border >= last - reach]
+    return (heads[0] if heads else first), (tails[-1] if tails else last)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Why a passage is wanted: its score, its peak, and the token to keep when it has to shrink."""
+
+    score: float
+    peak: int | None
+    centre: int
+
+
+@dataclass(frozen=True)
+class _Range:
+    first: int
+    last: int
+    start: int
+    end: int
+    cost: int
+    found: _Found
+
+
+class _Selection:
+    """The passages chosen so far and the budget that is left."""
+
+    def __init__(
+        self, budget: int, document: Callable[[int], Page], count_tokens: Callable[[str], int], least: int
+    ) -> None:
+        self.ranges: dict[int, list[_Range]] = {}
+        self._left = budget
+        self._document = document
+        self._count = count_tokens
+        self._least = least
+        self._pages: dict[int, Page] = {}
+
+    def page(self, doc: int) -> Page:
+        if doc not in self._pages:
+            self._pages[doc] = self._document(doc)
+        return self._pages[doc]
+
+    def add(self, doc: int, first: int, last: int, found: _Found) -> bool:
+        """Take the tokens [first, last), or as many around the centre as fit; False: the budget is spent."""
+        text, starts = self.page(doc)
+        size = wanted = last - first
+        least = max(1, min(wanted, self._least)) if self.ranges else 1
+        while size >= least:
+            begin, end = narrow(first, last, found.centre, size)
+            if size < wanted:
+                begin, end = tidy(text, starts, begin, end)
+            merged, parts = self._merge(doc, begin, end, found)
+            if merged.start == merged.end:  # nothing but white space
+                return True
+            excess = merged.cost - sum(part.cost for part in parts) - self._left
+            if excess <= 0:
+                self._left = -excess
+                others = [part for part in self.ranges.get(doc, []) if part not in parts]
+                self.ranges[doc] = [*others, merged]
+                return True
+            size -= excess
+        return False
+
+    def spans(self) -> list[SelectedSpan]:
+        chosen = [(doc, part) for doc, parts in self.ranges.items() for part in parts]
+        lowest = min((part.found.score for _, part in chosen if part.found.peak is not None), default=0.0)
+        spans = [
+            SelectedSpan(
+                doc,
+                part.first,
+                part.last,
+                part.start,
+                part.end,
+                max(part.found.score, lowest),
+                part.found.peak,
+            )
+            for doc, part in chosen
+        ]
+        return sorted(spans, key=lambda span: (-span.score, span.peak is None, span.doc, span.start))
+
+    def _merge(self, doc: int, first: int, last: int, found: _Found) -> tuple[_Range, list[_Range]]:
+        """Unite a range with those it touches; return the union and its old parts."""
+        parts = [part for part in self.ranges.get(doc, []) if part.first <= last and first <= part.last]
+        first = min([first, *(part.first for part in parts)])
+        last = max([last, *(part.last for part in parts)])
+        best = max([*(part.found for part in parts), found], key=lambda one: one.score)
+        text, starts = self.page(doc)
+        start, end = _characters(text, starts, first, last)
+        piece = text[start:end]
+        stripped = piece.strip()
+        start += len(piece) - len(piece.lstrip()) if stripped else 0
+        end = start + len(stripped)
+        cost = max(last - first, self._count(stripped))
+        return _Range(first, last, start, end, cost, best), parts
+
+
+def _characters(text: str, starts: NDArray[np.uint32], first: int, last: int) -> tuple[int, int]:
+    """Return the character range of the tokens [first, last); what precedes the first token belongs to it."""
+    offsets = [0 if at <= 0 else int(starts[at]) if at < len(starts) else len(text) for at in (first, last)]
+    return offsets[0], offsets[1]

@@ -1,0 +1,73 @@
+"""Hosts for all tests: a tiny random one, and the default one, which the set-up fetched."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's library
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from s3_retriever.host import Host
+
+SENTENCES = [
+    "The quick brown fox jumps over the lazy dog.",
+    "A retriever returns the spans of a text that answer a question.",
+    "Numbers such as 1997 and 42 are tokens too, and so are commas, dots and brackets (like these).",
+    "Where does the host keep its keys? In the projections of its attention heads.",
+]
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer of at most 400 tokens, one of them special."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<|end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(SENTENCES, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|end|>")  # noqa: S106
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> LlamaForCausalLM:
+    """A random Llama in float32: 4 layers, 4 query heads, 2 key heads, d = 16, a window of 256."""
+    config = LlamaConfig(
+        vocab_size=400,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=256,
+        initializer_range=0.2,
+        attention_bias=True,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(config)
+        for layer in model.model.layers:  # a fresh bias is zero, which would hide a lost one
+            torch.nn.init.normal_(layer.self_attn.k_proj.bias)
+            torch.nn.init.normal_(layer.self_attn.q_proj.bias)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_host(tiny_model: LlamaForCausalLM, tiny_tokenizer: PreTrainedTokenizerFast) -> Host:
+    """The tiny model and tokenizer as a host."""
+    return Host(model=tiny_model, tokenizer=tiny_tokenizer, name="tiny")
+
+
+@pytest.fixture(scope="session")
+def host() -> Host:
+    """The default host. Mark tests that take it with ``host``."""
+    return Host.load()

@@ -1,0 +1,218 @@
+"""The index on disk."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from index_corpus import LAYOUT, build, question, scan
+
+from s3_retriever.documents import Document
+from s3_retriever.errors import IndexFormatError, InvalidInputError
+from s3_retriever.index import Index, Layout, SegmentBuilder
+
+HEADER = {"host": "tiny", "revision": None, "nested": [1, 0.1]}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    index = Index(LAYOUT, HEADER)
+    index.add(build([scan("a", 70, 1), scan("b", 0, 2), scan("c", 33, 3)]))
+    index.add(build([scan("d", 40, 4)]))
+    index.delete(["a"])
+    index.save(tmp_path / "index")
+    return tmp_path / "index", index
+
+
+def segments_in(path):
+    return sorted(entry.name for entry in (path / "segments").iterdir())
+
+
+def test_round_trip_answers_the_same(saved):
+    path, index = saved
+    loaded = Index.load(path)
+    assert loaded.header == HEADER
+    assert loaded.layout == LAYOUT
+    assert list(loaded.snapshot) == list(index.snapshot)
+    features, weights = question(1, 0)
+    np.testing.assert_array_equal(
+        loaded.snapshot.cell_masses(1, features, weights), index.snapshot.cell_masses(1, features, weights)
+    )
+    np.testing.assert_array_equal(loaded.snapshot.frequencies(1), index.snapshot.frequencies(1))
+
+
+def test_a_loaded_index_changes_and_saves_to_its_own_folder(saved):
+    path, _ = saved
+    kept = segments_in(path)
+    times = {name: (path / "segments" / name).stat().st_mtime_ns for name in kept}
+    index = Index.load(path)
+    index.delete(["c"])
+    index.add(build([scan("e", 64, 5)]))
+    index.save(path)
+    assert {name: (path / "segments" / name).stat().st_mtime_ns for name in kept} == times  # not rewritten
+    again = Index.load(path)
+    assert again.document_ids == ("b", "d", "e")
+    again.merge()
+    again.save(path)
+    assert len(segments_in(path)) == 1
+    assert list(Index.load(path).snapshot) == list(index.snapshot)
+    assert again.snapshot.document(1).text == "a " * 40  # the files it was read from are gone
+
+
+def test_an_empty_index_round_trips(tmp_path):
+    Index(LAYOUT, {}).save(tmp_path / "a" / "b")
+    assert len(Index.load(tmp_path / "a" / "b")) == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    text=st.text(st.characters(exclude_categories=()), max_size=30),
+    doc_id=st.text(st.characters(exclude_categories=()), min_size=1, max_size=8),
+)
+def test_any_text_survives(tmp_path_factory, text, doc_id):
+    texts = {doc_id: text, f"{doc_id}2": "\ud83d\ude00 is not \U0001f600\x00\r\n\u2028", f"{doc_id}3": ""}
+    index = Index(LAYOUT, {})
+    index.add(build([scan(key, 3, 0, value) for key, value in texts.items()]))
+    path = tmp_path_factory.mktemp("text")
+    index.save(path)
+    assert {doc.id: doc.text for doc in Index.load(path).snapshot} == texts
+
+
+def every_file(path):
+    return sorted(file for file in path.rglob("*") if file.is_file())
+
+
+def test_damage_is_named(saved):
+    path, _ = saved
+    for file in every_file(path):
+        content = file.read_bytes()
+        middle = len(content) // 2
+        flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        for damaged in (content[:-3], flipped, None):
+            file.unlink()
+            if damaged is not None:
+                file.write_bytes(damaged)
+            with pytest.raises(IndexFormatError) as caught:
+                Index.load(path)
+            assert file.name in str(caught.value)
+            file.write_bytes(content)
+    assert len(Index.load(path)) == 3
+
+
+def forge(path, change):
+    """Rewrite the manifest with a valid checksum, as an attacker or another release would."""
+    from s3_retriever.index import storage
+
+    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    change(manifest["content"])
+    storage._write_manifest(path, manifest["content"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content["segments"][0].update(name="../../etc"),
+        lambda content: content["segments"][0]["files"].update({"../x": {}}),
+        lambda content: content["segments"][0].update(deleted=[99]),
+        lambda content: content["layout"].update(n_features=[4, 4]),
+        lambda content: content.pop("layout"),
+    ],
+)
+def test_forged_manifests_are_refused(saved, change):
+    path, _ = saved
+    forge(path, change)
+    with pytest.raises(IndexFormatError):
+        Index.load(path)
+
+
+def test_other_versions_are_refused(saved):
+    path, index = saved
+    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    (path / "manifest.json").write_text(json.dumps(manifest | {"version": 2}), encoding="utf-8")
+    with pytest.raises(IndexFormatError, match="version 2"):
+        Index.load(path)
+    with pytest.raises(IndexFormatError, match="version 2"):
+        index.save(path)
+
+
+def test_foreign_folders_are_left_alone(tmp_path):
+    index = Index(LAYOUT, {})
+    with pytest.raises(IndexFormatError, match=r"manifest\.json"):
+        Index.load(tmp_path / "nothing")
+    (tmp_path / "segments").mkdir()
+    thesis = tmp_path / "segments" / "thesis.txt"
+    thesis.write_text("mine", encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=r"thesis\.txt"):
+        index.save(tmp_path)
+    with pytest.raises(InvalidInputError, match="is a file"):
+        index.save(thesis)
+    (tmp_path / "manifest.json").write_text('{"name": "a web app"}', encoding="utf-8")
+    with pytest.raises(IndexFormatError, match="not the manifest"):
+        index.save(tmp_path)
+    assert thesis.read_text(encoding="utf-8") == "mine"
+
+
+SAVE_AND_DIE = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = [sys.argv[1]]
+from index_corpus import build, scan
+from s3_retriever.index import Index
+
+index = Index.load(sys.argv[2])
+index.delete(["d"])
+index.add(build([scan("e", 64, 5)]))
+calls, fsync = 0, os.fsync
+def die_at(descriptor):
+    global calls
+    calls += 1
+    if calls == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    fsync(descriptor)
+os.fsync = die_at
+index.save(sys.argv[2])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_killed_save_leaves_the_old_index(saved):
+    """Killed while it writes a segment, then killed while it writes the manifest, then left to finish."""
+    path, index = saved
+    command = [sys.executable, "-c", SAVE_AND_DIE, str(Path(__file__).parent), str(path)]
+    for fsync in (4, 10):
+        result = subprocess.run([*command, str(fsync)], check=False, capture_output=True, text=True)  # noqa: S603
+        assert result.returncode == -9, result.stderr
+        assert Index.load(path).document_ids == index.document_ids
+        assert len(segments_in(path)) > 2  # it did get that far
+    subprocess.run([*command, "0"], check=True)  # noqa: S603
+    assert Index.load(path).document_ids == ("b", "c", "e")
+    assert len(segments_in(path)) == 2  # the litter of both is gone
+
+
+def test_a_first_save_that_was_killed_can_be_repeated(tmp_path):
+    (tmp_path / "segments" / "tmp-x").mkdir(parents=True)
+    Index(LAYOUT, {}).save(tmp_path)
+    assert segments_in(tmp_path) == []
+
+
+def test_bytes_per_token(tmp_path):
+    layout = Layout(tuple("abcd"), (1024,) * 4, (7,) * 4, (1.0,) * 4)
+    rng = np.random.default_rng(0)
+    builder = SegmentBuilder(layout)
+    n, documents = 2_000, 40
+    features = [(rng.integers(0, 1024, (n, 1)) + np.arange(7)) % 1024 for _ in range(4)]
+    for number in range(documents):
+        builder.begin(Document(f"document {number}", "x" * 3 * n))
+        builder.add(np.arange(n) * 3, features, [np.ones((n, 7), np.float32)] * 4)
+        builder.end()
+    index = Index(layout, {})
+    index.add(builder.build())
+    index.save(tmp_path)
+    size = sum(file.stat().st_size for file in every_file(tmp_path) if file.name != "documents.jsonl")
+    assert size <= (2.2 + 3 * sum(layout.k) + 4) * n * documents

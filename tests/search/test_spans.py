@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from s3_retriever.errors import InvalidInputError
+from s3_retriever.search import CELL, SelectedSpan, SpanConfig, select_spans, sentences
+from s3_retriever.search.spans import peaks, sentence_borders
+
+Page = tuple[str, NDArray[np.uint32]]
+
+# Sentences of all lengths, blank stretches, and characters of several tokens.
+WORDS = st.sampled_from(
+    ["word ", "Two. ", "end!\n", "\n\n", "   ", "漢字。", "😀", "\0", "\ud800", "- item\n", "x"]
+)
+TEXTS = st.lists(WORDS, max_size=150).map("".join)
+CONFIGS = st.builds(
+    SpanConfig,
+    context=st.integers(0, 40),
+    suppression=st.integers(0, 3),
+    slack=st.integers(0, 40),
+    min_tokens=st.integers(0, 10),
+    bias_tokens=st.integers(0, 20),
+)
+
+
+def tokenise(text: str) -> Page:
+    """Like byte-level BPE: a space belongs to the word after it, an emoji is three tokens."""
+    found = re.finditer(r"😀| ?\w+|\s+|.", text, re.DOTALL)
+    starts = [m.start() for m in found for _ in range(3 if m[0] == "😀" else 1)]
+    return text, np.array(starts, np.uint32)
+
+
+def count(text: str) -> int:
+    return len(tokenise(text)[1])
+
+
+def select(
+    density: NDArray[np.float64],
+    pages: list[Page],
+    budget: int,
+    config: SpanConfig | None = None,
+    count_tokens: Callable[[str], int] = count,
+) -> list[SelectedSpan]:
+    return select_spans(
+        density,
+        document_cells(pages),
+        budget=budget,
+        document=lambda doc: pages[doc],
+        count_tokens=count_tokens,
+        config=config,
+    )
+
+
+def document_cells(pages: list[Page]) -> NDArray[np.int64]:
+    return np.cumsum([0, *(-(-len(starts) // CELL) for _, starts in pages)])
+
+
+def one_peak(pages: list[Page], cell: int) -> NDArray[np.float64]:
+    density = np.full(document_cells(pages)[-1], -np.inf)
+    density[cell] = 1.0
+    return density
+
+
+@given(st.data(), st.lists(TEXTS, min_size=1, max_size=4), st.integers(1, 200), CONFIGS)
+def test_what_holds_for_every_selection(
+    data: st.DataObject, texts: list[str], budget: int, config: SpanConfig
+) -> None:
+    pages = [tokenise(text) for text in texts]
+    n_cells = int(document_cells(pages)[-1])
+    values = st.lists(st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 2.0]), min_size=n_cells, max_size=n_cells)
+    density = np.array(data.draw(values), np.float64)
+    extra = data.draw(st.integers(0, 2))  # a passage may take more tokens by itself than in its document
+
+    def counter(text: str) -> int:
+        return count(text) + extra
+
+    spans = select(density, pages, budget, config, counter)
+    passages = [texts[span.doc][span.start : span.end] for span in spans]
+
+    assert sum(map(counter, passages)) <= budget
+    assert sum(span.last_token - span.first_token for span in spans) <= budget
+    assert all(passage and passage == passage.strip() for passage in passages)
+    assert all(a.score >= b.score for a, b in pairwise(spans))
+    assert spans == select(density, pages, budget, config, counter)
+    by_place = sorted(spans, key=lambda span: (span.doc, span.start))
+    for one, two in pairwise(by_place):
+        assert one.doc < two.doc or (one.end <= two.start and one.last_token < two.first_token)
+    for span in spans:
+        if span.peak is not None:
+            assert span.score == density[span.peak] > -np.inf
+            assert document_cells(pages)[span.doc] <= span.peak < document_cells(pages)[span.doc + 1]
+
+
+@given(st.text(st.sampled_from("word. W!\n漢。"), min_size=1, max_size=300), st.integers(1, 40))
+def test_any_budget_gets_a_span_of_a_text_with_words(text: str, budget: int) -> None:
+    pages = [tokenise("".join(text.split()) or "x")]
+    spans = select(one_peak(pages, 0), pages, budget)
+    assert len(spans) == 1
+    assert 1 <= count(pages[0][0][spans[0].start : spans[0].end]) <= budget
+
+
+def test_borders_are_those_of_sentences() -> None:
+    sentence = "The quick brown fox jumps over the lazy dog again. "
+    text, starts = tokenise(sentence * 30)
+    spans = select(one_peak([(text, starts)], 4), [(text, starts)], 500)
+    passage = text[spans[0].start : spans[0].end]
+    assert len(spans) == 1
+    assert passage.startswith("The quick")
+    assert passage.endswith("again.")
+    assert spans[0].first_token <= 4 * CELL
+    assert spans[0].last_token >= 5 * CELL
+
+
+def test_a_sentence_longer_than_the_budget_is_cut_around_the_peak() -> None:
+    pages = [tokenise("word " * 500)]
+    (span,) = select(one_peak(pages, 7), pages, 10)
+    assert span.last_token - span.first_token == 10
+    assert 7 * CELL <= span.first_token < span.last_token <= 8 * CELL
+
+
+def test_touching_picks_become_one_span_with_the_best_score() -> None:
+    pages = [tokenise("word " * 319)]
+    density = np.arange(10.0)
+    config = SpanConfig(context=0, suppression=0, slack=0)
+    (span,) = select(density, pages, 96, config)
+    assert (span.first_token, span.last_token, span.score, span.peak) == (7 * CELL, 10 * CELL, 9.0, 9)
+
+
+def test_bias_spans_take_the_lowest_score_and_stay_in_the_budget() -> None:
+    pages = [tokenise("word " * 639), tokenise("other " * 639)]
+    density = np.full(40, -np.inf)
+    density[[10, 30]] = 2.0, 1.0
+    spans = select(density, pages, 400, SpanConfig(bias_tokens=5))
+    bias = [span for span in spans if span.peak is None]
+    assert [(s.doc, s.first_token, s.last_token) for s in bias] == [
+        (0, 0, 5),
+        (0, 635, 640),
+        (1, 0, 5),
+        (1, 635, 640),
+    ]
+    assert {span.score for span in bias} == {1.0}
+
+
+def test_excluded_and_blank_cells_are_never_returned() -> None:
+    pages = [tokenise("word " * 31 + "\n" + "a\n\n " * 0), tokenise("\n \n"), tokenise("")]
+    assert select(np.array([-np.inf, 5.0]), pages, 100) == []
+    assert select(np.empty(0), [tokenise("")], 100) == []
+
+
+@given(
+    st.lists(st.integers(0, 6), min_size=1, max_size=8),
+    st.integers(0, 3),
+    st.integers(0, 2**32 - 1),
+)
+def test_peaks_descend_and_keep_their_distance(sizes: list[int], suppression: int, seed: int) -> None:
+    borders = np.cumsum([0, *sizes])
+    density = np.random.default_rng(seed).integers(0, 4, borders[-1]).astype(float)
+    found = list(peaks(density, borders, suppression))
+    values = [density[cell] for _, cell in found]
+    assert values == sorted(values, reverse=True)
+    for doc, cell in found:
+        assert borders[doc] <= cell < borders[doc + 1]
+    for cell in range(int(borders[-1])):  # every cell is a peak or near one at least as high
+        doc = int(np.searchsorted(borders, cell, side="right")) - 1
+        near = [c for d, c in found if d == doc and abs(c - cell) <= suppression]
+        assert near and max(density[c] for c in near) >= density[cell]
+
+
+@given(st.lists(WORDS, min_size=1, max_size=200).map("".join), st.data())
+def test_borders_read_locally_are_those_of_the_whole_text(text: str, data: st.DataObject) -> None:
+    text = re.sub(r"\s{5,}", "\n\n", text)
+    text, starts = tokenise(text)
+    low = data.draw(st.integers(0, len(starts) - 1))
+    high = data.draw(st.integers(low, len(starts)))
+    everywhere = sentence_borders(text, starts, 0, len(starts))
+    assert len(everywhere) >= 2 or len(sentences(text)) <= 1
+    characters = [*starts.tolist(), len(text)]
+    local = {characters[border] for border in sentence_borders(text, starts, low, high)}
+    assert local == {
+        characters[b] for b in everywhere if characters[low] <= characters[b] <= characters[high]
+    }
+
+
+@pytest.mark.parametrize("budget", [0, -5])
+def test_a_budget_must_be_positive(budget: int) -> None:
+    with pytest.raises(InvalidInputError, match=str(budget)):
+        select(np.empty(0), [tokenise("")], budget)
+
+
+def test_a_malformed_density_is_refused() -> None:
+    pages = [tokenise("word " * 100)]
+    with pytest.raises(InvalidInputError, match="cell 2 is NaN"):
+        select(np.array([0.0, 1.0, np.nan, 0.0]), pages, 10)
+    with pytest.raises(InvalidInputError, match="4 cells"):
+        select(np.zeros(3), pages, 10)
+
+
+def test_a_negative_setting_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="slack must be 0 or more, not -1"):
+        SpanConfig(slack=-1)

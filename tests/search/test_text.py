@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import time
+from unicodedata import normalize
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3_retriever.search import cell_terms, sentences, words
+
+# Marks, breaks and scripts that decide borders, plus anything at all, lone surrogates included.
+CRITICAL = st.text(st.sampled_from(list(" \n\t.!?…。！\"')-1aAé漢ไท\0\ud800😀")), max_size=60)
+TEXT = st.one_of(CRITICAL, st.text(st.characters(codec=None), max_size=60))
+
+
+def terms(text: str) -> list[str]:
+    return [term for term, _ in words(text)]
+
+
+def pieces(text: str) -> list[str]:
+    return [text[start:end] for start, end in sentences(text)]
+
+
+@given(TEXT)
+def test_sentences_cover_the_text(text: str) -> None:
+    assert "".join(pieces(text)) == text
+    assert all(pieces(text))
+
+
+@given(TEXT)
+def test_words_point_into_the_text_as_given(text: str) -> None:
+    found = words(text)
+    offsets = [start for _, start in found]
+    assert offsets == sorted(set(offsets))
+    for term, start in found:
+        assert term
+        # The S-stemmer changes endings only, so the first character always agrees.
+        assert normalize("NFKC", text[start : start + 2]).casefold().startswith(term[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The dog's __init__ and sort_values()", ["the", "dog", "__init__", "and", "sort_value"]),
+        ("flies classes statements class bus gas", ["fly", "classe", "statement", "class", "bus", "gas"]),
+        ("Straße ＡＢＣ ﬁsh e\u0301te\u0301", ["strasse", "abc", "fish", "été"]),
+        ("東京都 人 Python入門", ["東京", "京都", "人", "python", "入門"]),
+        ("한국어 ไทย", ["한국", "국어", "ไท", "ทย"]),
+        ("हिन्दी", ["हिन्दी"]),
+        ("a\0b \ud800c 😀", ["a", "b", "c"]),
+        ("", []),
+    ],
+)
+def test_words(text: str, expected: list[str]) -> None:
+    assert terms(text) == expected
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        ["One here. ", "Two here! ", "Three?"],
+        ["Dr. Smith met J. M. Barrie in the U.S. in 3.5 days. ", "He paid."],
+        ["See e.g. Fig. 3 (cf. Vol. 2). ", "Next."],
+        ['"Stop!" he said. ', 'She said "No." ', "Well... maybe."],
+        ["你好。", "世界！", "再见"],
+        ["No stop at the end of this paragraph\n\n", "next paragraph"],
+        ["A heading\n", "The text below it, wrapped where a line becomes\ntoo long for the page."],
+        ["Items:\n", "- first\n", "- second one\n", "1. third\n", "2. fourth"],
+        ["A line of prose that runs on for more than fifty characters in\nEnglish goes on."],
+    ],
+)
+def test_sentence_borders(expected: list[str]) -> None:
+    assert pieces("".join(expected)) == expected
+
+
+@pytest.mark.parametrize("unit", [".", ". ", "a.", '."', "\n", "\t", "\n a", "1\n", "。", "a'", "é"])
+def test_time_is_linear(unit: str) -> None:
+    text = unit * (200_000 // len(unit))
+    begin = time.perf_counter()
+    sentences(text)
+    words(text)
+    assert time.perf_counter() - begin < 10  # quadratic would take minutes
+
+
+@given(TEXT, st.lists(st.integers(0, 60), max_size=40), st.integers(1, 5))
+def test_cells_share_out_all_words(text: str, offsets: list[int], cell: int) -> None:
+    starts = np.array(sorted(offsets), np.uint32)
+    cells = cell_terms(text, starts, cell)
+    assert len(cells) == -(-len(starts) // cell)
+    if cells:
+        assert [term for one in cells for term in one] == terms(text)
+        for number, one in enumerate(cells[1:], 1):
+            expected = [t for t, at in words(text) if starts[number * cell] <= at]
+            assert expected[: len(one)] == one
