@@ -145,5 +145,8 @@ def _document(key: object, text: object, title: str, metadata: Mapping[str, Any]
     if not isinstance(text, str):
         msg = f"document {position}: text must be a str, not {type(text).__name__}"
         raise InvalidDocumentError(msg)
+    if not isinstance(metadata, Mapping):
+        msg = f"document {position}: metadata must be a mapping, not {type(metadata).__name__}"
+        raise InvalidDocumentError(msg)
     identifier = content_id(text) if key is None else str(key)
     return Document(identifier, text, title, dict(metadata))

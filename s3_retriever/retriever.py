@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shutil
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,11 +17,12 @@ from s3_retriever.config import RetrieverConfig
 from s3_retriever.documents import Document, Explanation, Span, TokenFeature, as_documents
 from s3_retriever.errors import DuplicateDocumentError, IndexFormatError, InvalidInputError
 from s3_retriever.features.artifact import Artifact
-from s3_retriever.features.queries import PROMPT, HeadRows, head_rows
+from s3_retriever.features.queries import HeadRows, ask, head_rows
 from s3_retriever.features.sae import center_and_normalize
 from s3_retriever.host.model import Host
 from s3_retriever.host.scan import scan
 from s3_retriever.index import Index, Layout, Segment, SegmentBuilder, Snapshot
+from s3_retriever.index.storage import MANIFEST
 from s3_retriever.search.density import Float32
 from s3_retriever.search.explain import strongest_features
 from s3_retriever.search.lexical import LexicalIndex
@@ -31,6 +33,7 @@ MODES = ("hybrid", "s3", "bm25")
 SCORINGS = ("attention", "paper")
 
 _INDEX, _ARTIFACT = "index", "artifact"
+_UNFINISHED = f".{_ARTIFACT}-"  # how the folders begin that a killed Artifact.save leaves
 
 
 class _Question(NamedTuple):
@@ -48,7 +51,8 @@ class _Densities(NamedTuple):
 
     def fused(self) -> Float32:
         """Add the sides: both are sums of logarithms over question tokens, on one scale."""
-        return np.stack([side for side in self if side is not None]).sum(axis=0)
+        total: Float32 = np.stack([side for side in self if side is not None]).sum(axis=0)
+        return total
 
 
 class S3Retriever:
@@ -161,6 +165,8 @@ class S3Retriever:
         path = Path(path)
         with self._changing:
             self._check_target(path)
+            for abandoned in path.glob(f"{_UNFINISHED}*"):
+                shutil.rmtree(abandoned, ignore_errors=True)
             if not (path / _ARTIFACT).exists():
                 self.artifact.save(path / _ARTIFACT)
             self._index.save(path / _INDEX)
@@ -177,15 +183,7 @@ class S3Retriever:
             IndexFormatError: The index is missing, truncated, altered or of another version.
             ArtifactError: The host is not the one the index was made with.
         """
-        path = Path(path)
-        if not (path / _INDEX).is_dir():
-            msg = f"{path} holds no index (it has no folder {_INDEX!r}); write one with save()"
-            raise IndexFormatError(msg)
-        index = Index.load(path / _INDEX)
-        artifact = Artifact.load(path / _ARTIFACT)
-        if index.header.get("artifact") != digest(artifact):
-            msg = f"{path / _ARTIFACT} is not the artifact that the index beside it was made with"
-            raise IndexFormatError(msg)
+        index, artifact = read_saved(path)
         config = RetrieverConfig.from_json(index.header["config"])
         loaded = Host.load(index.header["host"]["name"] if host is None else host)
         return cls(host=loaded, artifact=artifact, index=index, config=config)
@@ -229,7 +227,7 @@ class S3Retriever:
         snapshot = self._index.snapshot
         if not snapshot.n_cells:
             return []
-        asked = None if mode == "bm25" else self._ask(question)
+        asked = None if mode == "bm25" else _Question(*ask(self.host, question, self.artifact.query_heads))
         rows = [] if asked is None else head_rows(self.artifact, asked.queries, self._scoring.n_features)
         sides = self._densities(snapshot, question, asked, rows, mode, scoring)
         density = sides.fused()
@@ -259,6 +257,15 @@ class S3Retriever:
     def __contains__(self, doc_id: object) -> bool:
         return doc_id in self._index
 
+    def document(self, doc_id: str) -> Document:
+        """Return a document as it was given.
+
+        Raises:
+            UnknownDocumentError: There is no such document.
+        """
+        snapshot = self._index.snapshot
+        return snapshot.document(snapshot.find(doc_id))
+
     @property
     def document_ids(self) -> tuple[str, ...]:
         """Ids of all documents, in order of addition."""
@@ -286,18 +293,6 @@ class S3Retriever:
             if piece.last:
                 builder.end()
         return builder.build()
-
-    def _ask(self, question: str) -> _Question:
-        """Run the question through the host behind the prompt; only its own tokens are kept."""
-        text = PROMPT + question
-        tokens = self.host.encode(text)
-        if len(tokens) > self.host.max_tokens:
-            msg = f"the question has {len(tokens)} tokens; the host takes {self.host.max_tokens}: shorten it"
-            raise InvalidInputError(msg)
-        own = tokens.ends > len(PROMPT)
-        queries = self.host.queries(tokens.ids, self.artifact.query_heads)[own]
-        texts = [text[a:b] for a, b in zip(tokens.starts[own], tokens.ends[own], strict=True)]
-        return _Question(queries, texts)
 
     def _densities(
         self,
@@ -366,13 +361,43 @@ class S3Retriever:
         if path.exists() and not path.is_dir():
             msg = f"{path} is a file; choose a folder for the index"
             raise InvalidInputError(msg)
-        others = {entry.name for entry in path.iterdir()} - {_INDEX, _ARTIFACT} if path.exists() else set()
+        others = _others(path)
         if others:
-            msg = f"{path} holds {min(others)!r}, which is no part of an index; choose another folder"
+            msg = f"{path} holds {others[0]!r}, which is no part of an index; choose another folder"
             raise InvalidInputError(msg)
         if (path / _ARTIFACT).exists() and digest(Artifact.load(path / _ARTIFACT)) != digest(self.artifact):
             msg = f"{path} holds an index made with another artifact; choose another folder or delete it"
             raise InvalidInputError(msg)
+
+
+def read_saved(path: str | Path) -> tuple[Index, Artifact]:
+    """Read a saved index and its artifact, without the host.
+
+    Raises:
+        IndexFormatError: The index is missing, truncated, altered or of another version.
+        ArtifactError: So is the artifact.
+    """
+    path = Path(path)
+    if not (path / _INDEX).is_dir():
+        msg = f"{path} holds no index (it has no folder {_INDEX!r}); write one with save()"
+        raise IndexFormatError(msg)
+    index = Index.load(path / _INDEX)
+    artifact = Artifact.load(path / _ARTIFACT)
+    if index.header.get("artifact") != digest(artifact):
+        msg = f"{path / _ARTIFACT} is not the artifact that the index beside it was made with"
+        raise IndexFormatError(msg)
+    return index, artifact
+
+
+def holds_index(path: Path) -> bool:
+    """Whether a folder holds a saved index, sound or damaged, and nothing else."""
+    return (path / _INDEX / MANIFEST).is_file() and not _others(path)
+
+
+def _others(path: Path) -> list[str]:
+    """Return the names in a folder, if there is one, that no save has written; sorted."""
+    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+    return [name for name in names if name not in (_INDEX, _ARTIFACT) and not name.startswith(_UNFINISHED)]
 
 
 def digest(artifact: Artifact) -> str:

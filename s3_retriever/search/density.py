@@ -143,7 +143,8 @@ def _tiles(document_cells: Int64) -> Int64:
 def _gaussian(sigma: float) -> Float32:
     radius = max(1, int(_TRUNCATE * sigma + 0.5))
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    return (kernel / kernel.sum()).astype(np.float32)
+    unit: Float32 = (kernel / kernel.sum()).astype(np.float32)
+    return unit
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

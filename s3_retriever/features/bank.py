@@ -1,0 +1,199 @@
+"""Dense keys and queries of a calibration set, laid out in cells as an index lays out its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from s3_retriever.documents import Document
+from s3_retriever.errors import InvalidInputError
+from s3_retriever.features.artifact import TapCodec
+from s3_retriever.features.pairs import Pair
+from s3_retriever.features.queries import ask, tap_of
+from s3_retriever.features.sae import Floats, center_and_normalize
+from s3_retriever.host.model import Host
+from s3_retriever.host.scan import ScanConfig, scan
+from s3_retriever.host.taps import QueryHead, Tap
+from s3_retriever.index.layout import CELL
+from s3_retriever.search.bm25 import RankBM25
+from s3_retriever.search.cells import cell_terms
+from s3_retriever.search.text import words
+
+_CELLS = 2048  # cells normalised at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A question and where its evidence lies.
+
+    Attributes:
+        queries: float32 (n, H, d), centred queries of the heads at the question's tokens.
+        cells: int64 (e,), the cells that hold evidence.
+        weights: float32 (e,), each one's share of the evidence; they sum to 1.
+        document: Number of the evidence's document.
+        bm25: float32 (C,), BM25 of every cell.
+    """
+
+    queries: Floats
+    cells: npt.NDArray[np.int64]
+    weights: Floats
+    document: int
+    bm25: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """Keys of some taps over a corpus, and the questions asked of it.
+
+    Attributes:
+        heads: The query heads, H.
+        taps: The taps they ask, T.
+        head_taps: (H,), number of each head's tap.
+        key_means: float32 (T, d).
+        query_means: float32 (H, d).
+        keys: float16 (T, C, CELL, d), unit keys; zero where a cell has no token.
+        tokens: int32 (C,), tokens in each cell.
+        document_cells: int64 (D + 1,).
+        examples: One per pair.
+    """
+
+    heads: tuple[QueryHead, ...]
+    taps: tuple[Tap, ...]
+    head_taps: tuple[int, ...]
+    key_means: Floats
+    query_means: Floats
+    keys: npt.NDArray[np.float16]
+    tokens: npt.NDArray[np.int32]
+    document_cells: npt.NDArray[np.int64]
+    examples: tuple[Example, ...]
+
+
+def fill_bank(
+    host: Host,
+    documents: Iterable[Document],
+    pairs: Sequence[Pair],
+    heads: Sequence[QueryHead],
+    *,
+    codecs: Sequence[TapCodec] = (),
+    scan_config: ScanConfig | None = None,
+    progress: bool = False,
+) -> Bank:
+    """Scan documents and questions once, and keep what calibration needs.
+
+    Args:
+        host: The host.
+        documents: The corpus; it must hold every pair's document.
+        pairs: At least one.
+        heads: Query heads to calibrate.
+        codecs: Of the heads' taps: their keys are kept as the SAEs reconstruct them. Without, keys are
+            kept as they are, centred by their own mean.
+        scan_config: Chunks and batches.
+        progress: Show a progress bar.
+
+    Raises:
+        InvalidInputError: There is no pair, or a pair's document is not in the corpus.
+    """
+    if not pairs:
+        msg = "calibration needs pairs of question and evidence, and got none"
+        raise InvalidInputError(msg)
+    asked = [tap_of(host, head) for head in heads]
+    taps = sorted(set(asked))
+    by_tap = {codec.tap: codec for codec in codecs}
+    corpus = _Corpus(len(taps), host.head_dim)
+    for piece in scan(documents, host, taps, scan_config or ScanConfig(), progress=progress):
+        keys = piece.keys
+        for t, tap in enumerate(taps if by_tap else ()):
+            sae = by_tap[tap].sae
+            keys[:, t] = sae.decode(by_tap[tap].encode(keys[:, t]))
+        corpus.add(piece.document, piece.starts, keys)
+    questions = [ask(host, pair.question, heads)[0] for pair in pairs]
+    query_means = np.concatenate(questions).mean(axis=0)
+    dense, tokens, cells = corpus.cells()
+    key_means = np.stack([by_tap[tap].mean for tap in taps]) if by_tap else _center(dense, tokens)
+    bm25 = RankBM25(corpus.terms)
+    examples = []
+    for pair, queries in zip(pairs, questions, strict=True):
+        where, weights, document = corpus.evidence(pair, cells)
+        scores = bm25.scores([term for term, _ in words(pair.question)]).astype(np.float32)
+        examples.append(Example(queries - query_means, where, weights, document, scores))
+    return Bank(
+        heads=tuple(heads),
+        taps=tuple(taps),
+        head_taps=tuple(taps.index(tap) for tap in asked),
+        key_means=key_means,
+        query_means=query_means,
+        keys=dense,
+        tokens=tokens,
+        document_cells=cells,
+        examples=tuple(examples),
+    )
+
+
+class _Corpus:
+    """Collects the scanned pieces of a corpus."""
+
+    def __init__(self, n_taps: int, dim: int) -> None:
+        self.terms: list[list[str]] = []
+        self._shape = (n_taps, dim)
+        self._numbers: dict[str, int] = {}
+        self._documents: list[Document] = []
+        self._starts: list[npt.NDArray[np.int32]] = []
+        self._keys: list[list[npt.NDArray[np.float16]]] = []
+
+    def add(self, document: Document, starts: npt.NDArray[np.int32], keys: Floats) -> None:
+        if document.id not in self._numbers:
+            self._numbers[document.id] = len(self._documents)
+            self._documents.append(document)
+            self._starts.append(starts)
+            self._keys.append([keys.astype(np.float16)])
+        else:
+            self._starts[-1] = np.concatenate([self._starts[-1], starts])
+            self._keys[-1].append(keys.astype(np.float16))
+
+    def cells(self) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Lay keys out in cells; returns (T, C, CELL, d) raw keys, tokens per cell, first cells."""
+        lengths = np.array([len(starts) for starts in self._starts])
+        pointers = np.concatenate([[0], np.cumsum(-(-lengths // CELL))]).astype(np.int64)
+        n_taps, dim = self._shape
+        keys = np.zeros((n_taps, int(pointers[-1]) * CELL, dim), np.float16)
+        tokens = np.full(int(pointers[-1]), CELL, np.int32)
+        for number, length in enumerate(lengths.tolist()):
+            first = int(pointers[number]) * CELL
+            keys[:, first : first + length] = np.concatenate(self._keys[number]).transpose(1, 0, 2)
+            self._keys[number] = []
+            if length % CELL:
+                tokens[pointers[number + 1] - 1] = length % CELL
+            self.terms += cell_terms(self._documents[number].text, self._starts[number].astype(np.uint32))
+        return keys.reshape(n_taps, -1, CELL, dim), tokens, pointers
+
+    def evidence(self, pair: Pair, cells: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Floats, int]:
+        """Return the cells of a pair's evidence, their shares of it, and the document's number."""
+        number = self._numbers.get(pair.doc_id)
+        if number is None:
+            msg = f"the corpus has no document {pair.doc_id!r}, which holds the evidence of {pair.question!r}"
+            raise InvalidInputError(msg)
+        starts = self._starts[number]
+        shares: dict[int, float] = {}
+        for start, end in pair.evidence:
+            first = max(0, int(np.searchsorted(starts, start, side="right")) - 1)
+            bounds = np.append(starts[first : np.searchsorted(starts, end)], end)
+            for token, width in enumerate(np.diff(np.maximum(bounds, start)).tolist(), first):
+                cell = int(cells[number]) + token // CELL
+                shares[cell] = shares.get(cell, 0.0) + width
+        weights = np.array(list(shares.values()), np.float32)
+        return np.array(list(shares), np.int64), weights / weights.sum(), number
+
+
+def _center(keys: npt.NDArray[np.float16], tokens: npt.NDArray[np.int32]) -> Floats:
+    """Centre the keys by their mean and normalise them, in place; returns the means (T, d)."""
+    means = np.zeros((len(keys), keys.shape[-1]), np.float32)
+    real = np.arange(CELL) < tokens[:, None]
+    for mean, tap in zip(means, keys, strict=True):
+        mean[:] = tap.sum(axis=(0, 1), dtype=np.float64) / tokens.sum()
+        for first in range(0, len(tap), _CELLS):
+            part = slice(first, first + _CELLS)
+            tap[part] = center_and_normalize(tap[part], mean) * real[part, :, None]
+    return means

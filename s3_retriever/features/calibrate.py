@@ -1,0 +1,234 @@
+"""Calibration: learns from question/evidence pairs how the heads' queries should meet the keys.
+
+What is learned is small and linear: one map per query head, a weight per head and scale, a saturation
+per scale, and the weights of BM25. The loss is that of choosing the evidence: cross-entropy of a softmax
+over cells whose logits are the very density that search computes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+from tqdm import tqdm
+
+from s3_retriever.errors import InvalidInputError
+from s3_retriever.features.bank import Bank, Example
+from s3_retriever.features.sae import Floats
+from s3_retriever.index.layout import CELL
+from s3_retriever.search.density import Scale
+from s3_retriever.search.scoring import Scoring
+
+_TRUNCATE = 3.0
+_MAX_SCORE = 20.0
+
+
+@dataclass(frozen=True)
+class CalibrateConfig:
+    """Settings of one calibration.
+
+    Attributes:
+        sigmas: Widths at which the text is looked at, in cells; ``inf`` means the document.
+        bm25_sigmas: Widths at which BM25 is averaged.
+        epochs: Times every pair is seen.
+        batch_size: Pairs per optimiser step.
+        map_rate: Learning rate of the maps.
+        constant_rate: Learning rate of everything else.
+        temperature: Initial factor of the maps, the inverse temperature of the softmax.
+        segment_cells: Cells of one piece of text that a pair is compared with ...
+        segments: ... and how many pieces, those with evidence among them.
+        seed: Fixes the order of the pairs and the pieces.
+
+    Raises:
+        InvalidInputError: A value is out of range.
+    """
+
+    sigmas: tuple[float, ...] = (1.0, 4.0, 12.0, math.inf)
+    bm25_sigmas: tuple[float, ...] = (0.5, 2.0, 6.0, math.inf)
+    epochs: int = 6
+    batch_size: int = 8
+    map_rate: float = 1e-3
+    constant_rate: float = 1e-2
+    temperature: float = 3.0
+    segment_cells: int = 128
+    segments: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "map_rate", "constant_rate", "temperature", "segment_cells"):
+            if not getattr(self, name) > 0:
+                msg = f"CalibrateConfig.{name} must be positive, not {getattr(self, name)}"
+                raise InvalidInputError(msg)
+        if self.segments < 2:
+            msg = f"CalibrateConfig.segments must be at least 2, not {self.segments}"
+            raise InvalidInputError(msg)
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What calibration learned.
+
+    Attributes:
+        maps: float32 (H, d, d): ``centred query @ map`` meets the unit keys.
+        scoring: Weights and constants of the density.
+        losses: Mean loss of each epoch, in nats.
+    """
+
+    maps: Floats
+    scoring: Scoring
+    losses: tuple[float, ...]
+
+
+def calibrate(
+    bank: Bank, examples: Sequence[Example], config: CalibrateConfig | None = None, *, progress: bool = False
+) -> Learned:
+    """Learn maps and constants.
+
+    Args:
+        bank: Keys and means.
+        examples: The bank's examples to learn from.
+        config: Settings.
+        progress: Show a progress bar.
+    """
+    config = config or CalibrateConfig()
+    rng = np.random.default_rng(config.seed)
+    model = _Density(bank, config)
+    constants = [p for name, p in model.named_parameters() if name != "maps"]
+    optimizer = torch.optim.Adam(
+        [{"params": [model.maps], "lr": config.map_rate}, {"params": constants, "lr": config.constant_rate}],
+        betas=(0.9, 0.98),
+    )
+    steps = config.epochs * math.ceil(len(examples) / config.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, 10 * (step + 1) / steps) * (1 - step / steps)
+    )
+    losses = []
+    with tqdm(total=steps, desc="calibrate", disable=not progress, unit="step") as bar:
+        for _ in range(config.epochs):
+            order = rng.permutation(len(examples))
+            total = 0.0
+            for first in range(0, len(order), config.batch_size):
+                batch = [examples[i] for i in order[first : first + config.batch_size]]
+                for example in batch:
+                    loss = model.loss(example, _segments(bank, example, config, rng))
+                    (loss / len(batch)).backward()  # type: ignore[no-untyped-call]
+                    total += float(loss.detach())
+                optimizer.step()
+                optimizer.zero_grad()
+                schedule.step()
+                bar.update()
+            losses.append(total / len(examples))
+            bar.set_postfix(loss=f"{losses[-1]:.3f}")
+    return Learned(model.maps.detach().numpy().copy(), model.scoring(), tuple(losses))
+
+
+def _segments(
+    bank: Bank, example: Example, config: CalibrateConfig, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Draw the pieces of text a question is compared with; int64 (S, segment_cells), -1 where too short.
+
+    The evidence's document is cut at random; its pieces with evidence come first, then one without, then
+    pieces of any document.
+    """
+    size = config.segment_cells
+    begin, end = bank.document_cells[example.document : example.document + 2]
+    offset = int(rng.integers(size))
+    cuts = np.arange(begin - offset, end, size)
+    has_evidence = np.isin(np.arange(len(cuts)), (example.cells - begin + offset) // size)
+    chosen = [(max(begin, cut), min(end, cut + size)) for cut in cuts[has_evidence]]
+    rest = cuts[~has_evidence]
+    if len(rest):
+        cut = rng.choice(rest)
+        chosen.append((max(begin, cut), min(end, cut + size)))
+    lengths = np.diff(bank.document_cells)
+    others = lengths / lengths.sum()
+    while len(chosen) < config.segments:
+        document = rng.choice(len(lengths), p=others)
+        if document == example.document and len(lengths) > 1:
+            continue
+        low, high = bank.document_cells[document : document + 2]
+        first = low + rng.integers(max(1, high - low - size + 1))
+        chosen.append((first, min(first + size, high)))
+    cells = np.full((len(chosen), size), -1, np.int64)
+    for row, (first, last) in zip(cells, chosen, strict=True):
+        row[: last - first] = np.arange(first, last)
+    return cells
+
+
+class _Density(nn.Module):
+    """The density of :mod:`s3_retriever.search`, differentiable, on drawn pieces of the corpus."""
+
+    def __init__(self, bank: Bank, config: CalibrateConfig) -> None:
+        super().__init__()
+        n_heads, dim = bank.query_means.shape
+        n_scales = len(config.sigmas)
+        self._bank = bank
+        self._config = config
+        self.maps = nn.Parameter(config.temperature * torch.eye(dim).repeat(n_heads, 1, 1))
+        self.log_weights = nn.Parameter(torch.full((n_heads, n_scales), math.log(0.1)))
+        self.log_saturations = nn.Parameter(torch.full((n_scales,), math.log(10.0)))
+        self.bm25 = nn.Parameter(torch.full((len(config.bm25_sigmas),), 0.05))
+
+    def loss(self, example: Example, cells: npt.NDArray[np.int64]) -> torch.Tensor:
+        """Return the cross-entropy of the evidence's cells among all cells drawn."""
+        known = torch.from_numpy(cells >= 0)
+        flat = np.maximum(cells, 0).reshape(-1)
+        ratios = self._ratios(example, flat, known)
+        logits = torch.zeros(cells.shape)
+        weights, saturations = self.log_weights.exp(), self.log_saturations.exp()
+        for scale, sigma in enumerate(self._config.sigmas):
+            rows = torch.log1p(_average(ratios, known, sigma) / saturations[scale]).sum(dim=1)
+            logits = logits + torch.einsum("h,hsc->sc", weights[:, scale], rows)
+        scores = torch.from_numpy(example.bm25[flat]).view(1, 1, *cells.shape) * known
+        for weight, sigma in zip(self.bm25, self._config.bm25_sigmas, strict=True):
+            logits = logits + weight * _average(scores, known, sigma)[0, 0]
+        evidence = np.zeros(self._bank.document_cells[-1], np.float32)
+        evidence[example.cells] = example.weights
+        target = torch.from_numpy(evidence[flat]) * known.view(-1)
+        log_shares = logits.masked_fill(~known, -torch.inf).view(-1).log_softmax(0)
+        return -(target * log_shares.masked_fill(~known.view(-1), 0)).sum() / target.sum()
+
+    def scoring(self) -> Scoring:
+        """Return the learned constants."""
+        saturations = self.log_saturations.exp().tolist()
+        return Scoring(
+            scales=tuple(Scale(*pair) for pair in zip(self._config.sigmas, saturations, strict=True)),
+            head_weights=tuple(tuple(weights) for weights in self.log_weights.exp().tolist()),
+            bm25_widths=dict(zip(self._config.bm25_sigmas, self.bm25.tolist(), strict=True)),
+        )
+
+    def _ratios(self, example: Example, flat: npt.NDArray[np.int64], known: torch.Tensor) -> torch.Tensor:
+        """Return each cell's share of attention over its uniform share, (H, n, S, segment_cells)."""
+        queries = torch.from_numpy(example.queries).transpose(0, 1) @ self.maps
+        tokens = torch.from_numpy(self._bank.tokens[flat]) * known.view(-1)
+        real = (torch.arange(CELL) < tokens[:, None]).view(-1).float()
+        masses: list[torch.Tensor] = [torch.empty(0)] * len(self._bank.heads)
+        for tap in range(len(self._bank.taps)):
+            asking = [h for h, number in enumerate(self._bank.head_taps) if number == tap]
+            keys = torch.from_numpy(self._bank.keys[tap][flat]).float().view(len(real), -1)
+            scores = queries[asking] @ keys.T
+            mass = (scores.clamp(max=_MAX_SCORE).exp() * real).view(*scores.shape[:2], -1, CELL).sum(-1)
+            for row, head in enumerate(asking):
+                masses[head] = mass[row]
+        mass = torch.stack(masses)
+        ratios = mass * (tokens.sum() / CELL) / mass.sum(dim=-1, keepdim=True)
+        return ratios.view(*mass.shape[:2], *known.shape)
+
+
+def _average(values: torch.Tensor, known: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Average (..., S, cells) along the cells that are known, as search does along a document."""
+    mask = known.float()
+    if math.isinf(sigma):
+        return (values.sum(-1) / mask.sum(-1)).unsqueeze(-1).expand_as(values)
+    radius = max(1, int(_TRUNCATE * sigma + 0.5))
+    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2).view(1, 1, -1)
+    cells = values.shape[-1]
+    sums = F.conv1d(values.reshape(-1, 1, cells), kernel, padding=radius).view(values.shape)
+    norms = F.conv1d(mask.view(-1, 1, cells), kernel, padding=radius).view(mask.shape)
+    return sums / norms.clamp(min=1e-6)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from s3_retriever.documents import Document
+from s3_retriever.evaluation.baselines import Windows, rankings, reciprocal_rank_fusion
+from s3_retriever.evaluation.metrics import n_characters
+from s3_retriever.evaluation.minilm import MiniLM, minilm_folder
+from s3_retriever.host import Host
+
+FRUIT = Document("fruit", "Apples grow on trees. Melons grow on the ground. Cherries are small and red.")
+TRAINS = Document("trains", "The night train leaves at nine. It reaches the border before sunrise.")
+
+
+def windows(documents: list[Document], host: Host, size: int) -> Windows:
+    return Windows(documents, [host.encode(document.text).starts for document in documents], size)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@given(
+    texts=st.lists(st.text(max_size=60), min_size=1, max_size=3),
+    size=st.integers(1, 9),
+    seed=st.integers(0, 9),
+)
+def test_windows_cover_every_character_once(texts: list[str], size: int, seed: int, tiny_host: Host) -> None:
+    documents = [Document(str(number), text) for number, text in enumerate(texts)]
+    cut = windows(documents, tiny_host, size)
+    assert "".join(cut.texts) == "".join(texts)
+    order = np.random.default_rng(seed).permutation(len(cut.texts))
+    everything = cut.take(order, sum(tiny_host.count_tokens(text) for text in texts))
+    assert (
+        n_characters(everything)
+        == sum(region.end - region.start for region in everything)
+        == sum(map(len, texts))
+    )
+
+
+def test_windows_are_taken_in_order_until_the_budget_is_spent(tiny_host: Host) -> None:
+    cut = windows([FRUIT, TRAINS], tiny_host, 8)
+    starts = tiny_host.encode(FRUIT.text).starts
+    whole, part = cut.take(np.array([1, 0, 2]), 11)
+    assert (whole.doc_id, whole.start, whole.end) == ("fruit", starts[8], starts[16])
+    assert (part.doc_id, part.start, part.end) == ("fruit", 0, starts[3])  # cut to the 3 tokens left
+    assert cut.take(np.array([0]), 0) == []
+
+
+def test_fusion_sums_reciprocal_ranks() -> None:
+    # 2: 1/61 + 1/62; 0: 1/62 + 1/63; 1: 1/63 + 1/61, which is more than 0 has
+    orders = [np.array([2, 0, 1]), np.array([1, 2, 0])]
+    assert reciprocal_rank_fusion(orders).tolist() == [2, 1, 0]
+
+
+def test_bm25_ranks_the_window_with_the_words_first(tiny_host: Host) -> None:
+    cut = windows([FRUIT, TRAINS], tiny_host, 32)
+    found = rankings(cut, ["When does the night train leave?", "Which melons?"], None)
+    assert list(found) == ["BM25"]
+    best = [cut.texts[order[0]] for order in found["BM25"]]
+    assert "night train" in best[0]
+    assert "Melons" in best[1]
+
+
+@pytest.mark.skipif(not minilm_folder().is_dir(), reason="MiniLM is fetched by the benchmark only")
+def test_minilm_ranks_by_meaning_and_fuses(tiny_host: Host) -> None:
+    minilm = MiniLM.load()
+    vectors = minilm.embed(["a cat sat on a mat", "stocks fell", "the feline rested on a rug", "long " * 900])
+    assert vectors.shape == (4, 384)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert vectors[0] @ vectors[2] > vectors[0] @ vectors[1] + 0.2
+    assert np.allclose(minilm.embed(["stocks fell"])[0], vectors[1], atol=1e-5)  # whatever is in its batch
+    cut = windows([FRUIT, TRAINS], tiny_host, 64)
+    found = rankings(cut, ["At what time does the railway carriage depart?"], minilm)
+    assert list(found) == ["BM25", "MiniLM", "MiniLM+BM25"]
+    assert "night train" in cut.texts[found["MiniLM"][0][0]]

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from s3_retriever import Host
+from s3_retriever.documents import Document
+from s3_retriever.evaluation import Overlap, load_sets, overlap
+from s3_retriever.evaluation.__main__ import main
+from s3_retriever.evaluation.memory import measure_memory
+from s3_retriever.evaluation.metrics import Region
+from s3_retriever.evaluation.recall import BUDGETS, SystemScore, ratios
+from s3_retriever.evaluation.speed import (
+    limited,
+    measure_disk_size,
+    measure_latency,
+    measure_throughput,
+    repeated,
+    repeated_corpus,
+)
+from s3_retriever.features import Artifact
+
+
+def system(name: str, *recalls: float, is_baseline: bool = False) -> SystemScore:
+    """A system with the same recall at every budget, one value per set."""
+    sets = {str(i): dict.fromkeys(BUDGETS, Overlap(recall, 0, 0)) for i, recall in enumerate(recalls)}
+    return SystemScore(name, is_baseline, sets)
+
+
+def test_ratios_are_over_the_best_baseline_by_macro() -> None:
+    scores = [
+        system("ours", 0.9, 0.6),
+        system("uneven", 1.0, 0.1, is_baseline=True),
+        system("even", 0.6, 0.6, is_baseline=True),
+    ]
+    found = ratios(scores)
+    assert [(ratio.system, ratio.budget, ratio.baseline) for ratio in found] == [
+        ("ours", budget, "even") for budget in BUDGETS
+    ]
+    assert all(ratio.value == pytest.approx(1.25) for ratio in found)
+
+
+@pytest.mark.host
+def test_the_benchmark_prints_tables_and_json(
+    data: Path, tmp_path: Path, host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results.json"
+    arguments = [str(data), "--artifact", "fast", "--skip-minilm", "--skip-speed", "--json", str(out)]
+    assert main(arguments) == 0
+    tables = capsys.readouterr().out
+    assert all(f"Evidence recall within {budget} tokens" in tables for budget in BUDGETS)
+    results = json.loads(out.read_text(encoding="utf-8"))
+    recalls = {score["name"]: score["sets"]["village"]["256"]["recall"] for score in results["scores"]}
+    # The whole corpus fits the budget.
+    names = ["fast s3 (attention)", "fast hybrid (attention)", "fast s3 (paper)", "fast hybrid (paper)"]
+    assert [recalls[name] for name in names] == [1, 1, 1, 1]
+    assert recalls["BM25, windows of 64"] == 1
+    assert {ratio["value"] for ratio in results["ratios"] if ratio["system"] in names} == {1}
+    assert results["latencies"] == results["throughputs"] == results["memory"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "error: nowhere holds no evaluation sets"),
+        (["DATA", "--sets", "town"], "holds no set 'town'"),
+        (["DATA", "--questions", "0"], "at least 1, not 0"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    arguments: list[str], message: str, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([argument.replace("DATA", str(data)) for argument in arguments] + ["--artifact", "fast"]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_repeated_documents_have_their_own_ids(tiny_host: Host) -> None:
+    documents = [Document("a", "one two three"), Document("b", "four five")]
+    tokens = [tiny_host.count_tokens(document.text) for document in documents]
+    copies = list(limited(repeated(documents), sum(tokens) + 1, tiny_host))
+    assert [copy.id for copy in copies] == ["a#0", "b#0", "a#1"]
+    assert copies[2].text == "one two three"
+
+
+@pytest.mark.host
+def test_speed_and_size_are_measured(data: Path, host: Host) -> None:
+    (village,) = load_sets(data)
+    artifact = Artifact.load("fast")
+    throughput = measure_throughput(village.documents, host, artifact, None)
+    assert throughput.n_tokens == sum(host.count_tokens(document.text) for document in village.documents)
+    assert throughput.minilm is None
+    assert 0 < throughput.index_share < 1
+    assert min(throughput.scan, throughput.whole_host) > 0
+
+    large = repeated_corpus(village.documents, 500, host, artifact)
+    assert 500 <= large.n_tokens < 500 + throughput.n_tokens
+    latency = measure_latency(large, ["When was the lighthouse built?"] * 2, "repeated")
+    assert (latency.n_questions, latency.n_tokens) == (2, large.n_tokens)
+    assert 0 < latency.median_ms <= latency.p90_ms
+    copies = [large.document(id_) for id_ in large.document_ids[:: len(village.documents)]]
+    assert len({copy.text for copy in copies}) == 1
+
+    size = measure_disk_size(large, "repeated")
+    assert large.nbytes <= size.index_bytes < 2 * large.nbytes + 50_000
+
+
+@pytest.mark.host
+def test_a_repeated_corpus_answers_like_the_original(data: Path, host: Host) -> None:
+    (village,) = load_sets(data)
+    artifact = Artifact.load("fast")
+    large = repeated_corpus(village.documents, 500, host, artifact)
+    for question in village.questions:
+        spans = large.retrieve(question.text, 64)
+        found = [Region(span.doc_id.partition("#")[0], span.start, span.end) for span in spans]
+        assert overlap(found, question.evidence).recall == 1
+
+
+@pytest.mark.host
+def test_memory_is_measured_in_a_fresh_process(data: Path) -> None:
+    (scan,) = measure_memory(data, "fast", sizes=[300])
+    assert scan.n_tokens >= 300
+    assert 0 < scan.index_bytes < scan.peak_bytes

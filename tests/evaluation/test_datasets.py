@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from s3_retriever.errors import InvalidInputError
+from s3_retriever.evaluation import load_sets
+
+GOOD = {"_id": "q9", "text": "Who?", "evidence": [{"doc_id": "comet", "start": 0, "end": 3}]}
+
+
+def test_a_set_is_read(data: Path) -> None:
+    (village,) = load_sets(data)
+    assert village.name == "village"
+    texts = {document.id: document.text for document in village.documents}
+    answers = [texts[gold.doc_id][gold.start : gold.end] for q in village.questions for gold in q.evidence]
+    assert answers == ["built in 1871", "rye bread", "dust and ionised gas"]
+    assert load_sets(data, ["village"]) == [village]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"_id": "q0"}, "the _id 'q0' occurs twice"),
+        ({"text": " "}, "the question must be text, not ' '"),
+        ({"evidence": []}, "the question has no evidence"),
+        ({"evidence": [{"doc_id": "nowhere", "start": 0, "end": 1}]}, "names document 'nowhere'"),
+        ({"evidence": [{"doc_id": "comet", "start": 3, "end": 3}]}, r"evidence 3\.\.3 is not within"),
+        ({"evidence": [{"doc_id": "comet", "start": 0, "end": 999}]}, r"evidence 0\.\.999 is not within"),
+        ({"evidence": [{"doc_id": "comet", "start": 0}]}, "the field 'end' is missing"),
+        ({"evidence": None}, "NoneType"),
+    ],
+)
+def test_a_malformed_question_is_named(data: Path, change: dict[str, Any], message: str) -> None:
+    path = data / "village" / "queries.jsonl"
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(GOOD | change) + "\n")
+    with pytest.raises(InvalidInputError, match=f"{re.escape(str(path))}, line 4: .*{message}"):
+        load_sets(data)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "has no lines"),
+        (b'{"_id": "a", "text": "x"}\n{"_id"', "line 2: "),
+        (b'\n{"_id": "a"}\n', "line 2: the field 'text' is missing"),
+        (b'{"_id": 1, "text": "x"}', "line 1: .*non-empty str"),
+        (b"[]", "line 1: "),
+        (b"\xff", "cannot be read"),
+    ],
+)
+def test_a_malformed_corpus_is_named(data: Path, content: bytes, message: str) -> None:
+    path = data / "village" / "corpus.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(InvalidInputError, match=f"{re.escape(str(path))}.*{message}"):
+        load_sets(data)
+
+
+def test_what_is_absent_is_said(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="holds no evaluation sets: expected one folder per set"):
+        load_sets(tmp_path / "nowhere")
+    with pytest.raises(InvalidInputError, match="holds no set 'town'; it has village"):
+        load_sets(data, ["town"])
+    (data / "village" / "corpus.jsonl").unlink()
+    with pytest.raises(InvalidInputError, match=r"corpus\.jsonl cannot be read"):
+        load_sets(data)

@@ -1,0 +1,457 @@
+"""The retriever as users meet it: over the tiny host, and over the default one."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from pydoc_data.topics import topics
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from s3_retriever import Document, Host, RetrieverConfig, S3Retriever, ScanConfig, Span, SpanConfig
+from s3_retriever.errors import (
+    ArtifactError,
+    DuplicateDocumentError,
+    IndexFormatError,
+    InvalidDocumentError,
+    InvalidInputError,
+    UnknownDocumentError,
+)
+from s3_retriever.features import Artifact
+from s3_retriever.retriever import MODES, SCORINGS, holds_index
+
+CONFIG = RetrieverConfig(scan=ScanConfig(chunk_tokens=128, overlap_tokens=16, batch_tokens=512))
+QUESTION = "Where does the lighthouse keeper store the oil?"
+WAYS = [(mode, scoring) for mode in MODES for scoring in SCORINGS]
+
+TEXTS = {
+    "harbour": "The harbour was quiet. " * 30 + "The lighthouse keeper stores the oil in the cellar. " * 2,
+    "bakery": "Bread is baked at four in the morning. The baker sings. " * 12,
+    "ugly": "A\u0301 \ud800 keeper 🧑‍🚀🇳🇴\x00 灯台守は油を地下室に保管する。\r\n\u2028 lighthouse\u200b oil "
+    * 9,
+    "empty": "",
+    "blank": " \n\t ",
+    "letter": "x",
+    "short": "The keeper of the lighthouse is old.",
+    "long": "".join(f"Line {i}: nothing about ships, only cats and the number {i * i}.\n" for i in range(60)),
+}
+DOCUMENTS = [Document(key, text, f"title of {key}", {"name": key}) for key, text in TEXTS.items()]
+
+
+@dataclass(frozen=True, repr=False)
+class Maker:
+    """Builds retrievers over the tiny host."""
+
+    host: Host
+    artifact: Artifact
+
+    def __call__(self, documents: Iterable[Any], config: RetrieverConfig = CONFIG) -> S3Retriever:
+        return S3Retriever.from_documents(documents, host=self.host, artifact=self.artifact, config=config)
+
+    def load(self, path: Path) -> S3Retriever:
+        return S3Retriever.load(path, host=self.host)
+
+
+@pytest.fixture(scope="session")
+def make(tiny_host: Host, tiny_artifact: Artifact) -> Maker:
+    return Maker(tiny_host, tiny_artifact)
+
+
+@pytest.fixture(scope="session")
+def shared(make: Maker) -> S3Retriever:
+    """A retriever that tests must not change."""
+    return make(DOCUMENTS)
+
+
+def answers(retriever: S3Retriever) -> list[list[Span]]:
+    return [retriever.retrieve(QUESTION, 150, mode=mode, scoring=scoring) for mode, scoring in WAYS]
+
+
+@pytest.mark.parametrize(("mode", "scoring"), WAYS)
+@pytest.mark.parametrize("bias_tokens", [0, 5])
+def test_spans_are_exact_ordered_disjoint_and_within_the_budget(
+    make: Maker, mode: str, scoring: str, bias_tokens: int
+) -> None:
+    retriever = make(DOCUMENTS, RetrieverConfig(CONFIG.scan, SpanConfig(bias_tokens=bias_tokens)))
+    for budget in (1, 7, 40, 300, 100_000):
+        spans = retriever.retrieve(QUESTION, budget, mode=mode, scoring=scoring)
+        assert spans
+        assert sum(retriever.host.count_tokens(span.text) for span in spans) <= budget
+        assert [span.score for span in spans] == sorted((span.score for span in spans), reverse=True)
+        for span in spans:
+            assert span.text == TEXTS[span.doc_id][span.start : span.end] != ""
+            assert span.id == f"{span.doc_id}:{span.start}-{span.end}"
+            assert span.metadata == {"name": span.doc_id}
+        for one, other in itertools.combinations(spans, 2):
+            assert one.doc_id != other.doc_id or one.end <= other.start or other.end <= one.start
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    texts=st.lists(st.text(st.characters(codec=None), max_size=300), max_size=4), budget=st.integers(1, 80)
+)
+def test_any_text_gives_exact_offsets(make: Maker, texts: list[str], budget: int) -> None:
+    retriever = make(Document(str(i), text) for i, text in enumerate(texts))
+    spans = retriever.retrieve("a question?", budget)
+    assert all(span.text == texts[int(span.doc_id)][span.start : span.end] for span in spans)
+    assert sum(retriever.host.count_tokens(span.text) for span in spans) <= budget
+
+
+def test_bm25_finds_the_words_and_is_silent_without_them(shared: S3Retriever) -> None:
+    spans = shared.retrieve("oil cellar", 60, mode="bm25")
+    assert "oil in the cellar" in spans[0].text
+    assert shared.retrieve("zebra quagga", mode="bm25") == []
+
+
+class Model:
+    """What a corpus should hold after a sequence of changes."""
+
+    def __init__(self, make: Maker) -> None:
+        self.make = make
+        self.retriever = make([])
+        self.live: list[Document] = []
+
+    def change(self, operation: str, chosen: set[int]) -> None:
+        present = {document.id for document in self.live}
+        if operation == "add":
+            new = [d for i, d in enumerate(DOCUMENTS) if i in chosen and d.id not in present]
+            assert self.retriever.add(new) == [document.id for document in new]
+            self.live += new
+        elif operation == "delete":
+            gone = {d.id for i, d in enumerate(DOCUMENTS) if i in chosen and d.id in present}
+            self.retriever.delete(gone)
+            self.live = [document for document in self.live if document.id not in gone]
+        elif operation == "merge":
+            self.retriever.merge()
+        else:
+            with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                self.retriever.save(folder)
+                self.retriever = self.make.load(Path(folder))
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    changes=st.lists(
+        st.tuples(
+            st.sampled_from(["add", "add", "delete", "merge", "reload"]),
+            st.sets(st.integers(0, len(DOCUMENTS) - 1), min_size=1),
+        ),
+        min_size=2,
+        max_size=6,
+    )
+)
+def test_after_any_changes_a_search_equals_one_on_an_index_from_scratch(
+    make: Maker, changes: list[tuple[str, set[int]]]
+) -> None:
+    model = Model(make)
+    for operation, chosen in changes:
+        model.change(operation, chosen)
+        model.retriever.retrieve(QUESTION)  # what a search keeps must not grow stale
+    fresh = make(model.live)
+    assert answers(model.retriever) == answers(fresh)
+    assert model.retriever.document_ids == fresh.document_ids
+    assert model.retriever.n_tokens == fresh.n_tokens
+
+
+def test_settings_and_documents_survive_saving(make: Maker, tmp_path: Path) -> None:
+    config = RetrieverConfig(CONFIG.scan, SpanConfig(context=3, bias_tokens=4), bm25="bm25s")
+    before = make(DOCUMENTS, config)
+    before.save(tmp_path / "index")
+    after = make.load(tmp_path / "index")
+    assert after.config == config
+    assert answers(after) == answers(before)
+    assert [after.document(key) for key in TEXTS] == DOCUMENTS
+    assert len(after) == len(DOCUMENTS)
+    assert "harbour" in after
+    assert "quay" not in after
+
+
+def save_until_killed(retriever: S3Retriever, path: Path, step: int) -> bool:
+    """Save in a child process that dies before its file operation number ``step``; False: it did not die."""
+    child = os.fork()
+    if not child:
+        operations = itertools.count()
+
+        def die(event: str, _: object) -> None:
+            if (
+                event in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir")
+                and next(operations) == step
+            ):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(die)
+        try:
+            retriever.save(path)
+        finally:
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_save_killed_at_any_moment_leaves_the_old_index_or_the_new(make: Maker, tmp_path: Path) -> None:
+    old, new = make(DOCUMENTS[:4]), make(DOCUMENTS[3:])
+    seen = []
+    for step in itertools.count(step=2):
+        old.save(tmp_path)
+        if not save_until_killed(new, tmp_path, step):
+            break
+        seen.append(make.load(tmp_path).document_ids)
+    assert set(seen) == {old.document_ids, new.document_ids}
+    assert make.load(tmp_path).document_ids == new.document_ids
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_killed_first_save_leaves_no_index_or_a_whole_one_and_can_be_repeated(
+    make: Maker, tmp_path: Path
+) -> None:
+    retriever = make(DOCUMENTS[:4])
+    for step in itertools.count(step=2):
+        path = tmp_path / str(step)
+        if not save_until_killed(retriever, path, step):
+            break
+        if holds_index(path):
+            assert make.load(path).document_ids == retriever.document_ids
+        else:
+            with pytest.raises(IndexFormatError, match="no index"):
+                make.load(path)
+        retriever.save(path)
+        assert make.load(path).document_ids == retriever.document_ids
+        assert sorted(entry.name for entry in path.iterdir()) == ["artifact", "index"]
+    assert step > 10
+
+
+def test_save_refuses_a_folder_that_holds_something_else(make: Maker, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work", encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=r"thesis\.tex"):
+        make([]).save(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_load_names_what_is_missing(make: Maker, tmp_path: Path) -> None:
+    with pytest.raises(IndexFormatError, match="holds no index"):
+        make.load(tmp_path)
+
+
+@pytest.mark.parametrize("documents", [[], [""], ["", " "]])
+def test_a_corpus_without_words_gives_no_spans(make: Maker, tmp_path: Path, documents: list[str]) -> None:
+    retriever = make(Document(str(i), text) for i, text in enumerate(documents))
+    assert not any(answers(retriever))
+    retriever.save(tmp_path)
+    assert len(make.load(tmp_path)) == len(documents)
+
+
+@pytest.mark.parametrize(
+    ("documents", "error"),
+    [
+        ("a bare string", InvalidDocumentError),
+        (Document("a", "alone"), InvalidDocumentError),
+        (["fine", 7], InvalidDocumentError),
+        ([{"body": "no text"}], InvalidDocumentError),
+        ([{"text": 5}], InvalidDocumentError),
+        ([{"text": "a", "metadata": "no mapping"}], InvalidDocumentError),
+        ([{"text": "a", "metadata": {"at": object()}}], InvalidDocumentError),
+        (["fine", "fine"], DuplicateDocumentError),
+        ([{"id": "short", "text": "its id is taken"}], DuplicateDocumentError),
+    ],
+)
+def test_documents_that_are_refused_change_nothing(
+    make: Maker, documents: Any, error: type[Exception]
+) -> None:
+    retriever = make(DOCUMENTS)
+    before = answers(retriever)
+    with pytest.raises(error):
+        retriever.add(documents)
+    assert retriever.document_ids == tuple(TEXTS)
+    assert answers(retriever) == before
+
+
+def test_an_unknown_id_deletes_nothing(make: Maker) -> None:
+    retriever = make(DOCUMENTS)
+    with pytest.raises(UnknownDocumentError, match="nowhere"):
+        retriever.delete(["harbour", "nowhere"])
+    with pytest.raises(InvalidInputError, match="list of ids"):
+        retriever.delete("harbour")
+    assert retriever.document_ids == tuple(TEXTS)
+    with pytest.raises(UnknownDocumentError, match="nowhere"):
+        retriever.document("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"question": ""}, "question"),
+        ({"question": " \n"}, "question"),
+        ({"question": "why? " * 300}, "shorten"),
+        ({"question": QUESTION, "token_budget": 0}, "token_budget"),
+        ({"question": QUESTION, "token_budget": -5}, "token_budget"),
+        ({"question": QUESTION, "token_budget": 2.5}, "token_budget"),
+        ({"question": QUESTION, "mode": "dense"}, "'hybrid', 's3', 'bm25'"),
+        ({"question": QUESTION, "scoring": "dot"}, "'attention', 'paper'"),
+    ],
+)
+def test_what_a_search_refuses_is_named(shared: S3Retriever, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        shared.retrieve(**arguments)
+
+
+def test_documents_are_read_lazily_and_an_error_stops_the_reading(make: Maker) -> None:
+    read = 0
+
+    def endless() -> Iterator[Document]:
+        nonlocal read
+        for number in itertools.count():
+            read += 1
+            yield Document("twice" if number in (3, 40) else str(number), "A few words of text. " * 5)
+
+    with pytest.raises(DuplicateDocumentError, match="twice"):
+        make(endless())
+    assert read == 41
+
+
+@pytest.mark.parametrize(("mode", "scoring"), WAYS)
+def test_unit_scores_lie_between_0_and_1_and_keep_the_ranking(
+    shared: S3Retriever, mode: str, scoring: str
+) -> None:
+    plain = shared.retrieve(QUESTION, 300, mode=mode, scoring=scoring)
+    unit = shared.retrieve(QUESTION, 300, mode=mode, scoring=scoring, unit_scores=True)
+    assert [span.id for span in unit] == [span.id for span in plain]
+    assert unit[0].score == 1
+    assert all(0 <= span.score <= 1 for span in unit)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_explanations_add_up_and_speak_of_the_question(shared: S3Retriever, mode: str) -> None:
+    spans = shared.retrieve(QUESTION, 300, mode=mode, explain=True)
+    assert spans
+    for span in spans:
+        reason = span.explanation
+        assert reason is not None
+        assert reason.s3 + reason.bm25 == pytest.approx(1)
+        assert min(reason.s3, reason.bm25) >= 0
+        assert {"s3": reason.bm25 == 0, "bm25": reason.s3 == 0}.get(mode, True)
+        assert bool(reason.features) == (mode != "bm25")
+        shares = [pair.share for pair in reason.features]
+        assert shares == sorted(shares, reverse=True)
+        assert sum(shares) <= 1 + 1e-9
+        for pair in reason.features:
+            assert pair.tap in ("1.0", "2.1")
+            assert pair.token in QUESTION
+            assert pair.text in TEXTS[span.doc_id]
+    assert shared.retrieve(QUESTION)[0].explanation is None
+
+
+def test_searches_during_changes_see_whole_versions_only(make: Maker) -> None:
+    retriever = make(DOCUMENTS[:4])
+    more = DOCUMENTS[4:]
+    expected = [answers(make(DOCUMENTS[:4])), answers(make(DOCUMENTS))]
+    done = threading.Event()
+    wrong: list[Any] = []
+
+    def search() -> None:
+        while not done.is_set():
+            for i, (mode, scoring) in enumerate(WAYS):
+                found = retriever.retrieve(QUESTION, 150, mode=mode, scoring=scoring)
+                if found not in (expected[0][i], expected[1][i]):
+                    wrong.append(found)
+
+    threads = [threading.Thread(target=search) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(8):
+        retriever.add(more)
+        retriever.delete([document.id for document in more])
+        retriever.merge()
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.fixture
+def other_model(tiny_model: LlamaForCausalLM) -> LlamaForCausalLM:
+    """A model of the tiny host's shape with other weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return LlamaForCausalLM(tiny_model.config).eval()
+
+
+def test_another_model_of_the_same_shape_is_refused(
+    make: Maker,
+    other_model: LlamaForCausalLM,
+    tiny_tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+) -> None:
+    make(["text"]).save(tmp_path)
+    with pytest.raises(ArtifactError, match="belongs to host 'tiny'"):
+        S3Retriever.load(tmp_path, host=(other_model, tiny_tokenizer))
+    with pytest.raises(ArtifactError, match="belongs to host 'tiny'"):
+        S3Retriever.from_documents([], host=(other_model, tiny_tokenizer), artifact=make.artifact)
+
+
+def test_an_index_beside_another_artifact_is_refused(make: Maker, tmp_path: Path) -> None:
+    retriever = make(["text"])
+    retriever.save(tmp_path)
+    scoring = {**make.artifact.scoring, "n_features": 3}
+    parts = {name: getattr(make.artifact, name) for name in ("name", "host", "codecs", "queries", "probe")}
+    other = Artifact(**parts, scoring=scoring)
+    with pytest.raises(InvalidInputError, match="another artifact"):
+        S3Retriever.from_documents([], host=make.host, artifact=other, config=CONFIG).save(tmp_path)
+    other.save(tmp_path / "artifact")
+    with pytest.raises(IndexFormatError, match="artifact"):
+        make.load(tmp_path)
+
+
+def test_the_light_parts_do_not_load_torch() -> None:
+    code = "import sys, s3_retriever, s3_retriever.index, s3_retriever.search, s3_retriever.cli; "
+    code += "print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert result.stdout.strip() == "False"
+
+
+NAMES = ("with", "assert", "lambda", "global")
+
+
+@pytest.fixture(scope="session")
+def reference(host: Host) -> S3Retriever:
+    """Four topics of the language reference, scanned by the default host."""
+    return S3Retriever.from_documents((Document(name, topics[name]) for name in NAMES), host=host)
+
+
+@pytest.mark.host
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("question", "topic"),
+    [
+        ("What does the with statement call on the context manager when its block ends?", "with"),
+        ("Is debugging code left out when Python runs with optimisation?", "assert"),
+        ("Which expression creates a function without a name?", "lambda"),
+    ],
+)
+def test_the_default_host_finds_the_topic(
+    reference: S3Retriever, mode: str, question: str, topic: str
+) -> None:
+    spans = reference.retrieve(question, 128, mode=mode)
+    assert spans[0].doc_id == topic
+    assert all(span.text == topics[span.doc_id][span.start : span.end] for span in spans)
+    assert sum(reference.host.count_tokens(span.text) for span in spans) <= 128
+
+
+@pytest.mark.host
+def test_the_default_host_is_found_again_by_name(reference: S3Retriever, tmp_path: Path) -> None:
+    reference.save(tmp_path)
+    loaded = S3Retriever.load(tmp_path)
+    question = "What does a global statement do?"
+    assert loaded.retrieve(question) == reference.retrieve(question)
