@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever import __version__
+from s3_retriever import __version__, cli_training
 from s3_retriever.errors import InvalidInputError, S3RetrieverError
 from s3_retriever.files import new_file, new_folder, read_corpus, read_lines
 
@@ -71,9 +71,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for register in (_register_index, _register_search, _register_info):
+    for register in (_register_index, _register_search, _register_info, _register_train, _register_calibrate):
         register(commands)
     return parser
+
+
+def _register_train(commands: Commands) -> None:
+    cli_training.add_train(
+        _command(
+            commands,
+            "train",
+            cli_training.train,
+            "choose heads of a host and train their sparse autoencoders",
+            f"{PROGRAM} train --text text.jsonl --out my-artifact",
+        )
+    )
+
+
+def _register_calibrate(commands: Commands) -> None:
+    cli_training.add_calibrate(
+        _command(
+            commands,
+            "calibrate",
+            cli_training.calibrate,
+            "learn from questions with known evidence how an artifact's heads should ask",
+            f"{PROGRAM} calibrate my-artifact --pairs pairs.jsonl --text text.jsonl --out better",
+        )
+    )
 
 
 def _command(

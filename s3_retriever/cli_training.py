@@ -43,7 +43,6 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=2000, help="training steps (default: 2000)")
     parser.add_argument("--tokens", type=int, default=500_000, help="tokens to train on (default: 500000)")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
-    parser.set_defaults(run=_train)
 
 
 def add_calibrate(parser: argparse.ArgumentParser) -> None:
@@ -63,10 +62,10 @@ def add_calibrate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--epochs", type=int, default=6, help="times every pair is seen (default: 6)")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
-    parser.set_defaults(run=_calibrate)
 
 
-def _train(args: argparse.Namespace) -> None:
+def train(args: argparse.Namespace) -> None:
+    """Run ``train``."""
     from s3_retriever.features.fit import find_heads, train_artifact
     from s3_retriever.features.pairs import read_texts, shipped_pairs
     from s3_retriever.features.train import TrainConfig
@@ -108,7 +107,8 @@ def _train(args: argparse.Namespace) -> None:
     _say(f"wrote {args.out} after {time.perf_counter() - started:.0f} s")
 
 
-def _calibrate(args: argparse.Namespace) -> None:
+def calibrate(args: argparse.Namespace) -> None:
+    """Run ``calibrate``."""
     from s3_retriever.features.artifact import Artifact
     from s3_retriever.features.calibrate import CalibrateConfig
     from s3_retriever.features.fit import calibrate_artifact

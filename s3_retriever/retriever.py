@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import shutil
 import threading
@@ -15,7 +13,12 @@ import numpy as np
 
 from s3_retriever.config import RetrieverConfig
 from s3_retriever.documents import Document, Explanation, Span, TokenFeature, as_documents
-from s3_retriever.errors import DuplicateDocumentError, IndexFormatError, InvalidInputError
+from s3_retriever.errors import (
+    DuplicateDocumentError,
+    HostNotFoundError,
+    IndexFormatError,
+    InvalidInputError,
+)
 from s3_retriever.features.artifact import Artifact
 from s3_retriever.features.queries import HeadRows, ask, head_rows
 from s3_retriever.features.sae import center_and_normalize
@@ -81,7 +84,7 @@ class S3Retriever:
             ArtifactError: The artifact belongs to another host.
         """
         self.host = host
-        self.artifact = artifact
+        self.artifact = artifact.as_stored()  # so that a saved index gives the same scores
         self.config = config or RetrieverConfig()
         probe = host.keys([host.encode(artifact.probe.text).ids], artifact.taps)[0]
         artifact.check_host(host.identity, probe)
@@ -185,7 +188,14 @@ class S3Retriever:
         """
         index, artifact = read_saved(path)
         config = RetrieverConfig.from_json(index.header["config"])
-        loaded = Host.load(index.header["host"]["name"] if host is None else host)
+        name = index.header["host"]["name"]
+        try:
+            loaded = Host.load(name if host is None else host)
+        except HostNotFoundError as error:
+            if host is not None:
+                raise
+            msg = f"{path} was made with host {name!r}, not found by that name: give host= ({error})"
+            raise HostNotFoundError(msg) from error
         return cls(host=loaded, artifact=artifact, index=index, config=config)
 
     def retrieve(
@@ -351,7 +361,7 @@ class S3Retriever:
 
     def _header(self) -> dict[str, Any]:
         return {
-            "artifact": digest(self.artifact),
+            "artifact": self.artifact.digest,
             "host": self.host.identity,
             "config": self.config.to_json(),
         }
@@ -365,7 +375,7 @@ class S3Retriever:
         if others:
             msg = f"{path} holds {others[0]!r}, which is no part of an index; choose another folder"
             raise InvalidInputError(msg)
-        if (path / _ARTIFACT).exists() and digest(Artifact.load(path / _ARTIFACT)) != digest(self.artifact):
+        if (path / _ARTIFACT).exists() and Artifact.load(path / _ARTIFACT).digest != self.artifact.digest:
             msg = f"{path} holds an index made with another artifact; choose another folder or delete it"
             raise InvalidInputError(msg)
 
@@ -383,7 +393,7 @@ def read_saved(path: str | Path) -> tuple[Index, Artifact]:
         raise IndexFormatError(msg)
     index = Index.load(path / _INDEX)
     artifact = Artifact.load(path / _ARTIFACT)
-    if index.header.get("artifact") != digest(artifact):
+    if index.header.get("artifact") != artifact.digest:
         msg = f"{path / _ARTIFACT} is not the artifact that the index beside it was made with"
         raise IndexFormatError(msg)
     return index, artifact
@@ -398,14 +408,6 @@ def _others(path: Path) -> list[str]:
     """Return the names in a folder, if there is one, that no save has written; sorted."""
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
     return [name for name in names if name not in (_INDEX, _ARTIFACT) and not name.startswith(_UNFINISHED)]
-
-
-def digest(artifact: Artifact) -> str:
-    """Return a name for an artifact's content: equal for what is loaded and what is saved again."""
-    parts = json.dumps([list(map(str, artifact.taps)), artifact.scoring], sort_keys=True).encode()
-    arrays = [a for c in artifact.codecs for a in (c.mean, c.sae.W_enc, c.sae.b_enc, c.sae.W_dec)]
-    arrays += [a for q in artifact.queries for a in (q.mean, q.map)]
-    return hashlib.sha256(parts + b"".join(a.tobytes() for a in arrays)).hexdigest()[:16]
 
 
 def _layout(artifact: Artifact) -> Layout:

@@ -156,6 +156,17 @@ class Artifact:
         """The query heads, in the order of ``queries``."""
         return tuple(query.head for query in self.queries)
 
+    @property
+    def digest(self) -> str:
+        """A name for what the artifact computes: 16 hexadecimal digits, the same before and after storing."""
+        constants = json.dumps([list(map(str, self.taps)), dict(self.scoring)], sort_keys=True).encode()
+        return hashlib.sha256(constants + save_tensors(self._tensors())).hexdigest()[:16]
+
+    def as_stored(self) -> Artifact:
+        """Return the artifact with its matrices rounded as on disk, so that both give the same scores."""
+        tensors = self._tensors()
+        return self._from_parts(self._header(b""), tensors)
+
     def check_host(self, identity: Mapping[str, Any], probe_keys: npt.ArrayLike) -> None:
         """Refuse a host that is not the one this artifact was made for.
 

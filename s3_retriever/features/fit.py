@@ -102,7 +102,7 @@ def train_artifact(
     means = np.concatenate([ask(host, question, heads)[0] for question in questions]).mean(axis=0)
     unlearned = np.float32(TEMPERATURE) * np.eye(host.head_dim, dtype=np.float32)
     scoring = Scoring(_SCALES, tuple(len(_SCALES) * (_HEAD_WEIGHT,) for _ in heads), _BM25)
-    return Artifact(
+    trained = Artifact(
         name=name,
         host=host.identity,
         codecs=tuple(codecs),
@@ -114,6 +114,7 @@ def train_artifact(
         scoring=scoring.to_json(),
         provenance=dict(provenance or {}),
     )
+    return trained.as_stored()
 
 
 def calibrate_artifact(
@@ -150,13 +151,14 @@ def calibrate_artifact(
     )
     made = dict(provenance or {})
     made["calibrate"] = {**made.get("calibrate", {}), "losses": list(learned.losses)}
-    return replace(
+    calibrated = replace(
         artifact,
         name=name or artifact.name,
         queries=queries,
         scoring=learned.scoring.to_json(),
         provenance={**artifact.provenance, **made},
     )
+    return calibrated.as_stored()
 
 
 def _keys(

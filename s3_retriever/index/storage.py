@@ -15,7 +15,7 @@ import mmap
 import os
 import re
 import shutil
-import tempfile
+import uuid
 from collections.abc import Mapping
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -125,7 +125,9 @@ def _remove_others(folder: Path, names: set[str]) -> None:
 
 def _write_segment(folder: Path, segment: Segment) -> dict[str, dict[str, Any]]:
     """Write one segment beside its place, move it there, and return each file's size and hash."""
-    temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX, dir=folder))
+    # Not mkdtemp, whose folders only their owner can read.
+    temporary = folder / f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}"
+    temporary.mkdir()
     for array in ARRAYS:
         np.save(temporary / f"{array}.npy", getattr(segment, array), allow_pickle=False)
     lengths = []
