@@ -66,6 +66,7 @@ def add_calibrate(parser: argparse.ArgumentParser) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Run ``train``."""
+    from s3_retriever.features.artifact import check_target
     from s3_retriever.features.fit import find_heads, train_artifact
     from s3_retriever.features.pairs import read_texts, shipped_pairs
     from s3_retriever.features.train import TrainConfig
@@ -74,6 +75,8 @@ def train(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     config = TrainConfig(n_features=args.features, k=args.k, steps=args.steps, seed=args.seed)
     heads = _heads(args.heads) if args.heads else []
+    check_target(args.out)  # fails now rather than after the training
+    args.text.stat()
     host = Host.load(args.host)
     documents, pairs = shipped_pairs()
     if not heads:
@@ -84,7 +87,7 @@ def train(args: argparse.Namespace) -> None:
             max_layer=args.max_layer,
             n_taps=args.taps,
             n_heads=args.query_heads,
-            progress=True,
+            progress=sys.stderr.isatty(),
         )
         for head, recall in zip(choice.heads, choice.recalls, strict=True):
             _say(f"{head.layer}.{head.head}: alone {choice.alone[head]:.3f}, with those above {recall:.3f}")
@@ -98,7 +101,7 @@ def train(args: argparse.Namespace) -> None:
         config=config,
         max_tokens=args.tokens,
         provenance={"train": {**asdict(config), "tokens": args.tokens, "text": args.text.name}},
-        progress=True,
+        progress=sys.stderr.isatty(),
     )
     artifact.save(args.out)
     for codec in artifact.codecs:
@@ -109,13 +112,14 @@ def train(args: argparse.Namespace) -> None:
 
 def calibrate(args: argparse.Namespace) -> None:
     """Run ``calibrate``."""
-    from s3_retriever.features.artifact import Artifact
+    from s3_retriever.features.artifact import Artifact, check_target
     from s3_retriever.features.calibrate import CalibrateConfig
     from s3_retriever.features.fit import calibrate_artifact
     from s3_retriever.host.model import Host
 
     started = time.perf_counter()
     config = CalibrateConfig(epochs=args.epochs, seed=args.seed)
+    check_target(args.out)  # fails now rather than after the calibration
     documents, pairs = _calibration_set(args.pairs, args.text)
     artifact = Artifact.load(args.artifact)
     host = Host.load(args.host or str(artifact.host["name"]))
@@ -128,7 +132,7 @@ def calibrate(args: argparse.Namespace) -> None:
         config=config,
         name=args.name or args.out.name,
         provenance={"calibrate": settings},
-        progress=True,
+        progress=sys.stderr.isatty(),
     )
     calibrated.save(args.out)
     losses = ", ".join(f"{loss:.3f}" for loss in calibrated.provenance["calibrate"]["losses"])
@@ -146,7 +150,12 @@ def _calibration_set(pairs_path: Path | None, text_path: Path | None) -> tuple[l
         raise InvalidInputError(msg)
     if pairs_path is None or text_path is None:
         return documents, pairs
-    texts = {document.id: document for document in read_texts(text_path)}
+    texts: dict[str, Document] = {}
+    for document in read_texts(text_path):
+        if document.id in texts:
+            msg = f"{text_path}: two documents have the id {document.id!r}; give each its own"
+            raise InvalidInputError(msg)
+        texts[document.id] = document
     own = read_pairs(pairs_path, texts)
     if not own:
         msg = f"no pair of {pairs_path} has its document in {text_path}: compare doc_id with _id"

@@ -30,6 +30,19 @@ class Line(NamedTuple):
     place: str
 
 
+def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Read JSON objects with the numbers of their lines, one a line, lazily; blank lines do not count.
+
+    Raises:
+        InvalidInputError: A line is no JSON object, or no UTF-8; names file and line.
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, 1):
+            if raw.strip():
+                yield number, _parse(raw, f"{path}, line {number}")
+
+
 def read_lines(path: Path) -> Iterator[Line]:
     """Read objects with ``_id`` and ``text``, one a line, lazily; blank lines do not count.
 
@@ -38,21 +51,17 @@ def read_lines(path: Path) -> Iterator[Line]:
         OSError: The file cannot be read.
     """
     numbers: dict[str, int] = {}
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
-            if not raw.strip():
-                continue
-            place = f"{path}, line {number}"
-            fields = _parse(raw, place)
-            line = Line(_string(fields, "_id", place), _string(fields, "text", place), fields, place)
-            if not line.id:
-                msg = f"{place}: '_id' is empty"
-                raise InvalidInputError(msg)
-            if line.id in numbers:
-                msg = f"{place}: the id {line.id!r} is that of line {numbers[line.id]}; give each its own"
-                raise InvalidInputError(msg)
-            numbers[line.id] = number
-            yield line
+    for number, fields in read_objects(path):
+        place = f"{path}, line {number}"
+        line = Line(string_field(fields, "_id", place), string_field(fields, "text", place), fields, place)
+        if not line.id:
+            msg = f"{place}: '_id' is empty"
+            raise InvalidInputError(msg)
+        if line.id in numbers:
+            msg = f"{place}: the id {line.id!r} is that of line {numbers[line.id]}; give each its own"
+            raise InvalidInputError(msg)
+        numbers[line.id] = number
+        yield line
 
 
 def read_corpus(path: Path) -> Iterator[Document]:
@@ -65,7 +74,7 @@ def read_corpus(path: Path) -> Iterator[Document]:
         OSError: The file cannot be read.
     """
     for line in read_lines(path):
-        title = "" if line.fields.get("title") is None else _string(line.fields, "title", line.place)
+        title = "" if line.fields.get("title") is None else string_field(line.fields, "title", line.place)
         metadata = line.fields.get("metadata")
         yield Document(line.id, line.text, title, metadata if isinstance(metadata, dict) else {})
 
@@ -85,7 +94,12 @@ def _parse(raw: bytes, place: str) -> dict[str, Any]:
     return fields
 
 
-def _string(fields: Mapping[str, Any], name: str, place: str) -> str:
+def string_field(fields: Mapping[str, Any], name: str, place: str) -> str:
+    """Return a field that must be a string.
+
+    Raises:
+        InvalidInputError: It is missing or of another type; names ``place``.
+    """
     if name not in fields:
         msg = f"{place}: no field {name!r}; there are {', '.join(map(repr, fields)) or 'none'}"
         raise InvalidInputError(msg)

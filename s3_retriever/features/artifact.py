@@ -208,9 +208,7 @@ class Artifact:
             ArtifactError: The folder holds something that is not an artifact.
         """
         folder = Path(folder)
-        if folder.exists() and not (folder / _JSON).is_file():
-            msg = f"{folder} exists and is not an artifact (no {_JSON}); choose another folder"
-            raise ArtifactError(msg)
+        check_target(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
             new = Path(temporary) / "new"
@@ -333,6 +331,17 @@ class Artifact:
             scoring=header["scoring"],
             provenance=header["provenance"],
         )
+
+
+def check_target(folder: Path) -> None:
+    """Refuse a folder that :meth:`Artifact.save` would not replace.
+
+    Raises:
+        ArtifactError: The folder holds something that is not an artifact.
+    """
+    if folder.exists() and not (folder / _JSON).is_file():
+        msg = f"{folder} exists and is not an artifact (no {_JSON}); choose another folder"
+        raise ArtifactError(msg)
 
 
 def shipped() -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.documents import Document
-from s3_retriever.errors import InvalidInputError
+from s3_retriever.errors import DuplicateDocumentError, InvalidInputError
 from s3_retriever.features.artifact import TapCodec
 from s3_retriever.features.pairs import Pair
 from s3_retriever.features.queries import ask, tap_of
@@ -94,11 +94,14 @@ def fill_bank(
         progress: Show a progress bar.
 
     Raises:
-        InvalidInputError: There is no pair, or a pair's document is not in the corpus.
+        InvalidInputError: There is no pair, a head is not in the host, or a pair's document is not in the
+            corpus or lacks its evidence.
+        DuplicateDocumentError: Two documents have one id.
     """
     if not pairs:
         msg = "calibration needs pairs of question and evidence, and got none"
         raise InvalidInputError(msg)
+    host.project([], heads=heads)  # refuses a head that is not there now, not after the scan
     asked = [tap_of(host, head) for head in heads]
     taps = sorted(set(asked))
     by_tap = {codec.tap: codec for codec in codecs}
@@ -108,7 +111,9 @@ def fill_bank(
         for t, tap in enumerate(taps if by_tap else ()):
             sae = by_tap[tap].sae
             keys[:, t] = sae.decode(by_tap[tap].encode(keys[:, t]))
-        corpus.add(piece.document, piece.starts, keys)
+        if piece.first:
+            corpus.begin(piece.document)
+        corpus.add(piece.starts, keys)
     questions = [ask(host, pair.question, heads)[0] for pair in pairs]
     query_means = np.concatenate(questions).mean(axis=0)
     dense, tokens, cells = corpus.cells()
@@ -143,20 +148,23 @@ class _Corpus:
         self._starts: list[npt.NDArray[np.int32]] = []
         self._keys: list[list[npt.NDArray[np.float16]]] = []
 
-    def add(self, document: Document, starts: npt.NDArray[np.int32], keys: Floats) -> None:
-        if document.id not in self._numbers:
-            self._numbers[document.id] = len(self._documents)
-            self._documents.append(document)
-            self._starts.append(starts)
-            self._keys.append([keys.astype(np.float16)])
-        else:
-            self._starts[-1] = np.concatenate([self._starts[-1], starts])
-            self._keys[-1].append(keys.astype(np.float16))
+    def begin(self, document: Document) -> None:
+        if document.id in self._numbers:
+            msg = f"two documents of the corpus have the id {document.id!r}; give each its own"
+            raise DuplicateDocumentError(msg)
+        self._numbers[document.id] = len(self._documents)
+        self._documents.append(document)
+        self._starts.append(np.zeros(0, np.int32))
+        self._keys.append([])
+
+    def add(self, starts: npt.NDArray[np.int32], keys: Floats) -> None:
+        self._starts[-1] = np.concatenate([self._starts[-1], starts])
+        self._keys[-1].append(keys.astype(np.float16))
 
     def cells(self) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """Lay keys out in cells; returns (T, C, CELL, d) raw keys, tokens per cell, first cells."""
-        lengths = np.array([len(starts) for starts in self._starts])
-        pointers = np.concatenate([[0], np.cumsum(-(-lengths // CELL))]).astype(np.int64)
+        lengths = np.array([len(starts) for starts in self._starts], np.int64)
+        pointers = np.append(0, np.cumsum(-(-lengths // CELL)))
         n_taps, dim = self._shape
         keys = np.zeros((n_taps, int(pointers[-1]) * CELL, dim), np.float16)
         tokens = np.full(int(pointers[-1]), CELL, np.int32)
@@ -167,7 +175,7 @@ class _Corpus:
             if length % CELL:
                 tokens[pointers[number + 1] - 1] = length % CELL
             self.terms += cell_terms(self._documents[number].text, self._starts[number].astype(np.uint32))
-        return keys.reshape(n_taps, -1, CELL, dim), tokens, pointers
+        return keys.reshape(n_taps, len(tokens), CELL, dim), tokens, pointers
 
     def evidence(self, pair: Pair, cells: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Floats, int]:
         """Return the cells of a pair's evidence, their shares of it, and the document's number."""
@@ -175,14 +183,20 @@ class _Corpus:
         if number is None:
             msg = f"the corpus has no document {pair.doc_id!r}, which holds the evidence of {pair.question!r}"
             raise InvalidInputError(msg)
-        starts = self._starts[number]
+        starts, length = self._starts[number], len(self._documents[number].text)
         shares: dict[int, float] = {}
         for start, end in pair.evidence:
+            if not 0 <= start < end <= length:
+                msg = f"evidence [{start}, {end}] is not within the {length} characters of {pair.doc_id!r}"
+                raise InvalidInputError(msg)
             first = max(0, int(np.searchsorted(starts, start, side="right")) - 1)
             bounds = np.append(starts[first : np.searchsorted(starts, end)], end)
             for token, width in enumerate(np.diff(np.maximum(bounds, start)).tolist(), first):
                 cell = int(cells[number]) + token // CELL
                 shares[cell] = shares.get(cell, 0.0) + width
+        if not shares:
+            msg = f"the pair {pair.question!r} names no evidence in {pair.doc_id!r}"
+            raise InvalidInputError(msg)
         weights = np.array(list(shares.values()), np.float32)
         return np.array(list(shares), np.int64), weights / weights.sum(), number
 
@@ -192,7 +206,7 @@ def _center(keys: npt.NDArray[np.float16], tokens: npt.NDArray[np.int32]) -> Flo
     means = np.zeros((len(keys), keys.shape[-1]), np.float32)
     real = np.arange(CELL) < tokens[:, None]
     for mean, tap in zip(means, keys, strict=True):
-        mean[:] = tap.sum(axis=(0, 1), dtype=np.float64) / tokens.sum()
+        mean[:] = tap.sum(axis=(0, 1), dtype=np.float64) / max(tokens.sum(), 1)
         for first in range(0, len(tap), _CELLS):
             part = slice(first, first + _CELLS)
             tap[part] = center_and_normalize(tap[part], mean) * real[part, :, None]

@@ -26,7 +26,6 @@ from s3_retriever.search.density import Scale
 from s3_retriever.search.scoring import Scoring
 
 _TRUNCATE = 3.0
-_MAX_SCORE = 20.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,10 @@ class CalibrateConfig:
         if self.segments < 2:
             msg = f"CalibrateConfig.segments must be at least 2, not {self.segments}"
             raise InvalidInputError(msg)
+        for sigma in (*self.sigmas, *self.bm25_sigmas):
+            if not sigma > 0:
+                msg = f"CalibrateConfig.sigmas and bm25_sigmas must be positive, not {sigma}"
+                raise InvalidInputError(msg)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +98,13 @@ def calibrate(
         examples: The bank's examples to learn from.
         config: Settings.
         progress: Show a progress bar.
+
+    Raises:
+        InvalidInputError: There is no example, or the loss is not finite any more.
     """
+    if not examples:
+        msg = "calibration needs examples to learn from, and got none"
+        raise InvalidInputError(msg)
     config = config or CalibrateConfig()
     rng = np.random.default_rng(config.seed)
     model = _Density(bank, config)
@@ -123,6 +132,10 @@ def calibrate(
                 optimizer.zero_grad()
                 schedule.step()
                 bar.update()
+            if not math.isfinite(total):
+                msg = f"the loss became {total}; calibrate with rates below {config.map_rate} (map_rate) and "
+                msg += f"{config.constant_rate} (constant_rate), or a temperature below {config.temperature}"
+                raise InvalidInputError(msg)
             losses.append(total / len(examples))
             bar.set_postfix(loss=f"{losses[-1]:.3f}")
     return Learned(model.maps.detach().numpy().copy(), model.scoring(), tuple(losses))
@@ -148,9 +161,10 @@ def _segments(
         chosen.append((max(begin, cut), min(end, cut + size)))
     lengths = np.diff(bank.document_cells)
     others = lengths / lengths.sum()
+    is_alone = np.count_nonzero(lengths) == 1  # then it is compared with itself
     while len(chosen) < config.segments:
         document = rng.choice(len(lengths), p=others)
-        if document == example.document and len(lengths) > 1:
+        if document == example.document and not is_alone:
             continue
         low, high = bank.document_cells[document : document + 2]
         first = low + rng.integers(max(1, high - low - size + 1))
@@ -178,6 +192,16 @@ class _Density(nn.Module):
     def loss(self, example: Example, cells: npt.NDArray[np.int64]) -> torch.Tensor:
         """Return the cross-entropy of the evidence's cells among all cells drawn."""
         known = torch.from_numpy(cells >= 0)
+        evidence = np.zeros(self._bank.document_cells[-1], np.float32)
+        evidence[example.cells] = example.weights
+        target = torch.from_numpy(evidence[np.maximum(cells, 0)]) * known
+        logits = self.logits(example, cells).masked_fill(~known, -torch.inf)
+        log_shares = logits.view(-1).log_softmax(0).view(logits.shape)
+        return -(target * log_shares.masked_fill(~known, 0)).sum() / target.sum()
+
+    def logits(self, example: Example, cells: npt.NDArray[np.int64]) -> torch.Tensor:
+        """Return the density of the cells drawn, as if they were the corpus; (S, segment_cells)."""
+        known = torch.from_numpy(cells >= 0)
         flat = np.maximum(cells, 0).reshape(-1)
         ratios = self._ratios(example, flat, known)
         logits = torch.zeros(cells.shape)
@@ -188,11 +212,7 @@ class _Density(nn.Module):
         scores = torch.from_numpy(example.bm25[flat]).view(1, 1, *cells.shape) * known
         for weight, sigma in zip(self.bm25, self._config.bm25_sigmas, strict=True):
             logits = logits + weight * _average(scores, known, sigma)[0, 0]
-        evidence = np.zeros(self._bank.document_cells[-1], np.float32)
-        evidence[example.cells] = example.weights
-        target = torch.from_numpy(evidence[flat]) * known.view(-1)
-        log_shares = logits.masked_fill(~known, -torch.inf).view(-1).log_softmax(0)
-        return -(target * log_shares.masked_fill(~known.view(-1), 0)).sum() / target.sum()
+        return logits
 
     def scoring(self) -> Scoring:
         """Return the learned constants."""
@@ -206,18 +226,19 @@ class _Density(nn.Module):
     def _ratios(self, example: Example, flat: npt.NDArray[np.int64], known: torch.Tensor) -> torch.Tensor:
         """Return each cell's share of attention over its uniform share, (H, n, S, segment_cells)."""
         queries = torch.from_numpy(example.queries).transpose(0, 1) @ self.maps
-        tokens = torch.from_numpy(self._bank.tokens[flat]) * known.view(-1)
-        real = (torch.arange(CELL) < tokens[:, None]).view(-1).float()
+        tokens = torch.from_numpy(self._bank.tokens[flat])
+        absent = CELL - tokens  # their keys are zero, so each adds exp(0) to a cell
+        seen = known.view(-1)
         masses: list[torch.Tensor] = [torch.empty(0)] * len(self._bank.heads)
         for tap in range(len(self._bank.taps)):
             asking = [h for h, number in enumerate(self._bank.head_taps) if number == tap]
-            keys = torch.from_numpy(self._bank.keys[tap][flat]).float().view(len(real), -1)
+            keys = torch.from_numpy(self._bank.keys[tap][flat]).float().flatten(0, 1)
             scores = queries[asking] @ keys.T
-            mass = (scores.clamp(max=_MAX_SCORE).exp() * real).view(*scores.shape[:2], -1, CELL).sum(-1)
+            mass = (scores.exp().view(*scores.shape[:2], -1, CELL).sum(-1) - absent) * seen
             for row, head in enumerate(asking):
                 masses[head] = mass[row]
         mass = torch.stack(masses)
-        ratios = mass * (tokens.sum() / CELL) / mass.sum(dim=-1, keepdim=True)
+        ratios = mass * ((tokens * seen).sum() / CELL) / mass.sum(dim=-1, keepdim=True)
         return ratios.view(*mass.shape[:2], *known.shape)
 
 

@@ -24,7 +24,7 @@ from s3_retriever.features.queries import ask, tap_of
 from s3_retriever.features.sae import Floats, center_and_normalize
 from s3_retriever.features.train import TrainConfig, train_sae
 from s3_retriever.host.model import Host
-from s3_retriever.host.scan import ScanConfig, scan
+from s3_retriever.host.scan import ScanConfig, ScannedPiece, scan
 from s3_retriever.host.taps import QueryHead, Tap
 from s3_retriever.search.density import Scale
 from s3_retriever.search.scoring import Scoring
@@ -42,6 +42,7 @@ def find_heads(
     max_layer: int,
     n_taps: int,
     n_heads: int,
+    scan_config: ScanConfig | None = None,
     progress: bool = False,
 ) -> HeadChoice:
     """Choose query heads of the layers 0 to ``max_layer``.
@@ -53,7 +54,7 @@ def find_heads(
         msg = f"max_layer must be between 0 and {host.n_layers - 1}, not {max_layer}"
         raise InvalidInputError(msg)
     heads = [QueryHead(layer, head) for layer in range(max_layer + 1) for head in range(host.n_query_heads)]
-    bank = fill_bank(host, documents, pairs, heads, progress=progress)
+    bank = fill_bank(host, documents, pairs, heads, scan_config=scan_config, progress=progress)
     return choose_heads(bank, bank.examples, n_taps=n_taps, n_heads=n_heads)
 
 
@@ -67,6 +68,7 @@ def train_artifact(
     config: TrainConfig | None = None,
     max_tokens: int = 500_000,
     provenance: Mapping[str, Any] | None = None,
+    scan_config: ScanConfig | None = None,
     progress: bool = False,
 ) -> Artifact:
     """Train an SAE for each tap that the query heads ask.
@@ -80,14 +82,16 @@ def train_artifact(
         config: Settings of the SAEs.
         max_tokens: Tokens to train on.
         provenance: How the artifact is made, JSON-able.
+        scan_config: Chunks and batches; needed for a host whose window is below 512 tokens.
         progress: Show progress bars.
 
     Raises:
-        InvalidInputError: The texts or questions are too few.
+        InvalidInputError: A head is not in the host, or the texts or questions are too few.
     """
     config = config or TrainConfig()
+    host.project([], heads=heads)  # refuses a head that is not there now, not after the scan
     taps = sorted({tap_of(host, head) for head in heads})
-    keys = _keys(host, texts, taps, max_tokens, progress)
+    keys = _keys(host, scan(texts, host, taps, scan_config, progress=progress), taps, max_tokens)
     if len(keys) < 10 * config.n_features or not questions:
         msg = (
             f"{len(keys)} tokens of text and {len(questions)} questions are too few to train "
@@ -126,6 +130,7 @@ def calibrate_artifact(
     config: CalibrateConfig | None = None,
     name: str | None = None,
     provenance: Mapping[str, Any] | None = None,
+    scan_config: ScanConfig | None = None,
     progress: bool = False,
 ) -> Artifact:
     """Learn the maps, the mean queries and the scoring constants of an artifact from pairs.
@@ -138,12 +143,24 @@ def calibrate_artifact(
         config: Settings.
         name: Name of the new artifact; that of ``artifact`` if None.
         provenance: Added to the artifact's.
+        scan_config: Chunks and batches; needed for a host whose window is below 512 tokens.
         progress: Show progress bars.
 
     Raises:
         InvalidInputError: There are no pairs, or a pair's document is missing.
+        ArtifactError: The artifact belongs to another host.
     """
-    bank = fill_bank(host, documents, pairs, artifact.query_heads, codecs=artifact.codecs, progress=progress)
+    probe = host.keys([host.encode(artifact.probe.text).ids], artifact.taps)[0]
+    artifact.check_host(host.identity, probe)
+    bank = fill_bank(
+        host,
+        documents,
+        pairs,
+        artifact.query_heads,
+        codecs=artifact.codecs,
+        scan_config=scan_config,
+        progress=progress,
+    )
     learned = calibrate(bank, bank.examples, config, progress=progress)
     queries = tuple(
         replace(codec, mean=mean, map=map_)
@@ -162,11 +179,11 @@ def calibrate_artifact(
 
 
 def _keys(
-    host: Host, texts: Iterable[Document], taps: Sequence[Tap], max_tokens: int, progress: bool
+    host: Host, scanned: Iterable[ScannedPiece], taps: Sequence[Tap], max_tokens: int
 ) -> npt.NDArray[np.float16]:
     """Return raw keys, (n, T, d), of the first ``max_tokens`` tokens."""
     pieces, n = [], 0
-    for piece in scan(texts, host, taps, ScanConfig(), progress=progress):
+    for piece in scanned:
         pieces.append(piece.keys.astype(np.float16))
         n += len(piece.keys)
         if n >= max_tokens:

@@ -51,8 +51,13 @@ def choose_heads(
         cells: Recall is measured at this many of the densest cells.
 
     Raises:
-        InvalidInputError: No head finds anything.
+        InvalidInputError: No head finds anything, there is no example, or a limit is below 1.
     """
+    least = {"n_taps": n_taps, "n_heads": n_heads, "cells": cells, "examples": len(examples)}
+    for name, value in least.items():
+        if value < 1:
+            msg = f"choosing heads needs {name} of at least 1, not {value}"
+            raise InvalidInputError(msg)
     densities = np.stack([_densities(bank, example) for example in examples])
     single = np.array([_recall(densities[:, h], examples, cells) for h in range(len(bank.heads))])
     chosen: list[int] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -11,6 +10,7 @@ from typing import Any
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
+from s3_retriever.files import read_objects, string_field
 
 
 @dataclass(frozen=True)
@@ -33,29 +33,30 @@ def read_pairs(path: Path, documents: Mapping[str, Document]) -> list[Pair]:
 
     Evidence is a list of ``[start, end]`` ranges, or of quotes that occur in the document exactly once.
     Pairs whose document is not among ``documents``, and quotes that this version of it does not have,
-    are passed over.
+    are passed over. Blank lines do not count.
 
     Raises:
         InvalidInputError: The file cannot be read, or a line is malformed; names the line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").strip("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path} cannot be read as pairs: {error}"
-        raise InvalidInputError(msg) from error
     pairs = []
-    for number, line in enumerate(lines, 1):
-        try:
-            entry = json.loads(line)
-            document = documents.get(entry["doc_id"])
-            if document is None:
-                continue
-            ranges = tuple(_locate(item, document.text) for item in entry["evidence"])
-            if ranges and None not in ranges:
-                pairs.append(Pair(str(entry["question"]), document.id, tuple(r for r in ranges if r)))
-        except (KeyError, TypeError, ValueError) as error:
-            msg = f"{path}, line {number} is no pair (question, doc_id, evidence): {error!r}"
-            raise InvalidInputError(msg) from error
+    for number, fields in _objects(path):
+        place = f"{path}, line {number}"
+        question = string_field(fields, "question", place)
+        doc_id = string_field(fields, "doc_id", place)
+        evidence = fields.get("evidence")
+        if not question.strip():
+            msg = f"{place}: 'question' is empty"
+            raise InvalidInputError(msg)
+        if not isinstance(evidence, list) or not evidence:
+            msg = f"{place}: 'evidence' must be a list of [start, end] or of quotes, not {evidence!r:.40}"
+            raise InvalidInputError(msg)
+        document = documents.get(doc_id)
+        if document is None:
+            continue
+        ranges = [_locate(item, document.text, place) for item in evidence]
+        found = tuple(item for item in ranges if item)
+        if len(found) == len(evidence):
+            pairs.append(Pair(question, doc_id, found))
     return pairs
 
 
@@ -76,22 +77,14 @@ def shipped_pairs() -> tuple[list[Document], list[Pair]]:
 def read_texts(path: Path) -> Iterator[Document]:
     """Yield the documents of a JSON lines file ``{text}``, lazily.
 
-    A line without ``_id`` has its number as its id, counted from 0.
+    A document without ``_id`` has its number as its id, counted from 0. Blank lines do not count.
 
     Raises:
         InvalidInputError: The file cannot be read, or a line is malformed; names the line.
     """
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines):
-                entry = json.loads(line)
-                yield Document(str(entry.get("_id", number)), entry["text"])
-    except OSError as error:
-        msg = f"{path} cannot be read: {error}"
-        raise InvalidInputError(msg) from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        msg = f"{path}, line {number + 1} is no JSON object with 'text': {error!r}"
-        raise InvalidInputError(msg) from error
+    for position, (number, fields) in enumerate(_objects(path)):
+        text = string_field(fields, "text", f"{path}, line {number}")
+        yield Document(str(fields.get("_id", position)), text)
 
 
 def held_out(pairs: Iterable[Pair], fraction: float, seed: int) -> tuple[list[Pair], list[Pair]]:
@@ -105,13 +98,24 @@ def held_out(pairs: Iterable[Pair], fraction: float, seed: int) -> tuple[list[Pa
     return [p for p in pairs if p.doc_id not in out], [p for p in pairs if p.doc_id in out]
 
 
-def _locate(item: Any, text: str) -> tuple[int, int] | None:
+def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        yield from read_objects(path)
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}"
+        raise InvalidInputError(msg) from error
+
+
+def _locate(item: Any, text: str, place: str) -> tuple[int, int] | None:
     """Return an evidence's range, or None for a quote that is not in the text exactly once."""
-    if isinstance(item, str):
+    if isinstance(item, str) and item:
         start = text.find(item)
         return None if start < 0 or text.find(item, start + 1) >= 0 else (start, start + len(item))
+    if not (isinstance(item, list) and len(item) == 2 and all(type(bound) is int for bound in item)):
+        msg = f"{place}: evidence must be [start, end] or a quote, not {item!r:.40}"
+        raise InvalidInputError(msg)
     start, end = item
     if not 0 <= start < end <= len(text):
-        msg = f"range [{start}, {end}] is not within the document's {len(text)} characters"
-        raise ValueError(msg)
-    return int(start), int(end)
+        msg = f"{place}: range [{start}, {end}] is not within the document's {len(text)} characters"
+        raise InvalidInputError(msg)
+    return start, end

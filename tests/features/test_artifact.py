@@ -55,7 +55,7 @@ def make_artifact() -> Artifact:
         name="fast",
         host=IDENTITY,
         codecs=tuple(map(codec, TAPS)),
-        queries=tuple(QueryCodec(QueryHead(8, h), Tap(8, 0), normal(DIM), 0.5 + h) for h in (0, 1)),
+        queries=tuple(QueryCodec(QueryHead(8, h), Tap(8, 0), normal(DIM), normal(DIM, DIM)) for h in (0, 1)),
         probe=Probe((5 * normal(20, 2, DIM)).astype(np.float16)),
         scoring={"tau": 3.0, "scales": [1, 4, 12], "note": "é"},
         provenance={"seed": 0},
@@ -92,8 +92,9 @@ def test_load_returns_what_was_made(saved: Path) -> None:
         np.testing.assert_array_equal(after.mean, before.mean)
         np.testing.assert_allclose(np.linalg.norm(after.sae.W_dec, axis=1), 1, atol=1e-6)
     for before, after in zip(made.queries, loaded.queries, strict=True):
-        assert (after.tap, after.weight) == (before.tap, before.weight)
+        assert after.tap == before.tap
         np.testing.assert_array_equal(after.mean, before.mean)
+        np.testing.assert_array_equal(after.map, before.map.astype(np.float16))
 
 
 def test_int8_storage_costs_next_to_nothing(saved: Path) -> None:
@@ -101,7 +102,8 @@ def test_int8_storage_costs_next_to_nothing(saved: Path) -> None:
     for before, after in zip(make_artifact().codecs, Artifact.load(saved).codecs, strict=True):
         x = center_and_normalize(keys, before.mean)
         assert after.sae.measure(x).fvu == pytest.approx(before.sae.measure(x).fvu, rel=0.002)
-    assert (saved / "artifact.safetensors").stat().st_size < 1.4 * 2 * len(TAPS) * DIM * FEATURES
+    maps = 2 * 2 * DIM * DIM  # float16
+    assert (saved / "artifact.safetensors").stat().st_size < maps + 1.4 * 2 * len(TAPS) * DIM * FEATURES
 
 
 def test_saving_replaces_an_artifact_but_nothing_else(saved: Path, tmp_path: Path) -> None:
@@ -179,7 +181,7 @@ def test_an_inconsistent_artifact_cannot_be_made() -> None:
         replace(made, codecs=made.codecs[:1])
     with pytest.raises(ArtifactError, match=r"probe keys must be \(n, taps, d\) for 2 taps"):
         replace(made, probe=Probe(made.probe.keys[:, :1]))
-    with pytest.raises(ArtifactError, match="every mean must have the dimension"):
+    with pytest.raises(ArtifactError, match="every mean and map must have the dimension"):
         replace(made, queries=(replace(made.queries[0], mean=np.zeros(3, np.float32)),))
 
 

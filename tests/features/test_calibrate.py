@@ -1,0 +1,236 @@
+"""Calibration: its density is that of search, and it learns which head tells something."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from calibration_set import DOCUMENTS, PAIRS, SCAN, made_bank
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s3_retriever import Host, RetrieverConfig, S3Retriever
+from s3_retriever.errors import InvalidInputError
+from s3_retriever.features import Artifact
+from s3_retriever.features.bank import Bank, Example, fill_bank
+from s3_retriever.features.calibrate import CalibrateConfig, _Density, _segments, calibrate
+from s3_retriever.index.layout import CELL
+from s3_retriever.search.scoring import Scoring, bm25_density, s3_density
+
+LENGTHS = [320, 150, 0, 500, 33]
+SHORT = CalibrateConfig(epochs=4, segment_cells=8, segments=4, map_rate=1e-2, constant_rate=5e-2)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tensors this small are computed fastest by one thread, by far so on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def whole_documents(bank: Bank, size: int) -> np.ndarray:
+    """Segments that hold one document each and together all cells, in order."""
+    rows = []
+    for first, last in zip(bank.document_cells, bank.document_cells[1:], strict=False):
+        if last > first:
+            rows.append(np.append(np.arange(first, last), np.full(size - (last - first), -1)))
+    return np.stack(rows)
+
+
+def density_with_other_constants(bank: Bank, config: CalibrateConfig, seed: int) -> _Density:
+    """The density with all that can be learned moved from where it starts."""
+    random = torch.Generator().manual_seed(seed)
+    model = _Density(bank, config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            step = torch.randn(parameter.shape, generator=random)
+            parameter += (0.2 if name == "bm25" else 0.5) * step
+    return model
+
+
+def search_density(bank: Bank, example: Example, maps: np.ndarray, scoring: Scoring) -> np.ndarray:
+    """What search computes of exact scores."""
+    real = np.arange(CELL) < bank.tokens[:, None]
+    masses = []
+    for head, tap in enumerate(bank.head_taps):
+        scores = np.einsum("nd,ctd->nct", example.queries[:, head] @ maps[head], bank.keys[tap].astype(float))
+        masses.append((np.expm1(scores) * real).sum(axis=2).astype(np.float32))
+    density = s3_density(masses, bank.tokens, bank.document_cells, scoring)
+    bm25 = bm25_density(example.bm25.astype(float), bank.document_cells, scoring.bm25_widths)
+    return density + bm25
+
+
+def assert_same_density(bank: Bank, config: CalibrateConfig, seed: int) -> None:
+    model = density_with_other_constants(bank, config, seed)
+    cells = whole_documents(bank, config.segment_cells)
+    maps = model.maps.detach().numpy()
+    for example in bank.examples:
+        logits = model.logits(example, cells).detach().numpy()[cells >= 0]
+        expected = search_density(bank, example, maps, model.scoring())
+        np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 400), min_size=2, max_size=6).filter(lambda ls: sum(ls) > 200),
+    sigmas=st.lists(st.sampled_from([0.3, 1.0, 2.5, 12.0, math.inf]), min_size=1, max_size=4),
+    bm25_sigmas=st.lists(st.sampled_from([0.5, 6.0, math.inf]), max_size=3, unique=True),
+    size=st.integers(13, 20),
+    seed=st.integers(0, 1000),
+)
+def test_the_density_is_that_of_search(
+    lengths: list[int], sigmas: list[float], bm25_sigmas: list[float], size: int, seed: int
+) -> None:
+    bank = made_bank(lengths, n=2, seed=seed)
+    config = CalibrateConfig(sigmas=tuple(sigmas), bm25_sigmas=tuple(bm25_sigmas), segment_cells=size)
+    assert_same_density(bank, config, seed)
+
+
+def test_the_density_is_that_of_search_on_real_text(tiny_host: Host, tiny_artifact: Artifact) -> None:
+    bank = fill_bank(
+        tiny_host,
+        DOCUMENTS,
+        PAIRS,
+        tiny_artifact.query_heads,
+        codecs=tiny_artifact.codecs,
+        scan_config=SCAN,
+    )
+    config = CalibrateConfig(temperature=0.5)
+    model = density_with_other_constants(bank, config, seed=0)
+    logits = model.logits(bank.examples[0], whole_documents(bank, 128)).detach().numpy()
+    assert np.ptp(logits) > 0.5  # constants would agree with anything
+    assert_same_density(bank, config, seed=0)
+
+
+def test_the_density_is_that_of_an_index(tiny_host: Host, tiny_artifact: Artifact) -> None:
+    """Through postings and quantised weights, all features asked for: same cells, nearly same numbers."""
+    heads, codecs = tiny_artifact.query_heads, tiny_artifact.codecs
+    bank = fill_bank(tiny_host, DOCUMENTS, PAIRS, heads, codecs=codecs, scan_config=SCAN)
+    model = density_with_other_constants(bank, CalibrateConfig(temperature=0.2), seed=0)
+    with torch.no_grad():
+        model.maps *= 0.3
+    retriever = S3Retriever.from_documents(
+        DOCUMENTS, host=tiny_host, artifact=tiny_artifact, config=RetrieverConfig(scan=SCAN)
+    )
+    snapshot = retriever._index.snapshot
+    cells = whole_documents(bank, 128)
+    for pair, example in zip(PAIRS, bank.examples, strict=True):
+        masses = []
+        for head, tap in enumerate(bank.head_taps):
+            asked = example.queries[:, head] @ model.maps[head].detach().numpy()
+            weights = (asked @ codecs[tap].sae.W_dec.T).astype(np.float32)
+            features = np.tile(np.arange(weights.shape[1], dtype=np.int32), (len(weights), 1))
+            masses.append(snapshot.cell_masses(tap, features, weights))
+        scoring = model.scoring()
+        expected = s3_density(masses, snapshot.cell_tokens, snapshot.document_cells, scoring)
+        bm25 = retriever._lexical.scores(snapshot, pair.question)
+        expected += bm25_density(bm25, snapshot.document_cells, scoring.bm25_widths)
+        logits = model.logits(example, cells).detach().numpy()[cells >= 0]
+        np.testing.assert_allclose(logits, expected, atol=0.03 * np.ptp(expected))
+
+
+def test_the_loss_is_the_cross_entropy_of_the_evidence() -> None:
+    bank = made_bank(LENGTHS, n=1)
+    example = replace(bank.examples[0], cells=np.array([3, 12]), weights=np.array([0.25, 0.75], np.float32))
+    model = density_with_other_constants(bank, CalibrateConfig(segment_cells=16), seed=0)
+    cells = whole_documents(bank, 16)
+    logits = model.logits(example, cells).detach().numpy()[cells >= 0].astype(float)
+    log_shares = logits - np.log(np.exp(logits).sum())
+    expected = -(0.25 * log_shares[3] + 0.75 * log_shares[12])
+    assert float(model.loss(example, cells).detach()) == pytest.approx(expected, rel=1e-4)
+
+
+def test_an_informative_head_gets_more_weight_and_the_loss_falls() -> None:
+    bank = made_bank(LENGTHS, informative=(False, True, False))
+    config = replace(SHORT, epochs=8, batch_size=4, constant_rate=0.1)
+    learned = calibrate(bank, bank.examples, config)
+    assert len(learned.losses) == 8
+    assert learned.losses[-1] < 0.5 * learned.losses[0]
+    noise, told, other_noise = np.array(learned.scoring.head_weights).sum(axis=1)
+    assert told > 2 * max(noise, other_noise)
+    assert [scale.sigma for scale in learned.scoring.scales] == list(SHORT.sigmas)
+    assert set(learned.scoring.bm25_widths) == set(SHORT.bm25_sigmas)
+    assert Scoring.from_json(learned.scoring.to_json()) == learned.scoring
+
+
+def test_bm25_that_tells_gets_more_weight_than_bm25_that_does_not() -> None:
+    bank = made_bank(LENGTHS, informative=(False, False, False))
+    told = []
+    for example in bank.examples:
+        bm25 = example.bm25.copy()
+        bm25[example.cells] += 5
+        told.append(replace(example, bm25=bm25))
+    with_noise = calibrate(bank, bank.examples, SHORT).scoring.bm25_widths
+    assert calibrate(bank, told, SHORT).scoring.bm25_widths[0.5] > with_noise[0.5] + 0.05
+
+
+def test_a_seed_fixes_the_result() -> None:
+    bank = made_bank(LENGTHS)
+    config = replace(SHORT, epochs=1)
+    first, again = (calibrate(bank, bank.examples, config) for _ in range(2))
+    other = calibrate(bank, bank.examples, replace(config, seed=1))
+    np.testing.assert_array_equal(first.maps, again.maps)
+    assert first.scoring == again.scoring
+    assert first.losses == again.losses
+    assert not np.array_equal(first.maps, other.maps)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 400), min_size=1, max_size=5).filter(any),
+    size=st.integers(1, 12),
+    segments=st.integers(2, 6),
+    seed=st.integers(0, 1000),
+)
+def test_segments_hold_the_evidence_and_no_border(
+    lengths: list[int], size: int, segments: int, seed: int
+) -> None:
+    bank = made_bank(lengths, n=1, seed=seed)
+    config = CalibrateConfig(segment_cells=size, segments=segments)
+    (example,) = bank.examples
+    cells = _segments(bank, example, config, np.random.default_rng(seed))
+    assert cells.shape[1] == size
+    assert len(cells) >= segments
+    assert np.isin(example.cells, cells).all()
+    for row in cells:
+        known = row[row >= 0]
+        assert len(known)
+        np.testing.assert_array_equal(known, np.arange(known[0], known[0] + len(known)))
+        assert len(set(np.searchsorted(bank.document_cells, known, side="right").tolist())) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": 0},
+        {"batch_size": -1},
+        {"map_rate": 0.0},
+        {"temperature": math.nan},
+        {"segments": 1},
+        {"sigmas": (1.0, 0.0)},
+        {"bm25_sigmas": (-2.0,)},
+    ],
+)
+def test_settings_out_of_range_are_named(wrong: dict[str, Any]) -> None:
+    name, value = next(iter(wrong.items()))
+    shown = value[-1] if isinstance(value, tuple) else value
+    with pytest.raises(InvalidInputError, match=rf"CalibrateConfig.*{name}.* not {shown}"):
+        CalibrateConfig(**wrong)
+
+
+def test_examples_are_needed() -> None:
+    with pytest.raises(InvalidInputError, match="got none"):
+        calibrate(made_bank(LENGTHS, n=1), ())
+
+
+def test_a_loss_out_of_bounds_is_an_error_rather_than_an_artifact_of_nan() -> None:
+    bank = made_bank(LENGTHS, n=2)
+    with pytest.raises(InvalidInputError, match=r"the loss became (nan|inf).* temperature below 500"):
+        calibrate(bank, bank.examples, replace(SHORT, epochs=1, temperature=500.0))
