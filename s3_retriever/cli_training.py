@@ -60,7 +60,7 @@ def add_calibrate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--text", type=Path, metavar="TEXT.jsonl", help="documents of the pairs: lines {_id, text}"
     )
-    parser.add_argument("--epochs", type=int, default=6, help="times every pair is seen (default: 6)")
+    parser.add_argument("--epochs", type=int, default=3, help="times every pair is seen (default: 3)")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
 
 
@@ -123,7 +123,8 @@ def calibrate(args: argparse.Namespace) -> None:
     documents, pairs = _calibration_set(args.pairs, args.text)
     artifact = Artifact.load(args.artifact)
     host = Host.load(args.host or str(artifact.host["name"]))
-    settings: dict[str, Any] = {"epochs": config.epochs, "seed": config.seed, "pairs": len(pairs)}
+    settings: dict[str, Any] = {"pairs": len(pairs)}
+    settings |= {name: getattr(config, name) for name in ("epochs", "seed", "fusion")}
     calibrated = calibrate_artifact(
         host,
         artifact,

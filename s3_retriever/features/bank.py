@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import DuplicateDocumentError, InvalidInputError
-from s3_retriever.features.artifact import TapCodec
 from s3_retriever.features.pairs import Pair
 from s3_retriever.features.queries import ask, tap_of
 from s3_retriever.features.sae import Floats, center_and_normalize
@@ -77,7 +76,7 @@ def fill_bank(
     pairs: Sequence[Pair],
     heads: Sequence[QueryHead],
     *,
-    codecs: Sequence[TapCodec] = (),
+    key_means: Mapping[Tap, Floats] | None = None,
     scan_config: ScanConfig | None = None,
     progress: bool = False,
 ) -> Bank:
@@ -88,8 +87,7 @@ def fill_bank(
         documents: The corpus; it must hold every pair's document.
         pairs: At least one.
         heads: Query heads to calibrate.
-        codecs: Of the heads' taps: their keys are kept as the SAEs reconstruct them. Without, keys are
-            kept as they are, centred by their own mean.
+        key_means: Mean key, float32 (d,), of each tap, to centre keys by; their own mean if None.
         scan_config: Chunks and batches.
         progress: Show a progress bar.
 
@@ -104,21 +102,16 @@ def fill_bank(
     host.project([], heads=heads)  # refuses a head that is not there now, not after the scan
     asked = [tap_of(host, head) for head in heads]
     taps = sorted(set(asked))
-    by_tap = {codec.tap: codec for codec in codecs}
     corpus = _Corpus(len(taps), host.head_dim)
     for piece in scan(documents, host, taps, scan_config or ScanConfig(), progress=progress):
-        keys = piece.keys
-        for t, tap in enumerate(taps if by_tap else ()):
-            sae = by_tap[tap].sae
-            keys[:, t] = sae.decode(by_tap[tap].encode(keys[:, t]))
         if piece.first:
             corpus.begin(piece.document)
-        corpus.add(piece.starts, keys)
+        corpus.add(piece.starts, piece.keys)
     questions = [ask(host, pair.question, heads)[0] for pair in pairs]
     query_means = np.concatenate(questions).mean(axis=0)
     dense, tokens, cells = corpus.cells()
-    key_means = np.stack([by_tap[tap].mean for tap in taps]) if by_tap else _center(dense, tokens)
     bm25 = RankBM25(corpus.terms)
+    means = _center(dense, tokens, [None if key_means is None else key_means[tap] for tap in taps])
     examples = []
     for pair, queries in zip(pairs, questions, strict=True):
         where, weights, document = corpus.evidence(pair, cells)
@@ -128,7 +121,7 @@ def fill_bank(
         heads=tuple(heads),
         taps=tuple(taps),
         head_taps=tuple(taps.index(tap) for tap in asked),
-        key_means=key_means,
+        key_means=means,
         query_means=query_means,
         keys=dense,
         tokens=tokens,
@@ -201,12 +194,15 @@ class _Corpus:
         return np.array(list(shares), np.int64), weights / weights.sum(), number
 
 
-def _center(keys: npt.NDArray[np.float16], tokens: npt.NDArray[np.int32]) -> Floats:
-    """Centre the keys by their mean and normalise them, in place; returns the means (T, d)."""
+def _center(
+    keys: npt.NDArray[np.float16], tokens: npt.NDArray[np.int32], given: Sequence[Floats | None]
+) -> Floats:
+    """Centre each tap's keys by the mean given, or their own, and normalise them; returns the means."""
     means = np.zeros((len(keys), keys.shape[-1]), np.float32)
     real = np.arange(CELL) < tokens[:, None]
-    for mean, tap in zip(means, keys, strict=True):
-        mean[:] = tap.sum(axis=(0, 1), dtype=np.float64) / max(tokens.sum(), 1)
+    for mean, tap, known in zip(means, keys, given, strict=True):
+        own = tap.sum(axis=(0, 1), dtype=np.float64) / max(tokens.sum(), 1)
+        mean[:] = own if known is None else known
         for first in range(0, len(tap), _CELLS):
             part = slice(first, first + _CELLS)
             tap[part] = center_and_normalize(tap[part], mean) * real[part, :, None]

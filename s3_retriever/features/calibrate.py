@@ -1,15 +1,15 @@
 """Calibration: learns from question/evidence pairs how the heads' queries should meet the keys.
 
-What is learned is small and linear: one map per query head, a weight per head and scale, a saturation
-per scale, and the weights of BM25. The loss is that of choosing the evidence: cross-entropy of a softmax
-over cells whose logits are the very density that search computes.
+What is learned is small and linear: one map per query head, a weight per head and scale, and a saturation
+per scale; BM25 takes part, so that S3 learns what BM25 does not know. The loss is that of choosing the
+evidence: cross-entropy of a softmax over cells whose logits are the very density that search computes.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from s3_retriever.features.bank import Bank, Example
 from s3_retriever.features.sae import Floats
 from s3_retriever.index.layout import CELL
 from s3_retriever.search.density import Scale
-from s3_retriever.search.scoring import Scoring
+from s3_retriever.search.scoring import BM25_WIDTHS, Scoring
 
 _TRUNCATE = 3.0
 
@@ -43,6 +43,7 @@ class CalibrateConfig:
         segment_cells: Cells of one piece of text that a pair is compared with ...
         segments: ... and how many pieces, those with evidence among them.
         seed: Fixes the order of the pairs and the pieces.
+        fusion: Weight of BM25 beside S3's density afterwards, at each of :data:`BM25_WIDTHS`.
 
     Raises:
         InvalidInputError: A value is out of range.
@@ -50,7 +51,7 @@ class CalibrateConfig:
 
     sigmas: tuple[float, ...] = (1.0, 4.0, 12.0, math.inf)
     bm25_sigmas: tuple[float, ...] = (0.5, 2.0, 6.0, math.inf)
-    epochs: int = 6
+    epochs: int = 3
     batch_size: int = 8
     map_rate: float = 1e-3
     constant_rate: float = 1e-2
@@ -58,6 +59,7 @@ class CalibrateConfig:
     segment_cells: int = 128
     segments: int = 8
     seed: int = 0
+    fusion: float = 0.1
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "map_rate", "constant_rate", "temperature", "segment_cells"):
@@ -138,7 +140,11 @@ def calibrate(
                 raise InvalidInputError(msg)
             losses.append(total / len(examples))
             bar.set_postfix(loss=f"{losses[-1]:.3f}")
-    return Learned(model.maps.detach().numpy().copy(), model.scoring(), tuple(losses))
+    # What BM25 got while learning is not kept: S3 has seen these pairs and BM25 has not, so its weights
+    # come out too low for questions that are new to both.
+    fusion = {sigma: config.fusion * weight for sigma, weight in BM25_WIDTHS.items()}
+    scoring = replace(model.scoring(), bm25_widths=fusion)
+    return Learned(model.maps.detach().numpy().copy(), scoring, tuple(losses))
 
 
 def _segments(

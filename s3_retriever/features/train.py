@@ -39,9 +39,9 @@ class TrainConfig:
         InvalidInputError: A value is out of range.
     """
 
-    n_features: int = 1024
-    k: int = 8
-    steps: int = 2000
+    n_features: int = 2048
+    k: int = 7
+    steps: int = 1500
     batch_size: int = 4096
     learning_rate: float = 2e-3
     warmup: int = 100

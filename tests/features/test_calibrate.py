@@ -19,8 +19,9 @@ from s3_retriever.errors import InvalidInputError
 from s3_retriever.features import Artifact
 from s3_retriever.features.bank import Bank, Example, fill_bank
 from s3_retriever.features.calibrate import CalibrateConfig, _Density, _segments, calibrate
+from s3_retriever.features.sae import center_and_normalize
 from s3_retriever.index.layout import CELL
-from s3_retriever.search.scoring import Scoring, bm25_density, s3_density
+from s3_retriever.search.scoring import BM25_WIDTHS, Scoring, bm25_density, s3_density
 
 LENGTHS = [320, 150, 0, 500, 33]
 SHORT = CalibrateConfig(epochs=4, segment_cells=8, segments=4, map_rate=1e-2, constant_rate=5e-2)
@@ -94,14 +95,7 @@ def test_the_density_is_that_of_search(
 
 
 def test_the_density_is_that_of_search_on_real_text(tiny_host: Host, tiny_artifact: Artifact) -> None:
-    bank = fill_bank(
-        tiny_host,
-        DOCUMENTS,
-        PAIRS,
-        tiny_artifact.query_heads,
-        codecs=tiny_artifact.codecs,
-        scan_config=SCAN,
-    )
+    bank = fill_bank(tiny_host, DOCUMENTS, PAIRS, tiny_artifact.query_heads, scan_config=SCAN)
     config = CalibrateConfig(temperature=0.5)
     model = density_with_other_constants(bank, config, seed=0)
     logits = model.logits(bank.examples[0], whole_documents(bank, 128)).detach().numpy()
@@ -112,7 +106,12 @@ def test_the_density_is_that_of_search_on_real_text(tiny_host: Host, tiny_artifa
 def test_the_density_is_that_of_an_index(tiny_host: Host, tiny_artifact: Artifact) -> None:
     """Through postings and quantised weights, all features asked for: same cells, nearly same numbers."""
     heads, codecs = tiny_artifact.query_heads, tiny_artifact.codecs
-    bank = fill_bank(tiny_host, DOCUMENTS, PAIRS, heads, codecs=codecs, scan_config=SCAN)
+    means = {codec.tap: codec.mean for codec in codecs}
+    bank = fill_bank(tiny_host, DOCUMENTS, PAIRS, heads, key_means=means, scan_config=SCAN)
+    for codec, keys in zip(codecs, bank.keys, strict=True):
+        flat = keys.reshape(-1, codec.sae.dim).astype(np.float32)
+        rebuilt = center_and_normalize(codec.sae.decode(codec.sae.encode(flat)), 0)
+        keys[:] = (rebuilt * flat.any(axis=1, keepdims=True)).reshape(keys.shape)
     model = density_with_other_constants(bank, CalibrateConfig(temperature=0.2), seed=0)
     with torch.no_grad():
         model.maps *= 0.3
@@ -156,19 +155,8 @@ def test_an_informative_head_gets_more_weight_and_the_loss_falls() -> None:
     noise, told, other_noise = np.array(learned.scoring.head_weights).sum(axis=1)
     assert told > 2 * max(noise, other_noise)
     assert [scale.sigma for scale in learned.scoring.scales] == list(SHORT.sigmas)
-    assert set(learned.scoring.bm25_widths) == set(SHORT.bm25_sigmas)
+    assert learned.scoring.bm25_widths == {sigma: 0.1 * weight for sigma, weight in BM25_WIDTHS.items()}
     assert Scoring.from_json(learned.scoring.to_json()) == learned.scoring
-
-
-def test_bm25_that_tells_gets_more_weight_than_bm25_that_does_not() -> None:
-    bank = made_bank(LENGTHS, informative=(False, False, False))
-    told = []
-    for example in bank.examples:
-        bm25 = example.bm25.copy()
-        bm25[example.cells] += 5
-        told.append(replace(example, bm25=bm25))
-    with_noise = calibrate(bank, bank.examples, SHORT).scoring.bm25_widths
-    assert calibrate(bank, told, SHORT).scoring.bm25_widths[0.5] > with_noise[0.5] + 0.05
 
 
 def test_a_seed_fixes_the_result() -> None:

@@ -139,20 +139,6 @@ def test_an_artifact_retrieves_the_same_after_it_is_saved(
         assert all(span.text == TEXTS[span.doc_id][span.start : span.end] for span in found)
 
 
-def test_calibration_answers_its_own_questions(tiny_host: Host, trained: Artifact) -> None:
-    config = replace(QUICK, epochs=25, batch_size=1, map_rate=3e-2, constant_rate=5e-2)
-    artifact = calibrated(tiny_host, trained, config=config)
-    losses = artifact.provenance["calibrate"]["losses"]
-    assert losses[-1] < 0.7 * losses[0]
-    retriever = S3Retriever.from_documents(
-        DOCUMENTS, host=tiny_host, artifact=artifact, config=RetrieverConfig(scan=SCAN)
-    )
-    for pair in PAIRS:
-        spans = retriever.retrieve(pair.question, 120)
-        (start, end) = pair.evidence[0]
-        assert any(s.doc_id == pair.doc_id and s.start < end and start < s.end for s in spans)
-
-
 def test_both_steps_are_fixed_by_their_seeds(tiny_host: Host, trained: Artifact, learned: Artifact) -> None:
     assert train(tiny_host).digest == trained.digest
     assert train(tiny_host, config=replace(SAE, seed=1)).digest != trained.digest
