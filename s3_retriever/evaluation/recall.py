@@ -26,7 +26,7 @@ Find = Callable[[int, int], Iterable[Region]]
 ByBudget = Mapping[int, Overlap]
 """Means over the questions of a set, per token budget."""
 
-_MODES = (("s3", "attention"), ("hybrid", "attention"), ("s3", "paper"), ("hybrid", "paper"))
+_MODES = (("s3", "attention"), ("hybrid", "attention"), ("s3", "paper"))
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,8 @@ def test_the_benchmark_prints_tables_and_json(
     results = json.loads(out.read_text(encoding="utf-8"))
     recalls = {score["name"]: score["sets"]["village"]["256"]["recall"] for score in results["scores"]}
     # The whole corpus fits the budget.
-    names = ["fast s3 (attention)", "fast hybrid (attention)", "fast s3 (paper)", "fast hybrid (paper)"]
-    assert [recalls[name] for name in names] == [1, 1, 1, 1]
+    names = ["fast s3 (attention)", "fast hybrid (attention)", "fast s3 (paper)"]
+    assert [recalls[name] for name in names] == [1, 1, 1]
     assert recalls["BM25, windows of 64"] == 1
     assert {ratio["value"] for ratio in results["ratios"] if ratio["system"] in names} == {1}
     assert results["latencies"] == results["throughputs"] == results["memory"] == []
