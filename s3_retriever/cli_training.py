@@ -138,6 +138,9 @@ def calibrate(args: argparse.Namespace) -> None:
     calibrated.save(args.out)
     losses = ", ".join(f"{loss:.3f}" for loss in calibrated.provenance["calibrate"]["losses"])
     _say(f"{len(pairs)} pairs, loss per epoch (nats): {losses}")
+    held_out = calibrated.provenance["calibrate"]["held_out_losses"]
+    if held_out:
+        _say(f"pairs held out: {held_out[0]:.3f} before, {held_out[1]:.3f} after")
     _say(f"wrote {args.out} after {time.perf_counter() - started:.0f} s")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +21,7 @@ from s3_retriever.errors import (
     IndexFormatError,
     InvalidInputError,
 )
-from s3_retriever.features.artifact import Artifact
+from s3_retriever.features.artifact import Artifact, TapCodec
 from s3_retriever.features.queries import HeadRows, ask, head_rows
 from s3_retriever.features.sae import center_and_normalize
 from s3_retriever.host.model import Host
@@ -294,14 +296,16 @@ class S3Retriever:
     def _scan(self, documents: Iterator[Document], show_progress: bool) -> Segment:
         builder = SegmentBuilder(self._index.layout)
         new = _refuse_known(documents, self._index)
-        for piece in scan(new, self.host, self.artifact.taps, self.config.scan, progress=show_progress):
-            if piece.first:
-                builder.begin(piece.document)
-            if len(piece.starts):
-                codes = [codec.encode(piece.keys[:, t]) for t, codec in enumerate(self.artifact.codecs)]
-                builder.add(piece.starts, [c.features for c in codes], [c.weights for c in codes])
-            if piece.last:
-                builder.end()
+        codecs, taps = self.artifact.codecs, self.artifact.taps
+        with ThreadPoolExecutor(min(len(codecs), os.cpu_count() or 1)) as pool:
+            for piece in scan(new, self.host, taps, self.config.scan, progress=show_progress):
+                if piece.first:
+                    builder.begin(piece.document)
+                if len(piece.starts):
+                    codes = list(pool.map(TapCodec.encode, codecs, piece.keys.swapaxes(0, 1)))
+                    builder.add(piece.starts, [c.features for c in codes], [c.weights for c in codes])
+                if piece.last:
+                    builder.end()
         return builder.build()
 
     def _densities(

@@ -44,6 +44,7 @@ class CalibrateConfig:
         segments: ... and how many pieces, those with evidence among them.
         seed: Fixes the order of the pairs and the pieces.
         fusion: Weight of BM25 beside S3's density afterwards, at each of :data:`BM25_WIDTHS`.
+        held_out: Share of the pairs, by document, that are not learned from but measured.
 
     Raises:
         InvalidInputError: A value is out of range.
@@ -60,12 +61,16 @@ class CalibrateConfig:
     segments: int = 8
     seed: int = 0
     fusion: float = 0.1
+    held_out: float = 0.1
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "map_rate", "constant_rate", "temperature", "segment_cells"):
             if not getattr(self, name) > 0:
                 msg = f"CalibrateConfig.{name} must be positive, not {getattr(self, name)}"
                 raise InvalidInputError(msg)
+        if not 0 <= self.held_out < 1:
+            msg = f"CalibrateConfig.held_out must lie in [0, 1), not {self.held_out}"
+            raise InvalidInputError(msg)
         if self.segments < 2:
             msg = f"CalibrateConfig.segments must be at least 2, not {self.segments}"
             raise InvalidInputError(msg)
@@ -83,15 +88,22 @@ class Learned:
         maps: float32 (H, d, d): ``centred query @ map`` meets the unit keys.
         scoring: Weights and constants of the density.
         losses: Mean loss of each epoch, in nats.
+        held_out: Mean loss of the examples held out, before and after learning; None without any.
     """
 
     maps: Floats
     scoring: Scoring
     losses: tuple[float, ...]
+    held_out: tuple[float, float] | None = None
 
 
 def calibrate(
-    bank: Bank, examples: Sequence[Example], config: CalibrateConfig | None = None, *, progress: bool = False
+    bank: Bank,
+    examples: Sequence[Example],
+    config: CalibrateConfig | None = None,
+    *,
+    held_out: Sequence[Example] = (),
+    progress: bool = False,
 ) -> Learned:
     """Learn maps and constants.
 
@@ -99,6 +111,7 @@ def calibrate(
         bank: Keys and means.
         examples: The bank's examples to learn from.
         config: Settings.
+        held_out: Examples that only tell how well what was learned carries over.
         progress: Show a progress bar.
 
     Raises:
@@ -120,6 +133,7 @@ def calibrate(
         optimizer, lambda step: min(1.0, 10 * (step + 1) / steps) * (1 - step / steps)
     )
     losses = []
+    before = _mean_loss(model, bank, held_out, config)
     with tqdm(total=steps, desc="calibrate", disable=not progress, unit="step") as bar:
         for _ in range(config.epochs):
             order = rng.permutation(len(examples))
@@ -144,7 +158,21 @@ def calibrate(
     # come out too low for questions that are new to both.
     fusion = {sigma: config.fusion * weight for sigma, weight in BM25_WIDTHS.items()}
     scoring = replace(model.scoring(), bm25_widths=fusion)
-    return Learned(model.maps.detach().numpy().copy(), scoring, tuple(losses))
+    after = _mean_loss(model, bank, held_out, config)
+    measured = None if before is None or after is None else (before, after)
+    return Learned(model.maps.detach().numpy().copy(), scoring, tuple(losses), measured)
+
+
+def _mean_loss(
+    model: _Density, bank: Bank, examples: Sequence[Example], config: CalibrateConfig
+) -> float | None:
+    """Return the mean loss in nats, the pieces of text being the same every time; None without examples."""
+    if not examples:
+        return None
+    rng = np.random.default_rng(config.seed)
+    with torch.no_grad():
+        losses = [float(model.loss(example, _segments(bank, example, config, rng))) for example in examples]
+    return math.fsum(losses) / len(losses)
 
 
 def _segments(

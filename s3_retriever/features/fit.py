@@ -20,7 +20,7 @@ from s3_retriever.features.artifact import PROBE_TEXT, Artifact, Probe, QueryCod
 from s3_retriever.features.bank import fill_bank
 from s3_retriever.features.calibrate import CalibrateConfig, calibrate
 from s3_retriever.features.heads import TEMPERATURE, HeadChoice, choose_heads
-from s3_retriever.features.pairs import Pair
+from s3_retriever.features.pairs import Pair, held_out
 from s3_retriever.features.queries import ask, tap_of
 from s3_retriever.features.sae import Floats, center_and_normalize
 from s3_retriever.features.train import TrainConfig, train_sae
@@ -162,13 +162,19 @@ def calibrate_artifact(
         scan_config=scan_config,
         progress=progress,
     )
-    learned = calibrate(bank, bank.examples, config, progress=progress)
+    config = config or CalibrateConfig()
+    kept, _ = held_out(pairs, config.held_out, config.seed)
+    known = set(kept or pairs)  # with a single document, all are learned from
+    learn = [example for pair, example in zip(pairs, bank.examples, strict=True) if pair in known]
+    rest = [example for pair, example in zip(pairs, bank.examples, strict=True) if pair not in known]
+    learned = calibrate(bank, learn, config, held_out=rest, progress=progress)
     queries = tuple(
         replace(codec, mean=mean, map=map_)
         for codec, mean, map_ in zip(artifact.queries, bank.query_means, learned.maps, strict=True)
     )
     made = dict(provenance or {})
-    made["calibrate"] = {**made.get("calibrate", {}), "losses": list(learned.losses)}
+    losses = {"losses": list(learned.losses), "held_out_losses": list(learned.held_out or ())}
+    made["calibrate"] = {**made.get("calibrate", {}), **losses}
     calibrated = replace(
         artifact,
         name=name or artifact.name,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.errors import InvalidInputError
+from s3_retriever.features.pursuit import pursue
 
 Floats = npt.NDArray[np.float32]
 Features = npt.NDArray[np.uint16]
@@ -19,6 +20,8 @@ Features = npt.NDArray[np.uint16]
 _BLOCK_ROWS = 1024
 # Features looked at together by the top-k kernel: one AVX-512 register of float32.
 _LANES = 16
+# Strongest activations among which the features that are stored are pursued; more cost time, and gain little.
+_CANDIDATES = 48
 
 
 class Codes(NamedTuple):
@@ -109,9 +112,12 @@ class TopKSAE:
         Raises:
             InvalidInputError: ``x`` is not (n, d).
         """
-        x = self._rows(x)
+        return self._strongest(self._rows(x), self.k)
+
+    def _strongest(self, x: Floats, k: int) -> Codes:
+        """Return the k largest positive activations of each row."""
         weight, bias = self._padded_encoder
-        codes = Codes(np.zeros((len(x), self.k), np.uint16), np.zeros((len(x), self.k), np.float32))
+        codes = Codes(np.zeros((len(x), k), np.uint16), np.zeros((len(x), k), np.float32))
         scratch = np.empty((min(_BLOCK_ROWS, len(x)), bias.size), np.float32)
         for start in range(0, len(x), _BLOCK_ROWS):
             block = x[start : start + _BLOCK_ROWS]
@@ -125,8 +131,22 @@ class TopKSAE:
         return codes
 
     def encode_unit(self, x: npt.ArrayLike) -> Codes:
-        """Encode vectors so that their reconstructions are unit vectors: what an index stores."""
-        codes = self.encode(x)
+        """Encode vectors as closely as k features can, with unit reconstructions: what an index stores.
+
+        The features come from the strongest activations by orthogonal matching pursuit
+        (:mod:`s3_retriever.features.pursuit`), which leaves half the error of the k strongest themselves.
+
+        Args:
+            x: (n, d), as :func:`center_and_normalize` returns them.
+
+        Raises:
+            InvalidInputError: ``x`` is not (n, d).
+        """
+        x = self._rows(x)
+        candidates = self._strongest(x, min(max(_CANDIDATES, self.k), self.n_features))
+        codes = Codes(np.zeros((len(x), self.k), np.uint16), np.zeros((len(x), self.k), np.float32))
+        counts = np.count_nonzero(candidates.weights, axis=1).astype(np.uint16)
+        pursue(x - self.b_dec, candidates.features, self.W_dec, codes.features, codes.weights, counts)
         return Codes(codes.features, self.normalized_weights(codes))
 
     def normalized_weights(self, codes: Codes) -> Floats:

@@ -19,7 +19,6 @@ from s3_retriever.errors import InvalidInputError
 from s3_retriever.features import Artifact
 from s3_retriever.features.bank import Bank, Example, fill_bank
 from s3_retriever.features.calibrate import CalibrateConfig, _Density, _segments, calibrate
-from s3_retriever.features.sae import center_and_normalize
 from s3_retriever.index.layout import CELL
 from s3_retriever.search.scoring import BM25_WIDTHS, Scoring, bm25_density, s3_density
 
@@ -110,7 +109,7 @@ def test_the_density_is_that_of_an_index(tiny_host: Host, tiny_artifact: Artifac
     bank = fill_bank(tiny_host, DOCUMENTS, PAIRS, heads, key_means=means, scan_config=SCAN)
     for codec, keys in zip(codecs, bank.keys, strict=True):
         flat = keys.reshape(-1, codec.sae.dim).astype(np.float32)
-        rebuilt = center_and_normalize(codec.sae.decode(codec.sae.encode(flat)), 0)
+        rebuilt = codec.sae.decode(codec.sae.encode_unit(flat)) - codec.sae.b_dec
         keys[:] = (rebuilt * flat.any(axis=1, keepdims=True)).reshape(keys.shape)
     model = density_with_other_constants(bank, CalibrateConfig(temperature=0.2), seed=0)
     with torch.no_grad():

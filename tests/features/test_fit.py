@@ -146,6 +146,17 @@ def test_both_steps_are_fixed_by_their_seeds(tiny_host: Host, trained: Artifact,
     assert calibrated(tiny_host, trained, config=replace(QUICK, seed=1)).digest != learned.digest
 
 
+def test_pairs_held_out_tell_what_learning_gave(tiny_host: Host, trained: Artifact) -> None:
+    made = calibrated(tiny_host, trained, config=replace(QUICK, held_out=0.5)).provenance["calibrate"]
+    before, after = made["held_out_losses"]
+    assert before > 0
+    assert after != before
+    alone = [pair for pair in PAIRS if pair.doc_id == PAIRS[0].doc_id]
+    for config, pairs in ((replace(QUICK, held_out=0), PAIRS), (replace(QUICK, held_out=0.9), alone)):
+        made = calibrated(tiny_host, trained, config=config, pairs=pairs).provenance["calibrate"]
+        assert made["held_out_losses"] == []
+
+
 def test_heads_are_found_in_the_layers_allowed(tiny_host: Host) -> None:
     choice = find_heads(tiny_host, DOCUMENTS, PAIRS, max_layer=1, n_taps=2, n_heads=3, scan_config=SCAN)
     assert len(choice.alone) == 2 * tiny_host.n_query_heads
