@@ -18,14 +18,19 @@ if TYPE_CHECKING:
     from s3_retriever.host.model import Host
     from s3_retriever.host.scan import ScanConfig
     from s3_retriever.retriever import S3Retriever
+    from s3_retriever.search.filters import AllOf, AnyOf, Compare, Not
     from s3_retriever.search.spans import SpanConfig
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AllOf",
+    "AnyOf",
+    "Compare",
     "Document",
     "Explanation",
     "Host",
+    "Not",
     "RetrieverConfig",
     "S3Retriever",
     "S3RetrieverError",
@@ -36,9 +41,13 @@ __all__ = [
 ]
 
 _MODULES = {
+    "AllOf": "search.filters",
+    "AnyOf": "search.filters",
+    "Compare": "search.filters",
     "Document": "documents",
     "Explanation": "documents",
     "Host": "host.model",
+    "Not": "search.filters",
     "RetrieverConfig": "config",
     "S3Retriever": "retriever",
     "S3RetrieverError": "errors",

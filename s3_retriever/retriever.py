@@ -6,12 +6,13 @@ import math
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from s3_retriever.config import RetrieverConfig
 from s3_retriever.documents import Document, Explanation, Span, TokenFeature, as_documents
@@ -30,6 +31,7 @@ from s3_retriever.index import Index, Layout, Segment, SegmentBuilder, Snapshot
 from s3_retriever.index.storage import MANIFEST
 from s3_retriever.search.density import Float32
 from s3_retriever.search.explain import strongest_features
+from s3_retriever.search.filters import Filter, as_filter, matching
 from s3_retriever.search.lexical import LexicalIndex
 from s3_retriever.search.scoring import BM25_WIDTHS, Scoring, bm25_density, paper_density, s3_density
 from s3_retriever.search.spans import SelectedSpan, select_spans
@@ -39,6 +41,9 @@ SCORINGS = ("attention", "paper")
 
 _INDEX, _ARTIFACT = "index", "artifact"
 _UNFINISHED = f".{_ARTIFACT}-"  # how the folders begin that a killed Artifact.save leaves
+
+
+Float64 = npt.NDArray[np.float64]
 
 
 class _Question(NamedTuple):
@@ -140,8 +145,26 @@ class S3Retriever:
             DuplicateDocumentError: An id is already here or occurs twice.
         """
         with self._changing:
-            segment = self._scan(as_documents(documents), show_progress)
+            segment = self._scan(as_documents(documents), self._index, show_progress)
             self._index.add(segment)
+            return list(segment.ids)
+
+    def update(self, documents: Iterable[Any], *, show_progress: bool = False) -> list[str]:
+        """Scan documents and put them in the place of those with their ids; new ones are added.
+
+        A search sees all of the old documents or all of the new ones. As after deleting and adding, they come
+        behind the documents that stay. On error, nothing changes.
+
+        Returns:
+            The ids of the documents given.
+
+        Raises:
+            InvalidDocumentError: An item is no document.
+            DuplicateDocumentError: Two of the documents given have one id.
+        """
+        with self._changing:
+            segment = self._scan(as_documents(documents), (), show_progress)
+            self._index.update(segment)
             return list(segment.ids)
 
     def delete(self, doc_ids: Iterable[str]) -> None:
@@ -209,6 +232,8 @@ class S3Retriever:
         scoring: str = "attention",
         explain: bool = False,
         unit_scores: bool = False,
+        where: Filter | Mapping[str, Any] | None = None,
+        top_k: int | None = None,
     ) -> list[Span]:
         """Return the spans that answer a question, best first.
 
@@ -219,30 +244,42 @@ class S3Retriever:
             scoring: "attention", or "paper" for the published scoring (arXiv 2601.17702: shared feature
                 ids weighted by rarity).
             explain: Fill :attr:`Span.explanation`.
-            unit_scores: Scores in [0, 1]: 0 is the least, 1 the greatest density in the corpus.
+            unit_scores: Scores in [0, 1]: 0 is the least, 1 the greatest density of what was searched.
+            where: Search only documents whose metadata matches this filter (see
+                :mod:`s3_retriever.search.filters`); a mapping means that every key has its value, or one of
+                them if a list is given.
+            top_k: Return only the best so many of the spans; None: all that the budget allows.
 
         Returns:
             Spans that do not overlap. Scores are densities: higher is better, comparable within one
-            question only. In mode "bm25", empty where no word of the question occurs.
+            question only, and unchanged by a filter: they are about the whole corpus. In mode "bm25", empty
+            where no word of the question occurs.
 
         Raises:
-            InvalidInputError: The question is empty, the budget not positive, mode or scoring unknown.
+            InvalidInputError: The question is empty, the budget or ``top_k`` not positive, mode or scoring
+                unknown, ``where`` no filter.
         """
         _check_choice("mode", mode, MODES)
         _check_choice("scoring", scoring, SCORINGS)
         if not isinstance(question, str) or not question.strip():
             msg = f"the question must be text, not {question!r}"
             raise InvalidInputError(msg)
-        if isinstance(token_budget, bool) or not isinstance(token_budget, int) or token_budget < 1:
-            msg = f"token_budget must be a positive whole number, not {token_budget!r}"
-            raise InvalidInputError(msg)
+        _check_positive("token_budget", token_budget)
+        if top_k is not None:
+            _check_positive("top_k", top_k)
+        wanted = None if where is None else as_filter(where)
         snapshot = self._index.snapshot
-        if not snapshot.n_cells:
+        eligible = np.ones(snapshot.n_documents, np.bool_) if wanted is None else matching(snapshot, wanted)
+        eligible_cells = np.repeat(eligible, np.diff(snapshot.document_cells))
+        if not eligible_cells.any():
             return []
+        # Before the host reads the question: BM25 would have to go back if the index changed meanwhile.
+        words = None if mode == "s3" else self._lexical.scores(snapshot, question)
         asked = None if mode == "bm25" else _Question(*ask(self.host, question, self.artifact.query_heads))
         rows = [] if asked is None else head_rows(self.artifact, asked.queries, self._scoring.n_features)
-        sides = self._densities(snapshot, question, asked, rows, mode, scoring)
+        sides = self._densities(snapshot, words, asked, rows, scoring)
         density = sides.fused()
+        density[~eligible_cells] = -np.inf
         if mode == "bm25":
             density[density <= 0] = -np.inf
         selected = select_spans(
@@ -256,7 +293,7 @@ class S3Retriever:
         finite = density[np.isfinite(density)]
         low, high = (float(finite.min()), float(finite.max())) if unit_scores and finite.size else (0.0, 1.0)
         spans = []
-        for span in selected:
+        for span in selected[:top_k]:
             explanation = self._explain(snapshot, span, sides, rows, asked) if explain else None
             document = snapshot.document(span.doc)
             score = (span.score - low) / (high - low) if high > low else 1.0
@@ -293,9 +330,9 @@ class S3Retriever:
         """Bytes of the index, texts excluded."""
         return self._index.nbytes
 
-    def _scan(self, documents: Iterator[Document], show_progress: bool) -> Segment:
+    def _scan(self, documents: Iterator[Document], taken: Container[str], show_progress: bool) -> Segment:
         builder = SegmentBuilder(self._index.layout)
-        new = _refuse_known(documents, self._index)
+        new = _refuse_taken(documents, taken)
         codecs, taps = self.artifact.codecs, self.artifact.taps
         with ThreadPoolExecutor(min(len(codecs), os.cpu_count() or 1)) as pool:
             for piece in scan(new, self.host, taps, self.config.scan, progress=show_progress):
@@ -311,10 +348,9 @@ class S3Retriever:
     def _densities(
         self,
         snapshot: Snapshot,
-        question: str,
+        words: Float64 | None,
         asked: _Question | None,
         rows: list[HeadRows],
-        mode: str,
         scoring: str,
     ) -> _Densities:
         cells = snapshot.document_cells
@@ -325,9 +361,8 @@ class S3Retriever:
             else:
                 masses = (snapshot.cell_masses(row.tap, row.features, row.weights) for row in rows)
                 s3 = s3_density(masses, snapshot.cell_tokens, cells, self._scoring)
-        if mode != "s3":
-            own = self._scoring.bm25_widths if mode == "hybrid" else BM25_WIDTHS
-            bm25 = bm25_density(self._lexical.scores(snapshot, question), cells, own)
+        if words is not None:
+            bm25 = bm25_density(words, cells, BM25_WIDTHS if asked is None else self._scoring.bm25_widths)
         return _Densities(s3, bm25)
 
     def _shared_features(self, snapshot: Snapshot, asked: _Question) -> Float32:
@@ -428,15 +463,15 @@ def _layout(artifact: Artifact) -> Layout:
     )
 
 
-def _refuse_known(documents: Iterable[Document], index: Index) -> Iterator[Document]:
+def _refuse_taken(documents: Iterable[Document], taken: Container[str]) -> Iterator[Document]:
     """Pass documents on, and stop at an id that is taken before time is spent on its text."""
     seen: set[str] = set()
     for document in documents:
         if document.id in seen:
             msg = f"two documents have the id {document.id!r}; give each its own"
             raise DuplicateDocumentError(msg)
-        if document.id in index:
-            msg = f"document {document.id!r} is already in the index; delete it first to replace it"
+        if document.id in taken:
+            msg = f"document {document.id!r} is already in the index; replace it with update()"
             raise DuplicateDocumentError(msg)
         seen.add(document.id)
         yield document
@@ -445,6 +480,12 @@ def _refuse_known(documents: Iterable[Document], index: Index) -> Iterator[Docum
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         msg = f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}"
+        raise InvalidInputError(msg)
+
+
+def _check_positive(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        msg = f"{name} must be a positive whole number, not {value!r}"
         raise InvalidInputError(msg)
 
 

@@ -21,7 +21,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from s3_retriever import Document, Host, RetrieverConfig, S3Retriever, ScanConfig, Span, SpanConfig
+from s3_retriever import (
+    Compare,
+    Document,
+    Host,
+    Not,
+    RetrieverConfig,
+    S3Retriever,
+    ScanConfig,
+    Span,
+    SpanConfig,
+)
 from s3_retriever.errors import (
     ArtifactError,
     DuplicateDocumentError,
@@ -77,7 +87,9 @@ def shared(make: Maker) -> S3Retriever:
 
 
 def answers(retriever: S3Retriever) -> list[list[Span]]:
-    return [retriever.retrieve(QUESTION, 150, mode=mode, scoring=scoring) for mode, scoring in WAYS]
+    spans = [retriever.retrieve(QUESTION, 150, mode=mode, scoring=scoring) for mode, scoring in WAYS]
+    where = {"name": ["harbour", "letter", "long", 0, 3]}
+    return [*spans, *(retriever.retrieve(QUESTION, 60, mode=mode, where=where) for mode in MODES)]
 
 
 @pytest.mark.parametrize(("mode", "scoring"), WAYS)
@@ -116,6 +128,57 @@ def test_bm25_finds_the_words_and_is_silent_without_them(shared: S3Retriever) ->
     assert shared.retrieve("zebra quagga", mode="bm25") == []
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    names=st.sets(st.sampled_from([*TEXTS, "nowhere"])),
+    way=st.sampled_from(WAYS),
+)
+def test_a_filter_gives_what_the_matching_documents_can_give_and_nothing_else(
+    shared: S3Retriever, names: set[str], way: tuple[str, str]
+) -> None:
+    mode, scoring = way
+    where = Compare("name", "in", names)
+    everything = shared.retrieve(QUESTION, 100_000, mode=mode, scoring=scoring)
+    found = shared.retrieve(QUESTION, 100_000, mode=mode, scoring=scoring, where=where)
+    assert found == [span for span in everything if span.doc_id in names]
+    few = shared.retrieve(QUESTION, 40, mode=mode, scoring=scoring, where=where)
+    assert bool(few) == bool(found)  # however little of the budget they would get without the filter
+    assert {span.doc_id for span in few} <= names
+    assert sum(shared.host.count_tokens(span.text) for span in few) <= 40
+
+
+def test_filters_are_about_metadata_and_a_mapping_is_enough(shared: S3Retriever) -> None:
+    for where in ({"name": "long"}, {"name": ("long",)}, Not(Compare("name", "ne", "long"))):
+        spans = shared.retrieve(QUESTION, 60, where=where)
+        assert spans
+        assert {span.doc_id for span in spans} == {"long"}
+    assert shared.retrieve(QUESTION, where={"doc_id": "long"}) == []
+    assert shared.retrieve(QUESTION, where={"name": "empty"}) == []
+    with pytest.raises(InvalidInputError, match="empty mapping"):
+        shared.retrieve(QUESTION, where={})
+    with pytest.raises(InvalidInputError, match="where must be"):
+        shared.retrieve(QUESTION, where="name=long")  # type: ignore[arg-type]
+
+
+def test_scores_of_a_filtered_search_are_comparable_with_those_of_others(shared: S3Retriever) -> None:
+    plain = {span.id: span for span in shared.retrieve(QUESTION, 100_000, mode="s3")}
+    filtered = shared.retrieve(QUESTION, 100_000, mode="s3", where={"name": ["long", "bakery"]})
+    assert all(plain[span.id].score == span.score for span in filtered)
+    unit = shared.retrieve(
+        QUESTION, 100_000, mode="s3", where={"name": ["long", "bakery"]}, unit_scores=True, explain=True
+    )
+    assert [span.id for span in unit] == [span.id for span in filtered]
+    assert unit[0].score == 1
+    assert all(0 <= span.score <= 1 and span.explanation is not None for span in unit)
+
+
+@pytest.mark.parametrize(("mode", "scoring"), WAYS)
+def test_top_k_keeps_the_best_of_what_the_budget_gives(shared: S3Retriever, mode: str, scoring: str) -> None:
+    spans = shared.retrieve(QUESTION, 150, mode=mode, scoring=scoring)
+    for top_k in range(1, len(spans) + 2):
+        assert shared.retrieve(QUESTION, 150, mode=mode, scoring=scoring, top_k=top_k) == spans[:top_k]
+
+
 class Model:
     """What a corpus should hold after a sequence of changes."""
 
@@ -134,6 +197,14 @@ class Model:
             gone = {d.id for i, d in enumerate(DOCUMENTS) if i in chosen and d.id in present}
             self.retriever.delete(gone)
             self.live = [document for document in self.live if document.id not in gone]
+        elif operation == "update":
+            new = [
+                Document(d.id, f"{d.text} And oil.", d.title, {"name": i}) for i, d in enumerate(DOCUMENTS)
+            ]
+            new = [document for i, document in enumerate(new) if i in chosen]
+            assert self.retriever.update(new) == [document.id for document in new]
+            ids = {document.id for document in new}
+            self.live = [document for document in self.live if document.id not in ids] + new
         elif operation == "merge":
             self.retriever.merge()
         else:
@@ -146,7 +217,7 @@ class Model:
 @given(
     changes=st.lists(
         st.tuples(
-            st.sampled_from(["add", "add", "delete", "merge", "reload"]),
+            st.sampled_from(["add", "add", "update", "delete", "merge", "reload"]),
             st.sets(st.integers(0, len(DOCUMENTS) - 1), min_size=1),
         ),
         min_size=2,
@@ -278,6 +349,36 @@ def test_documents_that_are_refused_change_nothing(
     assert answers(retriever) == before
 
 
+def test_an_update_replaces_adds_and_is_read_lazily(make: Maker) -> None:
+    retriever = make(DOCUMENTS)
+    new = [Document("short", "A new keeper.", "new", {"age": 20}), Document("fresh", "Fresh oil.")]
+    assert retriever.update(iter(new)) == ["short", "fresh"]
+    kept = [key for key in TEXTS if key != "short"]
+    assert retriever.document_ids == (*kept, "short", "fresh")
+    assert retriever.document("short") == new[0]
+    assert [span.doc_id for span in retriever.retrieve(QUESTION, where={"age": 20})] == ["short"]
+
+
+@pytest.mark.parametrize(
+    ("documents", "error"),
+    [
+        ("a bare string", InvalidDocumentError),
+        ([{"id": "short", "text": "new"}, 7], InvalidDocumentError),
+        ([{"id": "short", "text": "new"}, {"id": "short", "text": "newer"}], DuplicateDocumentError),
+        ([{"id": "short", "text": "new", "metadata": {"at": object()}}], InvalidDocumentError),
+    ],
+)
+def test_an_update_that_is_refused_changes_nothing(
+    make: Maker, documents: Any, error: type[Exception]
+) -> None:
+    retriever = make(DOCUMENTS)
+    before = answers(retriever)
+    with pytest.raises(error):
+        retriever.update(documents)
+    assert retriever.document_ids == tuple(TEXTS)
+    assert answers(retriever) == before
+
+
 def test_an_unknown_id_deletes_nothing(make: Maker) -> None:
     retriever = make(DOCUMENTS)
     with pytest.raises(UnknownDocumentError, match="nowhere"):
@@ -298,6 +399,10 @@ def test_an_unknown_id_deletes_nothing(make: Maker) -> None:
         ({"question": QUESTION, "token_budget": 0}, "token_budget"),
         ({"question": QUESTION, "token_budget": -5}, "token_budget"),
         ({"question": QUESTION, "token_budget": 2.5}, "token_budget"),
+        ({"question": QUESTION, "token_budget": True}, "token_budget"),
+        ({"question": QUESTION, "top_k": 0}, "top_k"),
+        ({"question": QUESTION, "top_k": 2.0}, "top_k"),
+        ({"question": QUESTION, "top_k": True}, "top_k"),
         ({"question": QUESTION, "mode": "dense"}, "'hybrid', 's3', 'bm25'"),
         ({"question": QUESTION, "scoring": "dot"}, "'attention', 'paper'"),
     ],

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import DuplicateDocumentError, InvalidDocumentError, InvalidInputError
-from s3_retriever.index import postings, records
+from s3_retriever.index import columns, postings, records
 from s3_retriever.index.layout import BLOCK, CELL, Layout
 from s3_retriever.index.segment import Segment
 
@@ -41,6 +41,7 @@ class SegmentBuilder:
         self._documents: list[Document | records.StoredDocument] = []
         self._ids: dict[str, None] = {}
         self._lengths: list[int] = []
+        self._columns = columns.ColumnsBuilder()
         self._token_pointers = [0]
         self._open = False
 
@@ -55,11 +56,12 @@ class SegmentBuilder:
         if self._open:
             msg = f"document {document.id!r} begins before end() of the one before it; call end() first"
             raise InvalidInputError(msg)
-        records.check_metadata(document.id, document.metadata)
+        metadata = columns.entries(document.id, document.metadata)
         if len(document.text) >= 2**32:
             msg = f"document {document.id!r} has {len(document.text)} characters; split it below 2**32"
             raise InvalidDocumentError(msg)
         self._register(document, document.id, len(document.text))
+        self._columns.add(metadata)
         self._open = True
 
     def add(
@@ -138,6 +140,7 @@ class SegmentBuilder:
             self._register(segment.documents[i], segment.ids[i], int(segment.text_lengths[i]))
             self._starts_out.extend(segment.starts(i).tobytes())
             self._token_pointers.append(len(self._starts_out) // 4)
+        self._columns.extend(segment.columns, alive)
 
     def build(self) -> Segment:
         """Return the segment; the builder is then empty again.
@@ -160,6 +163,7 @@ class SegmentBuilder:
             token_pointers=np.array(self._token_pointers, np.int64),
             token_starts=np.frombuffer(self._starts_out, np.uint32),
             text_lengths=np.array(self._lengths, np.int64),
+            columns=self._columns.build(),
         )
         self._reset()
         return segment

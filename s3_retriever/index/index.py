@@ -66,16 +66,26 @@ class Index:
             DuplicateDocumentError: One of its ids is already here; nothing is added.
             InvalidInputError: It was built for another layout.
         """
-        if segment.layout != self.layout:
-            msg = f"the segment was built for {segment.layout}, the index for {self.layout}"
-            raise InvalidInputError(msg)
+        self._check_layout(segment)
         with self._lock:
             for doc_id in segment.ids:
                 if doc_id in self.snapshot:
-                    msg = f"document id {doc_id!r} is already in the index; delete it first to replace it"
+                    msg = f"document id {doc_id!r} is already in the index; replace it with update()"
                     raise DuplicateDocumentError(msg)
             if len(segment):
                 self.snapshot = Snapshot(self.layout, (*self.snapshot.parts, Part(segment)))
+
+    def update(self, segment: Segment) -> None:
+        """Add the documents of a segment and delete those that have their ids, in one step.
+
+        Raises:
+            InvalidInputError: It was built for another layout.
+        """
+        self._check_layout(segment)
+        with self._lock:
+            if len(segment):
+                parts = self._without(set(segment.ids))
+                self.snapshot = Snapshot(self.layout, (*parts, Part(segment)))
 
     def delete(self, doc_ids: Iterable[str]) -> None:
         """Delete documents by id; an id given twice counts once.
@@ -89,8 +99,7 @@ class Index:
                 if doc_id not in self.snapshot:
                     msg = f"no document has the id {doc_id!r}; nothing was deleted"
                     raise UnknownDocumentError(msg)
-            parts = [part.without(gone) for part in self.snapshot.parts]
-            self.snapshot = Snapshot(self.layout, [part for part in parts if len(part)])
+            self.snapshot = Snapshot(self.layout, self._without(gone))
 
     def merge(self) -> None:
         """Rewrite all live documents, in order, into one segment, which frees the space of deleted ones."""
@@ -121,3 +130,13 @@ class Index:
     def nbytes(self) -> int:
         """Bytes of all segments, deleted documents included, texts excluded."""
         return sum(segment.nbytes for segment in self.snapshot.segments)
+
+    def _check_layout(self, segment: Segment) -> None:
+        if segment.layout != self.layout:
+            msg = f"the segment was built for {segment.layout}, the index for {self.layout}"
+            raise InvalidInputError(msg)
+
+    def _without(self, doc_ids: set[str]) -> list[Part]:
+        """Return the parts after a deletion; segments without live documents are left out."""
+        parts = (part.without(doc_ids) for part in self.snapshot.parts)
+        return [part for part in parts if len(part)]

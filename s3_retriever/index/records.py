@@ -7,13 +7,10 @@ when read back, which would move every offset after them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from mmap import mmap
-from typing import Any
 
 from s3_retriever.documents import Document
-from s3_retriever.errors import InvalidDocumentError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +41,3 @@ def to_line(entry: Document | StoredDocument) -> bytes:
         "text": entry.text,
     }
     return f"{json.dumps(fields, ensure_ascii=False)}\n".encode("utf-8", "surrogatepass")
-
-
-def check_metadata(document_id: str, metadata: Mapping[str, Any]) -> None:
-    """Refuse metadata that could not be saved.
-
-    Raises:
-        InvalidDocumentError: The metadata is no mapping or holds what JSON cannot.
-    """
-    try:
-        json.dumps(dict(metadata))
-    except (TypeError, ValueError, RecursionError) as error:
-        msg = f"document {document_id!r}: metadata must be a mapping of JSON values ({error})"
-        raise InvalidDocumentError(msg) from error

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from s3_retriever.documents import Document
 from s3_retriever.errors import IndexFormatError
 from s3_retriever.index import records
+from s3_retriever.index.columns import Columns
 from s3_retriever.index.layout import BLOCK, CELL, Layout
 
 Array = npt.NDArray[Any]
@@ -25,7 +26,7 @@ ARRAYS = {
     "token_starts": np.uint32,
     "text_lengths": np.int64,
 }
-"""The arrays that make up a segment, beside its documents, with their types."""
+"""The arrays that make up a segment, beside its documents and their columns, with their types."""
 
 
 class Segment:
@@ -45,6 +46,7 @@ class Segment:
         token_pointers: int64 (D + 1,), where each document's ``token_starts`` begin and end.
         token_starts: uint32, character offset of each token in its document's text.
         text_lengths: int64 (D,), characters.
+        columns: The documents' metadata by key.
 
     Raises:
         IndexFormatError: The arrays contradict each other or the layout.
@@ -62,6 +64,7 @@ class Segment:
         token_pointers: Array,
         token_starts: Array,
         text_lengths: Array,
+        columns: Columns,
         name: str | None = None,
     ) -> None:
         self.layout = layout
@@ -74,6 +77,7 @@ class Segment:
         self.token_pointers = _read_only(token_pointers)
         self.token_starts = _read_only(token_starts)
         self.text_lengths = _read_only(text_lengths)
+        self.columns = columns
         self._name = name
         self._check()
 
@@ -119,13 +123,14 @@ class Segment:
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays: everything but the documents themselves."""
-        return sum(getattr(self, array).nbytes for array in ARRAYS)
+        return self.columns.nbytes + sum(int(getattr(self, array).nbytes) for array in ARRAYS)
 
     @cached_property
     def name(self) -> str:
         """A name derived from the content: equal segments have equal names (16 hexadecimal digits)."""
         if self._name is not None:
             return self._name
+        # Columns follow from the documents.
         digest = hashlib.sha256(repr(self.layout).encode())
         for array in ARRAYS:
             values = np.ascontiguousarray(getattr(self, array))
@@ -147,6 +152,7 @@ class Segment:
             and all(values.ndim == 1 + (array == "pointers") for array, values in arrays.items())
             and self.pointers.shape[1] == self.layout.feature_offsets[-1] + 1
             and len(self.ids) == len(self.text_lengths) == len(self.token_pointers) - 1 == len(self)
+            and self.columns.n_documents == len(self)
             and _ascends(self.token_pointers, len(self.token_starts))
             and len(self.pointers) == -(-self.n_cells * CELL // BLOCK)
             and _ascends(np.concatenate(([0], self.pointers.ravel())), len(self.positions))

@@ -4,7 +4,8 @@
 names is in place; ``segments/<name>/`` holds one immutable segment each, named by its content::
 
     manifest.json
-    segments/0f3a…/positions.npy, codes.npy, …, ids.json, documents.jsonl, document_offsets.npy
+    segments/0f3a…/positions.npy, codes.npy, …, metadata_codes.npy, …, ids.json, documents.jsonl,
+                   document_offsets.npy
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from typing import Any
 import numpy as np
 
 from s3_retriever.errors import IndexFormatError, InvalidInputError
-from s3_retriever.index import records
+from s3_retriever.index import columns, records
 from s3_retriever.index.layout import Layout
 from s3_retriever.index.segment import ARRAYS, Segment
 from s3_retriever.index.snapshot import Part, Snapshot
 
 FORMAT = "s3-retriever index"
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
 
 _TEMPORARY_MANIFEST = "manifest.json.tmp"
@@ -38,7 +39,7 @@ _SEGMENTS = "segments"
 _DOCUMENTS = "documents.jsonl"
 _IDS = "ids.json"
 _OFFSETS = "document_offsets.npy"
-_FILES = frozenset([*(f"{array}.npy" for array in ARRAYS), _DOCUMENTS, _IDS, _OFFSETS])
+_FILES = frozenset([*(f"{array}.npy" for array in (*ARRAYS, *columns.ARRAYS)), _DOCUMENTS, _IDS, _OFFSETS])
 _SEGMENT_NAME = re.compile(r"[0-9a-f]{16}")
 _TEMPORARY_PREFIX = "tmp-"
 
@@ -128,8 +129,9 @@ def _write_segment(folder: Path, segment: Segment) -> dict[str, dict[str, Any]]:
     # Not mkdtemp, whose folders only their owner can read.
     temporary = folder / f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}"
     temporary.mkdir()
-    for array in ARRAYS:
-        np.save(temporary / f"{array}.npy", getattr(segment, array), allow_pickle=False)
+    arrays = {array: getattr(segment, array) for array in ARRAYS} | segment.columns.arrays
+    for array, values in arrays.items():
+        np.save(temporary / f"{array}.npy", values, allow_pickle=False)
     lengths = []
     with (temporary / _DOCUMENTS).open("wb") as file:
         for entry in segment.documents:
@@ -164,7 +166,9 @@ def _read_part(folder: Path, layout: Layout, entry: Mapping[str, Any]) -> Part:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     documents = [records.StoredDocument(mapped, start, end) for start, end in pairwise(offsets)]
     ids = json.loads((folder / _IDS).read_bytes().decode("utf-8", "surrogatepass"))
-    segment = Segment(layout, documents, ids, name=name, **arrays)
+    metadata = {array: _map_array(folder / f"{array}.npy") for array in columns.ARRAYS}
+    store = columns.Columns(len(documents), metadata)
+    segment = Segment(layout, documents, ids, columns=store, name=name, **arrays)
     alive = np.ones(len(segment), np.bool_)
     alive[np.array(entry["deleted"], np.int64)] = False
     return Part(segment, alive)

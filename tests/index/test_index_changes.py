@@ -109,6 +109,33 @@ def test_add_and_delete_are_all_or_nothing():
     assert index.n_tokens == 60
 
 
+class Recording(Index):
+    """Keeps every version that a reader could have taken."""
+
+    def __setattr__(self, name, value):
+        if name == "snapshot":
+            self.__dict__.setdefault("versions", []).append(value)
+        super().__setattr__(name, value)
+
+
+def test_an_update_is_one_step_and_equals_deleting_and_adding():
+    index = Recording(LAYOUT, {})
+    index.add(build([scan("a", 50, 1), scan("b", 40, 2), scan("c", 0, 3)]))
+    before = index.snapshot
+    index.versions.clear()
+    new = [scan("d", 33, 4), scan("a", 70, 5)]
+    index.update(build(new))
+    (after,) = index.versions
+    assert before.document_ids == ("a", "b", "c")
+    assert_same(after, from_scratch([scan("b", 40, 2), scan("c", 0, 3), *new]).snapshot)
+    index.update(build([scan(doc_id, 10, 6) for doc_id in after.document_ids]))
+    assert len(index.snapshot.segments) == 1  # nothing of the old ones is left
+    index.update(build([]))
+    assert index.document_ids == after.document_ids
+    with pytest.raises(InvalidInputError, match="9\\.9"):
+        index.update(SegmentBuilder(Layout(("9.9",), (5,), (1,), (1.0,))).build())
+
+
 def test_deleting_everything_leaves_an_empty_index():
     index = from_scratch([scan("a", 50, 1), scan("b", 0, 2)])
     index.delete(index.document_ids)

@@ -1,0 +1,276 @@
+"""Filters over document metadata: which documents a search may return.
+
+A filter is a :class:`Compare` or a combination of filters (:class:`AllOf`, :class:`AnyOf`, :class:`Not`). It
+is exact: it chooses the documents that a loop over all metadata would choose.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from s3_retriever.errors import InvalidInputError
+from s3_retriever.index.columns import Bools, Column, value_key
+from s3_retriever.index.segment import Segment
+from s3_retriever.index.snapshot import Snapshot
+
+OPERATORS = (
+    "eq",
+    "ne",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "in",
+    "nin",
+    "any",
+    "all",
+    "text_match",
+    "text_match_insensitive",
+    "contains",
+    "is_empty",
+)
+"""What :class:`Compare` can do, by name."""
+
+_ORDERINGS = ("gt", "gte", "lt", "lte")
+_TEXT = ("text_match", "text_match_insensitive")
+_SEVERAL = ("in", "nin", "any", "all")
+_TRUE_WITHOUT_KEY = ("ne", "nin", "is_empty")
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compares the value that a document's metadata has for a key.
+
+    ===========================  ============================================================================
+    ``eq``, ``ne``               The value equals ``value``, or does not.
+    ``gt``, ``gte``,             A number against a number, or a text against a text, by code points.
+    ``lt``, ``lte``
+    ``in``, ``nin``              The value equals one of ``value``, or none.
+    ``contains``                 The value is a list with an element that equals ``value``.
+    ``any``, ``all``             The value is a list that holds one, or all, of ``value``.
+    ``text_match``               The value is a text in which ``value`` occurs.
+    ``text_match_insensitive``   ... in whatever case.
+    ``is_empty``                 There is no value, or it is None, ``""`` or ``[]``.
+    ===========================  ============================================================================
+
+    Numbers are equal by value (1 and 1.0); True is not 1. Values of different types are unequal, and none is
+    greater. A document without the key matches ``ne``, ``nin`` and ``is_empty``, and nothing else.
+
+    Attributes:
+        key: A key of the metadata, as a text.
+        op: One of :data:`OPERATORS`.
+        value: A value that JSON has; for ``in``, ``nin``, ``any`` and ``all`` a list, tuple or set of such
+            (kept as a tuple); for ``is_empty`` nothing.
+
+    Raises:
+        InvalidInputError: The key is no text, there is no such operator, or the value does not fit it.
+    """
+
+    key: str
+    op: str
+    value: Any = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.key, str):
+            msg = f"the key of a filter must be a str, not {self.key!r:.80}"
+            raise InvalidInputError(msg)
+        if self.op not in OPERATORS:
+            msg = f"filter on {self.key!r}: op must be one of {', '.join(OPERATORS)}, not {self.op!r:.80}"
+            raise InvalidInputError(msg)
+        if isinstance(self.value, (list, tuple, set, frozenset)):
+            object.__setattr__(self, "value", tuple(self.value))
+        wanted = self._misfit()
+        if wanted is not None:
+            msg = f"filter on {self.key!r}: the value of {self.op!r} must be {wanted}, not {self.value!r:.80}"
+            raise InvalidInputError(msg)
+
+    def _misfit(self) -> str | None:
+        """Return what the value should be, if it is something else."""
+        if self.op == "is_empty":
+            return None if self.value is None else "left out"
+        if self.op in _ORDERINGS:
+            fits = isinstance(self.value, (str, int, float)) and not isinstance(self.value, bool)
+            return None if fits and self.value == self.value else "a number (not NaN) or a str"
+        if self.op in _TEXT:
+            return None if isinstance(self.value, str) else "a str"
+        if self.op in _SEVERAL and not isinstance(self.value, tuple):
+            return "a list, tuple or set of values"
+        return None if _is_json(self.value) else "of JSON's types, without NaN"
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """Documents that every one of several filters matches.
+
+    Attributes:
+        filters: At least one; kept as a tuple.
+
+    Raises:
+        InvalidInputError: There is none, or one is no filter.
+    """
+
+    filters: Sequence[Filter]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "filters", _members(type(self).__name__, self.filters))
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """Documents that at least one of several filters matches.
+
+    Attributes:
+        filters: At least one; kept as a tuple.
+
+    Raises:
+        InvalidInputError: There is none, or one is no filter.
+    """
+
+    filters: Sequence[Filter]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "filters", _members(type(self).__name__, self.filters))
+
+
+@dataclass(frozen=True)
+class Not:
+    """Documents that a filter does not match, those without its key included.
+
+    Raises:
+        InvalidInputError: It is no filter.
+    """
+
+    filter: Filter
+
+    def __post_init__(self) -> None:
+        _members(type(self).__name__, [self.filter])
+
+
+Filter: TypeAlias = Compare | AllOf | AnyOf | Not
+"""Any filter."""
+
+_FILTERS = (Compare, AllOf, AnyOf, Not)
+
+
+def as_filter(where: Filter | Mapping[str, Any]) -> Filter:
+    """Return a filter; a mapping means that every key has its value, or one of them if a list is given.
+
+    Raises:
+        InvalidInputError: It is neither, or the mapping is empty or holds what no filter can ask for.
+    """
+    if isinstance(where, _FILTERS):
+        return where
+    if not isinstance(where, Mapping):
+        names = ", ".join(kind.__name__ for kind in _FILTERS)
+        msg = f"where must be a filter ({names}) or a mapping of metadata, not {where!r:.80}"
+        raise InvalidInputError(msg)
+    if not where:
+        msg = "where is an empty mapping; give None to search all documents"
+        raise InvalidInputError(msg)
+    several = (list, tuple, set, frozenset)
+    compares = [
+        Compare(key, "in" if isinstance(value, several) else "eq", value) for key, value in where.items()
+    ]
+    return compares[0] if len(compares) == 1 else AllOf(compares)
+
+
+def matching(snapshot: Snapshot, where: Filter) -> Bools:
+    """Return bool (snapshot.n_documents,): which live documents a filter matches."""
+    parts = [_matches(part.segment, where)[part.live] for part in snapshot.parts]
+    return np.concatenate([np.zeros(0, np.bool_), *parts])
+
+
+def _matches(segment: Segment, where: Filter) -> Bools:
+    """Return bool (D,): which documents of a segment a filter matches, deleted ones included."""
+    if isinstance(where, Compare):
+        return _compare(segment, where)
+    if isinstance(where, Not):
+        return ~_matches(segment, where.filter)
+    join = np.logical_and if isinstance(where, AllOf) else np.logical_or
+    matched: Bools = reduce(join, (_matches(segment, one) for one in where.filters))
+    return matched
+
+
+def _compare(segment: Segment, where: Compare) -> Bools:
+    matched = np.full(len(segment), where.op in _TRUE_WITHOUT_KEY)
+    column = segment.columns.column(where.key)
+    if column is not None:
+        matched[column.documents] = _CHOOSERS[where.op](column, where.value)[column.codes]
+    return matched
+
+
+def _one_of(column: Column, values: Sequence[Any]) -> Bools:
+    return _union(column, [column.equal(value) for value in values])
+
+
+def _union(column: Column, choices: Sequence[Bools]) -> Bools:
+    joined: Bools = np.logical_or.reduce([column.at([]), *choices])
+    return joined
+
+
+def _ordered(column: Column, value: Any, bisect: Callable[[Any, Any], int], above: bool) -> Bools:
+    """Return bool (V,): values of the type of ``value`` behind the place where it belongs, or before it."""
+    values, codes = column.texts if isinstance(value, str) else column.numbers
+    place = bisect(values, value)
+    return column.at(codes[place:] if above else codes[:place])
+
+
+def _texts(column: Column, matches: Callable[[str], bool]) -> Bools:
+    texts, codes = column.texts
+    return column.at(codes[np.array([matches(text) for text in texts], np.bool_)])
+
+
+def _ignoring_case(column: Column, part: str) -> Bools:
+    folded = part.casefold()
+    return _texts(column, lambda text: folded in text.casefold())
+
+
+# Each returns bool (V,): which of a column's values match.
+_CHOOSERS: dict[str, Callable[[Column, Any], Bools]] = {
+    "eq": Column.equal,
+    "ne": lambda column, value: ~column.equal(value),
+    "gt": lambda column, value: _ordered(column, value, bisect_right, above=True),
+    "gte": lambda column, value: _ordered(column, value, bisect_left, above=True),
+    "lt": lambda column, value: _ordered(column, value, bisect_left, above=False),
+    "lte": lambda column, value: _ordered(column, value, bisect_right, above=False),
+    "in": _one_of,
+    "nin": lambda column, values: ~_one_of(column, values),
+    "any": lambda column, values: _union(column, [column.holding(value) for value in values]),
+    "all": lambda column, values: np.logical_and.reduce(
+        [column.lists, *(column.holding(value) for value in values)]
+    ),
+    "text_match": lambda column, part: _texts(column, lambda text: part in text),
+    "text_match_insensitive": _ignoring_case,
+    "contains": Column.holding,
+    "is_empty": lambda column, _: _one_of(column, [None, "", []]),
+}
+
+
+def _members(name: str, filters: object) -> tuple[Filter, ...]:
+    """Check the filters that another one combines."""
+    if not isinstance(filters, (list, tuple)) or not filters:
+        msg = f"{name} needs a list of at least one filter, not {filters!r:.80}"
+        raise InvalidInputError(msg)
+    for one in filters:
+        if not isinstance(one, _FILTERS):
+            msg = f"{name} combines filters, not {one!r:.80}; wrap it in Compare"
+            raise InvalidInputError(msg)
+    return tuple(filters)
+
+
+def _is_json(value: object) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_json, value))
+    if isinstance(value, Mapping):
+        return all(isinstance(name, str) and _is_json(inner) for name, inner in value.items())
+    try:
+        value_key(value)
+    except TypeError:
+        return False
+    return value == value
