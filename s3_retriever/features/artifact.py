@@ -1,8 +1,9 @@
 """The artifact: everything learned for one host, and its form on disk.
 
 A folder holds ``artifact.json`` (what a person wants to read, and the sha256 of the other file) and
-``artifact.safetensors``. SAE matrices are stored as int8 with one scale per feature, which is a quarter of
-their size in float32 and adds less than 0.001 to the fvu; what is loaded is saved again bit for bit.
+``artifact.safetensors``. SAE matrices are stored as int8 with one float16 scale per feature, which is a
+quarter of their size in float32 and adds less than 0.001 to the fvu; what is loaded is saved again bit for
+bit.
 """
 
 from __future__ import annotations
@@ -250,7 +251,7 @@ class Artifact:
                 f"{codec.tap}/mean": codec.mean,
                 f"{codec.tap}/encoder": encoder,
                 f"{codec.tap}/encoder_scale": scale,
-                f"{codec.tap}/encoder_bias": sae.b_enc,
+                f"{codec.tap}/encoder_bias": sae.b_enc.astype(np.float16),
                 f"{codec.tap}/decoder": decoder,
                 f"{codec.tap}/decoder_bias": sae.b_dec,
             }
@@ -304,8 +305,8 @@ class Artifact:
         for entry in header["taps"]:
             tap = Tap(entry["layer"], entry["head"])
             sae = TopKSAE(
-                (tensors[f"{tap}/encoder"] * tensors[f"{tap}/encoder_scale"][:, None]).T,
-                tensors[f"{tap}/encoder_bias"],
+                (tensors[f"{tap}/encoder"] * tensors[f"{tap}/encoder_scale"].astype(np.float32)[:, None]).T,
+                tensors[f"{tap}/encoder_bias"].astype(np.float32),
                 center_and_normalize(tensors[f"{tap}/decoder"], np.float32(0)),
                 tensors[f"{tap}/decoder_bias"],
                 entry["k"],
@@ -371,13 +372,13 @@ def _find(source: str | Path) -> Path:
     return folder
 
 
-def _quantize(rows: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
-    """Return int8 codes (n, d) and float32 scales (n,): rows ~ codes * scale, exactly if so made before.
+def _quantize(rows: Floats) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float16]]:
+    """Return int8 codes (n, d) and float16 scales (n,): rows ~ codes * scale, exactly if so made before.
 
-    The largest value of a row becomes 127. Seven bits of the scale's mantissa are cleared, so that its
-    products with codes are exact in float32 and quantising them again gives the same codes and scale.
+    The largest value of a row becomes 127. Products of such a scale with codes are exact in float32, so that
+    quantising them again gives the same codes and scale.
     """
-    scale = np.abs(rows).max(axis=1) / np.float32(127)
-    scale = (scale.view(np.int32) & ~0x7F).view(np.float32)
+    half = (np.abs(rows).max(axis=1) / np.float32(127)).astype(np.float16)
+    scale = half.astype(np.float32)
     quotient = np.divide(rows, scale[:, None], out=np.zeros_like(rows), where=scale[:, None] > 0)
-    return np.rint(quotient).clip(-127, 127).astype(np.int8), scale
+    return np.rint(quotient).clip(-127, 127).astype(np.int8), half

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from s3_retriever.host.model import Host
 
 PROMPT = "Question: "
-"""Stands before a question when it goes through the host; its own tokens ask nothing."""
+"""Stands before a question when it goes through the host, each of the two times; its tokens ask nothing."""
 
 
 class HeadRows(NamedTuple):
@@ -40,7 +40,10 @@ def tap_of(host: Host, head: QueryHead) -> Tap:
 
 
 def ask(host: Host, question: str, heads: Sequence[QueryHead]) -> tuple[Floats, list[str]]:
-    """Run a question through the host, behind :data:`PROMPT`; only its own tokens are kept.
+    """Run a question through the host, twice over; the queries are those of its second reading.
+
+    A causal model reads the first words of a question before it knows what is asked; the second time, every
+    word has seen the whole question (Springer et al., arXiv 2402.15449, for embeddings).
 
     Args:
         host: The host.
@@ -51,14 +54,17 @@ def ask(host: Host, question: str, heads: Sequence[QueryHead]) -> tuple[Floats, 
         Queries, float32 (n, H, d), before rotary embedding; and the text of each of the n tokens.
 
     Raises:
-        InvalidInputError: The question is longer than the host's window.
+        InvalidInputError: The question, twice over, is longer than the host's window.
     """
-    text = PROMPT + question
+    before = f"{PROMPT}{question}\n{PROMPT}"
+    text = before + question
     tokens = host.encode(text)
     if len(tokens) > host.max_tokens:
-        msg = f"the question has {len(tokens)} tokens; the host takes {host.max_tokens}: shorten it"
+        msg = (
+            f"read twice, the question has {len(tokens)} tokens; the host takes {host.max_tokens}: shorten it"
+        )
         raise InvalidInputError(msg)
-    own = tokens.ends > len(PROMPT)
+    own = tokens.ends > len(before)
     queries = host.queries(tokens.ids, heads)[own]
     return queries, [text[a:b] for a, b in zip(tokens.starts[own], tokens.ends[own], strict=True)]
 

@@ -22,9 +22,15 @@ def test_only_the_questions_own_tokens_ask(tiny_host: Host, question: str) -> No
     # The space that ends the prompt is part of " the", which is the question's own token all the same.
     assert "".join(texts).strip() == question.strip()
     assert queries.shape == (len(texts), len(HEADS), tiny_host.head_dim)
-    whole = tiny_host.queries(tiny_host.encode(PROMPT + question).ids, HEADS)
-    assert 0 < len(queries) < len(whole)
+    whole = tiny_host.queries(tiny_host.encode(f"{PROMPT}{question}\n{PROMPT}{question}").ids, HEADS)
+    assert 0 < len(queries) < len(whole) / 2
     np.testing.assert_array_equal(queries, whole[len(whole) - len(queries) :])
+
+
+def test_the_first_word_knows_what_is_asked(tiny_host: Host) -> None:
+    """A causal model reads it before the rest, unless it reads the question twice."""
+    (first, _), (other, _) = (ask(tiny_host, f"Where is the {what}?", HEADS) for what in ("fox", "dog"))
+    assert not np.allclose(first[0], other[0], atol=1e-4)
 
 
 def test_tokens_of_one_characters_bytes_each_show_the_character(tiny_host: Host) -> None:
@@ -33,7 +39,9 @@ def test_tokens_of_one_characters_bytes_each_show_the_character(tiny_host: Host)
 
 
 def test_a_question_beyond_the_window_is_refused_with_both_sizes(tiny_host: Host) -> None:
-    with pytest.raises(InvalidInputError, match=r"the question has \d+ tokens; the host takes 256"):
+    with pytest.raises(
+        InvalidInputError, match=r"read twice, the question has \d+ tokens; the host takes 256"
+    ):
         ask(tiny_host, "why " * 300, HEADS)
 
 
