@@ -50,7 +50,7 @@ class Host:
 
     Attributes:
         model: As given.
-        tokenizer: As given; :meth:`encode` uses a private copy.
+        tokenizer: As given. What is read here is tokenised by a private copy of it.
 
     Raises:
         UnsupportedHostError: The tokenizer is slow, or the model is no decoder of a known family.

@@ -29,6 +29,7 @@ tiny_host = _shared.tiny_host
 tiny_artifact = _shared.tiny_artifact
 host = _shared.host
 
+
 @pytest.fixture(autouse=True)
 def _no_network() -> Iterable[None]:
     disable_socket(allow_unix_socket=True)  # the event loop wakes itself through one

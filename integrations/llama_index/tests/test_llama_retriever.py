@@ -170,9 +170,9 @@ def test_from_defaults_takes_nodes_a_docstore_or_an_index(
         storage_context=StorageContext.from_defaults(docstore=docstore),
     )
     answers = [
-        S3Retriever.from_defaults(
-            **source, host=tiny_host, artifact=tiny_artifact, config=CONFIG
-        ).retrieve(QUESTION)
+        S3Retriever.from_defaults(**source, host=tiny_host, artifact=tiny_artifact, config=CONFIG).retrieve(
+            QUESTION
+        )
         for source in ({"nodes": chunks}, {"docstore": docstore}, {"index": index})
     ]
     assert answers[0] == answers[1] == answers[2] != []
@@ -186,7 +186,9 @@ def test_from_defaults_takes_exactly_one_source(tiny_host: Host, tiny_artifact: 
 
 def test_an_engine_made_without_llama_index_will_do(tiny_host: Host, tiny_artifact: Artifact) -> None:
     plain = [{"id": "rain", "text": TEXTS["rain"], "metadata": {"topic": "sea"}}]
-    retriever = S3Retriever(Engine.from_documents(plain, host=tiny_host, artifact=tiny_artifact, config=CONFIG))
+    retriever = S3Retriever(
+        Engine.from_documents(plain, host=tiny_host, artifact=tiny_artifact, config=CONFIG)
+    )
     result = retriever.retrieve(QUESTION)[0]
     assert (result.node.ref_doc_id, result.node.metadata) == ("rain", {"topic": "sea"})
     assert retriever.refresh_ref_docs([Document(id_="rain", text=TEXTS["rain"])]) == [True]

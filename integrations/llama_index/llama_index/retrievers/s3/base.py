@@ -44,7 +44,7 @@ class S3Retriever(BaseRetriever):
     Make one with :meth:`from_documents`, :meth:`from_defaults` or :meth:`from_persist_dir`. Threads may share
     it. Documents go through the model whole unless ``transformations`` cut them; each node that is indexed is
     searched by its bare text. Every result has an id that stays the same (``"{node id}:{start}-{end}"``),
-    offsets in its source, and copies of the relationships, metadata and templates of the node it was cut from.
+    offsets in its source, and copies of the relationships, metadata and templates of its node.
 
     Args:
         engine: The retriever of ``s3_retriever`` that does the work; one made without LlamaIndex will do.
@@ -52,8 +52,8 @@ class S3Retriever(BaseRetriever):
         token_budget: Tokens of the host's tokenizer that the spans may have together; never exceeded.
         mode: "hybrid" (S3 and BM25), "s3" or "bm25".
         scoring: "attention", or "paper" for the published scoring taken literally.
-        unit_scores: Scores in [0, 1], so that cutoffs work: 0 is the least, 1 the greatest density of what was
-            searched. False: raw densities.
+        unit_scores: Scores in [0, 1], so that cutoffs work: 0 is the least, 1 the greatest density of what
+            was searched. False: raw densities.
         filters: Only documents that match are searched; a :class:`S3QueryBundle` can narrow them further.
         transformations: What documents go through before they are indexed; none by default.
         callback_manager: By default that of LlamaIndex's ``Settings``.

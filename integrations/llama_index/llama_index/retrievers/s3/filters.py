@@ -8,6 +8,7 @@ from llama_index.core.vector_stores.types import (
     MetadataFilter,
     MetadataFilters,
 )
+
 from s3_retriever import AllOf, AnyOf, Compare, Not
 from s3_retriever.errors import InvalidInputError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+from typing import Any, TypeVar
 
 import torch
 from llama_index.core.base.llms.types import (
@@ -28,7 +28,7 @@ from s3_retriever import Host
 from s3_retriever.errors import InvalidInputError, UnsupportedHostError
 
 _REPLACEMENT = "\ufffd"  # how a tokenizer shows a character of which some bytes are still to come
-_END = object()
+T = TypeVar("T")
 
 
 class HostLLM(CustomLLM):
@@ -38,8 +38,8 @@ class HostLLM(CustomLLM):
     prompt gives the same answer.
 
     Args:
-        host: A ``Host`` (``retriever.engine.host``), ``(model, tokenizer)``, a hub name, a folder, or None for
-            the default host.
+        host: A ``Host`` (``retriever.engine.host``), ``(model, tokenizer)``, a hub name, a folder, or None
+            for the default host.
         max_new_tokens: Most tokens of an answer.
         temperature: 0 is greedy; otherwise tokens are drawn from the softmax of logits / temperature.
         seed: Makes draws repeatable.
@@ -120,10 +120,8 @@ class HostLLM(CustomLLM):
         Raises:
             InvalidInputError: The prompt fills the window, or a keyword is unknown.
         """
-        response = CompletionResponse(text="")
-        for response in self._responses(prompt, formatted, kwargs):  # noqa: B007 - the last is wanted
-            pass
-        return response
+        *_, whole = self._responses(prompt, formatted, kwargs)
+        return whole
 
     @llm_completion_callback()
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
@@ -209,7 +207,8 @@ class HostLLM(CustomLLM):
             if not delta.endswith(_REPLACEMENT):
                 yield grown(delta)
                 text, done = text + delta, len(ids)
-        if done < len(ids):  # the answer ends within a character
+        # The answer ends within a character, or is empty: LlamaIndex needs one response at least.
+        if done < len(ids) or not ids:
             yield grown(self._new_text(ids, done))
 
     def _new_text(self, ids: list[int], done: int) -> str:
@@ -222,9 +221,7 @@ class HostLLM(CustomLLM):
         return after[len(before) :]
 
     def _decode(self, ids: list[int]) -> str:
-        text = self._host.tokenizer.decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        text = self._host.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return str(text)
 
     def _tokens(self, prompt: list[int], temperature: float, seed: int | None) -> Iterator[int]:
@@ -259,11 +256,12 @@ class HostLLM(CustomLLM):
         return {int(end) for end in (*ends, self._host.tokenizer.eos_token_id) if end is not None}
 
 
-async def _threaded(items: Any) -> Any:
+async def _threaded(items: Generator[T, None, None]) -> AsyncGenerator[T, None]:
     """Iterate a generator, each of its steps in a thread."""
     try:
-        while (item := await asyncio.to_thread(next, items, _END)) is not _END:
-            yield item
+        # A list, because a thread cannot hand StopIteration to a coroutine.
+        while item := await asyncio.to_thread(lambda: list(itertools.islice(items, 1))):
+            yield item[0]
     finally:
         # Cancelled while a thread computes a token: the generator cannot be closed then, and ends unread.
         with contextlib.suppress(ValueError):

@@ -131,7 +131,7 @@ def _node(passage: _Passage, stored_metadata: Mapping[str, Any]) -> TextNode:
         )
     offset = record.get("start") if has_source else 0
     fields = record.get("fields", {})
-    kind = IndexNode if "index_id" in fields else TextNode
+    kind: type[TextNode] = IndexNode if "index_id" in fields else TextNode
     return kind(
         id_=passage.id,
         text=passage.text,

@@ -107,7 +107,7 @@ def _checked(documents: Iterable[Any]) -> Iterator[BaseNode]:
 
 def _is_random(node_id: str) -> bool:
     try:
-        return uuid.UUID(node_id).version == 4  # noqa: PLR2004
+        return uuid.UUID(node_id).version == 4
     except ValueError:
         return False
 
