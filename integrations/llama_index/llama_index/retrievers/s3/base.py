@@ -215,7 +215,7 @@ class S3Retriever(BaseRetriever):
             UnknownDocumentError: There is no such document.
         """
         with self.callback_manager.as_trace("delete_ref_doc"), self._changing:
-            gone = self._ledger.nodes_of(ref_doc_id)
+            gone = self._ledger.nodes_of([ref_doc_id])
             if not gone and raise_error:
                 msg = f"no document has the id {ref_doc_id!r}; nothing was deleted"
                 raise UnknownDocumentError(msg)
@@ -393,11 +393,11 @@ class S3Retriever(BaseRetriever):
     def _replace(self, documents: Sequence[Document], show_progress: bool) -> None:
         with self._changing:
             new = list(self._stored(documents, self.transformations, show_progress=show_progress))
-            old = {node_id for document in documents for node_id in self._ledger.nodes_of(document.id_)}
+            old = self._ledger.nodes_of(document.id_ for document in documents)
             kept = {document.id for document in new}
             self.engine.update(new, show_progress=show_progress)
             self._ledger.forget(kept)
-            self.engine.delete(old - kept)
+            self.engine.delete(node_id for node_id in old if node_id not in kept)
 
     def _stored(
         self,

@@ -18,9 +18,10 @@ class Ledger:
         self._engine = engine
         self._sources: dict[str, Source] = {}
 
-    def nodes_of(self, ref_doc_id: str) -> list[str]:
-        """Return the ids of the indexed nodes that come from a document, in order of addition."""
-        return [node_id for node_id, source in self._known().items() if source.ref_doc_id == ref_doc_id]
+    def nodes_of(self, ref_doc_ids: Iterable[str]) -> list[str]:
+        """Return the ids of the indexed nodes that come from some documents, in order of addition."""
+        wanted = set(ref_doc_ids)
+        return [node_id for node_id, source in self._known().items() if source.ref_doc_id in wanted]
 
     def hashes(self) -> dict[str, str | None]:
         """Return the hash of every document when it was indexed, by its id."""
