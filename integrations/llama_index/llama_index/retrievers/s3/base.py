@@ -1,0 +1,413 @@
+"""The retriever: LlamaIndex documents in, nodes that are exact spans of them out."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.indices.base import BaseIndex
+from llama_index.core.schema import (
+    BaseNode,
+    Document,
+    IndexNode,
+    NodeWithScore,
+    QueryBundle,
+    TextNode,
+    TransformComponent,
+)
+from llama_index.core.settings import Settings
+from llama_index.core.storage.docstore.types import BaseDocumentStore
+from llama_index.core.vector_stores.types import MetadataFilters
+from typing_extensions import Self, Unpack
+
+from llama_index.retrievers.s3 import persistence
+from llama_index.retrievers.s3.filters import join
+from llama_index.retrievers.s3.ledger import Ledger
+from llama_index.retrievers.s3.nodes import to_node, to_stored, whole_node
+from llama_index.retrievers.s3.settings import Options, S3QueryBundle, SearchSettings
+from llama_index.retrievers.s3.transformations import to_json, transform
+from s3_retriever import Document as StoredDocument
+from s3_retriever import RetrieverConfig
+from s3_retriever import S3Retriever as Engine
+from s3_retriever.errors import InvalidInputError, UnknownDocumentError
+from s3_retriever.features import Artifact
+
+
+class S3Retriever(BaseRetriever):
+    """Retrieves exact spans of documents with the attention of a language model, fused with BM25.
+
+    Make one with :meth:`from_documents`, :meth:`from_defaults` or :meth:`from_persist_dir`. Threads may share
+    it. Documents go through the model whole unless ``transformations`` cut them; each node that is indexed is
+    searched by its bare text. Every result has an id that stays the same (``"{node id}:{start}-{end}"``),
+    offsets in its source, and copies of the relationships, metadata and templates of its node.
+
+    Args:
+        engine: The retriever of ``s3_retriever`` that does the work; one made without LlamaIndex will do.
+        similarity_top_k: Most spans to return; None: all that the budget allows.
+        token_budget: Tokens of the host's tokenizer that the spans may have together; never exceeded.
+        mode: "hybrid" (S3 and BM25), "s3" or "bm25".
+        scoring: "attention", or "paper" for the published scoring taken literally.
+        unit_scores: Scores in [0, 1], so that cutoffs work: 0 is the least, 1 the greatest density of what
+            was searched. False: raw densities.
+        filters: Only documents that match are searched; a :class:`S3QueryBundle` can narrow them further.
+        transformations: What documents go through before they are indexed; none by default.
+        callback_manager: By default that of LlamaIndex's ``Settings``.
+        objects: Index nodes whose objects results may lead to.
+        object_map: Such objects by ``index_id``.
+        verbose: The base class's setting: tell which objects are entered.
+
+    Attributes:
+        engine: As given. Change documents through this class only.
+
+    Raises:
+        InvalidInputError: A setting cannot be used.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        similarity_top_k: int | None = None,
+        token_budget: int = 512,
+        mode: str = "hybrid",
+        scoring: str = "attention",
+        unit_scores: bool = True,
+        filters: MetadataFilters | None = None,
+        transformations: Sequence[TransformComponent] | None = None,
+        callback_manager: CallbackManager | None = None,
+        objects: list[IndexNode] | None = None,
+        object_map: dict[str, Any] | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.engine = engine
+        self.similarity_top_k = similarity_top_k
+        self.token_budget = token_budget
+        self.mode = mode
+        self.scoring = scoring
+        self.unit_scores = unit_scores
+        self.filters = filters
+        self.transformations = list(transformations or ())
+        self._search()  # refuses what cannot be used now rather than at the first question
+        self._ledger = Ledger(engine)
+        self._changing = threading.RLock()
+        super().__init__(
+            callback_manager=callback_manager or Settings.callback_manager,
+            object_map=object_map,
+            objects=objects,
+            verbose=verbose,
+        )
+
+    @classmethod
+    def from_documents(
+        cls,
+        documents: Iterable[BaseNode],
+        *,
+        host: Any = None,
+        artifact: Artifact | str | Path = "fast",
+        config: RetrieverConfig | None = None,
+        show_progress: bool = False,
+        **options: Unpack[Options],
+    ) -> Self:
+        """Scan documents and index them.
+
+        Args:
+            documents: LlamaIndex documents or nodes; any iterable, consumed lazily where there are no
+                transformations. It may be empty.
+            host: A hub name, a folder, ``(model, tokenizer)`` in memory, a ``Host``, or None for the default.
+            artifact: "fast" or "best" of the default host, a folder, or an ``Artifact``.
+            config: Settings of the engine.
+            show_progress: Show progress bars.
+            options: As for the constructor.
+
+        Raises:
+            InvalidDocumentError: An item is no LlamaIndex document or node.
+            DuplicateDocumentError: Two of them have one id.
+            InvalidInputError: A setting cannot be used.
+            HostNotFoundError: The host's weights are not to be had.
+            ArtifactError: The artifact does not exist or belongs to another host.
+        """
+        engine = Engine.from_documents((), host=host, artifact=artifact, config=config)
+        retriever = cls(engine, **options)
+        with retriever.callback_manager.as_trace("index_construction"):
+            retriever._add(documents, show_progress=show_progress)
+        return retriever
+
+    @classmethod
+    def from_defaults(
+        cls,
+        *,
+        nodes: Iterable[BaseNode] | None = None,
+        docstore: BaseDocumentStore | None = None,
+        index: BaseIndex[Any] | None = None,
+        host: Any = None,
+        artifact: Artifact | str | Path = "fast",
+        config: RetrieverConfig | None = None,
+        show_progress: bool = False,
+        **options: Unpack[Options],
+    ) -> Self:
+        """Index the nodes that are given, or all that a document store or an index holds.
+
+        Args:
+            nodes: LlamaIndex nodes or documents.
+            docstore: A document store.
+            index: An index whose document store holds its nodes.
+            host: As in :meth:`from_documents`, and so are the others.
+            artifact: See there.
+            config: See there.
+            show_progress: See there.
+            options: As for the constructor.
+
+        Raises:
+            InvalidInputError: Not exactly one of ``nodes``, ``docstore`` and ``index`` is given, or the index
+                keeps its nodes elsewhere.
+        """
+        if sum(source is not None for source in (nodes, docstore, index)) != 1:
+            msg = "give exactly one of nodes=, docstore= and index="
+            raise InvalidInputError(msg)
+        if index is not None:
+            docstore = index.docstore
+            if not docstore.docs and getattr(getattr(index, "vector_store", None), "stores_text", False):
+                msg = "the index keeps its nodes in its vector store, not in a document store; give nodes="
+                raise InvalidInputError(msg)
+        documents = docstore.docs.values() if docstore is not None else nodes
+        return cls.from_documents(
+            documents or (),
+            host=host,
+            artifact=artifact,
+            config=config,
+            show_progress=show_progress,
+            **options,
+        )
+
+    def insert(self, document: Document, *, show_progress: bool = False) -> None:
+        """Transform and index one more document.
+
+        Raises:
+            DuplicateDocumentError: It is indexed already; use :meth:`update_ref_doc`.
+            InvalidDocumentError: It is no document.
+        """
+        with self.callback_manager.as_trace("insert"):
+            self._add([document], show_progress=show_progress)
+
+    def insert_nodes(self, nodes: Iterable[BaseNode], *, show_progress: bool = False) -> None:
+        """Index more nodes, untransformed; all of them or, on error, none.
+
+        Raises:
+            DuplicateDocumentError: One is indexed already.
+            InvalidDocumentError: One is no node.
+        """
+        with self.callback_manager.as_trace("insert_nodes"), self._changing:
+            self.engine.add(self._stored(nodes, ()), show_progress=show_progress)
+
+    def delete_ref_doc(self, ref_doc_id: str, *, raise_error: bool = True) -> None:
+        """Delete a document: every indexed node that comes from it.
+
+        Args:
+            ref_doc_id: The document's id.
+            raise_error: Whether a document that is not here is an error.
+
+        Raises:
+            UnknownDocumentError: There is no such document.
+        """
+        with self.callback_manager.as_trace("delete_ref_doc"), self._changing:
+            gone = self._ledger.nodes_of([ref_doc_id])
+            if not gone and raise_error:
+                msg = f"no document has the id {ref_doc_id!r}; nothing was deleted"
+                raise UnknownDocumentError(msg)
+            self.engine.delete(gone)
+
+    def delete_nodes(self, node_ids: Sequence[str]) -> None:
+        """Delete indexed nodes; all of them or, on error, none.
+
+        Raises:
+            UnknownDocumentError: One is not here.
+        """
+        with self.callback_manager.as_trace("delete_nodes"), self._changing:
+            self.engine.delete(node_ids)
+
+    def update_ref_doc(self, document: Document, *, show_progress: bool = False) -> None:
+        """Put a document in the place of the one that has its id, if any.
+
+        A search sees the old text or the new one. Only where transformations cut documents can it see, for a
+        moment, pieces of the old one that have no successor.
+
+        Raises:
+            InvalidDocumentError: It is no document.
+        """
+        with self.callback_manager.as_trace("update_ref_doc"):
+            self._replace([document], show_progress)
+
+    def refresh_ref_docs(self, documents: Sequence[Document], *, show_progress: bool = False) -> list[bool]:
+        """Index the documents that are new or have changed, by LlamaIndex's hash of text and metadata.
+
+        Returns:
+            For each document, whether it was indexed.
+
+        Raises:
+            DuplicateDocumentError: Two of them have one id.
+            InvalidDocumentError: One is no document.
+        """
+        with self.callback_manager.as_trace("refresh_ref_docs"), self._changing:
+            known = self._ledger.hashes()
+            stale = [known.get(document.id_) != document.hash for document in documents]
+            changed = [document for document, old in zip(documents, stale, strict=True) if old]
+            self._replace(changed, show_progress)
+            return stale
+
+    async def ainsert(self, document: Document, *, show_progress: bool = False) -> None:
+        """Do as :meth:`insert` in a thread; the event loop goes on."""
+        await asyncio.to_thread(self.insert, document, show_progress=show_progress)
+
+    async def ainsert_nodes(self, nodes: Iterable[BaseNode], *, show_progress: bool = False) -> None:
+        """Do as :meth:`insert_nodes` in a thread."""
+        await asyncio.to_thread(self.insert_nodes, nodes, show_progress=show_progress)
+
+    async def adelete_ref_doc(self, ref_doc_id: str, *, raise_error: bool = True) -> None:
+        """Do as :meth:`delete_ref_doc` in a thread."""
+        await asyncio.to_thread(self.delete_ref_doc, ref_doc_id, raise_error=raise_error)
+
+    async def adelete_nodes(self, node_ids: Sequence[str]) -> None:
+        """Do as :meth:`delete_nodes` in a thread."""
+        await asyncio.to_thread(self.delete_nodes, node_ids)
+
+    async def aupdate_ref_doc(self, document: Document, *, show_progress: bool = False) -> None:
+        """Do as :meth:`update_ref_doc` in a thread."""
+        await asyncio.to_thread(self.update_ref_doc, document, show_progress=show_progress)
+
+    async def arefresh_ref_docs(
+        self, documents: Sequence[Document], *, show_progress: bool = False
+    ) -> list[bool]:
+        """Do as :meth:`refresh_ref_docs` in a thread."""
+        return await asyncio.to_thread(self.refresh_ref_docs, documents, show_progress=show_progress)
+
+    def get_node(self, node_id: str) -> TextNode:
+        """Return an indexed node, whole, as a text node.
+
+        Raises:
+            UnknownDocumentError: There is no such node.
+        """
+        return whole_node(self.engine.document(node_id))
+
+    @property
+    def ref_doc_ids(self) -> list[str]:
+        """Ids of all documents, in order of addition."""
+        with self._changing:
+            return list(self._ledger.hashes())
+
+    def persist(self, persist_dir: str | Path) -> None:
+        """Write index and settings; a process killed meanwhile leaves what was there intact.
+
+        Of the settings, ``callback_manager``, ``objects`` and ``object_map`` live in memory only. Functions
+        inside transformations are not saved: LlamaIndex does not serialise them.
+
+        Raises:
+            InvalidInputError: The folder is a file, or holds an index of another artifact.
+        """
+        folder = Path(persist_dir)
+        with self._changing:
+            self.engine.save(folder / persistence.ENGINE)
+            steps = [to_json(one) for one in self.transformations]
+            persistence.write(folder, persistence.Saved(self._search(), steps, self._verbose))
+
+    @classmethod
+    def from_persist_dir(
+        cls,
+        persist_dir: str | Path,
+        *,
+        host: Any = None,
+        transformations: Sequence[TransformComponent] | None = None,
+        callback_manager: CallbackManager | None = None,
+        objects: list[IndexNode] | None = None,
+        object_map: dict[str, Any] | None = None,
+    ) -> Self:
+        """Open what :meth:`persist` wrote, with all its settings.
+
+        Args:
+            persist_dir: The folder.
+            host: As in :meth:`from_documents`; by default the host it was made with, by name.
+            transformations: Instead of the saved ones; needed where they hold functions.
+            callback_manager: As for the constructor, and so are the others.
+            objects: See there.
+            object_map: See there.
+
+        Raises:
+            IndexFormatError: Something is missing, damaged or of another version.
+            ArtifactError: The host is not the one it was made with.
+            InvalidInputError: A transformation cannot be made again.
+        """
+        folder = Path(persist_dir)
+        saved = persistence.read(folder)
+        steps = saved.remade(transformations)
+        return cls(
+            Engine.load(folder / persistence.ENGINE, host=host),
+            **vars(saved.search),
+            transformations=steps,
+            callback_manager=callback_manager,
+            objects=objects,
+            object_map=object_map,
+            verbose=saved.verbose,
+        )
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        search = self._search()
+        filters = [search.filters]
+        top_k, budget = search.similarity_top_k, search.token_budget
+        if isinstance(query_bundle, S3QueryBundle):
+            filters.append(query_bundle.filters)
+            top_k = top_k if query_bundle.similarity_top_k is None else query_bundle.similarity_top_k
+            budget = budget if query_bundle.token_budget is None else query_bundle.token_budget
+        spans = self.engine.retrieve(
+            query_bundle.query_str,
+            budget,
+            mode=search.mode,
+            scoring=search.scoring,
+            unit_scores=search.unit_scores,
+            where=join([one for one in filters if one is not None]),
+            top_k=top_k,
+        )
+        return [to_node(span) for span in spans]
+
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return await asyncio.to_thread(self._retrieve, query_bundle)
+
+    def _search(self) -> SearchSettings:
+        return SearchSettings(
+            similarity_top_k=self.similarity_top_k,
+            token_budget=self.token_budget,
+            mode=self.mode,
+            scoring=self.scoring,
+            unit_scores=self.unit_scores,
+            filters=self.filters,
+        )
+
+    def _add(self, documents: Iterable[BaseNode], *, show_progress: bool) -> None:
+        with self._changing:
+            stored = self._stored(documents, self.transformations, show_progress=show_progress)
+            self.engine.add(stored, show_progress=show_progress)
+
+    def _replace(self, documents: Sequence[Document], show_progress: bool) -> None:
+        with self._changing:
+            new = list(self._stored(documents, self.transformations, show_progress=show_progress))
+            old = self._ledger.nodes_of(document.id_ for document in documents)
+            kept = {document.id for document in new}
+            self.engine.update(new, show_progress=show_progress)
+            self._ledger.forget(kept)
+            self.engine.delete(node_id for node_id in old if node_id not in kept)
+
+    def _stored(
+        self,
+        nodes: Iterable[BaseNode],
+        transformations: Sequence[TransformComponent],
+        *,
+        show_progress: bool = False,
+    ) -> Iterator[StoredDocument]:
+        """Yield what the engine indexes, and keep the objects that index nodes lead to."""
+        for node, source in transform(nodes, transformations, show_progress):
+            if isinstance(node, IndexNode) and node.obj is not None:
+                self.object_map[node.index_id] = node.obj
+            yield to_stored(node, source)

@@ -1,0 +1,86 @@
+"""A retriever on disk: the engine's index in a folder of its own, and the settings in one JSON file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from llama_index.core.schema import TransformComponent
+
+from llama_index.retrievers.s3 import transformations
+from llama_index.retrievers.s3.settings import SearchSettings
+from s3_retriever.errors import IndexFormatError, InvalidInputError
+from s3_retriever.files import new_file
+
+ENGINE = "s3_index"
+SETTINGS = "s3_retriever.json"
+
+_FORMAT = "llama-index-retrievers-s3"
+_VERSION = 1
+
+
+class Saved(NamedTuple):
+    """What the settings file holds.
+
+    Attributes:
+        search: How to search.
+        transformations: As :func:`transformations.to_json` gives them.
+        verbose: The base class's setting.
+    """
+
+    search: SearchSettings
+    transformations: list[dict[str, Any] | None]
+    verbose: bool
+
+    def remade(self, given: Sequence[TransformComponent] | None) -> list[TransformComponent]:
+        """Return the transformations: those given, else the saved ones.
+
+        Raises:
+            InvalidInputError: None are given and the saved ones cannot be made again.
+        """
+        if given is not None:
+            return list(given)
+        made = []
+        for position, one in enumerate(self.transformations):
+            if one is None:
+                msg = f"transformation {position} could not be saved as JSON; give transformations="
+                raise InvalidInputError(msg)
+            made.append(transformations.from_json(one))
+        return made
+
+
+def write(folder: Path, saved: Saved) -> None:
+    """Write the settings file; a process killed meanwhile leaves the old one intact."""
+    content = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "search": saved.search.to_json(),
+        "transformations": saved.transformations,
+        "verbose": saved.verbose,
+    }
+    with new_file(folder / SETTINGS) as file:
+        json.dump(content, file, indent=2)
+
+
+def read(folder: Path) -> Saved:
+    """Read the settings file.
+
+    Raises:
+        IndexFormatError: It is missing, damaged or of another version.
+    """
+    path = folder / SETTINGS
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if (content["format"], content["version"]) != (_FORMAT, _VERSION):
+            msg = f"{path} is {content['format']} {content['version']}, not {_FORMAT} {_VERSION}; index anew"
+            raise IndexFormatError(msg)
+        search = SearchSettings.from_json(content["search"])
+        return Saved(search, content["transformations"], content["verbose"])
+    except FileNotFoundError as error:
+        msg = f"{folder} holds no retriever (it has no {SETTINGS!r}); write one with persist()"
+        raise IndexFormatError(msg) from error
+    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        msg = f"{path} is damaged: {type(error).__name__}: {error}"
+        raise IndexFormatError(msg) from error

@@ -1,0 +1,166 @@
+"""A retriever on disk: nothing is lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from llama_corpus import QUESTION, TEXTS, Make, make_documents
+from llama_index.core.node_parser import SentenceSplitter, SentenceWindowNodeParser
+from llama_index.core.schema import BaseNode, Document, TransformComponent
+from llama_index.core.vector_stores.types import (
+    FilterCondition,
+    FilterOperator,
+    MetadataFilter,
+    MetadataFilters,
+)
+
+from llama_index.retrievers.s3 import S3Retriever
+from llama_index.retrievers.s3.persistence import ENGINE, SETTINGS
+from s3_retriever import Host
+from s3_retriever.errors import IndexFormatError, InvalidInputError
+
+FILTERS = MetadataFilters(
+    filters=[
+        MetadataFilter(key="topic", value=["sea", "bread"], operator=FilterOperator.IN),
+        MetadataFilters(
+            filters=[MetadataFilter(key="year", value=2010), MetadataFilter(key="note", value=None)],
+            condition=FilterCondition.NOT,
+        ),
+    ]
+)
+SETTINGS_OF_A_SEARCH: dict[str, Any] = {
+    "similarity_top_k": 3,
+    "token_budget": 77,
+    "mode": "s3",
+    "scoring": "paper",
+    "unit_scores": False,
+    "filters": FILTERS,
+}
+
+
+class Upper(TransformComponent):
+    """A transformation with a setting."""
+
+    suffix: str = "!"
+
+    def __call__(self, nodes: Any, **_: Any) -> list[BaseNode]:
+        return [Document(id_=node.node_id, text=node.get_content().upper() + self.suffix) for node in nodes]
+
+
+def test_round_trip_keeps_every_setting(make: Make, tmp_path: Path, tiny_host: Host) -> None:
+    steps = [Upper(suffix="?"), SentenceSplitter(chunk_size=30, chunk_overlap=3, separator="-")]
+    retriever = make(**SETTINGS_OF_A_SEARCH, transformations=steps, verbose=True)
+    retriever.persist(tmp_path / "r")
+    loaded = S3Retriever.from_persist_dir(tmp_path / "r", host=tiny_host)
+    for name, value in SETTINGS_OF_A_SEARCH.items():
+        assert getattr(loaded, name) == value, name
+    assert [step.to_dict() for step in loaded.transformations] == [step.to_dict() for step in steps]
+    assert loaded._verbose is True
+    assert loaded.engine.config == retriever.engine.config
+    assert loaded.retrieve(QUESTION) == retriever.retrieve(QUESTION)
+
+
+def test_every_constructor_setting_is_in_the_round_trip() -> None:
+    """A setting that is added later has to be added to the test above."""
+    in_memory = {"transformations", "callback_manager", "objects", "object_map", "verbose"}
+    options = set(S3Retriever.__init__.__annotations__) - {"engine", "return"}
+    assert options == set(SETTINGS_OF_A_SEARCH) | in_memory
+
+
+def test_nodes_come_back_as_they_were(make: Make, tmp_path: Path, tiny_host: Host) -> None:
+    steps = [SentenceWindowNodeParser.from_defaults(window_size=1)]
+    retriever = make(transformations=steps)
+    retriever.persist(tmp_path)
+    loaded = S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
+    assert loaded.retrieve(QUESTION) == retriever.retrieve(QUESTION)
+    ids = retriever.engine.document_ids
+    assert [loaded.get_node(one) for one in ids] == [retriever.get_node(one) for one in ids]
+
+
+def test_changes_go_on_after_loading(make: Make, tmp_path: Path, tiny_host: Host) -> None:
+    retriever = make()
+    retriever.persist(tmp_path)
+    loaded = S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
+    assert loaded.refresh_ref_docs(make_documents()) == [False] * 4
+    loaded.delete_ref_doc("rain")
+    loaded.insert(Document(id_="new", text="A new one."))
+    loaded.persist(tmp_path)
+    again = S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
+    assert set(again.ref_doc_ids) == {*TEXTS, "new"} - {"rain"}
+
+
+def test_an_empty_retriever_comes_back(make: Make, tmp_path: Path, tiny_host: Host) -> None:
+    make([]).persist(tmp_path)
+    loaded = S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
+    assert loaded.retrieve(QUESTION) == []
+    loaded.insert(Document(text=TEXTS["rain"]))
+    assert loaded.retrieve(QUESTION)
+
+
+def test_a_folder_may_hold_other_things(make: Make, tmp_path: Path, tiny_host: Host) -> None:
+    (tmp_path / "docstore.json").write_text("{}")
+    make().persist(tmp_path)
+    assert (tmp_path / "docstore.json").read_text() == "{}"
+    assert S3Retriever.from_persist_dir(tmp_path, host=tiny_host).retrieve(QUESTION)
+
+
+def test_transformations_with_functions_have_to_be_given_again(
+    make: Make, tmp_path: Path, tiny_host: Host
+) -> None:
+    def numbered(i: int, doc: BaseNode) -> str:
+        return f"{doc.node_id}-{i}"
+
+    splitter = SentenceSplitter(chunk_size=30, chunk_overlap=0, id_func=numbered)
+    retriever = make(transformations=[splitter])
+    retriever.persist(tmp_path)
+    with pytest.raises(InvalidInputError, match="give transformations="):
+        S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
+    loaded = S3Retriever.from_persist_dir(tmp_path, host=tiny_host, transformations=[splitter])
+    loaded.insert(Document(id_="new", text="A new one."))
+    assert loaded.engine.document_ids[-1] == "new-0"
+
+
+@pytest.mark.parametrize("name", ["os:getcwd", "no_such_module:X", "builtins:dict"])
+def test_only_transformations_are_made_from_a_file(
+    make: Make, tmp_path: Path, tiny_host: Host, name: str
+) -> None:
+    make([], transformations=[Upper()]).persist(tmp_path)
+    path = tmp_path / SETTINGS
+    content = json.loads(path.read_text())
+    content["transformations"][0]["class"] = name
+    path.write_text(json.dumps(content))
+    with pytest.raises(InvalidInputError, match=name):
+        S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:40],
+        lambda _: "[]",
+        lambda _: "{}",
+        lambda text: text.replace('"version": 1', '"version": 99'),
+        lambda text: text.replace('"token_budget": 512', '"token_budget": -1'),
+        lambda text: text.replace('"mode"', '"mood"'),
+    ],
+)
+def test_damage_is_noticed(make: Make, tmp_path: Path, damage: Any) -> None:
+    make([]).persist(tmp_path)
+    path = tmp_path / SETTINGS
+    changed = damage(path.read_text())
+    assert changed != path.read_text()
+    path.write_text(changed)
+    with pytest.raises(IndexFormatError):
+        S3Retriever.from_persist_dir(tmp_path)
+
+
+def test_a_folder_without_a_retriever_is_refused(tmp_path: Path, make: Make) -> None:
+    with pytest.raises(IndexFormatError, match="persist"):
+        S3Retriever.from_persist_dir(tmp_path)
+    make([]).persist(tmp_path)
+    (tmp_path / ENGINE).rename(tmp_path / "elsewhere")
+    with pytest.raises(IndexFormatError):
+        S3Retriever.from_persist_dir(tmp_path)
