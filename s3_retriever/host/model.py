@@ -48,6 +48,10 @@ class Host:
         name: How the host is called in messages, artifacts and indexes.
         revision: Which version of the weights this is, where known.
 
+    Attributes:
+        model: As given.
+        tokenizer: As given. What is read here is tokenised by a private copy of it.
+
     Raises:
         UnsupportedHostError: The tokenizer is slow, or the model is no decoder of a known family.
     """
@@ -58,6 +62,7 @@ class Host:
         self.name = name
         self.revision = revision
         self.model = model
+        self.tokenizer = tokenizer
         self._config: Any = config
         self._tokenizer = OffsetTokenizer(tokenizer)
         self._decoder: Any = model.get_decoder()
