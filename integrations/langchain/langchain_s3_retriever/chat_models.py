@@ -19,7 +19,7 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from pydantic import field_validator
+from pydantic import ConfigDict, field_validator
 
 from langchain_s3_retriever.generation import Piece
 from langchain_s3_retriever.host_model import HostModel
@@ -43,6 +43,8 @@ class ChatS3Host(HostModel, BaseChatModel):
             language-model head or no chat template (use :class:`S3HostLLM` for those without template).
         HostNotFoundError: The host's weights are not to be had.
     """
+
+    model_config = ConfigDict(extra="forbid")
 
     streaming: bool = False
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AliasChoices, BaseModel, Field, field_validator
 
 from langchain_s3_retriever.generation import Generator, Piece, Sampling, check_head
 from s3_retriever import Host
@@ -28,8 +28,6 @@ class HostModel(BaseModel):
         seed: Makes drawing repeatable.
         stop: Texts at the first of which the answer ends; those given to a call take their place.
     """
-
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     host: Any = Field(default=None, validate_default=True, frozen=True, repr=False, exclude=True)
     max_tokens: Annotated[int, Field(ge=1, validation_alias=AliasChoices("max_tokens", "max_new_tokens"))] = (

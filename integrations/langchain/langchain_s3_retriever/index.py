@@ -8,6 +8,7 @@ from typing import Any
 from langchain_core.documents import Document
 from langchain_core.indexing import DocumentIndex, UpsertResponse
 from langchain_core.indexing.base import DeleteResponse
+from pydantic import ConfigDict
 
 from langchain_s3_retriever.documents import document_id, from_core
 from langchain_s3_retriever.spans import SpanRetriever
@@ -20,6 +21,8 @@ class S3DocumentIndex(SpanRetriever, DocumentIndex):
     As a retriever it is like :class:`S3Retriever`, with the same settings, construction (an empty one is
     ``S3DocumentIndex.from_documents([])``) and persistence. The asynchronous methods run in another thread.
     """
+
+    model_config = ConfigDict(extra="forbid")  # again: of several bases, the last one's settings win
 
     def upsert(self, items: Sequence[Document], /, **kwargs: Any) -> UpsertResponse:
         """Add documents, or replace those with their ids; all of them or, on error, none.

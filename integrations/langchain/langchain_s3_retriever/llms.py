@@ -8,6 +8,7 @@ from typing import Any
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import LLM
 from langchain_core.outputs import GenerationChunk
+from pydantic import ConfigDict
 
 from langchain_s3_retriever.host_model import HostModel
 
@@ -20,6 +21,8 @@ class S3HostLLM(HostModel, LLM):
             language-model head.
         HostNotFoundError: The host's weights are not to be had.
     """
+
+    model_config = ConfigDict(extra="forbid")
 
     @property
     def _llm_type(self) -> str:

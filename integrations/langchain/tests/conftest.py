@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_socket
-from langchain_core.documents import Document
+from langchain_corpus import CHAT_TEMPLATE, CONFIG, DOCUMENTS, Make
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from langchain_s3_retriever import S3Retriever
-from s3_retriever import Host, RetrieverConfig, ScanConfig
+from s3_retriever import Host
 from s3_retriever.features import Artifact
 
 _SPEC = importlib.util.spec_from_file_location(
@@ -30,39 +30,6 @@ tiny_artifact = _FIXTURES.tiny_artifact
 tiny_host = _FIXTURES.tiny_host
 tiny_model = _FIXTURES.tiny_model
 tiny_tokenizer = _FIXTURES.tiny_tokenizer
-
-CONFIG = RetrieverConfig(scan=ScanConfig(chunk_tokens=128, overlap_tokens=16, batch_tokens=512))
-QUESTION = "Where does the lighthouse keeper store the oil?"
-
-DOCUMENTS = [
-    Document(
-        id="harbour",
-        page_content="The harbour was quiet. " * 20 + "The lighthouse keeper stores the oil in the cellar.",
-        metadata={"source": "harbour.txt", "lang": "en", "year": 1901, "tags": ["sea", "oil"]},
-    ),
-    Document(
-        id="bakery",
-        page_content="Bread is baked at four in the morning. The baker sings. " * 8,
-        metadata={"source": "bakery.txt", "lang": "en", "year": 1950},
-    ),
-    Document(
-        id="fyr",
-        page_content="Fyrvokteren oppbevarer oljen i kjelleren. " * 6,
-        metadata={"source": "fyr.txt", "lang": "no", "year": 1923, "tags": ["sea"]},
-    ),
-    Document(
-        id="ugly",
-        page_content="A\u0301 keeper 🧑‍🚀🇳🇴 灯台守は油を地下室に保管する。\r\n\u2028 lighthouse\u200b oil " * 5,
-        metadata={"source": "ugly.txt", "lang": None},
-    ),
-]
-
-Make = Callable[..., S3Retriever]
-
-CHAT_TEMPLATE = (
-    "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}\n{% endfor %}"
-    "{% if add_generation_prompt %}<assistant>{% endif %}"
-)
 
 
 @pytest.fixture(autouse=True)

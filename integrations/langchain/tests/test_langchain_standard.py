@@ -9,15 +9,14 @@ import pytest
 from langchain_core.indexing import DocumentIndex
 from langchain_core.language_models import BaseChatModel
 from langchain_core.retrievers import BaseRetriever
+from langchain_corpus import CONFIG
 from langchain_tests.integration_tests import ChatModelIntegrationTests, RetrieversIntegrationTests
 from langchain_tests.integration_tests.indexer import AsyncDocumentIndexTestSuite, DocumentIndexerTestSuite
 from langchain_tests.unit_tests import ChatModelUnitTests
 
 from langchain_s3_retriever import ChatS3Host, S3DocumentIndex, S3Retriever
-from s3_retriever import Host, RetrieverConfig, ScanConfig
+from s3_retriever import Host
 from s3_retriever.features import Artifact
-
-CONFIG = RetrieverConfig(scan=ScanConfig(chunk_tokens=128, overlap_tokens=16, batch_tokens=512))
 
 
 @pytest.fixture
