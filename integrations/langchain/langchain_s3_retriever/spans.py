@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -190,6 +190,15 @@ class SpanRetriever(SpanSettings, BaseRetriever):
         """
         saved = storage.load_settings(Path(folder))
         return cls(core=storage.load_core(Path(folder), host), **{**saved, **settings})
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        """Refuse pickling, which would have to copy the model, and say what to do instead.
+
+        Raises:
+            InvalidInputError: Always.
+        """
+        msg = f"a {type(self).__name__} cannot be pickled; use save_local() and load_local()"
+        raise InvalidInputError(msg)
 
     def _settings(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in type(self).model_fields if name != "core"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -453,18 +452,3 @@ def test_several_questions_find_a_span_once(make: Make) -> None:
     several = MultiQueryRetriever.from_llm(make(score_key=None, k=4), llm)
     found = several.invoke(QUESTION)
     assert len(set(keys(found))) == len(found) > 0
-
-
-async def test_the_event_loop_ticks_while_it_searches(shared: S3Retriever) -> None:
-    ticks = 0
-
-    async def tick() -> None:
-        nonlocal ticks
-        while True:
-            ticks += 1
-            await asyncio.sleep(0.001)
-
-    ticking = asyncio.create_task(tick())
-    await asyncio.gather(*(shared.ainvoke(QUESTION) for _ in range(20)))
-    ticking.cancel()
-    assert ticks >= 10
