@@ -11,13 +11,17 @@ INTEGRATIONS := $(wildcard integrations/*/pyproject.toml)
 TORCH := 2.13.0
 
 .DELETE_ON_ERROR:
-.PHONY: demo test bench lint clean
+.PHONY: demo test stress bench lint clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
 
 test: lint
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+# Eight threads search for a minute while one changes the corpus; every answer is checked afterwards.
+stress: $(READY)
+	S3_STRESS_SECONDS=60 S3_STRESS_THREADS=8 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/test_living_corpus.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

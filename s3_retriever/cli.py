@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from s3_retriever.documents import Explanation, Span
     from s3_retriever.retriever import S3Retriever
+    from s3_retriever.search.filters import Filter
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -130,6 +131,23 @@ def _whole_number(least: int) -> Callable[[str], int]:
     return parse
 
 
+def _key_and_value(text: str) -> tuple[str, Any]:
+    """Parse KEY=VALUE, the value as JSON or, failing that, as text."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        msg = f"must be KEY=VALUE, not {text!r}"
+        raise argparse.ArgumentTypeError(msg)
+    try:
+        return key, json.loads(value, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return key, value
+
+
+def _refuse_constant(name: str) -> None:
+    """Stop ``json`` at NaN and Infinity, which it reads although JSON does not have them."""
+    raise ValueError(name)
+
+
 def _register_index(commands: Commands) -> None:
     parser = _command(
         commands,
@@ -216,7 +234,8 @@ def _register_search(commands: Commands) -> None:
         _search,
         "find the spans that answer a question, or each question of a file",
         f'{PROGRAM} search my-index "How is an index saved?"\n'
-        f"  {PROGRAM} search my-index --queries questions.jsonl --token-budget 512 --out run.jsonl",
+        f"  {PROGRAM} search my-index --queries questions.jsonl --token-budget 512 --out run.jsonl\n"
+        f'  {PROGRAM} search my-index "How is an index saved?" --where source=a.pdf --top-k 3',
     )
     parser.add_argument("index", type=Path, metavar="DIR", help="what 'index' wrote")
     questions = parser.add_mutually_exclusive_group(required=True)
@@ -237,6 +256,18 @@ def _register_search(commands: Commands) -> None:
         default=512,
         metavar="N",
         help="most tokens of the host's tokenizer that the spans have together (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--top-k", type=_whole_number(1), metavar="N", help="most spans per question (default: no limit)"
+    )
+    parser.add_argument(
+        "--where",
+        type=_key_and_value,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="search only documents with this in their metadata; VALUE is read as JSON if it is JSON, else "
+        "as text; a list means one of its elements. Given several times, all must hold",
     )
     parser.add_argument(
         "--mode", choices=("hybrid", "s3", "bm25"), default="hybrid", help="default: %(default)s"
@@ -273,6 +304,12 @@ def _search(args: argparse.Namespace) -> None:
     _answer_all(args)
 
 
+def _where(args: argparse.Namespace) -> Filter | None:
+    from s3_retriever.search.filters import AllOf, as_filter
+
+    return AllOf([as_filter({key: value}) for key, value in args.where]) if args.where else None
+
+
 def _load(args: argparse.Namespace) -> S3Retriever:
     from s3_retriever.retriever import S3Retriever
 
@@ -291,6 +328,8 @@ def _retrieve(args: argparse.Namespace, retriever: S3Retriever, question: str) -
         scoring=args.scoring,
         explain=args.explain,
         unit_scores=args.unit_scores,
+        where=_where(args),
+        top_k=args.top_k,
     )
 
 

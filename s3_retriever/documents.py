@@ -18,7 +18,7 @@ class Document:
         id: Unique, non-empty.
         text: Any ``str``; character offsets of spans refer to it exactly as given.
         title: Stored and returned with results; not part of ``text`` and never inside an offset.
-        metadata: JSON-serialisable values, handed back with every span of the document.
+        metadata: JSON-serialisable values, read by filters and handed back with every span of the document.
     """
 
     id: str

@@ -103,6 +103,8 @@ def test_a_batch_gives_what_the_library_gives_in_order(
         (["--mode", "s3", "--unit-scores"], {"mode": "s3", "unit_scores": True}),
         (["--scoring", "paper"], {"scoring": "paper"}),
         (["--mode", "bm25"], {"mode": "bm25"}),
+        (["--top-k", "1"], {"top_k": 1}),
+        (["--where", "page=3"], {"where": {"page": 3}}),
     ):
         assert search(*arguments, *options, "--out", str(out)) == (0, "", "")
         lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
@@ -163,6 +165,35 @@ def test_bias_tokens_bring_the_ends_of_documents(search: Search) -> None:
     ]
     assert 0 not in starts[0]
     assert 0 in starts[1]
+
+
+@pytest.mark.parametrize(
+    ("wheres", "documents"),
+    [
+        (["page=3"], {"bread"}),
+        (["page=[2, 3.0]"], {"bread"}),
+        (['page="3"'], set()),
+        (["page=three"], set()),
+        (["kind=a=b"], {"notes"}),
+        (["kind=a=b", "page=null"], {"notes"}),
+        (["kind=a=b", "page=3"], set()),
+        (["final=true"], {"notes"}),
+        (["final=1"], set()),
+        (["limit=NaN"], {"notes"}),
+    ],
+)
+def test_where_searches_only_documents_with_that_metadata(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], wheres: list[str], documents: set[str]
+) -> None:
+    metadata = {"kind": "a=b", "page": None, "final": True, "limit": "NaN"}
+    notes = {"_id": "notes", "text": "Bread and oil. " * 9, "metadata": metadata}
+    corpus = write_lines(tmp_path / "corpus.jsonl", [*CORPUS, notes])
+    assert main(["index", str(corpus), *index_arguments(folder, tmp_path / "index")[2:]]) == 0
+    capsys.readouterr()
+    options = [argument for where in wheres for argument in ("--where", where)]
+    arguments = [str(tmp_path / "index"), "Where is the oil?", "--json", "--host", str(folder / "host")]
+    assert main(["search", *arguments, *options]) == 0
+    assert {span["doc_id"] for span in json.loads(capsys.readouterr().out)["spans"]} == documents
 
 
 def test_no_span_is_said(search: Search) -> None:
@@ -296,6 +327,9 @@ def test_out_must_not_be_a_folder(folder: Path, search: Search, tmp_path: Path) 
         ["search", "index", "why?", "--token-budget", "many"],
         ["search", "index", "why?", "--mode", "dense"],
         ["search", "index", "why?", "--bias-tokens", "-1"],
+        ["search", "index", "why?", "--top-k", "0"],
+        ["search", "index", "why?", "--where", "source"],
+        ["search", "index", "why?", "--where", "=a.pdf"],
     ],
 )
 def test_arguments_that_cannot_be_parsed_have_status_2(
