@@ -38,7 +38,9 @@ def main() -> None:
     search = milliseconds(lambda: retriever.core.retrieve(QUESTION, unit_scores=True))
     with mock.patch.object(retriever.core, "retrieve", return_value=spans):
         added = milliseconds(lambda: retriever.invoke(QUESTION))
-    sys.stdout.write(f"{len(spans)} spans: core {search:.1f} ms, added by LangChain {added:.2f} ms (medians)\n")
+    sys.stdout.write(
+        f"{len(spans)} spans: core {search:.1f} ms, added by LangChain {added:.2f} ms (medians)\n"
+    )
 
 
 if __name__ == "__main__":
