@@ -30,9 +30,7 @@ class HostModel(BaseModel):
     """
 
     host: Any = Field(default=None, validate_default=True, frozen=True, repr=False, exclude=True)
-    max_tokens: Annotated[int, Field(ge=1, validation_alias=AliasChoices("max_tokens", "max_new_tokens"))] = (
-        256
-    )
+    max_tokens: Annotated[int, Field(ge=1, validation_alias=_LIMIT_NAMES)] = 256
     temperature: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     seed: int | None = Field(default=None, ge=0)
     stop: list[str] = Field(default_factory=list)
