@@ -1,0 +1,67 @@
+"""A retriever on disk: the core's index in one folder, the adapter's settings in a file beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from langchain_s3_retriever.filters import from_json, to_json
+from s3_retriever import S3Retriever as CoreRetriever
+from s3_retriever.errors import IndexFormatError, InvalidInputError
+from s3_retriever.files import new_file
+
+VERSION = 1
+
+_CORE, _SETTINGS = "core", "langchain.json"
+
+
+def save(folder: Path, core: CoreRetriever, settings: Mapping[str, Any]) -> None:
+    """Write a core retriever and the settings of its adapter; see :meth:`SpanRetriever.save_local`.
+
+    Raises:
+        InvalidInputError: The folder is a file or holds something else, or a setting is not of JSON.
+    """
+    if folder.exists() and not folder.is_dir():
+        msg = f"{folder} is a file; choose a folder for the index"
+        raise InvalidInputError(msg)
+    where = settings.get("filter")
+    stored = {**settings, "filter": None if where is None else to_json(where)}
+    try:
+        text = json.dumps({"version": VERSION, "settings": stored}, indent=2)
+    except (TypeError, ValueError) as error:
+        msg = f"the retriever's tags and metadata must be of JSON's types to be saved ({error})"
+        raise InvalidInputError(msg) from error
+    core.save(folder / _CORE)
+    with new_file(folder / _SETTINGS) as file:
+        file.write(text)
+
+
+def load_settings(folder: Path) -> dict[str, Any]:
+    """Read the settings that :func:`save` wrote.
+
+    Raises:
+        IndexFormatError: They are missing, damaged or of another version.
+    """
+    path = folder / _SETTINGS
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        version, settings = stored["version"], dict(stored["settings"])
+        if version == VERSION and settings["filter"] is not None:
+            settings["filter"] = from_json(settings["filter"])
+    except FileNotFoundError as error:
+        msg = f"{folder} holds no LangChain retriever (it has no {_SETTINGS}); write one with save_local()"
+        raise IndexFormatError(msg) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{path} is damaged ({type(error).__name__}: {error}); save the retriever again"
+        raise IndexFormatError(msg) from error
+    if version != VERSION:
+        msg = f"{path} is of version {version!r}, this package reads {VERSION}; save it again with this one"
+        raise IndexFormatError(msg)
+    return settings
+
+
+def load_core(folder: Path, host: Any) -> CoreRetriever:
+    """Open the core retriever that :func:`save` wrote; errors are those of ``s3_retriever``."""
+    return CoreRetriever.load(folder / _CORE, host=host)
