@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.features.artifact import Artifact
@@ -88,8 +89,9 @@ def head_rows(artifact: Artifact, queries: Floats, n_features: int) -> list[Head
     rows = []
     for h, codec in enumerate(artifact.queries):
         tap = taps[codec.tap]
-        decoder = artifact.codecs[tap].sae.W_dec
-        scores = (queries[:, h] - codec.mean) @ codec.map @ decoder.T
+        asked = (queries[:, h] - codec.mean) @ codec.map
+        # Not NumPy: its BLAS threads spin for some time after a product, on the cores that score next.
+        scores = (torch.from_numpy(asked) @ torch.from_numpy(artifact.codecs[tap].sae.W_dec).T).numpy()
         kept = min(n_features, scores.shape[1])
         some = np.sort(np.argpartition(-scores, kept - 1, axis=1)[:, :kept], axis=1)  # sorting all is slow
         order = np.argsort(-np.take_along_axis(scores, some, axis=1), axis=1, kind="stable")
