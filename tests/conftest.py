@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable, Sequence
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's library
 
@@ -81,10 +82,24 @@ def host() -> Host:
 
 @pytest.fixture(scope="session")
 def tiny_artifact(tiny_host: Host, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """An artifact over two taps of the tiny host, with random SAEs of 64 features, 4 of them per token."""
+    """An artifact over two taps of the tiny host, in three query heads."""
+    heads = [(QueryHead(1, 0), Tap(1, 0)), (QueryHead(1, 1), Tap(1, 0)), (QueryHead(2, 3), Tap(2, 1))]
+    folder = tmp_path_factory.mktemp("artifacts") / "tiny"
+    _random_artifact(tiny_host, heads).save(folder)
+    return Artifact.load(folder)  # matrices as they are stored
+
+
+@pytest.fixture(scope="session")
+def random_artifact() -> Callable[[Host, Sequence[tuple[QueryHead, Tap]]], Artifact]:
+    """Makes an artifact for a host."""
+    return _random_artifact
+
+
+def _random_artifact(host: Host, heads: Sequence[tuple[QueryHead, Tap]]) -> Artifact:
+    """Of three query heads and their taps, with random SAEs of 64 features, 4 of them per token."""
     rng = np.random.default_rng(0)
-    taps, dim, n_features = (Tap(1, 0), Tap(2, 1)), tiny_host.head_dim, 64
-    probe = tiny_host.keys([tiny_host.encode(PROBE_TEXT).ids], taps)[0]
+    taps, dim, n_features = tuple(dict.fromkeys(tap for _, tap in heads)), host.head_dim, 64
+    probe = host.keys([host.encode(PROBE_TEXT).ids], taps)[0]
     codecs = []
     for t, tap in enumerate(taps):
         decoder = rng.normal(size=(n_features, dim)).astype(np.float32)
@@ -92,7 +107,6 @@ def tiny_artifact(tiny_host: Host, tmp_path_factory: pytest.TempPathFactory) -> 
         zeros = np.zeros(n_features, np.float32), np.zeros(dim, np.float32)
         sae = TopKSAE(decoder.T, zeros[0], decoder, zeros[1], 4)
         codecs.append(TapCodec(tap, probe[:, t].mean(axis=0), sae, Quality(0.25, 4.0, 0.125)))
-    heads = [(QueryHead(1, 0), taps[0]), (QueryHead(1, 1), taps[0]), (QueryHead(2, 3), taps[1])]
     queries = tuple(
         QueryCodec(head, tap, np.zeros(dim, np.float32), 3 * np.eye(dim, dtype=np.float32))
         for head, tap in heads
@@ -103,14 +117,11 @@ def tiny_artifact(tiny_host: Host, tmp_path_factory: pytest.TempPathFactory) -> 
         bm25_widths={0.5: 0.5, 2.0: 0.25},
         n_features=8,
     )
-    artifact = Artifact(
+    return Artifact(
         name="tiny",
-        host=tiny_host.identity,
+        host=host.identity,
         codecs=tuple(codecs),
         queries=queries,
         probe=Probe(probe.astype(np.float16)),
         scoring=scoring.to_json(),
     )
-    folder = tmp_path_factory.mktemp("artifacts") / "tiny"
-    artifact.save(folder)
-    return Artifact.load(folder)  # matrices as they are stored

@@ -54,7 +54,8 @@ def find_heads(
     if not 0 <= max_layer < host.n_layers:
         msg = f"max_layer must be between 0 and {host.n_layers - 1}, not {max_layer}"
         raise InvalidInputError(msg)
-    heads = [QueryHead(layer, head) for layer in range(max_layer + 1) for head in range(host.n_query_heads)]
+    layers = [layer for layer in host.attention_layers if layer <= max_layer]
+    heads = [QueryHead(layer, head) for layer in layers for head in range(host.n_query_heads)]
     bank = fill_bank(host, documents, pairs, heads, scan_config=scan_config, progress=progress)
     return choose_heads(bank, bank.examples, n_taps=n_taps, n_heads=n_heads)
 

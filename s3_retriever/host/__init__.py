@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from s3_retriever.host.families import FAMILIES, Family, QKNorm, register_family
 from s3_retriever.host.taps import QueryHead, Tap
 
 if TYPE_CHECKING:
@@ -18,13 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_HOST",
+    "FAMILIES",
+    "Family",
     "Host",
     "HostFiles",
     "Projection",
+    "QKNorm",
     "QueryHead",
     "Tap",
     "Tokens",
     "cache_folder",
+    "register_family",
     "resolve_host",
 ]
 

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from s3_retriever.errors import HostNotFoundError, InvalidInputError, UnsupportedHostError
-from s3_retriever.host.families import family_of
+from s3_retriever.host.families import family_of, text_config
+from s3_retriever.host.projections import Projections
 from s3_retriever.host.resolve import HostFiles, describe_folder, quiet_transformers, resolve_host
 from s3_retriever.host.taps import QueryHead, Tap
 from s3_retriever.host.tokens import OffsetTokenizer, Tokens
@@ -53,7 +54,8 @@ class Host:
         tokenizer: As given. What is read here is tokenised by a private copy of it.
 
     Raises:
-        UnsupportedHostError: The tokenizer is slow, or the model is no decoder of a known family.
+        UnsupportedHostError: The tokenizer is slow, or the model is no decoder of a known family, or is
+            not built as its family is declared.
     """
 
     def __init__(self, *, model: Any, tokenizer: Any, name: str, revision: str = "") -> None:
@@ -63,12 +65,12 @@ class Host:
         self.revision = revision
         self.model = model
         self.tokenizer = tokenizer
-        self._config: Any = config
+        self._config: Any = text_config(config)
         self._tokenizer = OffsetTokenizer(tokenizer)
-        self._decoder: Any = model.get_decoder()
-        layers: Any = self._decoder.get_submodule(family.layers)
-        self._keys: list[nn.Module] = [layer.get_submodule(family.key) for layer in layers]
-        self._queries: list[nn.Module] = [layer.get_submodule(family.query) for layer in layers]
+        decoder = model.get_decoder()
+        # transformers 4.56 finds none in most models, 4.57 the whole model where it has another name (GPT-2).
+        self._decoder: Any = model.base_model if decoder is None or decoder is model else decoder
+        self._projections = Projections(self._decoder, family, self._config)
         self._lock = threading.Lock()
 
     @classmethod
@@ -120,27 +122,32 @@ class Host:
     @property
     def n_layers(self) -> int:
         """Number of decoder layers."""
-        return len(self._keys)
+        return self._projections.n_layers
+
+    @property
+    def attention_layers(self) -> list[int]:
+        """The layers that have heads: all of them, but for hybrids of attention and something else."""
+        return list(self._projections.keys)
 
     @property
     def n_query_heads(self) -> int:
         """Query heads per layer."""
-        return int(self._config.num_attention_heads)
+        return self._projections.n_query_heads
 
     @property
     def n_key_heads(self) -> int:
         """Key heads per layer."""
-        return int(getattr(self._config, "num_key_value_heads", None) or self.n_query_heads)
+        return self._projections.n_key_heads
 
     @property
     def head_dim(self) -> int:
         """Dimension d of a key or query."""
-        return int(getattr(self._config, "head_dim", None) or self._config.hidden_size // self.n_query_heads)
+        return self._projections.head_dim
 
     @property
     def max_tokens(self) -> int:
         """The longest row the host takes, in tokens."""
-        return int(self._config.max_position_embeddings)
+        return self._projections.window
 
     @property
     def identity(self) -> dict[str, str | int]:
@@ -182,7 +189,7 @@ class Host:
         taps: Sequence[Tap] = (),
         heads: Sequence[QueryHead] = (),
     ) -> list[Projection]:
-        """Read projections, biases included, before rotary embedding.
+        """Read projections, biases and the family's norms of them included, before rotary embedding.
 
         The forward pass ends as soon as the last one asked for is computed; it keeps no KV cache and
         makes no logits.
@@ -208,12 +215,15 @@ class Host:
                 f"a row of {longest} tokens exceeds the host's window of {self.max_tokens}; cut it in chunks"
             )
             raise InvalidInputError(msg)
-        wanted = {self._keys[tap.layer] for tap in taps} | {self._queries[head.layer] for head in heads}
-        outputs = self._capture(self._padded(batch), wanted) if longest and wanted else {}
+        read = self._read(
+            self._padded(batch) if longest else None,
+            {tap.layer for tap in taps},
+            {head.layer for head in heads},
+        )
         return [
             Projection(
-                self._row([(outputs.get(self._keys[tap.layer]), tap.head) for tap in taps], i, len(ids)),
-                self._row([(outputs.get(self._queries[at.layer]), at.head) for at in heads], i, len(ids)),
+                self._row([(read.keys.get(tap.layer), tap.head) for tap in taps], i, len(ids)),
+                self._row([(read.queries.get(at.layer), at.head) for at in heads], i, len(ids)),
             )
             for i, ids in enumerate(batch)
         ]
@@ -229,6 +239,12 @@ class Host:
                 f"layers are 0 to {self.n_layers - 1}, heads 0 to {n_heads - 1}"
             )
             raise InvalidInputError(msg)
+        if place.layer not in self._projections.keys:
+            msg = (
+                f"{kind} {place.layer}.{place.head} is not in host {self.name!r}: layer {place.layer} has no "
+                f"attention; layers {self.attention_layers} have"
+            )
+            raise InvalidInputError(msg)
 
     def _padded(self, batch: Sequence[npt.NDArray[np.int32]]) -> torch.Tensor:
         """Return the rows as int64 (rows, length), padded on the right, where causal attention ignores it."""
@@ -237,8 +253,22 @@ class Host:
             row[: len(ids)] = ids
         return torch.from_numpy(padded).to(self._decoder.get_input_embeddings().weight.device)
 
+    def _read(self, ids: torch.Tensor | None, key_layers: set[int], query_layers: set[int]) -> _Heads:
+        """Return the heads of the layers asked for; none where ``ids`` is None, as no row has a token."""
+        projections = self._projections
+        modules = {("key", i): projections.keys[i].projection for i in key_layers}
+        modules |= {("query", i): projections.queries[i].projection for i in query_layers}
+        if ids is None or not modules:
+            return _Heads({}, {})
+        outputs = self._capture(ids, set(modules.values()))
+        with torch.inference_mode():  # weights of norms may ask for gradients
+            return _Heads(
+                {i: projections.key_heads(i, outputs[modules["key", i]]) for i in key_layers},
+                {i: projections.query_heads(i, outputs[modules["query", i]]) for i in query_layers},
+            )
+
     def _capture(self, ids: torch.Tensor, wanted: set[nn.Module]) -> dict[nn.Module, torch.Tensor]:
-        """Run the decoder until each wanted module has given its output (rows, length, heads * d)."""
+        """Run the decoder until each wanted module has given its output (rows, length, channels)."""
         outputs: dict[nn.Module, torch.Tensor] = {}
         thread = threading.get_ident()
 
@@ -259,13 +289,19 @@ class Host:
     def _row(
         self, places: Sequence[tuple[torch.Tensor | None, int]], row: int, n: int
     ) -> npt.NDArray[np.float32]:
-        """Gather one row's heads from the captured outputs, as float32 (n, places, d)."""
+        """Gather one row's heads out of (rows, length, heads, d) each, as float32 (n, places, d)."""
         result = np.empty((n, len(places), self.head_dim), np.float32)
-        for i, (output, head) in enumerate(places):
-            if output is not None:  # None only where no row has a token
-                channels = slice(head * self.head_dim, (head + 1) * self.head_dim)
-                result[:, i] = output[row, :n, channels].float().cpu().numpy()
+        for i, (heads, head) in enumerate(places):
+            if heads is not None:  # None only where no row has a token
+                result[:, i] = heads[row, :n, head].float().cpu().numpy()
         return result
+
+
+class _Heads(NamedTuple):
+    """What one pass gave, by layer: keys (rows, length, K, d) and queries (rows, length, H, d)."""
+
+    keys: dict[int, torch.Tensor]
+    queries: dict[int, torch.Tensor]
 
 
 class _Complete(Exception):  # noqa: N818 - not an error

@@ -11,11 +11,11 @@ import torch
 from transformers import (
     BertConfig,
     BertModel,
-    GPT2Config,
-    GPT2LMHeadModel,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
     LlamaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
@@ -74,20 +74,6 @@ def test_projections_are_those_of_the_whole_model(tiny_host: Host, tiny_model: L
         assert row.keys.dtype == row.queries.dtype == np.float32
         np.testing.assert_allclose(row.keys, keys[:, [2, 0, 2], [1, 0, 0]], rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(row.queries, queries[:, [1, 2], [3, 0]], rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("config", "model_class"), [(MistralConfig, MistralForCausalLM), (Qwen2Config, Qwen2ForCausalLM)]
-)
-def test_other_families_are_read_alike(
-    config: type, model_class: type, tiny_tokenizer: PreTrainedTokenizerFast
-) -> None:
-    torch.manual_seed(0)
-    model = model_class(config(**TINY)).eval()
-    host = Host.load((model, tiny_tokenizer))
-    (ids,) = token_rows(20)
-    keys, _ = full_pass(model, ids)
-    np.testing.assert_allclose(host.keys([ids], [Tap(1, 1)])[0][:, 0], keys[:, 1, 1], rtol=1e-4, atol=1e-5)
 
 
 def test_the_pass_stops_at_the_deepest_tap(tiny_host: Host, tiny_model: LlamaForCausalLM) -> None:
@@ -170,7 +156,14 @@ def test_what_is_out_of_range_is_named(tiny_host: Host) -> None:
             T5ForConditionalGeneration(T5Config(d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=1)),
             "'t5' .*encoder-decoder",
         ),
-        (GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=1)), "'gpt2' .*not known"),
+        (
+            MambaForCausalLM(MambaConfig(hidden_size=8, num_hidden_layers=1, vocab_size=9)),
+            r"'mamba' .*not known.*register_family.*'gemma2'.*'llama'",
+        ),
+        (
+            Gemma3ForCausalLM(Gemma3TextConfig(**TINY, use_bidirectional_attention=True)),
+            "'gemma3_text' .*encoder-only",
+        ),
     ],
 )
 def test_other_models_are_refused_by_name(
