@@ -3,8 +3,9 @@
     python examples/compare_with_bge.py                     # BGE from the hub, else MiniLM from a PyPI wheel
     python examples/compare_with_bge.py --embedding FOLDER  # BGE from a folder, or another name on the hub
 
-Both retrievers get the same documents, questions, budget of tokens, prompt and answering model. A handful of
-questions shows how the two differ, not which is better; for that there is ``make bench``.
+Both retrievers get the same documents, questions, budget of tokens, prompt and answering model. A few
+questions, chosen because the small model answers them from what S3 finds, show how the two differ, not which
+is better; for that there is ``make bench``.
 """
 
 from __future__ import annotations
