@@ -11,7 +11,7 @@ INTEGRATIONS := $(wildcard integrations/*/pyproject.toml)
 TORCH := 2.13.0
 
 .DELETE_ON_ERROR:
-.PHONY: demo test stress bench lint clean
+.PHONY: demo test stress package bench lint clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -22,6 +22,10 @@ test: lint
 # Eight threads search for a minute while one changes the corpus; every answer is checked afterwards.
 stress: $(READY)
 	S3_STRESS_SECONDS=60 S3_STRESS_THREADS=8 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/test_living_corpus.py
+
+# Builds all three distributions and runs the tests on the wheels, away from this folder; see .ci/package.
+package: $(READY)
+	PYTHON=$(BIN)/python TORCH=$(TORCH) .ci/package
 
 lint: $(READY)
 	$(BIN)/ruff check .

