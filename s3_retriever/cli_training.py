@@ -38,9 +38,9 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--query-heads", type=int, default=8, help="query heads to choose at most (default: 8)"
     )
-    parser.add_argument("--features", type=int, default=1024, help="features per tap (default: 1024)")
-    parser.add_argument("-k", type=int, default=6, help="active features per key (default: 6)")
-    parser.add_argument("--steps", type=int, default=2000, help="training steps (default: 2000)")
+    parser.add_argument("--features", type=int, default=2048, help="features per tap (default: 2048)")
+    parser.add_argument("-k", type=int, default=7, help="active features per key (default: 7)")
+    parser.add_argument("--steps", type=int, default=1500, help="training steps (default: 1500)")
     parser.add_argument("--tokens", type=int, default=500_000, help="tokens to train on (default: 500000)")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
 

@@ -55,15 +55,15 @@ def ask(host: Host, question: str, heads: Sequence[QueryHead]) -> tuple[Floats, 
         Queries, float32 (n, H, d), before rotary embedding; and the text of each of the n tokens.
 
     Raises:
-        InvalidInputError: The question, twice over, is longer than the host's window.
+        InvalidInputError: The question is longer than the host's window.
     """
-    before = f"{PROMPT}{question}\n{PROMPT}"
-    text = before + question
-    tokens = host.encode(text)
-    if len(tokens) > host.max_tokens:
-        msg = (
-            f"read twice, the question has {len(tokens)} tokens; the host takes {host.max_tokens}: shorten it"
-        )
+    for before in (f"{PROMPT}{question}\n{PROMPT}", PROMPT):  # once, where twice is too long for the host
+        text = before + question
+        tokens = host.encode(text)
+        if len(tokens) <= host.max_tokens:
+            break
+    else:
+        msg = f"the question has {len(tokens)} tokens; the host takes {host.max_tokens}: shorten it"
         raise InvalidInputError(msg)
     own = tokens.ends > len(before)
     queries = host.queries(tokens.ids, heads)[own]

@@ -39,10 +39,16 @@ def test_tokens_of_one_characters_bytes_each_show_the_character(tiny_host: Host)
 
 
 def test_a_question_beyond_the_window_is_refused_with_both_sizes(tiny_host: Host) -> None:
-    with pytest.raises(
-        InvalidInputError, match=r"read twice, the question has \d+ tokens; the host takes 256"
-    ):
+    with pytest.raises(InvalidInputError, match=r"the question has \d+ tokens; the host takes 256"):
         ask(tiny_host, "why " * 300, HEADS)
+
+
+def test_a_question_too_long_to_be_read_twice_is_read_once(tiny_host: Host) -> None:
+    question = "why " * 40
+    queries, texts = ask(tiny_host, question, HEADS)
+    assert "".join(texts).split() == question.split()
+    once = tiny_host.queries(tiny_host.encode(PROMPT + question).ids, HEADS)
+    np.testing.assert_array_equal(queries, once[len(once) - len(queries) :])
 
 
 def test_query_heads_share_key_heads_in_equal_groups(tiny_host: Host) -> None:
