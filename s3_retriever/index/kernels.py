@@ -40,7 +40,7 @@ def cell_masses(
     """Return each row's extra mass in each cell: the sum of exp(s(p)) - 1 over the cell's positions.
 
     Exponents are not taken per position: exp of a sum is a product, so a posting multiplies its
-    position's running value by a factor looked up by its code, and the cell gains the difference.
+    position's running value by a factor looked up by its code.
     Relative error of a cell's mass below 1e-5 where weights do not cancel out.
 
     Args:
@@ -60,7 +60,7 @@ def cell_masses(
         return masses
     layout = parts[0][0].layout
     features, weights = _checked(features, weights, layout.n_features[tap], ndim=2)
-    growth = _growth(weights, layout.step(tap))
+    factors = _factors(weights, layout.step(tap))
     first = layout.feature_offsets[tap]
 
     def fill(rows: slice) -> None:
@@ -72,7 +72,7 @@ def cell_masses(
                 segment.pointers,
                 first,
                 features[rows],
-                growth[rows],
+                factors[rows],
                 cells,
                 masses[rows],
                 column,
@@ -176,51 +176,58 @@ def _in_threads(work: Callable[[slice], None], rows: int, blocks: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _growth(weights, step):  # type: ignore[no-untyped-def]
-    """Return exp(weight * step * code) - 1 for every code, float32 (R, F, MAX_CODE + 1)."""
-    growth = np.empty((*weights.shape, MAX_CODE + 1), np.float32)
+def _factors(weights, step):  # type: ignore[no-untyped-def]
+    """Return exp(weight * step * code) for every code, float32 (R, F, MAX_CODE + 1)."""
+    factors = np.empty((*weights.shape, MAX_CODE + 1), np.float32)
     highest = np.exp(MAX_SCORE)
     for r in range(weights.shape[0]):
         for f in range(weights.shape[1]):
             factor = np.exp(weights[r, f] * step)
             value = 1.0
             for code in range(MAX_CODE + 1):
-                growth[r, f, code] = min(value, highest) - 1.0
+                factors[r, f, code] = min(value, highest)
                 value *= factor
-    return growth
+    return factors
 
 
 @njit(cache=True, nogil=True)
-def _add_masses(positions, codes, pointers, offset, features, growth, cells, out, column):  # type: ignore[no-untyped-def]
+def _add_masses(positions, codes, pointers, offset, features, factors, cells, out, column):  # type: ignore[no-untyped-def]
     """Write the rows' extra masses of ``cells`` to ``out[:, column:]``."""
-    highest = np.float32(np.exp(MAX_SCORE))
-    one = np.float32(1)
     values = np.ones(BLOCK, np.float32)  # exp of the score so far, per position
-    block_masses = np.empty(_BLOCK_CELLS, np.float32)
+    masses = np.empty(_BLOCK_CELLS, np.float32)
     for r in range(features.shape[0]):
         wanted = 0
         for b in range(len(pointers)):
-            block_masses[:] = 0
             for f in range(features.shape[1]):
                 if features[r, f] < 0:
                     continue
                 feature = offset + features[r, f]
-                table = growth[r, f]
+                table = factors[r, f]
                 begin, end = pointers[b, feature], pointers[b, feature + 1]
                 for p, code in zip(positions[begin:end], codes[begin:end]):  # noqa: B905 (unknown to Numba)
-                    value = values[p]
-                    gain = min(value * table[code], highest - value)
-                    values[p] = value + gain
-                    block_masses[p // _CELL] += gain
-            for f in range(features.shape[1]):  # undo what was touched: it is little of the block
-                if features[r, f] < 0:
-                    continue
-                feature = offset + features[r, f]
-                for p in positions[pointers[b, feature] : pointers[b, feature + 1]]:
-                    values[p] = one
+                    values[p] *= table[code]
+            _take_masses(values, masses)
             while wanted < len(cells) and cells[wanted] < (b + 1) * _BLOCK_CELLS:
-                out[r, column + wanted] = block_masses[cells[wanted] - b * _BLOCK_CELLS]
+                out[r, column + wanted] = masses[cells[wanted] - b * _BLOCK_CELLS]
                 wanted += 1
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nnan"})
+def _take_masses(values, masses):  # type: ignore[no-untyped-def]
+    """Write each cell's sum of values less 1 to ``masses``, and set the values to 1 again.
+
+    A value beyond exp(MAX_SCORE), even an infinite one, counts as that.
+    """
+    highest = np.float32(np.exp(MAX_SCORE))
+    one = np.float32(1)
+    by_cell = values.reshape(_BLOCK_CELLS, CELL)
+    for c in range(_BLOCK_CELLS):  # written so that it compiles to vector instructions
+        total = np.float32(0)
+        for i in range(CELL):
+            value = by_cell[c, i]
+            total += (value if value < highest else highest) - one
+        masses[c] = total
+    values[:] = one
 
 
 @njit(cache=True, nogil=True)

@@ -36,7 +36,7 @@ class Scoring:
     scales: tuple[Scale, ...]
     head_weights: tuple[tuple[float, ...], ...]
     bm25_widths: Mapping[float, float]
-    n_features: int = 16
+    n_features: int = 96
 
     def __post_init__(self) -> None:
         if any(len(weights) != len(self.scales) for weights in self.head_weights):
