@@ -149,11 +149,18 @@ class S3Retriever:
             self._index.add(segment)
             return list(segment.ids)
 
-    def update(self, documents: Iterable[Any], *, show_progress: bool = False) -> list[str]:
+    def update(
+        self, documents: Iterable[Any], *, delete: Iterable[str] = (), show_progress: bool = False
+    ) -> list[str]:
         """Scan documents and put them in the place of those with their ids; new ones are added.
 
         A search sees all of the old documents or all of the new ones. As after deleting and adding, they come
         behind the documents that stay. On error, nothing changes.
+
+        Args:
+            documents: As in :meth:`add`.
+            delete: Ids of documents to delete in the same step.
+            show_progress: Show a bar that counts tokens.
 
         Returns:
             The ids of the documents given.
@@ -161,10 +168,12 @@ class S3Retriever:
         Raises:
             InvalidDocumentError: An item is no document.
             DuplicateDocumentError: Two of the documents given have one id.
+            UnknownDocumentError: There is no document with an id to delete.
         """
+        gone = _ids(delete)
         with self._changing:
             segment = self._scan(as_documents(documents), (), show_progress)
-            self._index.update(segment)
+            self._index.update(segment, gone)
             return list(segment.ids)
 
     def delete(self, doc_ids: Iterable[str]) -> None:
@@ -173,11 +182,9 @@ class S3Retriever:
         Raises:
             UnknownDocumentError: There is no such document.
         """
-        if isinstance(doc_ids, str):
-            msg = f"doc_ids must be a list of ids, not the string {doc_ids!r}"
-            raise InvalidInputError(msg)
+        gone = _ids(doc_ids)
         with self._changing:
-            self._index.delete(doc_ids)
+            self._index.delete(gone)
 
     def merge(self) -> None:
         """Rewrite the index as one segment, which frees the space of deleted documents."""
@@ -475,6 +482,13 @@ def _refuse_taken(documents: Iterable[Document], taken: Container[str]) -> Itera
             raise DuplicateDocumentError(msg)
         seen.add(document.id)
         yield document
+
+
+def _ids(doc_ids: Iterable[str]) -> list[str]:
+    if isinstance(doc_ids, str):
+        msg = f"doc_ids must be a list of ids, not the string {doc_ids!r}"
+        raise InvalidInputError(msg)
+    return list(doc_ids)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -357,6 +357,10 @@ def test_an_update_replaces_adds_and_is_read_lazily(make: Maker) -> None:
     assert retriever.document_ids == (*kept, "short", "fresh")
     assert retriever.document("short") == new[0]
     assert [span.doc_id for span in retriever.retrieve(QUESTION, where={"age": 20})] == ["short"]
+    retriever.update([Document("fresh", "Fresher oil.")], delete=["short"])
+    assert retriever.document_ids == (*kept, "fresh")
+    with pytest.raises(InvalidInputError, match="list of ids"):
+        retriever.update([], delete="fresh")
 
 
 @pytest.mark.parametrize(

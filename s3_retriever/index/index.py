@@ -75,17 +75,25 @@ class Index:
             if len(segment):
                 self.snapshot = Snapshot(self.layout, (*self.snapshot.parts, Part(segment)))
 
-    def update(self, segment: Segment) -> None:
+    def update(self, segment: Segment, delete: Iterable[str] = ()) -> None:
         """Add the documents of a segment and delete those that have their ids, in one step.
 
+        Args:
+            segment: The new documents.
+            delete: More documents to delete in the same step.
+
         Raises:
-            InvalidInputError: It was built for another layout.
+            InvalidInputError: The segment was built for another layout.
+            UnknownDocumentError: An id to delete is not here; nothing changes.
         """
         self._check_layout(segment)
+        gone = set(delete)
         with self._lock:
-            if len(segment):
-                parts = self._without(set(segment.ids))
-                self.snapshot = Snapshot(self.layout, (*parts, Part(segment)))
+            self._check_here(gone)
+            gone |= set(segment.ids)
+            if gone:
+                added = [Part(segment)] if len(segment) else []
+                self.snapshot = Snapshot(self.layout, [*self._without(gone), *added])
 
     def delete(self, doc_ids: Iterable[str]) -> None:
         """Delete documents by id; an id given twice counts once.
@@ -95,10 +103,7 @@ class Index:
         """
         gone = set(doc_ids)
         with self._lock:
-            for doc_id in sorted(gone):
-                if doc_id not in self.snapshot:
-                    msg = f"no document has the id {doc_id!r}; nothing was deleted"
-                    raise UnknownDocumentError(msg)
+            self._check_here(gone)
             self.snapshot = Snapshot(self.layout, self._without(gone))
 
     def merge(self) -> None:
@@ -135,6 +140,12 @@ class Index:
         if segment.layout != self.layout:
             msg = f"the segment was built for {segment.layout}, the index for {self.layout}"
             raise InvalidInputError(msg)
+
+    def _check_here(self, doc_ids: set[str]) -> None:
+        for doc_id in sorted(doc_ids):
+            if doc_id not in self.snapshot:
+                msg = f"no document has the id {doc_id!r}; nothing was deleted"
+                raise UnknownDocumentError(msg)
 
     def _without(self, doc_ids: set[str]) -> list[Part]:
         """Return the parts after a deletion; segments without live documents are left out."""

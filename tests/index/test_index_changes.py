@@ -136,6 +136,20 @@ def test_an_update_is_one_step_and_equals_deleting_and_adding():
         index.update(SegmentBuilder(Layout(("9.9",), (5,), (1,), (1.0,))).build())
 
 
+def test_an_update_deletes_in_the_same_step():
+    index = Recording(LAYOUT, {})
+    index.add(build([scan("a", 50, 1), scan("b", 40, 2), scan("c", 9, 3)]))
+    index.versions.clear()
+    index.update(build([scan("a", 20, 4)]), delete=["b", "a"])
+    (after,) = index.versions
+    assert_same(after, from_scratch([scan("c", 9, 3), scan("a", 20, 4)]).snapshot)
+    with pytest.raises(UnknownDocumentError, match="nowhere"):
+        index.update(build([scan("d", 5, 5)]), delete=["c", "nowhere"])
+    assert index.document_ids == ("c", "a")
+    index.update(build([]), delete=["c"])
+    assert index.document_ids == ("a",)
+
+
 def test_deleting_everything_leaves_an_empty_index():
     index = from_scratch([scan("a", 50, 1), scan("b", 0, 2)])
     index.delete(index.document_ids)

@@ -253,6 +253,21 @@ class TestChanges:
         assert not any("lighthouse" in text for text in texts)
         assert set(retriever.ref_doc_ids) == {*TEXTS, "new"}
 
+    def test_an_update_that_leaves_fewer_pieces_is_one_step(self, make: Make) -> None:
+        """A search never sees the new text beside pieces of the old."""
+        retriever = make(transformations=[SPLITTER])
+        versions: list[Any] = []
+        index = retriever.engine._index
+
+        class Recording(type(index)):  # type: ignore[misc]
+            def __setattr__(self, name: str, value: Any) -> None:
+                versions.extend([value] if name == "snapshot" else [])
+                super().__setattr__(name, value)
+
+        index.__class__ = Recording
+        retriever.update_ref_doc(Document(id_="harbour", text="Nothing is left."))
+        assert len(versions) == 1
+
     @pytest.mark.parametrize("steps", [[], [SPLITTER]])
     def test_refresh_ref_docs_indexes_what_changed(self, make: Make, steps: list[Any]) -> None:
         retriever = make(transformations=steps)

@@ -395,9 +395,9 @@ class S3Retriever(BaseRetriever):
             new = list(self._stored(documents, self.transformations, show_progress=show_progress))
             old = self._ledger.nodes_of(document.id_ for document in documents)
             kept = {document.id for document in new}
-            self.engine.update(new, show_progress=show_progress)
+            gone = [node_id for node_id in old if node_id not in kept]
+            self.engine.update(new, delete=gone, show_progress=show_progress)
             self._ledger.forget(kept)
-            self.engine.delete(node_id for node_id in old if node_id not in kept)
 
     def _stored(
         self,
