@@ -16,9 +16,8 @@ TORCH := 2.13.0
 demo: $(READY)
 	$(BIN)/python examples/demo.py
 
-# One process per core, each with one thread: threads that wait for each other cost more than they give.
 test: lint
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
 # Eight threads search for a minute while one changes the corpus; every answer is checked afterwards.
 stress: $(READY)
