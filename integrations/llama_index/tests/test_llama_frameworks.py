@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 import time
 from typing import Any
@@ -282,11 +283,15 @@ class TestObservation:
             def start_trace(self, trace_id: str | None = None) -> None:
                 traces.append(str(trace_id))
 
-        retriever = make(callback_manager=CallbackManager([Handler(print_trace_on_end=False)]))
-        retriever.insert(Document(id_="new", text="x"))
-        retriever.update_ref_doc(Document(id_="new", text="y"))
-        retriever.refresh_ref_docs(make_documents())
-        retriever.delete_ref_doc("new")
+        def change() -> None:
+            retriever = make(callback_manager=CallbackManager([Handler(print_trace_on_end=False)]))
+            retriever.insert(Document(id_="new", text="x"))
+            retriever.update_ref_doc(Document(id_="new", text="y"))
+            retriever.refresh_ref_docs(make_documents())
+            retriever.delete_ref_doc("new")
+
+        # An empty context: where an earlier trace was left open, LlamaIndex starts no new one.
+        contextvars.Context().run(change)
         assert traces == [
             "index_construction",
             "insert",
