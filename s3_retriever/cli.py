@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever import __version__, cli_training
+from s3_retriever import __version__, cli_calibrate, cli_training
 from s3_retriever.errors import InvalidInputError, S3RetrieverError
 from s3_retriever.files import new_file, new_folder, read_corpus, read_lines
 
@@ -72,7 +72,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for register in (_register_index, _register_search, _register_info, _register_train, _register_calibrate):
+    for register in (
+        _register_index,
+        _register_search,
+        _register_info,
+        _register_calibrate,
+        _register_train,
+        _register_fit,
+    ):
         register(commands)
     return parser
 
@@ -89,14 +96,27 @@ def _register_train(commands: Commands) -> None:
     )
 
 
+def _register_fit(commands: Commands) -> None:
+    cli_training.add_fit(
+        _command(
+            commands,
+            "fit",
+            cli_training.fit,
+            "choose a host's heads, learn how they ask and train their sparse autoencoders, all in one",
+            f"{PROGRAM} fit my-model --text text.jsonl --pairs pairs.jsonl --out my-artifact",
+        )
+    )
+
+
 def _register_calibrate(commands: Commands) -> None:
-    cli_training.add_calibrate(
+    cli_calibrate.add_calibrate(
         _command(
             commands,
             "calibrate",
-            cli_training.calibrate,
-            "learn from questions with known evidence how an artifact's heads should ask",
-            f"{PROGRAM} calibrate my-artifact --pairs pairs.jsonl --text text.jsonl --out better",
+            cli_calibrate.calibrate,
+            "choose a host's heads, or learn how an artifact's ask, from questions with known evidence",
+            f"{PROGRAM} calibrate my-model --out my-calibration\n"
+            f"  {PROGRAM} calibrate my-artifact --pairs pairs.jsonl --text text.jsonl --out better",
         )
     )
 

@@ -1,8 +1,10 @@
-"""From a host to an artifact in two steps, each of which gives one that works.
+"""From a host to an artifact, in one of several orders, each of which gives one that works.
 
 :func:`train_artifact` trains an SAE per tap; queries meet keys unchanged, with the constants below.
 :func:`calibrate_artifact` learns from question/evidence pairs, on dense keys: learning on the keys as the
-SAEs reconstruct them was tried, and came out worse on text of other kinds.
+SAEs reconstruct them was tried, and came out worse on text of other kinds. The other way round, a
+:class:`~s3_retriever.features.calibration.Calibration` comes first, and :func:`train_calibration` or, on the
+keys it was learned on, :func:`train_bank` gives it SAEs.
 """
 
 from __future__ import annotations
@@ -16,48 +18,27 @@ import numpy.typing as npt
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.features.artifact import PROBE_TEXT, Artifact, Probe, QueryCodec, TapCodec
-from s3_retriever.features.bank import fill_bank
-from s3_retriever.features.calibrate import CalibrateConfig, calibrate
-from s3_retriever.features.heads import TEMPERATURE, HeadChoice, choose_heads
-from s3_retriever.features.pairs import Pair, held_out
+from s3_retriever.features.artifact import Artifact, TapCodec
+from s3_retriever.features.bank import Bank, fill_bank
+from s3_retriever.features.calibrate import CalibrateConfig
+from s3_retriever.features.calibrate_host import learn, learned_report, query_codecs, read_probe
+from s3_retriever.features.calibration import Calibration
+from s3_retriever.features.heads import TEMPERATURE
+from s3_retriever.features.pairs import Pair
 from s3_retriever.features.queries import ask, tap_of
+from s3_retriever.features.querycodec import QueryCodec
 from s3_retriever.features.sae import Floats, center_and_normalize
 from s3_retriever.features.train import TrainConfig, train_sae
 from s3_retriever.host.model import Host
 from s3_retriever.host.scan import ScanConfig, ScannedPiece, scan
 from s3_retriever.host.taps import QueryHead, Tap
+from s3_retriever.index.layout import CELL
 from s3_retriever.search.density import Scale
 from s3_retriever.search.scoring import Scoring
 
 _SCALES = (Scale(1.0), Scale(4.0), Scale(12.0))
 _HEAD_WEIGHT = 0.1
 _BM25 = {0.5: 0.05, 2.0: 0.05, 6.0: 0.05}
-
-
-def find_heads(
-    host: Host,
-    documents: Iterable[Document],
-    pairs: Sequence[Pair],
-    *,
-    max_layer: int,
-    n_taps: int,
-    n_heads: int,
-    scan_config: ScanConfig | None = None,
-    progress: bool = False,
-) -> HeadChoice:
-    """Choose query heads of the layers 0 to ``max_layer``.
-
-    Raises:
-        InvalidInputError: ``max_layer`` is not a layer, there are no pairs, or no head finds anything.
-    """
-    if not 0 <= max_layer < host.n_layers:
-        msg = f"max_layer must be between 0 and {host.n_layers - 1}, not {max_layer}"
-        raise InvalidInputError(msg)
-    layers = [layer for layer in host.attention_layers if layer <= max_layer]
-    heads = [QueryHead(layer, head) for layer in layers for head in range(host.n_query_heads)]
-    bank = fill_bank(host, documents, pairs, heads, scan_config=scan_config, progress=progress)
-    return choose_heads(bank, bank.examples, n_taps=n_taps, n_heads=n_heads)
 
 
 def train_artifact(
@@ -90,37 +71,93 @@ def train_artifact(
     Raises:
         InvalidInputError: A head is not in the host, or the texts or questions are too few.
     """
-    config = config or TrainConfig()
+    if not questions:
+        msg = "training needs a typical question at least, for the mean query of each head; got none"
+        raise InvalidInputError(msg)
     host.project([], heads=heads)  # refuses a head that is not there now, not after the scan
     taps = sorted({tap_of(host, head) for head in heads})
-    keys = _keys(host, scan(texts, host, taps, scan_config, progress=progress), taps, max_tokens)
-    if len(keys) < 10 * config.n_features or not questions:
-        msg = (
-            f"{len(keys)} tokens of text and {len(questions)} questions are too few to train "
-            f"{config.n_features} features: give at least {10 * config.n_features} tokens and a question"
-        )
-        raise InvalidInputError(msg)
-    codecs = []
-    for t, tap in enumerate(taps):
-        mean: Floats = keys[:, t].mean(axis=0, dtype=np.float64).astype(np.float32)
-        sae, report = train_sae(center_and_normalize(keys[:, t], mean), config, progress=progress)
-        codecs.append(TapCodec(tap, mean, sae, report.held_out))
+    codecs = _train_taps(host, taps, texts, None, config or TrainConfig(), max_tokens, scan_config, progress)
     means = np.concatenate([ask(host, question, heads)[0] for question in questions]).mean(axis=0)
     unlearned = np.float32(TEMPERATURE) * np.eye(host.head_dim, dtype=np.float32)
     scoring = Scoring(_SCALES, tuple(len(_SCALES) * (_HEAD_WEIGHT,) for _ in heads), _BM25)
     trained = Artifact(
         name=name,
         host=host.identity,
-        codecs=tuple(codecs),
+        codecs=codecs,
         queries=tuple(
             QueryCodec(head, tap_of(host, head), mean, unlearned)
             for head, mean in zip(heads, means, strict=True)
         ),
-        probe=Probe(host.keys([host.encode(PROBE_TEXT).ids], taps)[0].astype(np.float16)),
+        probe=read_probe(host, taps),
         scoring=scoring.to_json(),
         provenance=dict(provenance or {}),
     )
     return trained.as_stored()
+
+
+def train_calibration(
+    host: Host,
+    name: str,
+    calibration: Calibration,
+    texts: Iterable[Document],
+    *,
+    config: TrainConfig | None = None,
+    max_tokens: int = 500_000,
+    provenance: Mapping[str, Any] | None = None,
+    scan_config: ScanConfig | None = None,
+    progress: bool = False,
+) -> Artifact:
+    """Train an SAE for each tap of a calibration; takes and raises what :func:`train_artifact` does.
+
+    Raises:
+        InvalidInputError: The texts are too few.
+        ArtifactError: The calibration belongs to another host.
+    """
+    probe = host.keys([host.encode(calibration.probe.text).ids], calibration.taps)[0]
+    calibration.check_host(host.identity, probe)
+    codecs = _train_taps(
+        host,
+        calibration.taps,
+        texts,
+        calibration.key_means,
+        config or TrainConfig(),
+        max_tokens,
+        scan_config,
+        progress,
+    )
+    return calibration.with_saes(name, codecs, provenance)
+
+
+def train_bank(
+    name: str,
+    calibration: Calibration,
+    bank: Bank,
+    *,
+    config: TrainConfig | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    progress: bool = False,
+) -> Artifact:
+    """Train an SAE for each tap of a calibration on the keys that it was learned on.
+
+    Args:
+        name: Name of the artifact.
+        calibration: Learned on ``bank``.
+        bank: Dense keys.
+        config: Settings of the SAEs.
+        provenance: Added to the calibration's.
+        progress: Show progress bars.
+
+    Raises:
+        InvalidInputError: The bank has too few tokens.
+    """
+    config = config or TrainConfig()
+    check_enough(int(bank.tokens.sum()), config)
+    real = (np.arange(CELL) < bank.tokens[:, None]).reshape(-1)
+    codecs = []
+    for tap, mean, keys in zip(bank.taps, bank.key_means, bank.keys, strict=True):
+        sae, report = train_sae(keys.reshape(len(real), -1)[real], config, progress=progress)
+        codecs.append(TapCodec(tap, mean, sae, report.held_out))
+    return calibration.with_saes(name, tuple(codecs), provenance)
 
 
 def calibrate_artifact(
@@ -163,27 +200,52 @@ def calibrate_artifact(
         scan_config=scan_config,
         progress=progress,
     )
-    config = config or CalibrateConfig()
-    kept, _ = held_out(pairs, config.held_out, config.seed)
-    known = set(kept or pairs)  # with a single document, all are learned from
-    learn = [example for pair, example in zip(pairs, bank.examples, strict=True) if pair in known]
-    rest = [example for pair, example in zip(pairs, bank.examples, strict=True) if pair not in known]
-    learned = calibrate(bank, learn, config, held_out=rest, progress=progress)
-    queries = tuple(
-        replace(codec, mean=mean, map=map_)
-        for codec, mean, map_ in zip(artifact.queries, bank.query_means, learned.maps, strict=True)
-    )
+    learned = learn(bank, pairs, config or CalibrateConfig(), progress=progress)
     made = dict(provenance or {})
-    losses = {"losses": list(learned.losses), "held_out_losses": list(learned.held_out or ())}
-    made["calibrate"] = {**made.get("calibrate", {}), **losses}
+    made["calibrate"] = {**made.get("calibrate", {}), **learned_report(learned)}
     calibrated = replace(
         artifact,
         name=name or artifact.name,
-        queries=queries,
+        queries=query_codecs(bank, learned.maps),
         scoring=learned.scoring.to_json(),
         provenance={**artifact.provenance, **made},
     )
     return calibrated.as_stored()
+
+
+def _train_taps(
+    host: Host,
+    taps: Sequence[Tap],
+    texts: Iterable[Document],
+    means: Floats | None,
+    config: TrainConfig,
+    max_tokens: int,
+    scan_config: ScanConfig | None,
+    progress: bool,
+) -> tuple[TapCodec, ...]:
+    """Scan texts and train each tap's SAE on keys centred by their own mean, or that given, (T, d)."""
+    keys = _keys(host, scan(texts, host, taps, scan_config, progress=progress), taps, max_tokens)
+    check_enough(len(keys), config)
+    codecs = []
+    for t, tap in enumerate(taps):
+        mean = keys[:, t].mean(axis=0, dtype=np.float64).astype(np.float32) if means is None else means[t]
+        sae, report = train_sae(center_and_normalize(keys[:, t], mean), config, progress=progress)
+        codecs.append(TapCodec(tap, mean, sae, report.held_out))
+    return tuple(codecs)
+
+
+def check_enough(n_tokens: int, config: TrainConfig) -> None:
+    """Refuse text that is too short to train on.
+
+    Raises:
+        InvalidInputError: There are fewer than ten tokens per feature.
+    """
+    if n_tokens < 10 * config.n_features:
+        msg = (
+            f"{n_tokens} tokens of text are too few to train {config.n_features} features: give at least "
+            f"{10 * config.n_features} tokens"
+        )
+        raise InvalidInputError(msg)
 
 
 def _keys(

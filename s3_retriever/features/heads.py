@@ -23,6 +23,60 @@ _SCALES = (Scale(1.0), Scale(4.0), Scale(12.0))
 _MAX_SCORE = 20.0
 
 
+@dataclass(frozen=True, eq=False)
+class View:
+    """What every head sees of some cells for one question.
+
+    Attributes:
+        densities: Of each head alone, float32 (H, c).
+        evidence: Each cell's share of the evidence, float32 (c,).
+    """
+
+    densities: Floats
+    evidence: Floats
+
+    @classmethod
+    def of(cls, bank: Bank, example: Example, cells: npt.NDArray[np.int64], densities: Floats) -> View:
+        """Return the view of some cells of a bank, int64 (c,), given the densities."""
+        shares = np.zeros(len(bank.tokens), np.float32)
+        shares[example.cells] = example.weights
+        return cls(densities, shares[cells])
+
+    def recall(self, heads: Sequence[int], cells: int) -> float:
+        """Return the share of the evidence in the cells that are densest for some heads together."""
+        density = self.densities[list(heads)].sum(axis=0)
+        cells = min(cells, len(density))
+        return float(self.evidence[np.argpartition(-density, cells - 1)[:cells]].sum())
+
+
+def view(bank: Bank, example: Example, segments: npt.NDArray[np.int64] | None = None) -> View:
+    """Compute the density of each head alone.
+
+    Args:
+        bank: Keys of the heads' taps.
+        example: A question of the bank.
+        segments: Cells to look at, as if they were the corpus, int64 (S, size), -1 for none; all if None.
+    """
+    if segments is None:
+        cells, pointers = np.arange(len(bank.tokens)), bank.document_cells
+    else:
+        cells = segments[segments >= 0]
+        pointers = np.append(0, np.cumsum((segments >= 0).sum(axis=1))).astype(np.int64)
+    tokens = bank.tokens[cells]
+    real = torch.from_numpy(np.arange(CELL) < tokens[:, None])
+    queries = torch.from_numpy(example.queries).transpose(0, 1) * TEMPERATURE
+    out = np.zeros((len(bank.heads), len(cells)), np.float32)
+    for tap, keys in enumerate(bank.keys):
+        flat = torch.from_numpy(keys[cells]).float().view(-1, keys.shape[-1])
+        for head in (h for h, number in enumerate(bank.head_taps) if number == tap):
+            scores = (queries[head] @ flat.T).clamp_(max=_MAX_SCORE)
+            extra = (torch.expm1(scores).view(len(scores), -1, CELL) * real).sum(-1).numpy()
+            ratios = mass_ratios(extra, tokens)
+            for scale in _SCALES:
+                out[head] += coactivation(ratios, pointers, scale)
+    return View.of(bank, example, cells, out)
+
+
 @dataclass(frozen=True)
 class HeadChoice:
     """The heads chosen, and why.
@@ -39,30 +93,28 @@ class HeadChoice:
 
 
 def choose_heads(
-    bank: Bank, examples: Sequence[Example], *, n_taps: int, n_heads: int, cells: int = 16
+    bank: Bank, views: Sequence[View], *, n_taps: int, n_heads: int, cells: int = 16
 ) -> HeadChoice:
     """Add heads greedily, each time the one that raises evidence recall most, while any does.
 
     Args:
-        bank: Dense keys of the candidates' taps.
-        examples: What decides.
+        bank: Holds the candidates.
+        views: What decides.
         n_taps: Taps at most: each costs space in the index.
         n_heads: Query heads at most: each costs time per question.
         cells: Recall is measured at this many of the densest cells.
 
     Raises:
-        InvalidInputError: No head finds anything, there is no example, or a limit is below 1.
+        InvalidInputError: No head finds anything, there is no view, or a limit is below 1.
     """
-    least = {"n_taps": n_taps, "n_heads": n_heads, "cells": cells, "examples": len(examples)}
+    least = {"n_taps": n_taps, "n_heads": n_heads, "cells": cells, "examples": len(views)}
     for name, value in least.items():
         if value < 1:
             msg = f"choosing heads needs {name} of at least 1, not {value}"
             raise InvalidInputError(msg)
-    densities = np.stack([_densities(bank, example) for example in examples])
-    single = np.array([_recall(densities[:, h], examples, cells) for h in range(len(bank.heads))])
+    single = np.array([mean_recall(views, [h], cells) for h in range(len(bank.heads))])
     chosen: list[int] = []
     recalls: list[float] = []
-    total = np.zeros_like(densities[:, 0])
     while len(chosen) < n_heads:
         taps = {bank.head_taps[h] for h in chosen}
         allowed = [
@@ -70,13 +122,12 @@ def choose_heads(
             for h in np.argsort(-single, kind="stable").tolist()
             if h not in chosen and (len(taps) < n_taps or bank.head_taps[h] in taps)
         ][: 4 * n_heads]
-        gains = [_recall(total + densities[:, h], examples, cells) for h in allowed]
+        gains = [mean_recall(views, [*chosen, h], cells) for h in allowed]
         if not gains or max(gains) <= (recalls[-1] if recalls else 0.0):
             break
-        best = allowed[int(np.argmax(gains))]
-        chosen.append(best)
-        recalls.append(max(gains))
-        total += densities[:, best]
+        best = int(np.argmax(gains))
+        chosen.append(allowed[best])
+        recalls.append(gains[best])
     if not chosen:
         msg = f"none of the {len(bank.heads)} candidate heads finds any evidence: the host has no useful one"
         raise InvalidInputError(msg)
@@ -84,28 +135,6 @@ def choose_heads(
     return HeadChoice(tuple(bank.heads[h] for h in chosen), tuple(recalls), alone)
 
 
-def _densities(bank: Bank, example: Example) -> Floats:
-    """Return the density of each head alone, float32 (H, C)."""
-    real = torch.from_numpy(np.arange(CELL) < bank.tokens[:, None])
-    queries = torch.from_numpy(example.queries).transpose(0, 1) * TEMPERATURE
-    out = np.zeros((len(bank.heads), len(bank.tokens)), np.float32)
-    for tap, keys in enumerate(bank.keys):
-        asking = [h for h, number in enumerate(bank.head_taps) if number == tap]
-        flat = torch.from_numpy(keys).float().view(-1, keys.shape[-1])
-        for head in asking:
-            scores = (queries[head] @ flat.T).clamp_(max=_MAX_SCORE)
-            extra = (torch.expm1(scores).view(len(scores), -1, CELL) * real).sum(-1).numpy()
-            ratios = mass_ratios(extra, bank.tokens)
-            for scale in _SCALES:
-                out[head] += coactivation(ratios, bank.document_cells, scale)
-    return out
-
-
-def _recall(densities: npt.NDArray[np.float32], examples: Sequence[Example], cells: int) -> float:
-    """Return the mean share of evidence in the densest cells, (examples, C) densities."""
-    cells = min(cells, densities.shape[1])
-    found = 0.0
-    for density, example in zip(densities, examples, strict=True):
-        best = np.argpartition(-density, cells - 1)[:cells]
-        found += float(example.weights[np.isin(example.cells, best)].sum())
-    return found / len(examples)
+def mean_recall(views: Sequence[View], heads: Sequence[int], cells: int) -> float:
+    """Return the mean over questions of the evidence in the densest cells of some heads together."""
+    return sum(view.recall(heads, cells) for view in views) / len(views)
