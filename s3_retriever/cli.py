@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever import __version__, cli_calibrate, cli_training
+from s3_retriever import __version__, cli_calibrate, cli_pairs, cli_training
 from s3_retriever.errors import InvalidInputError, S3RetrieverError
 from s3_retriever.files import new_file, new_folder, read_corpus, read_lines
 
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         _register_index,
         _register_search,
         _register_info,
+        _register_pairs,
         _register_calibrate,
         _register_train,
         _register_fit,
@@ -104,6 +105,18 @@ def _register_fit(commands: Commands) -> None:
             cli_training.fit,
             "choose a host's heads, learn how they ask and train their sparse autoencoders, all in one",
             f"{PROGRAM} fit my-model --text text.jsonl --pairs pairs.jsonl --out my-artifact",
+        )
+    )
+
+
+def _register_pairs(commands: Commands) -> None:
+    cli_pairs.add_pairs(
+        _command(
+            commands,
+            "pairs",
+            cli_pairs.pairs,
+            "make questions from documents, to calibrate on where nobody has written any",
+            f"{PROGRAM} pairs text.jsonl --out pairs.jsonl",
         )
     )
 

@@ -108,7 +108,7 @@ def _host(args: argparse.Namespace, config: CalibrateConfig) -> None:
     documents, pairs = limit(
         documents,
         pairs,
-        max_pairs=args.max_pairs or _MAX_PAIRS,
+        max_pairs=_MAX_PAIRS if args.max_pairs is None else args.max_pairs,
         max_tokens=_MAX_TOKENS,
         count=host.count_tokens,
         seed=args.seed,

@@ -80,9 +80,9 @@ def surveyed(
     if held_out is not None and held_out.useful is False:
         msg = (
             f"host {host.name!r} has no useful head in these layers: on {held_out.questions} pairs held out, "
-            f"the chosen ones find {held_out.chosen:.3f} of the evidence, random ones {held_out.random:.3f}, "
-            f"chance {held_out.chance:.3f}; try a deeper --max-layer, more pairs or another host, or name "
-            "--heads yourself"
+            f"the chosen ones find {held_out.chosen:.3f} of the evidence, {held_out.misled:.3f} when asked a "
+            f"wrong question, random ones {held_out.random:.3f}; try a deeper --max-layer, more pairs or "
+            "another host, or name --heads yourself"
         )
         raise InvalidInputError(msg)
     return list(found.choice.heads), {**survey_report(found), "survey_seconds": round(seconds, 1)}
@@ -110,7 +110,8 @@ def _show(found: Survey, seconds: float) -> None:
     else:
         say(
             f"on {held_out.questions} pairs held out: chosen {held_out.chosen:.3f}, random heads "
-            f"{held_out.random:.3f}, all heads {held_out.every:.3f}, chance {held_out.chance:.3f} "
+            f"{held_out.random:.3f}, all heads {held_out.every:.3f}, chosen but asked a wrong question "
+            f"{held_out.misled:.3f} "
             f"(chosen - random {held_out.chosen - held_out.random:+.3f}, standard error {held_out.error:.3f})"
         )
         if held_out.useful is None:

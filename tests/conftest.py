@@ -94,9 +94,9 @@ def matching_folder(
     tiny_model: LlamaForCausalLM,
     tiny_tokenizer: PreTrainedTokenizerFast,
 ) -> Path:
-    """A copy of the tiny host on disk, but one head is useful: 1.3 looks for the words that it reads."""
+    """A copy of the tiny host on disk, but one head is useful: 0.3 looks for the token that it reads."""
     model = copy.deepcopy(tiny_model)
-    attention = model.model.layers[1].self_attn
+    attention = model.model.layers[0].self_attn
     with torch.no_grad():
         for part in ("weight", "bias"):
             query, key = getattr(attention.q_proj, part), getattr(attention.k_proj, part)

@@ -80,7 +80,7 @@ def test_train_chooses_heads_and_says_why(
     assert len(artifact.taps) == 1
     out = capsys.readouterr().out
     said = re.findall(
-        r"^(\d)\.(\d): alone 0\.\d{3}, with those above [01]\.\d{3} \(\+[01]\.\d{3}\)$", out, re.MULTILINE
+        r"^(\d)\.(\d): alone 0\.\d{3}, with those above [01]\.\d{3} \([+-][01]\.\d{3}\)$", out, re.MULTILINE
     )
     assert [QueryHead(int(layer), int(head)) for layer, head in said] == list(artifact.query_heads)
     assert 1 <= len(said) <= 2

@@ -21,15 +21,12 @@ from tqdm import tqdm
 
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.features.bank import Bank, Example
-from s3_retriever.features.heads import View
+from s3_retriever.features.heads import CELLS, View
 from s3_retriever.features.sae import Floats
 from s3_retriever.features.segments import draw_segments
 from s3_retriever.index.layout import CELL
 from s3_retriever.search.density import Scale
 from s3_retriever.search.scoring import BM25_WIDTHS, Scoring
-
-RECALL_CELLS = 16
-"""Cells at which recall is measured: 512 tokens."""
 
 _TRUNCATE = 3.0
 
@@ -91,7 +88,7 @@ class Measured(NamedTuple):
 
     Attributes:
         loss: In nats, BM25 taking part.
-        recall: Share of the evidence in the :data:`RECALL_CELLS` cells that are densest by S3 alone.
+        recall: Share of the evidence in the cells that are densest by S3 alone, as heads are chosen by.
     """
 
     loss: float
@@ -196,7 +193,7 @@ def _measure(
             seen = View.of(
                 bank, example, cells[cells >= 0], model.s3(example, cells).numpy()[None, cells >= 0]
             )
-            recalls.append(seen.recall([0], RECALL_CELLS))
+            recalls.append(seen.recall([0], CELLS))
     return Measured(math.fsum(losses) / len(losses), math.fsum(recalls) / len(recalls))
 
 

@@ -16,11 +16,15 @@ from s3_retriever.host.taps import QueryHead
 from s3_retriever.index.layout import CELL
 from s3_retriever.search.density import Scale, coactivation, mass_ratios
 
+CELLS = (4, 8, 16)
+"""Recall is the mean of those in so many of the densest cells: 128, 256 and 512 tokens."""
+
 TEMPERATURE = 3.0
 """Factor of centred queries before anything is learned: the inverse temperature of the softmax."""
 
 _SCALES = (Scale(1.0), Scale(4.0), Scale(12.0))
 _MAX_SCORE = 20.0
+_SHARP = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +46,16 @@ class View:
         shares[example.cells] = example.weights
         return cls(densities, shares[cells])
 
-    def recall(self, heads: Sequence[int], cells: int) -> float:
-        """Return the share of the evidence in the cells that are densest for some heads together."""
-        density = self.densities[list(heads)].sum(axis=0)
-        cells = min(cells, len(density))
-        return float(self.evidence[np.argpartition(-density, cells - 1)[:cells]].sum())
+    def recall(self, heads: Sequence[int], cells: Sequence[int]) -> float:
+        """Return the share of the evidence that some heads together find.
+
+        Args:
+            heads: Their densities are added.
+            cells: How many of the densest cells are taken; the mean over several numbers is less noisy.
+        """
+        order = np.argsort(-self.densities[list(heads)].sum(axis=0), kind="stable")
+        found = np.cumsum(self.evidence[order[: max(cells)]])
+        return float(np.mean([found[min(n, len(found)) - 1] for n in cells]))
 
 
 def view(bank: Bank, example: Example, segments: npt.NDArray[np.int64] | None = None) -> View:
@@ -93,48 +102,55 @@ class HeadChoice:
 
 
 def choose_heads(
-    bank: Bank, views: Sequence[View], *, n_taps: int, n_heads: int, cells: int = 16
+    bank: Bank, views: Sequence[View], *, n_taps: int, n_heads: int, cells: Sequence[int] = CELLS
 ) -> HeadChoice:
     """Add heads greedily, each time the one that raises evidence recall most, while any does.
+
+    Only sharp heads are candidates, those at least half as good alone as the best one: what the others
+    would add is noise of the few questions. In the end, sharp heads of the taps chosen are added in any
+    case: they cost the index nothing, and calibration weighs them.
 
     Args:
         bank: Holds the candidates.
         views: What decides.
         n_taps: Taps at most: each costs space in the index.
         n_heads: Query heads at most: each costs time per question.
-        cells: Recall is measured at this many of the densest cells.
+        cells: Recall is measured at these numbers of the densest cells, and averaged.
 
     Raises:
         InvalidInputError: No head finds anything, there is no view, or a limit is below 1.
     """
-    least = {"n_taps": n_taps, "n_heads": n_heads, "cells": cells, "examples": len(views)}
+    least = {"n_taps": n_taps, "n_heads": n_heads, "cells": min(cells), "examples": len(views)}
     for name, value in least.items():
         if value < 1:
             msg = f"choosing heads needs {name} of at least 1, not {value}"
             raise InvalidInputError(msg)
     single = np.array([mean_recall(views, [h], cells) for h in range(len(bank.heads))])
+    if not single.max() > 0:
+        msg = f"none of the {len(bank.heads)} candidate heads finds any evidence: the host has no useful one"
+        raise InvalidInputError(msg)
+    sharp = np.flatnonzero(single >= _SHARP * single.max())
+    left = sharp[np.argsort(-single[sharp], kind="stable")].tolist()
     chosen: list[int] = []
     recalls: list[float] = []
     while len(chosen) < n_heads:
         taps = {bank.head_taps[h] for h in chosen}
-        allowed = [
-            h
-            for h in np.argsort(-single, kind="stable").tolist()
-            if h not in chosen and (len(taps) < n_taps or bank.head_taps[h] in taps)
-        ][: 4 * n_heads]
-        gains = [mean_recall(views, [*chosen, h], cells) for h in allowed]
-        if not gains or max(gains) <= (recalls[-1] if recalls else 0.0):
+        known = [h for h in left if bank.head_taps[h] in taps]
+        allowed = left if len(taps) < n_taps else known
+        together = [mean_recall(views, [*chosen, h], cells) for h in allowed]
+        if recalls and max(together, default=0.0) <= recalls[-1]:
+            allowed = known
+            together = [mean_recall(views, [*chosen, h], cells) for h in known]
+        if not allowed:
             break
-        best = int(np.argmax(gains))
+        best = int(np.argmax(together))
         chosen.append(allowed[best])
-        recalls.append(gains[best])
-    if not chosen:
-        msg = f"none of the {len(bank.heads)} candidate heads finds any evidence: the host has no useful one"
-        raise InvalidInputError(msg)
+        recalls.append(together[best])
+        left.remove(allowed[best])
     alone = {head: float(recall) for head, recall in zip(bank.heads, single, strict=True)}
     return HeadChoice(tuple(bank.heads[h] for h in chosen), tuple(recalls), alone)
 
 
-def mean_recall(views: Sequence[View], heads: Sequence[int], cells: int) -> float:
-    """Return the mean over questions of the evidence in the densest cells of some heads together."""
+def mean_recall(views: Sequence[View], heads: Sequence[int], cells: Sequence[int] = CELLS) -> float:
+    """Return the mean over questions of the evidence that some heads find together."""
     return sum(view.recall(heads, cells) for view in views) / len(views)

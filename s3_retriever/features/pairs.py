@@ -127,8 +127,15 @@ def limit(
 
     Returns:
         The documents and the pairs drawn, each in the order given.
+
+    Raises:
+        InvalidInputError: ``max_pairs`` is below 1.
     """
     import numpy as np
+
+    if max_pairs < 1:
+        msg = f"max-pairs must be at least 1, not {max_pairs}"
+        raise InvalidInputError(msg)
 
     by_document: dict[str, int] = {}
     for pair in pairs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tqdm import tqdm
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.features.bank import Bank, Example
-from s3_retriever.features.heads import HeadChoice, View, choose_heads, mean_recall, view
+from s3_retriever.features.heads import CELLS, HeadChoice, View, choose_heads, mean_recall, view
 from s3_retriever.features.pairs import Pair
 from s3_retriever.features.queries import tap_of
 from s3_retriever.features.segments import draw_segments
@@ -21,7 +21,7 @@ from s3_retriever.host.model import Host
 from s3_retriever.host.scan import ScanConfig
 from s3_retriever.host.taps import QueryHead
 
-_LEAST_SHARE = 0.2
+_LEAST_SHARE = 1 / 3
 _ENOUGH_QUESTIONS = 8
 
 
@@ -36,7 +36,6 @@ class SurveyConfig:
         sketch_dim: Dimension of the sketches of keys.
         segment_cells: Cells of one piece of text that a question is compared with ...
         segments: ... and how many pieces, those with evidence among them.
-        cells: Recall is measured at this many of the densest cells drawn.
         draws: Sets of random heads that the chosen ones are compared with.
         seed: Fixes the pieces and the random heads.
 
@@ -50,13 +49,12 @@ class SurveyConfig:
     sketch_dim: int = 32
     segment_cells: int = 128
     segments: int = 4
-    cells: int = 16
     draws: int = 20
     seed: int = 0
 
     def __post_init__(self) -> None:
         smallest = {"n_taps": 1, "n_heads": 1, "sketch_dim": 1, "segment_cells": 1, "segments": 2}
-        for name, least in {**smallest, "cells": 1, "draws": 1}.items():
+        for name, least in {**smallest, "draws": 1}.items():
             if getattr(self, name) < least:
                 msg = f"SurveyConfig.{name} must be at least {least}, not {getattr(self, name)}"
                 raise InvalidInputError(msg)
@@ -71,7 +69,8 @@ class Comparison:
         chosen: Of the chosen heads together.
         random: Of as many random heads, the mean of several draws.
         every: Of all heads together.
-        chance: Of cells drawn blindly.
+        misled: Of the chosen heads when they are asked the question of another document: what they find
+            because it stands out, whatever is asked.
         error: Standard error of the mean of ``chosen - random`` over the questions.
     """
 
@@ -79,7 +78,7 @@ class Comparison:
     chosen: float
     random: float
     every: float
-    chance: float
+    misled: float
     error: float
 
     @property
@@ -89,13 +88,14 @@ class Comparison:
 
     @property
     def useful(self) -> bool | None:
-        """Whether the chosen heads find a fifth of what chance leaves; None where too few questions tell.
+        """Whether the right question makes them find a third of what they miss with a wrong one.
 
-        Heads of untrained hosts do not: some match words a little, by the luck of their weights.
+        Heads of untrained hosts do not: some match words a little, by the luck of their weights. None where
+        too few questions tell.
         """
         if self.questions < _ENOUGH_QUESTIONS:
             return None
-        return self.chosen > self.chance + _LEAST_SHARE * (1 - self.chance)
+        return self.chosen > self.misled + _LEAST_SHARE * (1 - self.misled)
 
 
 @dataclass(frozen=True)
@@ -167,32 +167,46 @@ def survey(
         progress=progress,
     )
     rng = np.random.default_rng(config.seed)
-    views = [
-        _view(bank, example, config, rng)
-        for example in tqdm(bank.examples, "survey", unit=" questions", disable=not progress)
+    segments = [
+        draw_segments(bank, example, config.segment_cells, config.segments, rng) for example in bank.examples
     ]
-    learn, rest = views[: len(pairs)], views[len(pairs) :]
-    choice = choose_heads(bank, learn, n_taps=config.n_taps, n_heads=config.n_heads, cells=config.cells)
-    return Survey(choice, _compare(bank, rest, choice, config, rng) if rest else None)
+    bar = tqdm(bank.examples, "survey", unit=" questions", disable=not progress)
+    views = [view(bank, example, cells) for example, cells in zip(bar, segments, strict=True)]
+    n = len(pairs)
+    choice = choose_heads(bank, views[:n], n_taps=config.n_taps, n_heads=config.n_heads)
+    if not held_out:
+        return Survey(choice, None)
+    misled = [
+        view(bank, replace(example, queries=_another(bank.examples[n:], i).queries), cells)
+        for i, (example, cells) in enumerate(zip(bank.examples[n:], segments[n:], strict=True))
+    ]
+    return Survey(choice, _compare(bank, views[n:], misled, choice, config.draws, rng))
 
 
-def _view(bank: Bank, example: Example, config: SurveyConfig, rng: np.random.Generator) -> View:
-    return view(bank, example, draw_segments(bank, example, config.segment_cells, config.segments, rng))
+def _another(examples: Sequence[Example], i: int) -> Example:
+    """Return the next example of another document, or the next one where all are of one document."""
+    following = [examples[(i + k) % len(examples)] for k in range(1, len(examples) + 1)]
+    return next((one for one in following if one.document != examples[i].document), following[0])
 
 
 def _compare(
-    bank: Bank, views: Sequence[View], choice: HeadChoice, config: SurveyConfig, rng: np.random.Generator
+    bank: Bank,
+    views: Sequence[View],
+    misled: Sequence[View],
+    choice: HeadChoice,
+    n_draws: int,
+    rng: np.random.Generator,
 ) -> Comparison:
     """Compare the chosen heads with random ones and with all, on views that were not chosen on."""
     chosen = [bank.heads.index(head) for head in choice.heads]
-    draws = [rng.choice(len(bank.heads), len(chosen), replace=False).tolist() for _ in range(config.draws)]
-    own = np.array([one.recall(chosen, config.cells) for one in views])
-    others = np.array([[one.recall(heads, config.cells) for heads in draws] for one in views]).mean(axis=1)
+    draws = [rng.choice(len(bank.heads), len(chosen), replace=False).tolist() for _ in range(n_draws)]
+    own = np.array([one.recall(chosen, CELLS) for one in views])
+    others = np.array([[one.recall(heads, CELLS) for heads in draws] for one in views]).mean(axis=1)
     return Comparison(
         questions=len(views),
         chosen=float(own.mean()),
         random=float(others.mean()),
-        every=mean_recall(views, range(len(bank.heads)), config.cells),
-        chance=float(np.mean([min(1, config.cells / len(one.evidence)) for one in views])),
+        every=mean_recall(views, range(len(bank.heads))),
+        misled=mean_recall(misled, chosen),
         error=float((own - others).std(ddof=min(1, len(views) - 1)) / math.sqrt(len(views))),
     )
