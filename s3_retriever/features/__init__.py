@@ -1,6 +1,6 @@
 """From key projections to sparse features: the SAE, its training, and the artifact that holds both.
 
-Training (:mod:`s3_retriever.features.train`) needs torch and is imported from its own module.
+Training (:mod:`s3_retriever.features.train`) is imported from its own module.
 """
 
 from s3_retriever.features.artifact import Artifact, TapCodec, shipped

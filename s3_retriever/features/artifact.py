@@ -166,6 +166,8 @@ class Artifact:
                 f"{codec.tap}/decoder": decoder,
                 f"{codec.tap}/decoder_bias": sae.b_dec,
             }
+            if sae.root is not None:
+                tensors[f"{codec.tap}/root"] = sae.root
         return tensors
 
     @classmethod
@@ -191,6 +193,7 @@ class Artifact:
                 center_and_normalize(tensors[f"{tap}/decoder"], np.float32(0)),
                 tensors[f"{tap}/decoder_bias"],
                 entry["k"],
+                tensors.get(f"{tap}/root"),
             )
             quality = Quality(entry["fvu"], entry["l0"], entry["dead_fraction"])
             codecs.append(TapCodec(tap, tensors[f"{tap}/mean"], sae, quality))
