@@ -14,7 +14,9 @@ from s3_retriever.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from s3_retriever.features.artifact import Artifact
+    from s3_retriever.features.epochs import Epoch
     from s3_retriever.features.train import TrainConfig
+    from s3_retriever.host.taps import Tap
 
 _FIT_PAIRS = 1000
 
@@ -30,6 +32,12 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     )
     cli_shared.add_head_choice(parser)
     _add_saes(parser, steps=1500)
+    parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        metavar="DIR",
+        help="keep keys and the state of each SAE here until all is done; run again to go on from there",
+    )
     parser.add_argument("--tokens", type=int, default=500_000, help="tokens to train on (default: 500000)")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
 
@@ -55,7 +63,7 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
         "--max-pairs", type=int, default=_FIT_PAIRS, help=f"pairs to use at most (default: {_FIT_PAIRS})"
     )
     parser.add_argument("--epochs", type=int, default=2, help="times every pair is seen (default: 2)")
-    _add_saes(parser, steps=600)
+    _add_saes(parser, steps=1000)
     parser.add_argument("--tokens", type=int, default=500_000, help="tokens to read (default: 500000)")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
 
@@ -71,33 +79,44 @@ def train(args: argparse.Namespace) -> None:
     from s3_retriever.cli_survey import check_choice, surveyed
     from s3_retriever.features.artifact import FORM
     from s3_retriever.features.calibration import Calibration
-    from s3_retriever.features.fit import train_artifact, train_calibration
+    from s3_retriever.features.fit import Training, train_artifact, train_calibration
     from s3_retriever.features.pairs import read_texts, shipped_pairs
+    from s3_retriever.features.training_folder import TrainingFolder
     from s3_retriever.host.model import Host
 
     started = time.perf_counter()
     config = _sae_config(args)
     heads, survey_config = check_choice(args)
     FORM.check_target(args.out)  # fails now rather than after the training
-    args.text.stat()
-    name = args.name or args.out.name
-    rest: dict[str, Any] = {"config": config, "max_tokens": args.tokens, "progress": shows_progress()}
-    rest["provenance"] = _made(args, config)
+    name, made = args.name or args.out.name, _made(args, config)
+    file = args.text.stat()
+    training = Training(
+        config=config,
+        max_tokens=args.tokens,
+        folder=args.checkpoints,
+        source=f"{args.text.resolve()}, {file.st_size} bytes of {file.st_mtime_ns}",
+        on_epoch=_say_epoch,
+        progress=shows_progress(),
+    )
+    documents, pairs = shipped_pairs()
+    questions = [pair.question for pair in pairs]
     if args.calibration is not None:
         if heads:
             msg = "--calibration brings its heads: leave --heads out"
             raise InvalidInputError(msg)
         calibration = Calibration.load(args.calibration)
         host = Host.load(args.host or str(calibration.host["name"]))
-        artifact = train_calibration(host, name, calibration, read_texts(args.text), **rest)
+        texts = read_texts(args.text)
+        artifact = train_calibration(host, name, calibration, texts, questions, training, provenance=made)
     else:
         host = Host.load(args.host)
-        documents, pairs = shipped_pairs()
         if not heads:
             heads, _ = surveyed(args, host, documents, pairs, survey_config)
-        questions = [pair.question for pair in pairs]
-        artifact = train_artifact(host, name, heads, read_texts(args.text), questions, **rest)
+        texts = read_texts(args.text)
+        artifact = train_artifact(host, name, heads, texts, questions, training, provenance=made)
     _save(args, artifact, started)
+    if args.checkpoints is not None:
+        TrainingFolder(args.checkpoints, artifact.taps, 0, 0).remove()
 
 
 def fit(args: argparse.Namespace) -> None:
@@ -136,8 +155,9 @@ def fit(args: argparse.Namespace) -> None:
         args.name or args.out.name,
         calibration,
         bank,
-        config=config,
+        config,
         provenance={**_made(args, config), "report": calibration.report},
+        on_epoch=_say_epoch,
         progress=shows_progress(),
     )
     _save(args, artifact, started)
@@ -151,6 +171,14 @@ def _sae_config(args: argparse.Namespace) -> TrainConfig:
 
 def _made(args: argparse.Namespace, config: TrainConfig) -> dict[str, Any]:
     return {"train": {**asdict(config), "tokens": args.tokens, "text": args.text.name}}
+
+
+def _say_epoch(tap: Tap, epoch: Epoch) -> None:
+    kept = "" if epoch.recall_kept is None else f", recall kept {epoch.recall_kept:.3f}"
+    say(
+        f"tap {tap}, step {epoch.step}: fvu {epoch.fvu:.3f}, l0 {epoch.l0:.1f}, "
+        f"dead {epoch.dead_fraction:.3f}{kept}, {epoch.seconds:.0f} s"
+    )
 
 
 def _save(args: argparse.Namespace, artifact: Artifact, started: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cli_set import PAIRS, TEXTS, TOPICS, assert_mistake, names, write_lines
 
-from s3_retriever import Document, Host, S3Retriever
+from s3_retriever import Document, Host, S3Retriever, cli_training
 from s3_retriever.cli import main
 from s3_retriever.features import Artifact, pairs
 from s3_retriever.host import QueryHead, Tap
@@ -70,6 +70,33 @@ def test_train_then_calibrate_then_search(
         [Document(text["_id"], text["text"]) for text in TEXTS], host=Host.load(tiny_folder), artifact=better
     )
     assert "oil" in retriever.retrieve("Where is the oil?", 40)[0].text
+
+
+def test_training_goes_on_from_its_checkpoints_and_removes_them_at_the_end(
+    folder: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = ["--heads", "1.0", "--steps", "150", "--checkpoints", str(folder / "kept")]
+    assert main(train(folder, tiny_folder, "--heads", "1.0", "--steps", "150")) == 0
+    expected = Artifact.load(folder / "made").digest
+
+    def interrupt(line: str) -> None:
+        if "step 100" in line:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli_training, "say", interrupt)
+        assert main(train(folder, tiny_folder, *kept, "--out", str(folder / "again"))) == 130
+    assert not (folder / "again").exists()
+    assert (folder / "kept" / "keys.json").exists()
+    capsys.readouterr()
+    assert main(train(folder, tiny_folder, *kept, "--out", str(folder / "again"))) == 0
+    out = capsys.readouterr().out
+    assert "step 100" not in out
+    assert re.search(
+        r"^tap 1\.0, step 150: fvu \d\.\d+, l0 .*, recall kept \d\.\d{3}, \d+ s$", out, re.MULTILINE
+    )
+    assert Artifact.load(folder / "again").digest == expected
+    assert names(folder) == ["again", "made", "pairs.jsonl", "text.jsonl"]
 
 
 def test_train_chooses_heads_and_says_why(

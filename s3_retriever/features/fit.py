@@ -9,12 +9,14 @@ keys it was learned on, :func:`train_bank` gives it SAEs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
@@ -23,14 +25,16 @@ from s3_retriever.features.bank import Bank, fill_bank
 from s3_retriever.features.calibrate import CalibrateConfig
 from s3_retriever.features.calibrate_host import learn, learned_report, query_codecs, read_probe
 from s3_retriever.features.calibration import Calibration
+from s3_retriever.features.epochs import Epoch
 from s3_retriever.features.heads import TEMPERATURE
 from s3_retriever.features.pairs import Pair
 from s3_retriever.features.queries import ask, tap_of
 from s3_retriever.features.querycodec import QueryCodec
-from s3_retriever.features.sae import Floats, center_and_normalize
+from s3_retriever.features.sae import Floats
 from s3_retriever.features.train import TrainConfig, train_sae
+from s3_retriever.features.training_folder import TrainingFolder, train_taps
 from s3_retriever.host.model import Host
-from s3_retriever.host.scan import ScanConfig, ScannedPiece, scan
+from s3_retriever.host.scan import ScanConfig, scan
 from s3_retriever.host.taps import QueryHead, Tap
 from s3_retriever.index.layout import CELL
 from s3_retriever.search.density import Scale
@@ -41,18 +45,39 @@ _HEAD_WEIGHT = 0.1
 _BM25 = {0.5: 0.05, 2.0: 0.05, 6.0: 0.05}
 
 
+@dataclass(frozen=True)
+class Training:
+    """How SAEs are trained, whatever for.
+
+    Attributes:
+        config: Settings of every SAE.
+        max_tokens: Tokens to train on.
+        scan_config: Chunks and batches; needed for a host whose window is below 512 tokens.
+        folder: Where keys and checkpoints are kept, so that an interrupted run goes on from there; they stay,
+            and who no longer needs them deletes them. None keeps them in a temporary folder.
+        source: What the texts are; a folder with keys of another one is refused.
+        on_epoch: Called with the tap after each epoch.
+        progress: Show progress bars.
+    """
+
+    config: TrainConfig = field(default_factory=TrainConfig)
+    max_tokens: int = 500_000
+    scan_config: ScanConfig | None = None
+    folder: Path | None = None
+    source: str = ""
+    on_epoch: Callable[[Tap, Epoch], None] | None = None
+    progress: bool = False
+
+
 def train_artifact(
     host: Host,
     name: str,
     heads: Sequence[QueryHead],
     texts: Iterable[Document],
     questions: Sequence[str],
+    training: Training | None = None,
     *,
-    config: TrainConfig | None = None,
-    max_tokens: int = 500_000,
     provenance: Mapping[str, Any] | None = None,
-    scan_config: ScanConfig | None = None,
-    progress: bool = False,
 ) -> Artifact:
     """Train an SAE for each tap that the query heads ask.
 
@@ -60,34 +85,33 @@ def train_artifact(
         host: The host.
         name: Name of the artifact.
         heads: Query heads.
-        texts: Text like that to be indexed; read until ``max_tokens``.
+        texts: Text like that to be indexed; read until there are enough tokens.
         questions: Typical questions, for the mean query of each head.
-        config: Settings of the SAEs.
-        max_tokens: Tokens to train on.
+        training: Settings.
         provenance: How the artifact is made, JSON-able.
-        scan_config: Chunks and batches; needed for a host whose window is below 512 tokens.
-        progress: Show progress bars.
 
     Raises:
         InvalidInputError: A head is not in the host, or the texts or questions are too few.
+        CheckpointError: The folder of ``training`` belongs to another run.
     """
     if not questions:
         msg = "training needs a typical question at least, for the mean query of each head; got none"
         raise InvalidInputError(msg)
     host.project([], heads=heads)  # refuses a head that is not there now, not after the scan
     taps = sorted({tap_of(host, head) for head in heads})
-    codecs = _train_taps(host, taps, texts, None, config or TrainConfig(), max_tokens, scan_config, progress)
-    means = np.concatenate([ask(host, question, heads)[0] for question in questions]).mean(axis=0)
+    asked = np.concatenate([ask(host, question, heads)[0] for question in questions])
+    means = asked.mean(axis=0)
     unlearned = np.float32(TEMPERATURE) * np.eye(host.head_dim, dtype=np.float32)
+    queries = tuple(
+        QueryCodec(head, tap_of(host, head), mean, unlearned) for head, mean in zip(heads, means, strict=True)
+    )
+    codecs = _train(host, taps, texts, None, tap_queries(queries, asked), training or Training())
     scoring = Scoring(_SCALES, tuple(len(_SCALES) * (_HEAD_WEIGHT,) for _ in heads), _BM25)
     trained = Artifact(
         name=name,
         host=host.identity,
         codecs=codecs,
-        queries=tuple(
-            QueryCodec(head, tap_of(host, head), mean, unlearned)
-            for head, mean in zip(heads, means, strict=True)
-        ),
+        queries=queries,
         probe=read_probe(host, taps),
         scoring=scoring.to_json(),
         provenance=dict(provenance or {}),
@@ -100,31 +124,24 @@ def train_calibration(
     name: str,
     calibration: Calibration,
     texts: Iterable[Document],
+    questions: Sequence[str],
+    training: Training | None = None,
     *,
-    config: TrainConfig | None = None,
-    max_tokens: int = 500_000,
     provenance: Mapping[str, Any] | None = None,
-    scan_config: ScanConfig | None = None,
-    progress: bool = False,
 ) -> Artifact:
-    """Train an SAE for each tap of a calibration; takes and raises what :func:`train_artifact` does.
+    """Train an SAE for each tap of a calibration; takes what :func:`train_artifact` does.
 
     Raises:
         InvalidInputError: The texts are too few.
         ArtifactError: The calibration belongs to another host.
+        CheckpointError: The folder of ``training`` belongs to another run.
     """
     probe = host.keys([host.encode(calibration.probe.text).ids], calibration.taps)[0]
     calibration.check_host(host.identity, probe)
-    codecs = _train_taps(
-        host,
-        calibration.taps,
-        texts,
-        calibration.key_means,
-        config or TrainConfig(),
-        max_tokens,
-        scan_config,
-        progress,
-    )
+    asked = np.concatenate([ask(host, question, calibration.query_heads)[0] for question in questions])
+    means = dict(zip(calibration.taps, calibration.key_means, strict=True))
+    queries = tap_queries(calibration.queries, asked)
+    codecs = _train(host, calibration.taps, texts, means, queries, training or Training())
     return calibration.with_saes(name, codecs, provenance)
 
 
@@ -132,9 +149,10 @@ def train_bank(
     name: str,
     calibration: Calibration,
     bank: Bank,
-    *,
     config: TrainConfig | None = None,
+    *,
     provenance: Mapping[str, Any] | None = None,
+    on_epoch: Callable[[Tap, Epoch], None] | None = None,
     progress: bool = False,
 ) -> Artifact:
     """Train an SAE for each tap of a calibration on the keys that it was learned on.
@@ -145,6 +163,7 @@ def train_bank(
         bank: Dense keys.
         config: Settings of the SAEs.
         provenance: Added to the calibration's.
+        on_epoch: Called with the tap after each epoch.
         progress: Show progress bars.
 
     Raises:
@@ -153,11 +172,33 @@ def train_bank(
     config = config or TrainConfig()
     check_enough(int(bank.tokens.sum()), config)
     real = (np.arange(CELL) < bank.tokens[:, None]).reshape(-1)
+    asked = np.concatenate([example.queries for example in bank.examples]) + bank.query_means
+    queries = tap_queries(calibration.queries, asked)
     codecs = []
     for tap, mean, keys in zip(bank.taps, bank.key_means, bank.keys, strict=True):
-        sae, report = train_sae(keys.reshape(len(real), -1)[real], config, progress=progress)
+        sae, report = train_sae(
+            keys.reshape(len(real), -1)[real],
+            config,
+            queries=queries[tap],
+            on_epoch=partial(on_epoch, tap) if on_epoch else None,
+            progress=progress,
+        )
         codecs.append(TapCodec(tap, mean, sae, report.held_out))
     return calibration.with_saes(name, tuple(codecs), provenance)
+
+
+def tap_queries(codecs: Sequence[QueryCodec], asked: Floats) -> dict[Tap, Floats]:
+    """Return the queries that meet each tap's keys, float32 (n, d), centred and mapped.
+
+    Args:
+        codecs: Query heads, H.
+        asked: Their queries at tokens of questions, float32 (n, H, d).
+    """
+    found: dict[Tap, list[Floats]] = {}
+    for h, codec in enumerate(codecs):
+        mapped: Floats = (asked[:, h] - codec.mean) @ codec.map
+        found.setdefault(codec.tap, []).append(mapped)
+    return {tap: np.concatenate(parts) for tap, parts in found.items()}
 
 
 def calibrate_artifact(
@@ -213,25 +254,31 @@ def calibrate_artifact(
     return calibrated.as_stored()
 
 
-def _train_taps(
+def _train(
     host: Host,
     taps: Sequence[Tap],
     texts: Iterable[Document],
-    means: Floats | None,
-    config: TrainConfig,
-    max_tokens: int,
-    scan_config: ScanConfig | None,
-    progress: bool,
+    means: Mapping[Tap, Floats] | None,
+    queries: Mapping[Tap, Floats],
+    training: Training,
 ) -> tuple[TapCodec, ...]:
-    """Scan texts and train each tap's SAE on keys centred by their own mean, or that given, (T, d)."""
-    keys = _keys(host, scan(texts, host, taps, scan_config, progress=progress), taps, max_tokens)
-    check_enough(len(keys), config)
-    codecs = []
-    for t, tap in enumerate(taps):
-        mean = keys[:, t].mean(axis=0, dtype=np.float64).astype(np.float32) if means is None else means[t]
-        sae, report = train_sae(center_and_normalize(keys[:, t], mean), config, progress=progress)
-        codecs.append(TapCodec(tap, mean, sae, report.held_out))
-    return tuple(codecs)
+    """Scan texts and train each tap's SAE on keys centred by the means given, or their own."""
+    scan_config = training.scan_config or ScanConfig()
+    scanned = scan(texts, host, taps, scan_config, progress=training.progress)
+    settings = {"host": host.identity, "scan": asdict(scan_config), "source": training.source}
+    with tempfile.TemporaryDirectory() as temporary:
+        path = training.folder or Path(temporary)
+        folder = TrainingFolder.collect(path, scanned, taps, training.max_tokens, settings)
+        check_enough(folder.n_keys, training.config)
+        trained = train_taps(
+            folder,
+            training.config,
+            means=means,
+            queries=queries,
+            on_epoch=training.on_epoch,
+            progress=training.progress,
+        )
+    return tuple(TapCodec(one.tap, one.mean, one.sae, one.report.held_out) for one in trained)
 
 
 def check_enough(n_tokens: int, config: TrainConfig) -> None:
@@ -246,17 +293,3 @@ def check_enough(n_tokens: int, config: TrainConfig) -> None:
             f"{10 * config.n_features} tokens"
         )
         raise InvalidInputError(msg)
-
-
-def _keys(
-    host: Host, scanned: Iterable[ScannedPiece], taps: Sequence[Tap], max_tokens: int
-) -> npt.NDArray[np.float16]:
-    """Return raw keys, (n, T, d), of the first ``max_tokens`` tokens."""
-    pieces, n = [], 0
-    for piece in scanned:
-        pieces.append(piece.keys.astype(np.float16))
-        n += len(piece.keys)
-        if n >= max_tokens:
-            break
-    empty = np.zeros((0, len(taps), host.head_dim), np.float16)
-    return np.concatenate([empty, *pieces])[:max_tokens]

@@ -18,7 +18,7 @@ from s3_retriever import Document, RetrieverConfig, S3Retriever, Span
 from s3_retriever.errors import ArtifactError, InvalidInputError
 from s3_retriever.features import Artifact, center_and_normalize
 from s3_retriever.features.calibrate import CalibrateConfig
-from s3_retriever.features.fit import calibrate_artifact, train_artifact
+from s3_retriever.features.fit import Training, calibrate_artifact, train_artifact
 from s3_retriever.features.queries import ask
 from s3_retriever.features.train import TrainConfig
 from s3_retriever.host import Host, QueryHead, Tap
@@ -40,8 +40,10 @@ def one_thread() -> Iterator[None]:
 
 
 def train(host: Host, **changes: Any) -> Artifact:
-    values = {"heads": HEADS, "texts": DOCUMENTS, "questions": QUESTIONS, "config": SAE, **changes}
-    return train_artifact(host, "tiny", scan_config=SCAN, **values)
+    values = {"heads": HEADS, "texts": DOCUMENTS, "questions": QUESTIONS, **changes}
+    settings = {"config": SAE, "scan_config": SCAN}
+    settings |= {name: values.pop(name) for name in ("config", "max_tokens") if name in values}
+    return train_artifact(host, "tiny", training=Training(**settings), **values)
 
 
 def calibrated(host: Host, artifact: Artifact, **changes: Any) -> Artifact:
