@@ -196,7 +196,7 @@ def tap_queries(codecs: Sequence[QueryCodec], asked: Floats) -> dict[Tap, Floats
     """
     found: dict[Tap, list[Floats]] = {}
     for h, codec in enumerate(codecs):
-        mapped: Floats = (asked[:, h] - codec.mean) @ codec.map
+        mapped = np.matmul(asked[:, h] - codec.mean, codec.map, dtype=np.float32)
         found.setdefault(codec.tap, []).append(mapped)
     return {tap: np.concatenate(parts) for tap, parts in found.items()}
 
