@@ -66,10 +66,10 @@ class TrainConfig:
     n_features: int = 2048
     k: int = 7
     steps: int = 1500
-    batch_size: int = 1024
-    learning_rate: float = 4e-3
+    batch_size: int = 512
+    learning_rate: float = 8e-3
     warmup: int = 100
-    cool_down: float = 0.5
+    cool_down: float = 0.3
     k_aux: int = 8
     aux_weight: float = 1 / 32
     dead_after: int = 200_000
