@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from s3_retriever.features.train import TrainConfig
     from s3_retriever.host.taps import Tap
 
-_FIT_PAIRS = 1000
+_FIT_PAIRS = 1500
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
         "--calibration", type=Path, metavar="DIR", help="what 'calibrate' wrote: heads, and how they ask"
     )
     cli_shared.add_head_choice(parser)
-    _add_saes(parser, steps=1500)
+    _add_saes(parser)
     parser.add_argument(
         "--checkpoints",
         type=Path,
@@ -62,16 +62,16 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-pairs", type=int, default=_FIT_PAIRS, help=f"pairs to use at most (default: {_FIT_PAIRS})"
     )
-    parser.add_argument("--epochs", type=int, default=2, help="times every pair is seen (default: 2)")
-    _add_saes(parser, steps=1000)
-    parser.add_argument("--tokens", type=int, default=500_000, help="tokens to read (default: 500000)")
+    parser.add_argument("--epochs", type=int, default=3, help="times every pair is seen (default: 3)")
+    _add_saes(parser)
+    parser.add_argument("--tokens", type=int, default=800_000, help="tokens to read (default: 800000)")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
 
 
-def _add_saes(parser: argparse.ArgumentParser, steps: int) -> None:
+def _add_saes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--features", type=int, default=2048, help="features per tap (default: 2048)")
     parser.add_argument("-k", type=int, default=7, help="active features per key (default: 7)")
-    parser.add_argument("--steps", type=int, default=steps, help=f"training steps (default: {steps})")
+    parser.add_argument("--steps", type=int, default=1500, help="training steps at most (default: 1500)")
 
 
 def train(args: argparse.Namespace) -> None:
