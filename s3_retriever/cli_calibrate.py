@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from s3_retriever.host.model import Host
     from s3_retriever.host.taps import QueryHead
 
-HELD_OUT = 0.2
-"""Share of the pairs that tells whether heads are any good; an artifact's heads were chosen before."""
-
 _MAX_PAIRS = 1000
 _MAX_TOKENS = 600_000
 
@@ -66,19 +63,19 @@ def calibrate(args: argparse.Namespace) -> None:
     """Run ``calibrate``."""
     from s3_retriever.features import artifact, calibration
     from s3_retriever.features.calibrate import CalibrateConfig
+    from s3_retriever.features.calibrate_host import FROM_SCRATCH
 
     folder = Path(args.target)
     is_artifact = args.target in _shipped_names() or artifact.FORM.holds(folder)
     is_calibration = not is_artifact and calibration.FORM.holds(folder)
     is_host = not (is_artifact or is_calibration or args.host)
-    config = CalibrateConfig(epochs=args.epochs, seed=args.seed)
+    form = calibration.FORM if is_calibration or is_host else artifact.FORM
+    form.check_target(args.out)  # fails now rather than after the calibration
     if is_calibration or is_host:
-        config = replace(config, held_out=HELD_OUT)
-        calibration.FORM.check_target(args.out)  # fails now rather than after the calibration
+        config = replace(FROM_SCRATCH, epochs=args.epochs, seed=args.seed)
         (_host if is_host else _again)(args, config)
     else:
-        artifact.FORM.check_target(args.out)
-        _artifact(args, config)
+        _artifact(args, CalibrateConfig(epochs=args.epochs, seed=args.seed))
 
 
 def _shipped_names() -> set[str]:

@@ -57,7 +57,6 @@ def surveyed(
     Raises:
         InvalidInputError: The host has no useful head.
     """
-    from s3_retriever.cli_calibrate import HELD_OUT
     from s3_retriever.features.calibrate_host import Sample, survey_host, survey_report
 
     began = time.perf_counter()
@@ -66,7 +65,7 @@ def surveyed(
         documents,
         pairs,
         config,
-        sample=Sample(held_out=HELD_OUT, seed=args.seed),
+        sample=Sample(seed=args.seed),
         progress=shows_progress(),
     )
     seconds = time.perf_counter() - began

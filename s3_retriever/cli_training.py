@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,10 +121,10 @@ def train(args: argparse.Namespace) -> None:
 
 def fit(args: argparse.Namespace) -> None:
     """Run ``fit``."""
-    from s3_retriever.cli_calibrate import HELD_OUT, learn_heads
+    from s3_retriever.cli_calibrate import learn_heads
     from s3_retriever.cli_survey import check_choice
     from s3_retriever.features.artifact import FORM
-    from s3_retriever.features.calibrate import CalibrateConfig
+    from s3_retriever.features.calibrate_host import FROM_SCRATCH
     from s3_retriever.features.fit import check_enough, train_bank
     from s3_retriever.features.pairs import draw_texts, limit, read_texts
     from s3_retriever.host.model import Host
@@ -132,7 +132,7 @@ def fit(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     config = _sae_config(args)
     heads, survey_config = check_choice(args)
-    learning = CalibrateConfig(epochs=args.epochs, seed=args.seed, held_out=HELD_OUT)
+    learning = replace(FROM_SCRATCH, epochs=args.epochs, seed=args.seed)
     FORM.check_target(args.out)
     documents, pairs = cli_shared.calibration_set(args.pairs, args.text if args.pairs else None)
     texts = list(read_texts(args.text))

@@ -24,6 +24,10 @@ from s3_retriever.host.scan import ScanConfig
 from s3_retriever.host.taps import QueryHead, Tap
 from s3_retriever.memory import peak_bytes
 
+FROM_SCRATCH = CalibrateConfig(batch_size=2, constant_rate=3e-2, segments=6, held_out=0.2)
+"""Settings for a host's heads: a thousand pairs teach as much in small steps as three times as many in large
+ones, and more of them are held out, since they also tell whether the heads are any good."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -38,7 +42,7 @@ class Sample:
 
     pairs: int = 192
     tokens: int = 150_000
-    held_out: float = 0.2
+    held_out: float = FROM_SCRATCH.held_out
     seed: int = 0
 
 
@@ -113,7 +117,7 @@ def calibrate_heads(
         heads: Query heads.
         documents: The corpus of the pairs, and any other text.
         pairs: Questions with their evidence.
-        config: Settings.
+        config: Settings; :data:`FROM_SCRATCH` if None.
         key_means: Mean key of each tap; the mean over ``documents`` if None.
         report: Added to the calibration's.
         provenance: How the calibration is made, JSON-able.
@@ -131,7 +135,7 @@ def calibrate_heads(
         msg = "calibration needs query heads, and got none"
         raise InvalidInputError(msg)
     began = time.perf_counter()
-    config = config or CalibrateConfig()
+    config = config or FROM_SCRATCH
     bank = fill_bank(
         host, documents, pairs, heads, key_means=key_means, scan_config=scan_config, progress=progress
     )
