@@ -1,4 +1,4 @@
-"""Files of the command line: JSON lines in, and output that appears complete or not at all."""
+"""Files that users write and get: JSON lines in, and output that appears complete or not at all."""
 
 from __future__ import annotations
 
