@@ -32,9 +32,9 @@ class SpanConfig:
         bias_tokens: Also return this many tokens from the beginning and the end of each document hit.
     """
 
-    context: int = 8
+    context: int = 0
     suppression: int = 0
-    slack: int = 16
+    slack: int = 64
     min_tokens: int = 8
     bias_tokens: int = 0
 
