@@ -269,14 +269,14 @@ class S3Retriever:
             InvalidInputError: The question is empty, the budget or ``top_k`` not positive, mode or scoring
                 unknown, ``where`` no filter.
         """
-        _check_choice("mode", mode, MODES)
-        _check_choice("scoring", scoring, SCORINGS)
+        check_choice("mode", mode, MODES)
+        check_choice("scoring", scoring, SCORINGS)
         if not isinstance(question, str) or not question.strip():
             msg = f"the question must be text, not {question!r}"
             raise InvalidInputError(msg)
-        _check_positive("token_budget", token_budget)
+        check_positive("token_budget", token_budget)
         if top_k is not None:
-            _check_positive("top_k", top_k)
+            check_positive("top_k", top_k)
         wanted = None if where is None else as_filter(where)
         snapshot = self._index.snapshot
         eligible = np.ones(snapshot.n_documents, np.bool_) if wanted is None else matching(snapshot, wanted)
@@ -496,13 +496,23 @@ def _ids(doc_ids: Iterable[str]) -> list[str]:
     return list(doc_ids)
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a setting that is none of the choices.
+
+    Raises:
+        InvalidInputError: Names the setting, the choices and the value.
+    """
     if value not in choices:
         msg = f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}"
         raise InvalidInputError(msg)
 
 
-def _check_positive(name: str, value: object) -> None:
+def check_positive(name: str, value: object) -> None:
+    """Refuse a setting that is no whole number above 0.
+
+    Raises:
+        InvalidInputError: Names the setting and the value.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         msg = f"{name} must be a positive whole number, not {value!r}"
         raise InvalidInputError(msg)
