@@ -214,6 +214,7 @@ def test_messages_of_all_roles(chat: ChatS3Host) -> None:
         {"temperature": -0.1},
         {"temperature": float("inf")},
         {"stop": "END"},
+        {"seed": "7 or so"},
         {"top_q": 3},
         {"timeout": 3},
     ],
