@@ -149,7 +149,7 @@ class TopKSAE:
         candidates = self._strongest(x, min(max(_CANDIDATES, self.k), self.n_features))
         codes = Codes(np.zeros((len(x), self.k), np.uint16), np.zeros((len(x), self.k), np.float32))
         counts = np.count_nonzero(candidates.weights, axis=1).astype(np.uint16)
-        pursue(x - self.b_dec, candidates.features, self.W_dec, codes.features, codes.weights, counts)
+        pursue(x - self.b_dec, candidates.features, counts, self.W_dec, codes.features, codes.weights)
         return Codes(codes.features, self.normalized_weights(codes))
 
     def normalized_weights(self, codes: Codes) -> Floats:
