@@ -1,4 +1,4 @@
-"""Files of the command line: JSON lines in, and output that appears complete or not at all."""
+"""Files that users write and get: JSON lines in, and output that appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from filelock import FileLock, Timeout
+
 from s3_retriever.documents import Document
-from s3_retriever.errors import InvalidInputError
+from s3_retriever.errors import IndexBusyError, InvalidInputError
+
+LOCK = ".lock"
+"""The file in a folder that is locked while somebody writes to the folder; empty, and left there."""
 
 
 class Line(NamedTuple):
@@ -157,3 +162,31 @@ def new_folder(path: Path) -> Iterator[Path]:
         finally:
             if old.exists() and not path.exists():  # interrupted between the two
                 old.rename(path)
+
+
+@contextlib.contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Keep others from writing to a folder, which is made if need be, until the block ends.
+
+    The lock is the system's: it ends with the process that holds it, so a killed one leaves none behind.
+
+    Raises:
+        InvalidInputError: It is a file, or below one.
+        IndexBusyError: Another process or thread is writing to it.
+        OSError: The lock cannot be had.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        msg = f"{error.filename} is a file; choose a folder for the index"
+        raise InvalidInputError(msg) from error
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        msg = f"somebody else is saving to {folder}; wait until that is done and save again"
+        raise IndexBusyError(msg) from error
+    try:
+        yield
+    finally:
+        lock.release()

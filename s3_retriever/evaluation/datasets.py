@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.metrics import Region
+from s3_retriever.files import Line, read_corpus, read_lines
 
 CORPUS, QUERIES = "corpus.jsonl", "queries.jsonl"
 
@@ -80,66 +80,44 @@ def load_set(folder: str | Path) -> EvaluationSet:
         InvalidInputError: A file is missing, empty, or has a malformed line; names file and line.
     """
     folder = Path(folder)
-    documents = _read(folder / CORPUS, _document)
+    documents = _all(folder / CORPUS, read_corpus)
     lengths = {document.id: len(document.text) for document in documents}
-    questions = _read(folder / QUERIES, lambda fields: _question(fields, lengths))
-    return EvaluationSet(folder.name, tuple(documents), tuple(questions))
+    lines = _all(folder / QUERIES, read_lines)
+    return EvaluationSet(folder.name, documents, tuple(_question(line, lengths) for line in lines))
 
 
-def _read(path: Path, parse: Callable[[Mapping[str, Any]], _T]) -> list[_T]:
-    """Parse every line of a JSONL file; at least one, with unique ``_id``."""
-    items: dict[str, _T] = {}
-    for number, line in _lines(path):
-        key, item = _parse(line, parse, f"{path}, line {number}")
-        if key in items:
-            msg = f"{path}, line {number}: the _id {key!r} occurs twice"
-            raise InvalidInputError(msg)
-        items[key] = item
-    if not items:
-        msg = f"{path} has no lines"
-        raise InvalidInputError(msg)
-    return list(items.values())
-
-
-def _parse(line: str, parse: Callable[[Mapping[str, Any]], _T], place: str) -> tuple[str, _T]:
-    """Return the ``_id`` of a line and what it holds."""
+def _all(path: Path, read: Callable[[Path], Iterator[_T]]) -> tuple[_T, ...]:
+    """Return what a file holds, at least one item."""
     try:
-        fields = json.loads(line)
-        return str(fields["_id"]), parse(fields)
+        items = tuple(read(path))
+    except OSError as error:
+        msg = f"{path} cannot be read ({error.strerror}): {_EXPECTED}"
+        raise InvalidInputError(msg) from error
+    if not items:
+        msg = f"{path} has no lines: {_EXPECTED}"
+        raise InvalidInputError(msg)
+    return items
+
+
+def _question(line: Line, lengths: Mapping[str, int]) -> Question:
+    """Return the question of a line; ``lengths`` are the characters of each document, by id."""
+    try:
+        if not line.text.strip():
+            msg = f"the question must be text, not {line.text!r}"
+            raise ValueError(msg)
+        gold = line.fields["evidence"]
+        evidence = tuple(Region(one["doc_id"], one["start"], one["end"]) for one in gold)
+        _check(evidence, lengths)
     except KeyError as error:
-        msg = f"{place}: the field {error} is missing"
+        msg = f"{line.place}: the field {error} is missing"
         raise InvalidInputError(msg) from error
     except (TypeError, ValueError) as error:
-        msg = f"{place}: {error}"
+        msg = f"{line.place}: {error}"
         raise InvalidInputError(msg) from error
+    return Question(line.id, line.text, evidence)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, with their numbers from 1."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path} cannot be read ({error}): {_EXPECTED}"
-        raise InvalidInputError(msg) from error
-
-
-def _document(fields: Mapping[str, Any]) -> Document:
-    return Document(fields["_id"], fields["text"], fields.get("title") or "")
-
-
-def _question(fields: Mapping[str, Any], lengths: Mapping[str, int]) -> Question:
-    """Read a question.
-
-    Args:
-        fields: Of its line.
-        lengths: Characters of each document, by id.
-    """
-    text = fields["text"]
-    if not isinstance(text, str) or not text.strip():
-        msg = f"the question must be text, not {text!r}"
-        raise ValueError(msg)
-    evidence = tuple(Region(gold["doc_id"], gold["start"], gold["end"]) for gold in fields["evidence"])
+def _check(evidence: Sequence[Region], lengths: Mapping[str, int]) -> None:
     if not evidence:
         msg = "the question has no evidence, so recall has no meaning; remove it"
         raise ValueError(msg)
@@ -150,4 +128,3 @@ def _question(fields: Mapping[str, Any], lengths: Mapping[str, int]) -> Question
         if not 0 <= start < end <= lengths[doc_id]:
             msg = f"evidence {start}..{end} is not within the {lengths[doc_id]} characters of {doc_id!r}"
             raise ValueError(msg)
-    return Question(fields["_id"], text, evidence)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
@@ -25,6 +24,7 @@ from safetensors.numpy import save as save_tensors
 
 from s3_retriever.errors import ArtifactError
 from s3_retriever.features.sae import Codes, Floats, Quality, TopKSAE, center_and_normalize
+from s3_retriever.files import new_folder
 from s3_retriever.host.taps import QueryHead, Tap
 
 FORMAT_VERSION = 1
@@ -210,17 +210,12 @@ class Artifact:
         """
         folder = Path(folder)
         check_target(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-            new = Path(temporary) / "new"
+        with new_folder(folder) as new:
             new.mkdir()
             tensors = save_tensors(self._tensors())
             (new / _TENSORS).write_bytes(tensors)
             text = json.dumps(self._header(tensors), indent=1, ensure_ascii=False, allow_nan=False)
             (new / _JSON).write_text(text + "\n", encoding="utf-8")
-            if folder.exists():
-                folder.rename(Path(temporary) / "old")
-            new.rename(folder)
 
     def _header(self, tensors: bytes) -> dict[str, Any]:
         return {

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_retriever.search import cell_terms, sentences, words
+from s3_retriever.search.text import splits_word
 
 # Marks, breaks and scripts that decide borders, plus anything at all, lone surrogates included.
 CRITICAL = st.text(st.sampled_from(list(" \n\t.!?…。！\"')-1aAé漢ไท\0\ud800😀")), max_size=60)
@@ -94,3 +95,18 @@ def test_cells_share_out_all_words(text: str, offsets: list[int], cell: int) -> 
         for number, one in enumerate(cells[1:], 1):
             expected = [t for t, at in words(text) if starts[number * cell] <= at]
             assert expected[: len(one)] == one
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [
+        ("two words_1 3", [1, 2, 5, 6, 7, 8, 9, 10]),
+        ("don't 'quote' boys’ end", [1, 2, 3, 4, 8, 9, 10, 11, 15, 16, 17, 21, 22]),
+        ("twenty-one, 3.14", [1, 2, 3, 4, 5, 8, 9, 15]),
+        ("e\u0301t", [1, 2]),
+        ("漢字とカナ ab", [7]),
+        ("", []),
+    ],
+)
+def test_words_are_split_inside_only(text: str, inside: list[int]) -> None:
+    assert [at for at in range(len(text) + 2) if splits_word(text, at)] == inside

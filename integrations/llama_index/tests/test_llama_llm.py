@@ -170,7 +170,19 @@ def test_an_answer_stops_at_the_end_of_the_window(llm: HostLLM) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"top_k": 3}, {"max_new_tokens": 0}, {"temperature": -1.0}, {"max_tokens": 5}]
+    "options",
+    [
+        {"top_k": 3},
+        {"max_tokens": 5},
+        {"max_new_tokens": 0},
+        {"max_new_tokens": 2.5},
+        {"max_new_tokens": None},
+        {"temperature": -1.0},
+        {"temperature": float("nan")},
+        {"temperature": "hot"},
+        {"temperature": None},
+        {"seed": "7"},
+    ],
 )
 def test_options_that_cannot_be_used_are_refused(llm: HostLLM, options: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError, match=next(iter(options))):

@@ -20,7 +20,8 @@ from llama_index.core.vector_stores.types import (
 from llama_index.retrievers.s3 import S3Retriever
 from llama_index.retrievers.s3.persistence import ENGINE, SETTINGS
 from s3_retriever import Host
-from s3_retriever.errors import IndexFormatError, InvalidInputError
+from s3_retriever.errors import IndexBusyError, IndexFormatError, InvalidInputError
+from s3_retriever.files import only_writer
 
 FILTERS = MetadataFilters(
     filters=[
@@ -105,6 +106,20 @@ def test_a_folder_may_hold_other_things(make: Make, tmp_path: Path, tiny_host: H
     make().persist(tmp_path)
     assert (tmp_path / "docstore.json").read_text() == "{}"
     assert S3Retriever.from_persist_dir(tmp_path, host=tiny_host).retrieve(QUESTION)
+
+
+def test_two_do_not_persist_to_one_folder_at_a_time(make: Make, tmp_path: Path, tiny_host: Host) -> None:
+    make(similarity_top_k=1).persist(tmp_path)
+    with only_writer(tmp_path), pytest.raises(IndexBusyError, match="save again"):
+        make([], similarity_top_k=2).persist(tmp_path)
+    loaded = S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
+    assert (loaded.similarity_top_k, len(loaded.engine)) == (1, len(TEXTS))
+
+
+def test_a_file_is_no_folder_to_persist_to(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(InvalidInputError, match="notes is a file"):
+        make([]).persist(tmp_path / "notes")
 
 
 def test_transformations_with_functions_have_to_be_given_again(

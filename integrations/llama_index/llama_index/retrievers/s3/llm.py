@@ -26,6 +26,7 @@ from llama_index.core.llms.callbacks import llm_completion_callback
 
 from s3_retriever import Host
 from s3_retriever.errors import InvalidInputError, UnsupportedHostError
+from s3_retriever.retriever import check_positive
 
 _REPLACEMENT = "\ufffd"  # how a tokenizer shows a character of which some bytes are still to come
 T = TypeVar("T")
@@ -118,7 +119,8 @@ class HostLLM(CustomLLM):
             kwargs: ``max_new_tokens``, ``temperature`` and ``seed`` for this answer.
 
         Raises:
-            InvalidInputError: The prompt fills the window, or a keyword is unknown.
+            InvalidInputError: The prompt is empty or fills the window, or a keyword is unknown or has a value
+                that cannot be used.
         """
         *_, whole = self._responses(prompt, formatted, kwargs)
         return whole
@@ -174,8 +176,13 @@ class HostLLM(CustomLLM):
             msg = f"unknown options {sorted(unknown)}; there are {sorted(settings)}"
             raise InvalidInputError(msg)
         settings.update(options)
-        if settings["max_new_tokens"] < 1 or settings["temperature"] < 0:
-            msg = f"max_new_tokens must be 1 or more and temperature 0 or more, not {settings}"
+        check_positive("max_new_tokens", settings["max_new_tokens"])
+        temperature, seed = settings["temperature"], settings["seed"]
+        if not isinstance(temperature, (int, float)) or not 0 <= temperature < float("inf"):
+            msg = f"temperature must be a number of 0 or more, not {temperature!r}"
+            raise InvalidInputError(msg)
+        if seed is not None and not isinstance(seed, int):
+            msg = f"seed must be a whole number or None, not {seed!r}"
             raise InvalidInputError(msg)
         if not formatted and self.completion_to_prompt is not None:
             prompt = self.completion_to_prompt(prompt)

@@ -12,6 +12,7 @@ from llama_index.core.ingestion import run_transformations
 from llama_index.core.schema import BaseNode, RelatedNodeInfo, TransformComponent
 
 from llama_index.retrievers.s3.nodes import Source, source_of
+from s3_retriever.documents import refuse_single
 from s3_retriever.errors import InvalidDocumentError, InvalidInputError
 
 
@@ -92,9 +93,7 @@ def from_json(saved: Mapping[str, Any]) -> TransformComponent:
 
 
 def _checked(documents: Iterable[Any]) -> Iterator[BaseNode]:
-    if isinstance(documents, (str, BaseNode, Mapping)):
-        msg = f"expected an iterable of documents, not a single {type(documents).__name__}; wrap it in a list"
-        raise InvalidDocumentError(msg)
+    refuse_single(documents, (str, BaseNode, Mapping))
     for position, item in enumerate(documents):
         if not isinstance(item, BaseNode):
             msg = (
