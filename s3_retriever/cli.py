@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever import __version__, cli_training
+from s3_retriever import __version__, cli_interchange, cli_training
 from s3_retriever.errors import InvalidInputError, S3RetrieverError
 from s3_retriever.files import new_file, new_folder, read_corpus, read_lines
 
@@ -72,7 +72,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for register in (_register_index, _register_search, _register_info, _register_train, _register_calibrate):
+    for register in (
+        _register_index,
+        _register_search,
+        _register_info,
+        _register_train,
+        _register_calibrate,
+        _register_export,
+        _register_import,
+    ):
         register(commands)
     return parser
 
@@ -97,6 +105,30 @@ def _register_calibrate(commands: Commands) -> None:
             cli_training.calibrate,
             "learn from questions with known evidence how an artifact's heads should ask",
             f"{PROGRAM} calibrate my-artifact --pairs pairs.jsonl --text text.jsonl --out better",
+        )
+    )
+
+
+def _register_export(commands: Commands) -> None:
+    cli_interchange.add_export(
+        _command(
+            commands,
+            "export",
+            cli_interchange.export,
+            "write an artifact's sparse autoencoders as folders that SAELens loads",
+            f"{PROGRAM} export fast --format saelens --out saes",
+        )
+    )
+
+
+def _register_import(commands: Commands) -> None:
+    cli_interchange.add_import(
+        _command(
+            commands,
+            "import",
+            cli_interchange.import_,
+            "put sparse autoencoders of SAELens or sparsify in the place of an artifact's",
+            f"{PROGRAM} import saes --into fast --out my-artifact",
         )
     )
 

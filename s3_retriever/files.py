@@ -45,7 +45,7 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with path.open("rb") as file:
         for number, raw in enumerate(file, 1):
             if raw.strip():
-                yield number, _parse(raw, f"{path}, line {number}")
+                yield number, parse_object(raw, f"{path}, line {number}")
 
 
 def read_lines(path: Path) -> Iterator[Line]:
@@ -84,7 +84,12 @@ def read_corpus(path: Path) -> Iterator[Document]:
         yield Document(line.id, line.text, title, metadata if isinstance(metadata, dict) else {})
 
 
-def _parse(raw: bytes, place: str) -> dict[str, Any]:
+def parse_object(raw: bytes, place: str) -> dict[str, Any]:
+    """Return the JSON object that ``raw`` is.
+
+    Raises:
+        InvalidInputError: It is no JSON object, or no UTF-8; names ``place``.
+    """
     try:
         fields = json.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

@@ -190,9 +190,9 @@ class Artifact:
 
     def _mismatch(self, identity: Mapping[str, Any], keys: Floats) -> str:
         """Say what differs, or return an empty string."""
-        for fact in _SHAPE_FACTS:
-            if identity.get(fact) != self.host.get(fact):
-                return f"{fact} is {self.host.get(fact)!r} there and {identity.get(fact)!r} here"
+        different = different_shape(self.host, identity)
+        if different:
+            return different
         if keys.shape != self.probe.keys.shape:
             return f"its keys for the probe have shape {keys.shape}, not {self.probe.keys.shape}"
         means = np.stack([codec.mean for codec in self.codecs])
@@ -327,6 +327,14 @@ class Artifact:
             scoring=header["scoring"],
             provenance=header["provenance"],
         )
+
+
+def different_shape(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """Say in which fact two hosts' identities have different shapes, or return an empty string."""
+    for fact in _SHAPE_FACTS:
+        if here.get(fact) != there.get(fact):
+            return f"{fact} is {there.get(fact)!r} there and {here.get(fact)!r} here"
+    return ""
 
 
 def check_target(folder: Path) -> None:
