@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever import __version__, cli_training
+from s3_retriever import __version__, cli_evaluation, cli_training
 from s3_retriever.errors import InvalidInputError, S3RetrieverError
 from s3_retriever.files import new_file, new_folder, read_corpus, read_lines
 
@@ -72,7 +72,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for register in (_register_index, _register_search, _register_info, _register_train, _register_calibrate):
+    for register in (
+        _register_index,
+        _register_search,
+        _register_info,
+        _register_train,
+        _register_calibrate,
+        _register_evaluate,
+    ):
         register(commands)
     return parser
 
@@ -97,6 +104,18 @@ def _register_calibrate(commands: Commands) -> None:
             cli_training.calibrate,
             "learn from questions with known evidence how an artifact's heads should ask",
             f"{PROGRAM} calibrate my-artifact --pairs pairs.jsonl --text text.jsonl --out better",
+        )
+    )
+
+
+def _register_evaluate(commands: Commands) -> None:
+    cli_evaluation.add_evaluate(
+        _command(
+            commands,
+            "evaluate",
+            cli_evaluation.evaluate,
+            "measure the retriever beside BM25, embedding models and the full context",
+            f"{PROGRAM} evaluate data/eval --quick --out quick\n  {PROGRAM} evaluate my-questions --out mine",
         )
     )
 
