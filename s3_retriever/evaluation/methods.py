@@ -177,7 +177,7 @@ class FullContext:
         budget: Tokens that leave room for the question and its answer.
     """
 
-    methods = (Method(FULL_CONTEXT),)
+    methods: tuple[Method, ...] = (Method(FULL_CONTEXT),)
 
     def __init__(self, budget: int) -> None:
         self.budget: int | None = budget

@@ -107,12 +107,12 @@ def compare(records: Sequence[Result] | Sequence[Answer], reference: str) -> lis
         msg = f"the reference {reference!r} is none of the methods {', '.join(names)}"
         raise InvalidInputError(msg)
     values = _values(records)
-    found = []
-    for measure in TITLES:
-        for budget in sorted({budget for name, budget, _ in values if name == measure}):
-            if (measure in _RANKED) == (budget == RANKING_BUDGET) or _only_budget(values, measure, budget):
-                found.append(_comparison(values, measure, budget, reference))
-    return found
+    return [
+        _comparison(values, measure, budget, reference)
+        for measure in TITLES
+        for budget in sorted({budget for name, budget, _ in values if name == measure})
+        if (measure in _RANKED) == (budget == RANKING_BUDGET) or _only_budget(values, measure, budget)
+    ]
 
 
 def best_windows(records: Sequence[Result], budget: int) -> list[Method]:

@@ -48,10 +48,10 @@ def cost_cells(cost: Cost) -> list[str]:
 COST_COLUMNS = ("set", "tokens", "build s", "bytes/token", "peak MB", "median ms", "90 % ms")
 
 
-def columns(comparison: Comparison, reference: str) -> list[str]:
+def columns(comparison: Comparison) -> list[str]:
     """Return the headings of :func:`cells`."""
     sets = [f"{name} ({n})" for name, n in comparison.n_questions.items()]
-    return [*sets, "macro", f"less {reference} [95 %]", "better/same/worse"]
+    return [*sets, "macro", "difference [95 %]", "better/same/worse"]
 
 
 def title(comparison: Comparison) -> str:
@@ -61,7 +61,8 @@ def title(comparison: Comparison) -> str:
 
 
 def _comparison(one: Comparison, reference: str) -> Table:
-    table = new_table(title(one), "method", *columns(one, reference))
+    heading = f"{title(one)}; differences from {reference}, with 95 % intervals"
+    table = new_table(heading, "method", *columns(one))
     for row in one.rows:
         table.add_row(str(row.method), *cells(row))
     return table
