@@ -9,6 +9,7 @@ from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from s3_retriever import __version__
 from s3_retriever.documents import Document
@@ -109,7 +110,7 @@ def _run_system(
     texts = {document.id: document.text for document in data.documents}
     for method in system.methods:
         built.find(method, _WARM_UP, pending[0][2])  # the first question reads the corpus for BM25
-    for question, method, budget in pending:
+    for question, method, budget in tqdm(pending, data.name, unit=" questions", disable=None, leave=False):
         start = time.perf_counter()
         found = built.find(method, question.text, budget)
         seconds = time.perf_counter() - start
@@ -132,16 +133,17 @@ def _count(found: Iterable[Region], texts: Mapping[str, str], host: Host) -> int
     return sum(host.count_tokens(texts[doc_id][start:end]) for doc_id, start, end in found)
 
 
-def part_of(data: EvaluationSet, n_questions: int, n_tokens: int | None, host: Host) -> EvaluationSet:
+def part_of(data: EvaluationSet, n_questions: int | None, n_tokens: int | None, host: Host) -> EvaluationSet:
     """Return some questions of a set, evenly spaced, and documents about them.
 
     Args:
         data: The set.
-        n_questions: How many at most.
+        n_questions: How many at most; None: all.
         n_tokens: About how many tokens of documents, those that the questions need first; None: all.
         host: Counts the tokens.
     """
-    picked = np.unique(np.linspace(0, len(data.questions) - 1, n_questions).astype(int))
+    n = len(data.questions)
+    picked = np.linspace(0, n - 1, min(n, n if n_questions is None else n_questions)).astype(int)
     questions = tuple(data.questions[i] for i in picked)
     documents = data.documents if n_tokens is None else _documents(data.documents, questions, n_tokens, host)
     return EvaluationSet(data.name, documents, questions)

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from s3_retriever.evaluation.measures import TITLES
+from s3_retriever.evaluation.methods import Method
 from s3_retriever.evaluation.report import new_table
 from s3_retriever.evaluation.summary import Comparison, Cost, Row
 
@@ -23,13 +24,9 @@ def show(comparisons: Sequence[Comparison], costs: Sequence[Cost], reference: st
     console.print(_costs(costs))
 
 
-def cells(row: Row) -> list[str]:
-    """Return a row's texts: each set, macro average, difference and its interval, wins/ties/losses."""
-    texts = [f"{mean:.3f}" for mean in (*row.sets.values(), row.macro)]
-    if row.difference is None or row.tally is None:
-        return [*texts, "", ""]
-    value, low, high = row.difference
-    return [*texts, f"{value:+.3f} [{low:+.3f}, {high:+.3f}]", "/".join(map(str, row.tally))]
+def cells(comparison: Comparison) -> list[tuple[Method, list[str]]]:
+    """Return each method and its texts, in the order of :func:`columns`."""
+    return [(row.method, _cells(row, _compared(comparison))) for row in comparison.rows]
 
 
 def cost_cells(cost: Cost) -> list[str]:
@@ -49,9 +46,10 @@ COST_COLUMNS = ("set", "tokens", "build s", "bytes/token", "peak MB", "median ms
 
 
 def columns(comparison: Comparison) -> list[str]:
-    """Return the headings of :func:`cells`."""
+    """Return the headings: average over the sets, difference and its interval, each set with its questions."""
     sets = [f"{name} ({n})" for name, n in comparison.n_questions.items()]
-    return [*sets, "macro", "difference [95 %]", "better/same/worse"]
+    differences = ["difference [95 %]", "better/same/worse"] if _compared(comparison) else []
+    return ["macro", *differences, *sets]
 
 
 def title(comparison: Comparison) -> str:
@@ -61,11 +59,25 @@ def title(comparison: Comparison) -> str:
 
 
 def _comparison(one: Comparison, reference: str) -> Table:
-    heading = f"{title(one)}; differences from {reference}, with 95 % intervals"
+    heading = f"{title(one)}; differences from {reference}" if _compared(one) else title(one)
     table = new_table(heading, "method", *columns(one))
-    for row in one.rows:
-        table.add_row(str(row.method), *cells(row))
+    for method, texts in cells(one):
+        table.add_row(str(method), *texts)
     return table
+
+
+def _compared(comparison: Comparison) -> bool:
+    """Whether any row has a difference: the reference was asked at this budget, and others too."""
+    return any(row.difference is not None for row in comparison.rows)
+
+
+def _cells(row: Row, compared: bool) -> list[str]:
+    sets = [f"{mean:.3f}" for mean in row.sets.values()]
+    differences = ["", ""] if compared else []
+    if row.difference is not None and row.tally is not None:
+        value, low, high = row.difference
+        differences = [f"{value:+.3f} [{low:+.3f}, {high:+.3f}]", "/".join(map(str, row.tally))]
+    return [f"{row.macro:.3f}", *differences, *sets]
 
 
 def _costs(costs: Sequence[Cost]) -> Table:
