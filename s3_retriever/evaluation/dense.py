@@ -1,4 +1,4 @@
-"""Ablations that trained features cannot show: dense keys of heads as they are, centred and normalised or not.
+"""Ablations that trained features cannot show: dense keys of heads, centred and normalised or not.
 
 Nothing here is learned: a head's score is the product of query and key, as when heads are chosen
 (:mod:`s3_retriever.features.heads`).
@@ -114,9 +114,9 @@ class _BuiltDense:
         taps = tuple(sorted({tap_of(host, head) for head in query_means}))
         raw, self._tokens = _lay_out(corpus.documents, host, taps, self._document_cells, lengths)
         used = {
-            (tap_of(host, head), one.centred, one.normalised)
-            for one in variants.values()
-            for head in one.heads
+            (tap_of(host, head), variant.centred, variant.normalised)
+            for variant in variants.values()
+            for head in variant.heads
         }
         real = np.arange(CELL) < self._tokens[:, None]
         self._keys = {

@@ -20,6 +20,7 @@ from s3_retriever.files import new_file
 
 _TEMPLATE = "evaluation.html"
 _MB = 1e6
+_MOST_LINES = 12  # of a plot that can be read
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,16 @@ def write_html(path: Path, report: Report) -> None:
 
 
 def plots(report: Report) -> list[Plot]:
-    """Return the plots for which there is anything: quality by budget, memory and latency by size."""
+    """Return the plots for which there is anything: quality by budget, memory and latency by size.
+
+    None where there are too many methods.
+    """
     styles: dict[str, int] = {}
     for comparison in report.comparisons:
         for row in comparison.rows:
             styles.setdefault(row.method.name, len(styles))
+    if len(styles) > _MOST_LINES:
+        return []
     drawn = []
     for measure, comparisons in _by_measure(report.comparisons).items():
         lines: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)

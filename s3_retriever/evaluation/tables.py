@@ -46,7 +46,7 @@ COST_COLUMNS = ("set", "tokens", "build s", "bytes/token", "peak MB", "median ms
 
 
 def columns(comparison: Comparison) -> list[str]:
-    """Return the headings: average over the sets, difference and its interval, each set with its questions."""
+    """Return the headings: macro average, difference and its interval, sets with their questions."""
     sets = [f"{name} ({n})" for name, n in comparison.n_questions.items()]
     differences = ["difference [95 %]", "better/same/worse"] if _compared(comparison) else []
     return ["macro", *differences, *sets]
