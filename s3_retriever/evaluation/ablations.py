@@ -97,9 +97,7 @@ class _VariantRetriever(S3Retriever):
 
 
 def make_ablations(artifact: Artifact) -> list[System]:
-    """Return the variants of an artifact that can be had without training: heads, scoring, scales, k,
-    features looked up, and fusion.
-    """
+    """Return the variants of an artifact that need no training: heads, scales, features, scoring, fusion."""
     scoring = Scoring.from_json(artifact.scoring)
     same_index = [
         Variant(REFERENCE, artifact),
@@ -143,7 +141,7 @@ def _heads(artifact: Artifact, scoring: Scoring) -> list[Variant]:
     """Return each head alone, all of them with one weight, and all of them as before calibration."""
     alone = [
         Variant(
-            f"head {query.head} alone",
+            f"head {query.head.layer}.{query.head.head} alone",
             replace(
                 artifact,
                 queries=(query,),

@@ -218,7 +218,7 @@ def make_systems(
         host: Its window limits the full context.
 
     Raises:
-        InvalidInputError: A name is given twice.
+        InvalidInputError: A name is given twice, or the host's window is too small for the full context.
         HostNotFoundError: An embedding model cannot be had.
         MissingDependencyError: sentence-transformers is needed and not installed.
     """
@@ -237,5 +237,8 @@ def make_systems(
         offered = [name for name in rest if name.removesuffix(FUSED) == model]
         systems += [WindowSystem(window, offered, embedder) for window in windows]
     if FULL_CONTEXT in names:
+        if host.max_tokens <= PROMPT_ROOM:
+            msg = f"{FULL_CONTEXT} needs a window of more than {PROMPT_ROOM} tokens, not {host.max_tokens}"
+            raise InvalidInputError(msg)
         systems.append(FullContext(host.max_tokens - PROMPT_ROOM))
     return systems
