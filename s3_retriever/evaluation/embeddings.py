@@ -48,7 +48,8 @@ class SentenceModel:
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
-            msg = f'{name!r} needs sentence-transformers: pip install "s3-retriever[embeddings]"'
+            way = 'pip install "s3-retriever[embeddings]"'
+            msg = f"{name!r}, taken for an embedding model's name, needs sentence-transformers: {way}"
             raise MissingDependencyError(msg) from error
         known = _ALIASES.get(name, name)
         try:

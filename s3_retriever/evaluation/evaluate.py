@@ -16,7 +16,7 @@ from s3_retriever.evaluation.dense import DenseSystem, dense_variants
 from s3_retriever.evaluation.failures import worst
 from s3_retriever.evaluation.html import Report, check_jinja, write_html
 from s3_retriever.evaluation.methods import FULL_CONTEXT, MODES, WINDOW_BM25, Method, System, make_systems
-from s3_retriever.evaluation.reader import Reader
+from s3_retriever.evaluation.reader import EXAMPLE, INSTRUCTION, MAX_NEW_TOKENS, Reader
 from s3_retriever.evaluation.recall import WINDOW_SIZES
 from s3_retriever.evaluation.records import RunFolder
 from s3_retriever.evaluation.runner import BUDGETS, fingerprint, part_of, run_systems
@@ -152,7 +152,8 @@ def run_evaluation(
         systems = [*make_ablations(artifact), DenseSystem(dense_variants(artifact, host))]
     elif systems is None:
         systems = make_systems(config.methods, artifact, config.windows, host)
-    settings = fingerprint(sets, systems, config.budgets, host) | {"artifact": artifact.digest}
+    settings = fingerprint(sets, systems, config.budgets, host)
+    settings |= {"artifact": artifact.digest, "prompt": [INSTRUCTION, *EXAMPLE], "new_tokens": MAX_NEW_TOKENS}
     folder = RunFolder(Path(out), settings)
     run_systems(sets, systems, folder, host=host, budgets=config.budgets, say=say)
     if config.answers:

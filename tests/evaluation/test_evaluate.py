@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from s3_retriever.features import Artifact
 from s3_retriever.host import Host
 
 NAMES = ("hybrid", "bm25", "letters", "letters+bm25")
+GUIDE = Path(__file__).parents[2] / "docs" / "evaluation.md"
 MEASURED = ("seconds", "ms", "peak_bytes")
 
 
@@ -253,3 +255,15 @@ def test_the_command_measures_and_reports(
     printed = capsys.readouterr().out
     assert "Evidence recall within 512 tokens; differences from window-bm25" in printed
     assert (out / "report.html").is_file()
+
+
+@pytest.mark.host
+@pytest.mark.skipif(not GUIDE.is_file(), reason="the guide is not beside the tests")
+def test_the_guide_adds_a_method(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    data.rename("eval")
+    exec(code.replace("data/eval", "eval"), {})  # noqa: S102
+    results = Records(tmp_path / "out" / RESULTS, Result).all()
+    (first,) = {result.spans for result in results if (result.method, result.budget) == ("first-tokens", 256)}
+    assert first == (("lighthouse", 0, len(DOCUMENTS["lighthouse"])),)
