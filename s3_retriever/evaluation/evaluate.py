@@ -152,6 +152,10 @@ def run_evaluation(
         systems = [*make_ablations(artifact), DenseSystem(dense_variants(artifact, host))]
     elif systems is None:
         systems = make_systems(config.methods, artifact, config.windows, host)
+    names = [method.name for system in systems for method in system.methods]
+    if config.base not in names:  # now, not after the run
+        msg = f"the reference {config.base!r} is none of the methods {', '.join(dict.fromkeys(names))}"
+        raise InvalidInputError(msg)
     settings = fingerprint(sets, systems, config.budgets, host)
     settings |= {"artifact": artifact.digest, "prompt": [INSTRUCTION, *EXAMPLE], "new_tokens": MAX_NEW_TOKENS}
     folder = RunFolder(Path(out), settings)

@@ -22,7 +22,7 @@ EXAMPLE = (
 MAX_NEW_TOKENS = 24
 
 _PASSAGES = "\n\n"  # between passages
-_MIN_SHARED = 1024  # tokens at the beginning of all prompts of a batch from which on they are read once
+_MIN_SHARED = 1024  # tokens from which on the common beginning of prompts is read once for all
 
 
 class Asked(NamedTuple):
@@ -69,6 +69,7 @@ class Reader:
             raise UnsupportedHostError(msg)
         self._host = host
         self._tokenizer: Any = host.tokenizer
+        self._last: tuple[list[int], Any] | None = None
         self._templated = getattr(host.tokenizer, "chat_template", None) is not None
 
     def answer(self, batch: Sequence[Asked]) -> list[Reading]:
@@ -77,12 +78,20 @@ class Reader:
         Raises:
             InvalidInputError: A question leaves no room in the host's window.
         """
-        prompts, shown = zip(*map(self._prompt, batch), strict=True)
-        texts = self._generate(list(prompts))
-        return [Reading(text, n) for text, n in zip(texts, shown, strict=True)]
+        prompts = [self._prompt(asked) for asked in batch]
+        texts = {prompt.text for prompt in prompts}
+        beginning: list[int] = []
+        if len(texts) == 1:  # the same for every question about this text, whatever else is in the batch
+            beginning = _common([self._ids(texts.pop(), ""), *(prompt.ids for prompt in prompts)])
+        ids = [prompt.ids for prompt in prompts]
+        if len(beginning) < _MIN_SHARED:
+            answers = self._continue(ids, None)
+        else:
+            cache = self._read(beginning)
+            answers = [self._continue([one], copy.deepcopy(cache))[0] for one in ids]
+        return [Reading(answer, prompt.shown) for answer, prompt in zip(answers, prompts, strict=True)]
 
-    def _prompt(self, asked: Asked) -> tuple[list[int], int]:
-        """Return the ids of a prompt, and how many tokens of passages it shows."""
+    def _prompt(self, asked: Asked) -> _Prompt:
         text = _PASSAGES.join(asked.passages)
         bare = self._ids("", asked.question)
         room = self._host.max_tokens - MAX_NEW_TOKENS - len(bare)
@@ -92,10 +101,11 @@ class Reader:
         tokens = self._host.encode(text)
         while True:  # joined with what stands around it, a text may have a token or two more
             shown = min(room, len(tokens))
-            ids = self._ids(text[: int(tokens.ends[shown - 1])] if shown else "", asked.question)
+            shown_text = text[: int(tokens.ends[shown - 1])] if shown else ""
+            ids = self._ids(shown_text, asked.question)
             excess = len(ids) + MAX_NEW_TOKENS - self._host.max_tokens
             if excess <= 0 or not shown:
-                return ids, shown
+                return _Prompt(ids, shown_text, shown)
             room = shown - excess
 
     def _ids(self, text: str, question: str) -> list[int]:
@@ -114,14 +124,14 @@ class Reader:
         ids: list[int] = self._tokenizer(prompt, add_special_tokens=not self._templated)["input_ids"]
         return ids
 
-    def _generate(self, prompts: list[list[int]]) -> list[str]:
-        shared = _shared_prefix(prompts)
-        if shared < _MIN_SHARED:
-            return self._continue(prompts, None)
-        beginning = torch.tensor([prompts[0][:shared]], device=self._host.model.device)
-        with torch.inference_mode():  # without logits: those of thousands of tokens are large
-            cache = self._host.model.get_decoder()(input_ids=beginning, use_cache=True).past_key_values
-        return [self._continue([prompt], copy.deepcopy(cache))[0] for prompt in prompts]
+    def _read(self, beginning: list[int]) -> Any:
+        """Return the cache of the beginning of prompts; that of the last one is kept."""
+        if self._last is None or self._last[0] != beginning:
+            ids = torch.tensor([beginning], device=self._host.model.device)
+            with torch.inference_mode():  # without logits: those of thousands of tokens are large
+                cache = self._host.model.get_decoder()(input_ids=ids, use_cache=True).past_key_values
+            self._last = beginning, cache
+        return self._last[1]
 
     def _continue(self, prompts: list[list[int]], cache: Any) -> list[str]:
         """Generate greedily, prompts padded on the left; ``cache`` holds the beginning of a single one."""
@@ -144,13 +154,18 @@ class Reader:
         return [text.strip().partition("\n")[0].strip() for text in texts]
 
 
-def _shared_prefix(prompts: Sequence[Sequence[int]]) -> int:
-    """Return how many ids all prompts begin with, short of the whole of any; 0 for a single prompt."""
-    if len(prompts) < 2:
-        return 0
-    limit = min(map(len, prompts)) - 1
-    first = prompts[0]
-    for i in range(limit):
-        if any(prompt[i] != first[i] for prompt in prompts):
-            return i
-    return limit
+class _Prompt(NamedTuple):
+    """A prompt's ids, the text that it shows, and how many tokens that has."""
+
+    ids: list[int]
+    text: str
+    shown: int
+
+
+def _common(prompts: Sequence[list[int]]) -> list[int]:
+    """Return the ids with which all prompts begin."""
+    shortest = min(prompts, key=len)
+    for i, token in enumerate(shortest):
+        if any(prompt[i] != token for prompt in prompts):
+            return shortest[:i]
+    return shortest

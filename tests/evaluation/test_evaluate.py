@@ -161,6 +161,12 @@ def test_a_killed_run_goes_on_where_it_was(
     assert records.read_bytes() == before
 
 
+def test_an_unknown_reference_is_refused(evaluate: Callable[..., Evaluation], tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="the reference 'bm25' is none of the methods full-context"):
+        evaluate("out", [FullContext(40)], reference="bm25")
+    assert not (tmp_path / "out").exists()
+
+
 def test_other_settings_and_other_files_are_refused(
     evaluate: Callable[..., Evaluation], tmp_path: Path
 ) -> None:
