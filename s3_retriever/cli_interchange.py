@@ -68,10 +68,10 @@ def import_(args: argparse.Namespace) -> None:
     """Run ``import``."""
     from dataclasses import replace
 
-    from s3_retriever.features.artifact import Artifact, check_target
+    from s3_retriever.features.artifact import FORM, Artifact
     from s3_retriever.features.interchange import import_sae, probe_quality, with_sae
 
-    check_target(args.out)
+    FORM.check_target(args.out)
     old = new = Artifact.load(args.into)
     found = _read_statistics(args.saes, args.statistics)
     for folder, statistics in found.items():

@@ -1,23 +1,24 @@
-"""The commands that make artifacts: ``train`` and ``calibrate``."""
+"""The commands that make artifacts: ``train`` and ``fit``."""
 
 from __future__ import annotations
 
 import argparse
-import re
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s3_retriever import cli_shared
+from s3_retriever.cli_shared import peak, say, shows_progress
 from s3_retriever.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from s3_retriever.documents import Document
-    from s3_retriever.features.pairs import Pair
-    from s3_retriever.host.taps import QueryHead
+    from s3_retriever.features.artifact import Artifact
+    from s3_retriever.features.epochs import Epoch
+    from s3_retriever.features.train import TrainConfig
+    from s3_retriever.host.taps import Tap
 
-_HEAD = re.compile(r"(\d+)\.(\d+)")
+_FIT_PAIRS = 1500
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
@@ -27,159 +28,162 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", metavar="NAME_OR_PATH", help="language model; the default host if omitted")
     parser.add_argument("--name", help="name of the artifact (default: that of the folder)")
     parser.add_argument(
-        "--heads",
-        metavar="L.H,L.H,...",
-        help="query heads as layer.head; chosen on the shipped questions if omitted",
+        "--calibration", type=Path, metavar="DIR", help="what 'calibrate' wrote: heads, and how they ask"
     )
+    cli_shared.add_head_choice(parser)
+    _add_saes(parser)
     parser.add_argument(
-        "--max-layer", type=int, default=9, help="deepest layer to choose heads from (default: 9)"
+        "--checkpoints",
+        type=Path,
+        metavar="DIR",
+        help="keep keys and the state of each SAE here until all is done; run again to go on from there",
     )
-    parser.add_argument("--taps", type=int, default=5, help="key heads to choose at most (default: 5)")
-    parser.add_argument(
-        "--query-heads", type=int, default=8, help="query heads to choose at most (default: 8)"
-    )
-    parser.add_argument("--features", type=int, default=2048, help="features per tap (default: 2048)")
-    parser.add_argument("-k", type=int, default=7, help="active features per key (default: 7)")
-    parser.add_argument("--steps", type=int, default=1500, help="training steps (default: 1500)")
     parser.add_argument("--tokens", type=int, default=500_000, help="tokens to train on (default: 500000)")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
 
 
-def add_calibrate(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``calibrate``."""
-    parser.add_argument("artifact", metavar="ARTIFACT", help="fast, best, or a folder")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the new artifact")
-    parser.add_argument("--host", metavar="NAME_OR_PATH", help="the artifact's host, if not known by name")
-    parser.add_argument("--name", help="name of the new artifact (default: that of the folder)")
+def add_fit(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``fit``."""
+    parser.add_argument(
+        "host", nargs="?", metavar="HOST", help="hub name or folder; the default host if omitted"
+    )
+    parser.add_argument(
+        "--text", type=Path, required=True, metavar="TEXT.jsonl", help="lines {_id, text}, such as your own"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the artifact")
+    parser.add_argument("--name", help="name of the artifact (default: that of the folder)")
     parser.add_argument(
         "--pairs",
         type=Path,
         metavar="PAIRS.jsonl",
-        help="lines {question, doc_id, evidence: [[start, end], ...]}, beside the shipped ones",
+        help="lines {question, doc_id, evidence: [[start, end], ...]} about the text, beside the shipped",
     )
+    cli_shared.add_head_choice(parser)
     parser.add_argument(
-        "--text", type=Path, metavar="TEXT.jsonl", help="documents of the pairs: lines {_id, text}"
+        "--max-pairs", type=int, default=_FIT_PAIRS, help=f"pairs to use at most (default: {_FIT_PAIRS})"
     )
     parser.add_argument("--epochs", type=int, default=3, help="times every pair is seen (default: 3)")
+    _add_saes(parser)
+    parser.add_argument("--tokens", type=int, default=800_000, help="tokens to read (default: 800000)")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
+
+
+def _add_saes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--features", type=int, default=2048, help="features per tap (default: 2048)")
+    parser.add_argument("-k", type=int, default=7, help="active features per key (default: 7)")
+    parser.add_argument("--steps", type=int, default=1500, help="training steps at most (default: 1500)")
 
 
 def train(args: argparse.Namespace) -> None:
     """Run ``train``."""
-    from s3_retriever.features.artifact import check_target
-    from s3_retriever.features.fit import find_heads, train_artifact
+    from s3_retriever.cli_survey import check_choice, surveyed
+    from s3_retriever.features.artifact import FORM
+    from s3_retriever.features.calibration import Calibration
+    from s3_retriever.features.fit import Training, train_artifact, train_calibration
     from s3_retriever.features.pairs import read_texts, shipped_pairs
-    from s3_retriever.features.train import TrainConfig
+    from s3_retriever.features.training_folder import TrainingFolder
     from s3_retriever.host.model import Host
 
     started = time.perf_counter()
-    config = TrainConfig(n_features=args.features, k=args.k, steps=args.steps, seed=args.seed)
-    heads = _heads(args.heads) if args.heads else []
-    check_target(args.out)  # fails now rather than after the training
-    args.text.stat()
-    host = Host.load(args.host)
-    documents, pairs = shipped_pairs()
-    if not heads:
-        choice = find_heads(
-            host,
-            documents,
-            pairs,
-            max_layer=args.max_layer,
-            n_taps=args.taps,
-            n_heads=args.query_heads,
-            progress=sys.stderr.isatty(),
-        )
-        for head, recall in zip(choice.heads, choice.recalls, strict=True):
-            _say(f"{head.layer}.{head.head}: alone {choice.alone[head]:.3f}, with those above {recall:.3f}")
-        heads = list(choice.heads)
-    artifact = train_artifact(
-        host,
-        args.name or args.out.name,
-        heads,
-        read_texts(args.text),
-        [pair.question for pair in pairs],
+    config = _sae_config(args)
+    heads, survey_config = check_choice(args)
+    FORM.check_target(args.out)  # fails now rather than after the training
+    name, made = args.name or args.out.name, _made(args, config)
+    file = args.text.stat()
+    training = Training(
         config=config,
         max_tokens=args.tokens,
-        provenance={"train": {**asdict(config), "tokens": args.tokens, "text": args.text.name}},
-        progress=sys.stderr.isatty(),
+        folder=args.checkpoints,
+        source=f"{args.text.resolve()}, {file.st_size} bytes of {file.st_mtime_ns}",
+        on_epoch=_say_epoch,
+        progress=shows_progress(),
     )
+    documents, pairs = shipped_pairs()
+    questions = [pair.question for pair in pairs]
+    if args.calibration is not None:
+        if heads:
+            msg = "--calibration brings its heads: leave --heads out"
+            raise InvalidInputError(msg)
+        calibration = Calibration.load(args.calibration)
+        host = Host.load(args.host or str(calibration.host["name"]))
+        texts = read_texts(args.text)
+        artifact = train_calibration(host, name, calibration, texts, questions, training, provenance=made)
+    else:
+        host = Host.load(args.host)
+        if not heads:
+            heads, _ = surveyed(args, host, documents, pairs, survey_config)
+        texts = read_texts(args.text)
+        artifact = train_artifact(host, name, heads, texts, questions, training, provenance=made)
+    _save(args, artifact, started)
+    if args.checkpoints is not None:
+        TrainingFolder(args.checkpoints, artifact.taps, 0, 0).remove()
+
+
+def fit(args: argparse.Namespace) -> None:
+    """Run ``fit``."""
+    from s3_retriever.cli_calibrate import HELD_OUT, learn_heads
+    from s3_retriever.cli_survey import check_choice
+    from s3_retriever.features.artifact import FORM
+    from s3_retriever.features.calibrate import CalibrateConfig
+    from s3_retriever.features.fit import check_enough, train_bank
+    from s3_retriever.features.pairs import draw_texts, limit, read_texts
+    from s3_retriever.host.model import Host
+
+    started = time.perf_counter()
+    config = _sae_config(args)
+    heads, survey_config = check_choice(args)
+    learning = CalibrateConfig(epochs=args.epochs, seed=args.seed, held_out=HELD_OUT)
+    FORM.check_target(args.out)
+    documents, pairs = cli_shared.calibration_set(args.pairs, args.text if args.pairs else None)
+    texts = list(read_texts(args.text))
+    host = Host.load(args.host)
+    documents, pairs = limit(
+        documents,
+        pairs,
+        max_pairs=args.max_pairs,
+        max_tokens=args.tokens,
+        count=host.count_tokens,
+        seed=args.seed,
+    )
+    drawn = {document.id for document in documents}
+    n_tokens = sum(host.count_tokens(document.text) for document in documents)
+    rest = (document for document in texts if document.id not in drawn)
+    documents += draw_texts(rest, max_tokens=args.tokens - n_tokens, count=host.count_tokens, seed=args.seed)
+    check_enough(sum(host.count_tokens(document.text) for document in documents), config)
+    calibration, bank = learn_heads(args, host, heads, documents, pairs, survey_config, learning)
+    artifact = train_bank(
+        args.name or args.out.name,
+        calibration,
+        bank,
+        config,
+        provenance={**_made(args, config), "report": calibration.report},
+        on_epoch=_say_epoch,
+        progress=shows_progress(),
+    )
+    _save(args, artifact, started)
+
+
+def _sae_config(args: argparse.Namespace) -> TrainConfig:
+    from s3_retriever.features.train import TrainConfig
+
+    return TrainConfig(n_features=args.features, k=args.k, steps=args.steps, seed=args.seed)
+
+
+def _made(args: argparse.Namespace, config: TrainConfig) -> dict[str, Any]:
+    return {"train": {**asdict(config), "tokens": args.tokens, "text": args.text.name}}
+
+
+def _say_epoch(tap: Tap, epoch: Epoch) -> None:
+    kept = "" if epoch.recall_kept is None else f", recall kept {epoch.recall_kept:.3f}"
+    say(
+        f"tap {tap}, step {epoch.step}: fvu {epoch.fvu:.3f}, l0 {epoch.l0:.1f}, "
+        f"dead {epoch.dead_fraction:.3f}{kept}, {epoch.seconds:.0f} s"
+    )
+
+
+def _save(args: argparse.Namespace, artifact: Artifact, started: float) -> None:
     artifact.save(args.out)
     for codec in artifact.codecs:
         quality = codec.quality
-        _say(f"tap {codec.tap}: fvu {quality.fvu:.3f}, l0 {quality.l0:.1f}, dead {quality.dead_fraction:.3f}")
-    _say(f"wrote {args.out} after {time.perf_counter() - started:.0f} s")
-
-
-def calibrate(args: argparse.Namespace) -> None:
-    """Run ``calibrate``."""
-    from s3_retriever.features.artifact import Artifact, check_target
-    from s3_retriever.features.calibrate import CalibrateConfig
-    from s3_retriever.features.fit import calibrate_artifact
-    from s3_retriever.host.model import Host
-
-    started = time.perf_counter()
-    config = CalibrateConfig(epochs=args.epochs, seed=args.seed)
-    check_target(args.out)  # fails now rather than after the calibration
-    documents, pairs = _calibration_set(args.pairs, args.text)
-    artifact = Artifact.load(args.artifact)
-    host = Host.load(args.host or str(artifact.host["name"]))
-    settings: dict[str, Any] = {"pairs": len(pairs)}
-    settings |= {name: getattr(config, name) for name in ("epochs", "seed", "fusion")}
-    calibrated = calibrate_artifact(
-        host,
-        artifact,
-        documents,
-        pairs,
-        config=config,
-        name=args.name or args.out.name,
-        provenance={"calibrate": settings},
-        progress=sys.stderr.isatty(),
-    )
-    calibrated.save(args.out)
-    losses = ", ".join(f"{loss:.3f}" for loss in calibrated.provenance["calibrate"]["losses"])
-    _say(f"{len(pairs)} pairs, loss per epoch (nats): {losses}")
-    held_out = calibrated.provenance["calibrate"]["held_out_losses"]
-    if held_out:
-        _say(f"pairs held out: {held_out[0]:.3f} before, {held_out[1]:.3f} after")
-    _say(f"wrote {args.out} after {time.perf_counter() - started:.0f} s")
-
-
-def _calibration_set(pairs_path: Path | None, text_path: Path | None) -> tuple[list[Document], list[Pair]]:
-    """Return the shipped questions and the user's, with the documents that either need."""
-    from s3_retriever.features.pairs import read_pairs, read_texts, shipped_pairs
-
-    documents, pairs = shipped_pairs()
-    if (pairs_path is None) != (text_path is None):
-        msg = "--pairs and --text belong together: the questions, and the documents that answer them"
-        raise InvalidInputError(msg)
-    if pairs_path is None or text_path is None:
-        return documents, pairs
-    texts: dict[str, Document] = {}
-    for document in read_texts(text_path):
-        if document.id in texts:
-            msg = f"{text_path}: two documents have the id {document.id!r}; give each its own"
-            raise InvalidInputError(msg)
-        texts[document.id] = document
-    own = read_pairs(pairs_path, texts)
-    if not own:
-        msg = f"no pair of {pairs_path} has its document in {text_path}: compare doc_id with _id"
-        raise InvalidInputError(msg)
-    needed = {pair.doc_id for pair in own}
-    return [*documents, *(document for key, document in texts.items() if key in needed)], [*pairs, *own]
-
-
-def _heads(text: str) -> list[QueryHead]:
-    from s3_retriever.host.taps import QueryHead
-
-    heads = []
-    for item in text.split(","):
-        match = _HEAD.fullmatch(item.strip())
-        if not match:
-            msg = f"--heads takes layer.head, such as 8.0,9.2, not {item!r}"
-            raise InvalidInputError(msg)
-        heads.append(QueryHead(int(match[1]), int(match[2])))
-    return heads
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
+        say(f"tap {codec.tap}: fvu {quality.fvu:.3f}, l0 {quality.l0:.1f}, dead {quality.dead_fraction:.3f}")
+    say(f"wrote {args.out} after {time.perf_counter() - started:.0f} s, {peak()}")

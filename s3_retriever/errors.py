@@ -40,6 +40,10 @@ class ArtifactError(InvalidInputError):
     """An artifact is missing, damaged, of another version, or belongs to another host."""
 
 
+class CheckpointError(InvalidInputError):
+    """What an interrupted run left is damaged, or belongs to a run with other settings or data."""
+
+
 class IndexFormatError(S3RetrieverError, ValueError):
     """An index on disk is missing a file, truncated, altered, or of another version."""
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import math
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's library
 
 import numpy as np
 import pytest
 import torch
+from cli_set import PAIRS, TEXTS, TOPICS, write_lines
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from s3_retriever.features import Artifact, Probe, Quality, QueryCodec, TapCodec, TopKSAE
-from s3_retriever.features.artifact import PROBE_TEXT
+from s3_retriever.features import Artifact, Probe, Quality, QueryCodec, TapCodec, TopKSAE, pairs
+from s3_retriever.features.probe import PROBE_TEXT
 from s3_retriever.host import Host, QueryHead, Tap
 from s3_retriever.search.density import Scale
 from s3_retriever.search.scoring import Scoring
@@ -72,6 +76,60 @@ def tiny_model() -> LlamaForCausalLM:
 def tiny_host(tiny_model: LlamaForCausalLM, tiny_tokenizer: PreTrainedTokenizerFast) -> Host:
     """The tiny model and tokenizer as a host."""
     return Host(model=tiny_model, tokenizer=tiny_tokenizer, name="tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_model: LlamaForCausalLM,
+    tiny_tokenizer: PreTrainedTokenizerFast,
+) -> Path:
+    """The tiny host on disk, with room for chunks of the default size."""
+    return _saved(tmp_path_factory.mktemp("host") / "tiny-host", tiny_model, tiny_tokenizer)
+
+
+@pytest.fixture(scope="session")
+def matching_folder(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_model: LlamaForCausalLM,
+    tiny_tokenizer: PreTrainedTokenizerFast,
+) -> Path:
+    """A copy of the tiny host on disk, but one head is useful: 0.3 looks for the token that it reads."""
+    model = copy.deepcopy(tiny_model)
+    attention = model.model.layers[0].self_attn
+    with torch.no_grad():
+        for part in ("weight", "bias"):
+            query, key = getattr(attention.q_proj, part), getattr(attention.k_proj, part)
+            query[48:64] = key[16:32]  # heads have 16 rows; query head 3 asks key head 1
+    return _saved(tmp_path_factory.mktemp("host") / "matching-host", model, tiny_tokenizer)
+
+
+def _saved(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> Path:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**config, "max_position_embeddings": 1024}), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def few_topics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipped pairs, but few: the whole reference would take a minute."""
+    documents, shipped = pairs.shipped_pairs()
+    few = [document for document in documents if document.id in TOPICS]
+    asked = [pair for pair in shipped if pair.doc_id in TOPICS]
+    assert len(few) == len(TOPICS)
+    assert asked
+    monkeypatch.setattr(pairs, "shipped_pairs", lambda: (few, asked))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with texts and pairs."""
+    write_lines(tmp_path / "text.jsonl", TEXTS)
+    write_lines(tmp_path / "pairs.jsonl", PAIRS)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

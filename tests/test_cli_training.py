@@ -2,95 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from cli_set import PAIRS, TEXTS, TOPICS, assert_mistake, names, write_lines
 
-from s3_retriever import Document, Host, S3Retriever
+from s3_retriever import Document, Host, S3Retriever, cli_training
 from s3_retriever.cli import main
 from s3_retriever.features import Artifact, pairs
 from s3_retriever.host import QueryHead, Tap
 
-TEXTS = [
-    {"_id": "harbour", "text": "Ships sail. " * 150 + "The keeper stores oil in the cellar."},
-    {"_id": "bakery", "text": "Bread is baked at four. The baker sings.\u2028 " * 60},
-]
-PAIRS = [
-    {"question": "Where is the oil?", "doc_id": "harbour", "evidence": ["stores oil in the cellar"]},
-    {"question": "When is bread baked?", "doc_id": "bakery", "evidence": [[0, 23]]},
-]
-TOPICS = ("python-reference/pass", "python-reference/break", "python-reference/assert")
+pytestmark = pytest.mark.usefixtures("few_topics")
+
 TRAIN = ["--features", "16", "-k", "2", "--steps", "5"]
 
 
-def write_lines(path: Path, lines: list[Any]) -> Path:
-    text = (line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in lines)
-    path.write_text("".join(f"{line}\n" for line in text), encoding="utf-8")
-    return path
-
-
-@pytest.fixture(scope="module")
-def host(
-    tmp_path_factory: pytest.TempPathFactory,
-    tiny_model: LlamaForCausalLM,
-    tiny_tokenizer: PreTrainedTokenizerFast,
-) -> Path:
-    folder = tmp_path_factory.mktemp("host") / "tiny-host"
-    tiny_model.save_pretrained(folder)
-    tiny_tokenizer.save_pretrained(folder)
-    config_path = folder / "config.json"
-    config = json.loads(config_path.read_text(encoding="utf-8"))
-    config["max_position_embeddings"] = 1024  # room for chunks of the default size
-    config_path.write_text(json.dumps(config), encoding="utf-8")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def few_topics(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole reference would take a minute."""
-    documents, shipped = pairs.shipped_pairs()
-    few = [document for document in documents if document.id in TOPICS]
-    asked = [pair for pair in shipped if pair.doc_id in TOPICS]
-    assert len(few) == len(TOPICS)
-    assert asked
-    monkeypatch.setattr(pairs, "shipped_pairs", lambda: (few, asked))
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_lines(tmp_path / "text.jsonl", TEXTS)
-    write_lines(tmp_path / "pairs.jsonl", PAIRS)
-    return tmp_path
-
-
-def train(folder: Path, host: Path, *more: str) -> list[str]:
+def train(folder: Path, tiny_folder: Path, *more: str) -> list[str]:
     text, out = str(folder / "text.jsonl"), str(folder / "made")
-    return ["train", "--text", text, "--out", out, "--host", str(host), *TRAIN, *more]
+    return ["train", "--text", text, "--out", out, "--host", str(tiny_folder), *TRAIN, *more]
 
 
 def calibrate(folder: Path, *more: str) -> list[str]:
     return ["calibrate", str(folder / "made"), "--out", str(folder / "better"), "--epochs", "1", *more]
 
 
-def assert_mistake(status: int, err: str, *parts: str) -> None:
-    assert status == 2
-    assert re.fullmatch(r"s3-retriever: error: .+\n", err), err
-    for part in parts:
-        assert part in err
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
 def test_train_then_calibrate_then_search(
-    folder: Path, host: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(train(folder, host, "--heads", "1.0, 2.3", "--seed", "5", "--tokens", "900")) == 0
+    assert main(train(folder, tiny_folder, "--heads", "1.0, 2.3", "--seed", "5", "--tokens", "900")) == 0
     out, err = capsys.readouterr()
     assert re.search(r"^tap 1\.0: fvu \d\.\d{3}, l0 [12]\.\d, dead \d\.\d{3}$", out, re.MULTILINE)
     assert "tap 2.1: " in out
@@ -113,7 +54,7 @@ def test_train_then_calibrate_then_search(
     }
 
     own = ["--pairs", str(folder / "pairs.jsonl"), "--text", str(folder / "text.jsonl"), "--name", "mine"]
-    assert main(calibrate(folder, *own, "--host", str(host))) == 0
+    assert main(calibrate(folder, *own, "--host", str(tiny_folder))) == 0
     out, err = capsys.readouterr()
     _, shipped = pairs.shipped_pairs()
     assert re.search(rf"^{len(shipped) + 2} pairs, loss per epoch \(nats\): \d+\.\d{{3}}$", out, re.MULTILINE)
@@ -126,30 +67,59 @@ def test_train_then_calibrate_then_search(
     assert names(folder) == ["better", "made", "pairs.jsonl", "text.jsonl"]
 
     retriever = S3Retriever.from_documents(
-        [Document(text["_id"], text["text"]) for text in TEXTS], host=Host.load(host), artifact=better
+        [Document(text["_id"], text["text"]) for text in TEXTS], host=Host.load(tiny_folder), artifact=better
     )
     assert "oil" in retriever.retrieve("Where is the oil?", 40)[0].text
 
 
-def test_train_chooses_heads_and_says_why(
-    folder: Path, host: Path, capsys: pytest.CaptureFixture[str]
+def test_training_goes_on_from_its_checkpoints_and_removes_them_at_the_end(
+    folder: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(train(folder, host, "--max-layer", "1", "--taps", "1", "--query-heads", "2")) == 0
+    kept = ["--heads", "1.0", "--steps", "150", "--checkpoints", str(folder / "kept")]
+    assert main(train(folder, tiny_folder, "--heads", "1.0", "--steps", "150")) == 0
+    expected = Artifact.load(folder / "made").digest
+
+    def interrupt(line: str) -> None:
+        if "step 100" in line:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli_training, "say", interrupt)
+        assert main(train(folder, tiny_folder, *kept, "--out", str(folder / "again"))) == 130
+    assert not (folder / "again").exists()
+    assert (folder / "kept" / "keys.json").exists()
+    capsys.readouterr()
+    assert main(train(folder, tiny_folder, *kept, "--out", str(folder / "again"))) == 0
+    out = capsys.readouterr().out
+    assert "step 100" not in out
+    assert re.search(
+        r"^tap 1\.0, step 150: fvu \d\.\d+, l0 .*, recall kept \d\.\d{3}, \d+ s$", out, re.MULTILINE
+    )
+    assert Artifact.load(folder / "again").digest == expected
+    assert names(folder) == ["again", "made", "pairs.jsonl", "text.jsonl"]
+
+
+def test_train_chooses_heads_and_says_why(
+    folder: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(train(folder, tiny_folder, "--max-layer", "1", "--taps", "1", "--query-heads", "2")) == 0
     artifact = Artifact.load(folder / "made")
     assert len(artifact.taps) == 1
     out = capsys.readouterr().out
-    said = re.findall(r"^(\d)\.(\d): alone 0\.\d{3}, with those above [01]\.\d{3}$", out, re.MULTILINE)
+    said = re.findall(
+        r"^(\d)\.(\d): alone 0\.\d{3}, with those above [01]\.\d{3} \([+-][01]\.\d{3}\)$", out, re.MULTILINE
+    )
     assert [QueryHead(int(layer), int(head)) for layer, head in said] == list(artifact.query_heads)
     assert 1 <= len(said) <= 2
     assert all(head.layer <= 1 for head in artifact.query_heads)
 
 
 def test_calibrate_without_own_pairs_uses_the_shipped_ones_and_replaces_an_artifact(
-    folder: Path, host: Path, tiny_artifact: Artifact, capsys: pytest.CaptureFixture[str]
+    folder: Path, tiny_folder: Path, tiny_artifact: Artifact, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tiny_artifact.save(folder / "made")
     tiny_artifact.save(folder / "better")
-    assert main(calibrate(folder, "--host", str(host))) == 0
+    assert main(calibrate(folder, "--host", str(tiny_folder))) == 0
     assert Artifact.load(folder / "better").name == "better"
     assert Artifact.load(folder / "better").digest != tiny_artifact.digest
     assert f"{len(pairs.shipped_pairs()[1])} pairs" in capsys.readouterr().out
@@ -163,16 +133,16 @@ def test_calibrate_without_own_pairs_uses_the_shipped_ones_and_replaces_an_artif
         (["--heads", "1.9"], "query head 1.9 is not in host"),
         (["--heads", "7.0"], "query head 7.0 is not in host"),
         (["--max-layer", "4"], "max_layer must be between 0 and 3, not 4"),
-        (["--max-layer", "0", "--taps", "0"], "n_taps of at least 1, not 0"),
+        (["--max-layer", "0", "--taps", "0"], "n_taps must be at least 1, not 0"),
         (["--heads", "1.0", "--features", "5000"], "give at least 50000 tokens"),
         (["--heads", "1.0", "-k", "17"], "k=17"),
         (["--heads", "1.0", "--host", "no-such-host"], "no-such-host"),
     ],
 )
 def test_a_mistake_in_train_is_one_line_and_writes_nothing(
-    folder: Path, host: Path, arguments: list[str], part: str, capsys: pytest.CaptureFixture[str]
+    folder: Path, tiny_folder: Path, arguments: list[str], part: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert_mistake(main(train(folder, host, *arguments)), capsys.readouterr().err, part)
+    assert_mistake(main(train(folder, tiny_folder, *arguments)), capsys.readouterr().err, part)
     assert names(folder) == ["pairs.jsonl", "text.jsonl"]
 
 
@@ -180,10 +150,10 @@ def test_a_mistake_in_train_is_one_line_and_writes_nothing(
     ("line", "part"), [("{", "text.jsonl, line 3: not JSON"), ({"body": "a"}, "text.jsonl, line 3: no field")]
 )
 def test_a_bad_text_is_named_by_file_and_line(
-    folder: Path, host: Path, line: Any, part: str, capsys: pytest.CaptureFixture[str]
+    folder: Path, tiny_folder: Path, line: Any, part: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_lines(folder / "text.jsonl", [*TEXTS, line])
-    assert_mistake(main(train(folder, host, "--heads", "1.0")), capsys.readouterr().err, part)
+    assert_mistake(main(train(folder, tiny_folder, "--heads", "1.0")), capsys.readouterr().err, part)
     assert names(folder) == ["pairs.jsonl", "text.jsonl"]
 
 
@@ -214,7 +184,7 @@ def test_what_train_cannot_read_or_write_is_said_before_the_host_is_loaded(
 )
 def test_a_mistake_in_calibrate_is_one_line_and_spares_what_is_there(
     folder: Path,
-    host: Path,
+    tiny_folder: Path,
     tiny_artifact: Artifact,
     own_pairs: list[Any],
     arguments: list[str],
@@ -226,17 +196,24 @@ def test_a_mistake_in_calibrate_is_one_line_and_spares_what_is_there(
     tiny_artifact.save(folder / "made")
     tiny_artifact.save(folder / "better")
     write_lines(folder / "pairs.jsonl", own_pairs)
-    status = main(calibrate(folder, "--host", str(host), *arguments))
+    status = main(calibrate(folder, "--host", str(tiny_folder), *arguments))
     assert_mistake(status, capsys.readouterr().err, part)
     assert Artifact.load(folder / "better").digest == tiny_artifact.digest
     assert names(folder) == ["better", "made", "pairs.jsonl", "text.jsonl"]
 
 
 def test_ids_must_differ_within_the_texts_and_from_the_reference(
-    folder: Path, host: Path, tiny_artifact: Artifact, capsys: pytest.CaptureFixture[str]
+    folder: Path, tiny_folder: Path, tiny_artifact: Artifact, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tiny_artifact.save(folder / "made")
-    own = ["--pairs", str(folder / "pairs.jsonl"), "--text", str(folder / "text.jsonl"), "--host", str(host)]
+    own = [
+        "--pairs",
+        str(folder / "pairs.jsonl"),
+        "--text",
+        str(folder / "text.jsonl"),
+        "--host",
+        str(tiny_folder),
+    ]
     write_lines(folder / "text.jsonl", [*TEXTS, TEXTS[0]])
     assert_mistake(main(calibrate(folder, *own)), capsys.readouterr().err, "text.jsonl", "'harbour'")
     write_lines(folder / "text.jsonl", [{**TEXTS[1], "_id": TOPICS[0]}])
@@ -245,14 +222,14 @@ def test_ids_must_differ_within_the_texts_and_from_the_reference(
 
 
 def test_calibrate_refuses_what_is_no_artifact(
-    folder: Path, host: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert_mistake(
-        main(calibrate(folder, "--host", str(host))), capsys.readouterr().err, "no artifact", "made"
+        main(calibrate(folder, "--host", str(tiny_folder))), capsys.readouterr().err, "no artifact", "made"
     )
     (folder / "better").mkdir()
     err = "better exists and is not an artifact"
-    assert_mistake(main(calibrate(folder, "--host", str(host))), capsys.readouterr().err, err)
+    assert_mistake(main(calibrate(folder, "--host", str(tiny_folder))), capsys.readouterr().err, err)
 
 
 @pytest.mark.parametrize("command", ["train", "calibrate"])

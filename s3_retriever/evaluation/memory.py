@@ -18,6 +18,7 @@ from s3_retriever.errors import S3RetrieverError
 from s3_retriever.evaluation.datasets import load_sets
 from s3_retriever.evaluation.speed import limited, repeated
 from s3_retriever.host.model import Host
+from s3_retriever.memory import peak_bytes
 from s3_retriever.retriever import S3Retriever
 
 SIZES = (100_000, 1_000_000)
@@ -78,21 +79,6 @@ def scan_once(data: str | Path, artifact: str, n_tokens: int) -> ScanMemory:
         retriever.save(saved)
         size = sum(file.stat().st_size for file in (saved / "index").rglob("*") if file.is_file())
     return ScanMemory(artifact, retriever.n_tokens, peak, size)
-
-
-def peak_bytes() -> int:
-    """Return the peak resident memory of this process."""
-    if sys.platform == "win32":
-        import psutil
-
-        return int(psutil.Process().memory_info().peak_wset)
-    if sys.platform == "linux":
-        # getrusage's ru_maxrss would start at the size of the process that started this one.
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
-    import resource
-
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # bytes on macOS
 
 
 @dataclass

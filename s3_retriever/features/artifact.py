@@ -8,8 +8,6 @@ bit.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
@@ -18,35 +16,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as save_tensors
 
 from s3_retriever.errors import ArtifactError
+from s3_retriever.features import querycodec
+from s3_retriever.features.probe import Probe
+from s3_retriever.features.querycodec import QueryCodec
 from s3_retriever.features.sae import Codes, Floats, Quality, TopKSAE, center_and_normalize
-from s3_retriever.files import new_folder
+from s3_retriever.features.stored import Form, Tensors, digest
 from s3_retriever.host.taps import QueryHead, Tap
 
-FORMAT_VERSION = 1
-PROBE_TEXT = (
-    "The harbour master's report of 1987 says that 14 ships, among them a ferry from Oslo, lost their "
-    "anchors in the storm; repairs cost €2.3 million. See section 4.1: `def repair(ship, *, cost=None)`."
-)
-
-_JSON = "artifact.json"
-_TENSORS = "artifact.safetensors"
-_FORMAT = "s3-retriever artifact"
-# What must agree before the probe is worth running; the host's name and revision may differ.
-_SHAPE_FACTS = (
-    "model_type",
-    "hidden_size",
-    "n_layers",
-    "n_query_heads",
-    "n_key_heads",
-    "head_dim",
-    "vocab_size",
-)
-_LEAST_SIMILARITY = 0.9
+FORM = Form("artifact", "an", 1)
+"""How an artifact lies on disk."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,37 +48,6 @@ class TapCodec:
     def encode(self, keys: npt.ArrayLike) -> Codes:
         """Encode raw keys (n, d) so that their reconstructions are unit vectors."""
         return self.sae.encode_unit(center_and_normalize(keys, self.mean))
-
-
-@dataclass(frozen=True, eq=False)
-class QueryCodec:
-    """One query head that asks a tap.
-
-    Attributes:
-        head: The query head.
-        tap: The tap it asks.
-        mean: Mean query over typical questions, float32 (d,).
-        map: float32 (d, d): ``(query - mean) @ map`` is compared with the tap's unit keys. Learned by
-            calibration; the inverse temperature of the softmax is part of it.
-    """
-
-    head: QueryHead
-    tap: Tap
-    mean: Floats
-    map: Floats
-
-
-@dataclass(frozen=True, eq=False)
-class Probe:
-    """The host's fingerprint: its keys for a fixed text.
-
-    Attributes:
-        keys: Raw keys of the artifact's taps, float16 (n, T, d).
-        text: The text.
-    """
-
-    keys: npt.NDArray[np.float16]
-    text: str = PROBE_TEXT
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,13 +109,11 @@ class Artifact:
     @property
     def digest(self) -> str:
         """A name for what the artifact computes: 16 hexadecimal digits, the same before and after storing."""
-        constants = json.dumps([list(map(str, self.taps)), dict(self.scoring)], sort_keys=True).encode()
-        return hashlib.sha256(constants + save_tensors(self._tensors())).hexdigest()[:16]
+        return digest([list(map(str, self.taps)), dict(self.scoring)], self._tensors())
 
     def as_stored(self) -> Artifact:
         """Return the artifact with its matrices rounded as on disk, so that both give the same scores."""
-        tensors = self._tensors()
-        return self._from_parts(self._header(b""), tensors)
+        return self._from_parts(self._header(), self._tensors())
 
     def check_host(self, identity: Mapping[str, Any], probe_keys: npt.ArrayLike) -> None:
         """Refuse a host that is not the one this artifact was made for.
@@ -180,27 +127,8 @@ class Artifact:
         Raises:
             ArtifactError: Names both hosts and what differs.
         """
-        reason = self._mismatch(identity, np.asarray(probe_keys, dtype=np.float32))
-        if reason:
-            msg = (
-                f"artifact {self.name!r} belongs to host {self.host.get('name')!r}, not to "
-                f"{identity.get('name')!r}: {reason}; train one for this host"
-            )
-            raise ArtifactError(msg)
-
-    def _mismatch(self, identity: Mapping[str, Any], keys: Floats) -> str:
-        """Say what differs, or return an empty string."""
-        different = different_shape(self.host, identity)
-        if different:
-            return different
-        if keys.shape != self.probe.keys.shape:
-            return f"its keys for the probe have shape {keys.shape}, not {self.probe.keys.shape}"
         means = np.stack([codec.mean for codec in self.codecs])
-        cosines = center_and_normalize(keys, means) * center_and_normalize(self.probe.keys, means)
-        similarity = float(cosines.sum(axis=-1).mean())
-        if similarity > _LEAST_SIMILARITY:
-            return ""
-        return f"its keys for the probe have similarity {similarity:.2f}, not above {_LEAST_SIMILARITY}"
+        self.probe.check(f"artifact {self.name!r}", means, self.host, identity, probe_keys)
 
     def save(self, folder: str | Path) -> None:
         """Write the artifact; the folder appears complete or not at all, and replaces an older artifact.
@@ -208,35 +136,23 @@ class Artifact:
         Raises:
             ArtifactError: The folder holds something that is not an artifact.
         """
-        folder = Path(folder)
-        check_target(folder)
-        with new_folder(folder) as new:
-            new.mkdir()
-            tensors = save_tensors(self._tensors())
-            (new / _TENSORS).write_bytes(tensors)
-            text = json.dumps(self._header(tensors), indent=1, ensure_ascii=False, allow_nan=False)
-            (new / _JSON).write_text(text + "\n", encoding="utf-8")
+        FORM.write(folder, self._header(), self._tensors())
 
-    def _header(self, tensors: bytes) -> dict[str, Any]:
+    def _header(self) -> dict[str, Any]:
         return {
-            "format": _FORMAT,
-            "version": FORMAT_VERSION,
             "name": self.name,
             "host": dict(self.host),
             "taps": [{**asdict(c.tap), "k": c.sae.k, **asdict(c.quality)} for c in self.codecs],
-            "query_heads": [{**asdict(q.head), "tap": asdict(q.tap)} for q in self.queries],
+            "query_heads": querycodec.to_header(self.queries),
             "probe": self.probe.text,
             "scoring": dict(self.scoring),
             "provenance": dict(self.provenance),
-            "tensors_sha256": hashlib.sha256(tensors).hexdigest(),
         }
 
     def _tensors(self) -> dict[str, npt.NDArray[Any]]:
-        dim = self.codecs[0].sae.dim
         tensors: dict[str, npt.NDArray[Any]] = {
             "probe": self.probe.keys,
-            "query_means": np.array([query.mean for query in self.queries], np.float32).reshape(-1, dim),
-            "query_maps": np.array([query.map for query in self.queries], np.float16).reshape(-1, dim, dim),
+            **querycodec.to_tensors(self.queries, self.codecs[0].sae.dim),
         }
         for codec in self.codecs:
             sae = codec.sae
@@ -250,6 +166,8 @@ class Artifact:
                 f"{codec.tap}/decoder": decoder,
                 f"{codec.tap}/decoder_bias": sae.b_dec,
             }
+            if sae.root is not None:
+                tensors[f"{codec.tap}/root"] = sae.root
         return tensors
 
     @classmethod
@@ -262,40 +180,10 @@ class Artifact:
             ArtifactError: There is no such artifact, or a file of it is missing, damaged, or of another
                 version; the message names the file.
         """
-        folder = _find(source)
-        header_path, tensor_path = folder / _JSON, folder / _TENSORS
-        try:
-            header = json.loads(header_path.read_bytes())
-        except (OSError, ValueError) as error:
-            msg = f"{header_path} cannot be read as an artifact's JSON: {error}"
-            raise ArtifactError(msg) from error
-        if not isinstance(header, dict) or header.get("format") != _FORMAT:
-            msg = f"{header_path} does not describe an artifact of s3_retriever"
-            raise ArtifactError(msg)
-        if header.get("version") != FORMAT_VERSION:
-            msg = (
-                f"{header_path} has format version {header.get('version')!r}; this release reads "
-                f"{FORMAT_VERSION}: train the artifact again, or install the release that wrote it"
-            )
-            raise ArtifactError(msg)
-        try:
-            data = tensor_path.read_bytes()
-        except OSError as error:
-            msg = f"{tensor_path} cannot be read: {error}"
-            raise ArtifactError(msg) from error
-        if hashlib.sha256(data).hexdigest() != header.get("tensors_sha256"):
-            msg = (
-                f"{tensor_path} is truncated or altered: its sha256 is not the one in {_JSON}; copy it again"
-            )
-            raise ArtifactError(msg)
-        try:
-            return cls._from_parts(header, load_tensors(data))
-        except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
-            msg = f"{header_path} is damaged: {type(error).__name__}: {error}"
-            raise ArtifactError(msg) from error
+        return FORM.read(_find(source), cls._from_parts)
 
     @classmethod
-    def _from_parts(cls, header: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> Artifact:
+    def _from_parts(cls, header: dict[str, Any], tensors: Tensors) -> Artifact:
         codecs = []
         for entry in header["taps"]:
             tap = Tap(entry["layer"], entry["head"])
@@ -305,6 +193,7 @@ class Artifact:
                 center_and_normalize(tensors[f"{tap}/decoder"], np.float32(0)),
                 tensors[f"{tap}/decoder_bias"],
                 entry["k"],
+                tensors.get(f"{tap}/root"),
             )
             quality = Quality(entry["fvu"], entry["l0"], entry["dead_fraction"])
             codecs.append(TapCodec(tap, tensors[f"{tap}/mean"], sae, quality))
@@ -312,46 +201,17 @@ class Artifact:
             name=header["name"],
             host=header["host"],
             codecs=tuple(codecs),
-            queries=tuple(
-                QueryCodec(
-                    QueryHead(entry["layer"], entry["head"]),
-                    Tap(**entry["tap"]),
-                    mean,
-                    map_.astype(np.float32),
-                )
-                for entry, mean, map_ in zip(
-                    header["query_heads"], tensors["query_means"], tensors["query_maps"], strict=True
-                )
-            ),
+            queries=querycodec.from_parts(header, tensors),
             probe=Probe(tensors["probe"], header["probe"]),
             scoring=header["scoring"],
             provenance=header["provenance"],
         )
 
 
-def different_shape(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """Say in which fact two hosts' identities have different shapes, or return an empty string."""
-    for fact in _SHAPE_FACTS:
-        if here.get(fact) != there.get(fact):
-            return f"{fact} is {there.get(fact)!r} there and {here.get(fact)!r} here"
-    return ""
-
-
-def check_target(folder: Path) -> None:
-    """Refuse a folder that :meth:`Artifact.save` would not replace.
-
-    Raises:
-        ArtifactError: The folder holds something that is not an artifact.
-    """
-    if folder.exists() and not (folder / _JSON).is_file():
-        msg = f"{folder} exists and is not an artifact (no {_JSON}); choose another folder"
-        raise ArtifactError(msg)
-
-
 def shipped() -> list[str]:
     """Return the names of the artifacts inside the package, as "host/name", sorted."""
     return sorted(
-        f"{path.parent.parent.name}/{path.parent.name}" for path in _shipped_root().glob(f"*/*/{_JSON}")
+        f"{path.parent.parent.name}/{path.parent.name}" for path in _shipped_root().glob(f"*/*/{FORM.header}")
     )
 
 

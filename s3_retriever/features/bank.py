@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import DuplicateDocumentError, InvalidInputError
@@ -96,52 +97,117 @@ def fill_bank(
             corpus or lacks its evidence.
         DuplicateDocumentError: Two documents have one id.
     """
-    if not pairs:
-        msg = "calibration needs pairs of question and evidence, and got none"
-        raise InvalidInputError(msg)
-    host.project([], heads=heads)  # refuses a head that is not there now, not after the scan
-    asked = [tap_of(host, head) for head in heads]
-    taps = sorted(set(asked))
-    corpus = _Corpus(len(taps), host.head_dim)
-    for piece in scan(documents, host, taps, scan_config or ScanConfig(), progress=progress):
-        if piece.first:
-            corpus.begin(piece.document)
-        corpus.add(piece.starts, piece.keys)
-    questions = [ask(host, pair.question, heads)[0] for pair in pairs]
-    query_means = np.concatenate(questions).mean(axis=0)
+    taps, head_taps = asked_taps(host, heads)
+    questions = Questions.read(host, pairs, heads, progress=progress)
+    corpus = Corpus.read(host, documents, taps, scan_config=scan_config, progress=progress)
     dense, tokens, cells = corpus.cells()
-    bm25 = RankBM25(corpus.terms)
     means = _center(dense, tokens, [None if key_means is None else key_means[tap] for tap in taps])
-    examples = []
-    for pair, queries in zip(pairs, questions, strict=True):
-        where, weights, document = corpus.evidence(pair, cells)
-        scores = bm25.scores([term for term, _ in words(pair.question)]).astype(np.float32)
-        examples.append(Example(queries - query_means, where, weights, document, scores))
     return Bank(
         heads=tuple(heads),
-        taps=tuple(taps),
-        head_taps=tuple(taps.index(tap) for tap in asked),
+        taps=taps,
+        head_taps=head_taps,
         key_means=means,
-        query_means=query_means,
+        query_means=questions.means,
         keys=dense,
         tokens=tokens,
         document_cells=cells,
-        examples=tuple(examples),
+        examples=corpus.examples(pairs, questions.centred, cells),
     )
 
 
-class _Corpus:
-    """Collects the scanned pieces of a corpus."""
+def asked_taps(host: Host, heads: Sequence[QueryHead]) -> tuple[tuple[Tap, ...], tuple[int, ...]]:
+    """Return the taps that heads ask, sorted, and the number of each head's.
+
+    Raises:
+        InvalidInputError: A head is not in the host.
+    """
+    host.project([], heads=heads)
+    asked = [tap_of(host, head) for head in heads]
+    taps = tuple(sorted(set(asked)))
+    return taps, tuple(taps.index(tap) for tap in asked)
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """The queries of some heads at the tokens of questions.
+
+    Attributes:
+        means: Mean query of each head, float32 (H, d).
+        centred: Of each question float32 (n, H, d), less the means.
+    """
+
+    means: Floats
+    centred: list[Floats]
+
+    @classmethod
+    def read(
+        cls, host: Host, pairs: Sequence[Pair], heads: Sequence[QueryHead], *, progress: bool = False
+    ) -> Questions:
+        """Ask the host every question.
+
+        Raises:
+            InvalidInputError: There is no pair, or a question is longer than the host's window.
+        """
+        if not pairs:
+            msg = "calibration needs pairs of question and evidence, and got none"
+            raise InvalidInputError(msg)
+        bar = tqdm(pairs, "ask", unit=" questions", disable=not progress)
+        queries = [ask(host, pair.question, heads)[0] for pair in bar]
+        means = np.concatenate(queries).mean(axis=0)
+        return cls(means, [one - means for one in queries])
+
+
+class Corpus:
+    """Collects the scanned pieces of a corpus.
+
+    Args:
+        n_taps: Taps, T.
+        dim: Dimension of what is kept of a key.
+    """
 
     def __init__(self, n_taps: int, dim: int) -> None:
-        self.terms: list[list[str]] = []
         self._shape = (n_taps, dim)
         self._numbers: dict[str, int] = {}
         self._documents: list[Document] = []
         self._starts: list[npt.NDArray[np.int32]] = []
         self._keys: list[list[npt.NDArray[np.float16]]] = []
+        self._bm25 = RankBM25([])
 
-    def begin(self, document: Document) -> None:
+    @classmethod
+    def read(
+        cls,
+        host: Host,
+        documents: Iterable[Document],
+        taps: Sequence[Tap],
+        *,
+        keep: Callable[[Floats], Floats] | None = None,
+        dim: int | None = None,
+        scan_config: ScanConfig | None = None,
+        progress: bool = False,
+    ) -> Corpus:
+        """Scan documents.
+
+        Args:
+            host: The host.
+            documents: Each with an id of its own.
+            taps: Key heads to read.
+            keep: Makes of raw keys, float32 (n, T, d), what is kept of them, (n, T, ``dim``); all if None.
+            dim: See ``keep``.
+            scan_config: Chunks and batches.
+            progress: Show a progress bar.
+
+        Raises:
+            InvalidInputError: A chunk would exceed the host's window.
+            DuplicateDocumentError: Two documents have one id.
+        """
+        corpus = cls(len(taps), dim or host.head_dim)
+        for piece in scan(documents, host, taps, scan_config, progress=progress):
+            if piece.first:
+                corpus._begin(piece.document)
+            corpus._add(piece.starts, keep(piece.keys) if keep else piece.keys)
+        return corpus
+
+    def _begin(self, document: Document) -> None:
         if document.id in self._numbers:
             msg = f"two documents of the corpus have the id {document.id!r}; give each its own"
             raise DuplicateDocumentError(msg)
@@ -150,27 +216,51 @@ class _Corpus:
         self._starts.append(np.zeros(0, np.int32))
         self._keys.append([])
 
-    def add(self, starts: npt.NDArray[np.int32], keys: Floats) -> None:
+    def _add(self, starts: npt.NDArray[np.int32], keys: Floats) -> None:
         self._starts[-1] = np.concatenate([self._starts[-1], starts])
         self._keys[-1].append(keys.astype(np.float16))
 
     def cells(self) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Lay keys out in cells; returns (T, C, CELL, d) raw keys, tokens per cell, first cells."""
+        """Lay keys out in cells, once; returns (T, C, CELL, d) keys, tokens per cell, first cells."""
         lengths = np.array([len(starts) for starts in self._starts], np.int64)
         pointers = np.append(0, np.cumsum(-(-lengths // CELL)))
         n_taps, dim = self._shape
         keys = np.zeros((n_taps, int(pointers[-1]) * CELL, dim), np.float16)
         tokens = np.full(int(pointers[-1]), CELL, np.int32)
+        terms: list[list[str]] = []
         for number, length in enumerate(lengths.tolist()):
             first = int(pointers[number]) * CELL
             keys[:, first : first + length] = np.concatenate(self._keys[number]).transpose(1, 0, 2)
             self._keys[number] = []
             if length % CELL:
                 tokens[pointers[number + 1] - 1] = length % CELL
-            self.terms += cell_terms(self._documents[number].text, self._starts[number].astype(np.uint32))
+            terms += cell_terms(self._documents[number].text, self._starts[number].astype(np.uint32))
+        self._bm25 = RankBM25(terms)
         return keys.reshape(n_taps, len(tokens), CELL, dim), tokens, pointers
 
-    def evidence(self, pair: Pair, cells: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Floats, int]:
+    def examples(
+        self, pairs: Sequence[Pair], queries: Sequence[Floats], cells: npt.NDArray[np.int64]
+    ) -> tuple[Example, ...]:
+        """Find the evidence of pairs in the cells that :meth:`cells` laid out.
+
+        Args:
+            pairs: Their documents must be here.
+            queries: Of each pair, float32 (n, H, d).
+            cells: int64 (D + 1,), first cell of each document.
+
+        Raises:
+            InvalidInputError: A pair's document is not here or lacks its evidence.
+        """
+        examples = []
+        for pair, asked in zip(pairs, queries, strict=True):
+            where, weights, document = self._evidence(pair, cells)
+            scores = self._bm25.scores([term for term, _ in words(pair.question)]).astype(np.float32)
+            examples.append(Example(asked, where, weights, document, scores))
+        return tuple(examples)
+
+    def _evidence(
+        self, pair: Pair, cells: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], Floats, int]:
         """Return the cells of a pair's evidence, their shares of it, and the document's number."""
         number = self._numbers.get(pair.doc_id)
         if number is None:

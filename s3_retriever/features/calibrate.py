@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,9 @@ from tqdm import tqdm
 
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.features.bank import Bank, Example
+from s3_retriever.features.heads import CELLS, View
 from s3_retriever.features.sae import Floats
+from s3_retriever.features.segments import draw_segments
 from s3_retriever.index.layout import CELL
 from s3_retriever.search.density import Scale
 from s3_retriever.search.scoring import BM25_WIDTHS, Scoring
@@ -80,6 +83,18 @@ class CalibrateConfig:
                 raise InvalidInputError(msg)
 
 
+class Measured(NamedTuple):
+    """Means over examples, each compared with pieces of text that are the same every time.
+
+    Attributes:
+        loss: In nats, BM25 taking part.
+        recall: Share of the evidence in the cells that are densest by S3 alone, as heads are chosen by.
+    """
+
+    loss: float
+    recall: float
+
+
 @dataclass(frozen=True, eq=False)
 class Learned:
     """What calibration learned.
@@ -88,13 +103,13 @@ class Learned:
         maps: float32 (H, d, d): ``centred query @ map`` meets the unit keys.
         scoring: Weights and constants of the density.
         losses: Mean loss of each epoch, in nats.
-        held_out: Mean loss of the examples held out, before and after learning; None without any.
+        held_out: Of the examples held out, before and after learning; None without any.
     """
 
     maps: Floats
     scoring: Scoring
     losses: tuple[float, ...]
-    held_out: tuple[float, float] | None = None
+    held_out: tuple[Measured, Measured] | None = None
 
 
 def calibrate(
@@ -133,7 +148,7 @@ def calibrate(
         optimizer, lambda step: min(1.0, 10 * (step + 1) / steps) * (1 - step / steps)
     )
     losses = []
-    before = _mean_loss(model, bank, held_out, config)
+    before = _measure(model, bank, held_out, config)
     with tqdm(total=steps, desc="calibrate", disable=not progress, unit="step") as bar:
         for _ in range(config.epochs):
             order = rng.permutation(len(examples))
@@ -158,55 +173,34 @@ def calibrate(
     # come out too low for questions that are new to both.
     fusion = {sigma: config.fusion * weight for sigma, weight in BM25_WIDTHS.items()}
     scoring = replace(model.scoring(), bm25_widths=fusion)
-    after = _mean_loss(model, bank, held_out, config)
+    after = _measure(model, bank, held_out, config)
     measured = None if before is None or after is None else (before, after)
     return Learned(model.maps.detach().numpy().copy(), scoring, tuple(losses), measured)
 
 
-def _mean_loss(
+def _measure(
     model: _Density, bank: Bank, examples: Sequence[Example], config: CalibrateConfig
-) -> float | None:
-    """Return the mean loss in nats, the pieces of text being the same every time; None without examples."""
+) -> Measured | None:
+    """Return the means over examples; None without examples."""
     if not examples:
         return None
     rng = np.random.default_rng(config.seed)
+    losses, recalls = [], []
     with torch.no_grad():
-        losses = [float(model.loss(example, _segments(bank, example, config, rng))) for example in examples]
-    return math.fsum(losses) / len(losses)
+        for example in examples:
+            cells = _segments(bank, example, config, rng)
+            losses.append(float(model.loss(example, cells)))
+            seen = View.of(
+                bank, example, cells[cells >= 0], model.s3(example, cells).numpy()[None, cells >= 0]
+            )
+            recalls.append(seen.recall([0], CELLS))
+    return Measured(math.fsum(losses) / len(losses), math.fsum(recalls) / len(recalls))
 
 
 def _segments(
     bank: Bank, example: Example, config: CalibrateConfig, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """Draw the pieces of text a question is compared with; int64 (S, segment_cells), -1 where too short.
-
-    The evidence's document is cut at random; its pieces with evidence come first, then one without, then
-    pieces of any document.
-    """
-    size = config.segment_cells
-    begin, end = bank.document_cells[example.document : example.document + 2]
-    offset = int(rng.integers(size))
-    cuts = np.arange(begin - offset, end, size)
-    has_evidence = np.isin(np.arange(len(cuts)), (example.cells - begin + offset) // size)
-    chosen = [(max(begin, cut), min(end, cut + size)) for cut in cuts[has_evidence]]
-    rest = cuts[~has_evidence]
-    if len(rest):
-        cut = rng.choice(rest)
-        chosen.append((max(begin, cut), min(end, cut + size)))
-    lengths = np.diff(bank.document_cells)
-    others = lengths / lengths.sum()
-    is_alone = np.count_nonzero(lengths) == 1  # then it is compared with itself
-    while len(chosen) < config.segments:
-        document = rng.choice(len(lengths), p=others)
-        if document == example.document and not is_alone:
-            continue
-        low, high = bank.document_cells[document : document + 2]
-        first = low + rng.integers(max(1, high - low - size + 1))
-        chosen.append((first, min(first + size, high)))
-    cells = np.full((len(chosen), size), -1, np.int64)
-    for row, (first, last) in zip(cells, chosen, strict=True):
-        row[: last - first] = np.arange(first, last)
-    return cells
+    return draw_segments(bank, example, config.segment_cells, config.segments, rng)
 
 
 class _Density(nn.Module):
@@ -236,16 +230,21 @@ class _Density(nn.Module):
     def logits(self, example: Example, cells: npt.NDArray[np.int64]) -> torch.Tensor:
         """Return the density of the cells drawn, as if they were the corpus; (S, segment_cells)."""
         known = torch.from_numpy(cells >= 0)
-        flat = np.maximum(cells, 0).reshape(-1)
-        ratios = self._ratios(example, flat, known)
+        logits = self.s3(example, cells)
+        scores = torch.from_numpy(example.bm25[np.maximum(cells, 0)]).view(1, 1, *cells.shape) * known
+        for weight, sigma in zip(self.bm25, self._config.bm25_sigmas, strict=True):
+            logits = logits + weight * _average(scores, known, sigma)[0, 0]
+        return logits
+
+    def s3(self, example: Example, cells: npt.NDArray[np.int64]) -> torch.Tensor:
+        """Return what :meth:`logits` does, but for BM25."""
+        known = torch.from_numpy(cells >= 0)
+        ratios = self._ratios(example, np.maximum(cells, 0).reshape(-1), known)
         logits = torch.zeros(cells.shape)
         weights, saturations = self.log_weights.exp(), self.log_saturations.exp()
         for scale, sigma in enumerate(self._config.sigmas):
             rows = torch.log1p(_average(ratios, known, sigma) / saturations[scale]).sum(dim=1)
             logits = logits + torch.einsum("h,hsc->sc", weights[:, scale], rows)
-        scores = torch.from_numpy(example.bm25[flat]).view(1, 1, *cells.shape) * known
-        for weight, sigma in zip(self.bm25, self._config.bm25_sigmas, strict=True):
-            logits = logits + weight * _average(scores, known, sigma)[0, 0]
         return logits
 
     def scoring(self) -> Scoring:

@@ -1,32 +1,42 @@
-"""From a host to an artifact in two steps, each of which gives one that works.
+"""From a host to an artifact, in one of several orders, each of which gives one that works.
 
 :func:`train_artifact` trains an SAE per tap; queries meet keys unchanged, with the constants below.
 :func:`calibrate_artifact` learns from question/evidence pairs, on dense keys: learning on the keys as the
-SAEs reconstruct them was tried, and came out worse on text of other kinds.
+SAEs reconstruct them was tried, and came out worse on text of other kinds. The other way round, a
+:class:`~s3_retriever.features.calibration.Calibration` comes first, and :func:`train_calibration` or, on the
+keys it was learned on, :func:`train_bank` gives it SAEs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.features.artifact import PROBE_TEXT, Artifact, Probe, QueryCodec, TapCodec
-from s3_retriever.features.bank import fill_bank
-from s3_retriever.features.calibrate import CalibrateConfig, calibrate
-from s3_retriever.features.heads import TEMPERATURE, HeadChoice, choose_heads
-from s3_retriever.features.pairs import Pair, held_out
+from s3_retriever.features.artifact import Artifact, TapCodec
+from s3_retriever.features.bank import Bank, fill_bank
+from s3_retriever.features.calibrate import CalibrateConfig
+from s3_retriever.features.calibrate_host import learn, learned_report, query_codecs, read_probe
+from s3_retriever.features.calibration import Calibration
+from s3_retriever.features.epochs import Epoch
+from s3_retriever.features.heads import TEMPERATURE
+from s3_retriever.features.pairs import Pair
 from s3_retriever.features.queries import ask, tap_of
-from s3_retriever.features.sae import Floats, center_and_normalize
+from s3_retriever.features.querycodec import QueryCodec
+from s3_retriever.features.sae import Floats
 from s3_retriever.features.train import TrainConfig, train_sae
+from s3_retriever.features.training_folder import TrainingFolder, train_taps
 from s3_retriever.host.model import Host
-from s3_retriever.host.scan import ScanConfig, ScannedPiece, scan
+from s3_retriever.host.scan import ScanConfig, scan
 from s3_retriever.host.taps import QueryHead, Tap
+from s3_retriever.index.layout import CELL
 from s3_retriever.search.density import Scale
 from s3_retriever.search.scoring import Scoring
 
@@ -35,29 +45,28 @@ _HEAD_WEIGHT = 0.1
 _BM25 = {0.5: 0.05, 2.0: 0.05, 6.0: 0.05}
 
 
-def find_heads(
-    host: Host,
-    documents: Iterable[Document],
-    pairs: Sequence[Pair],
-    *,
-    max_layer: int,
-    n_taps: int,
-    n_heads: int,
-    scan_config: ScanConfig | None = None,
-    progress: bool = False,
-) -> HeadChoice:
-    """Choose query heads of the layers 0 to ``max_layer``.
+@dataclass(frozen=True)
+class Training:
+    """How SAEs are trained, whatever for.
 
-    Raises:
-        InvalidInputError: ``max_layer`` is not a layer, there are no pairs, or no head finds anything.
+    Attributes:
+        config: Settings of every SAE.
+        max_tokens: Tokens to train on.
+        scan_config: Chunks and batches; needed for a host whose window is below 512 tokens.
+        folder: Where keys and checkpoints are kept, so that an interrupted run goes on from there; they stay,
+            and who no longer needs them deletes them. None keeps them in a temporary folder.
+        source: What the texts are; a folder with keys of another one is refused.
+        on_epoch: Called with the tap after each epoch.
+        progress: Show progress bars.
     """
-    if not 0 <= max_layer < host.n_layers:
-        msg = f"max_layer must be between 0 and {host.n_layers - 1}, not {max_layer}"
-        raise InvalidInputError(msg)
-    layers = [layer for layer in host.attention_layers if layer <= max_layer]
-    heads = [QueryHead(layer, head) for layer in layers for head in range(host.n_query_heads)]
-    bank = fill_bank(host, documents, pairs, heads, scan_config=scan_config, progress=progress)
-    return choose_heads(bank, bank.examples, n_taps=n_taps, n_heads=n_heads)
+
+    config: TrainConfig = field(default_factory=TrainConfig)
+    max_tokens: int = 500_000
+    scan_config: ScanConfig | None = None
+    folder: Path | None = None
+    source: str = ""
+    on_epoch: Callable[[Tap, Epoch], None] | None = None
+    progress: bool = False
 
 
 def train_artifact(
@@ -66,12 +75,9 @@ def train_artifact(
     heads: Sequence[QueryHead],
     texts: Iterable[Document],
     questions: Sequence[str],
+    training: Training | None = None,
     *,
-    config: TrainConfig | None = None,
-    max_tokens: int = 500_000,
     provenance: Mapping[str, Any] | None = None,
-    scan_config: ScanConfig | None = None,
-    progress: bool = False,
 ) -> Artifact:
     """Train an SAE for each tap that the query heads ask.
 
@@ -79,48 +85,120 @@ def train_artifact(
         host: The host.
         name: Name of the artifact.
         heads: Query heads.
-        texts: Text like that to be indexed; read until ``max_tokens``.
+        texts: Text like that to be indexed; read until there are enough tokens.
         questions: Typical questions, for the mean query of each head.
-        config: Settings of the SAEs.
-        max_tokens: Tokens to train on.
+        training: Settings.
         provenance: How the artifact is made, JSON-able.
-        scan_config: Chunks and batches; needed for a host whose window is below 512 tokens.
-        progress: Show progress bars.
 
     Raises:
         InvalidInputError: A head is not in the host, or the texts or questions are too few.
+        CheckpointError: The folder of ``training`` belongs to another run.
     """
-    config = config or TrainConfig()
+    if not questions:
+        msg = "training needs a typical question at least, for the mean query of each head; got none"
+        raise InvalidInputError(msg)
     host.project([], heads=heads)  # refuses a head that is not there now, not after the scan
     taps = sorted({tap_of(host, head) for head in heads})
-    keys = _keys(host, scan(texts, host, taps, scan_config, progress=progress), taps, max_tokens)
-    if len(keys) < 10 * config.n_features or not questions:
-        msg = (
-            f"{len(keys)} tokens of text and {len(questions)} questions are too few to train "
-            f"{config.n_features} features: give at least {10 * config.n_features} tokens and a question"
-        )
-        raise InvalidInputError(msg)
-    codecs = []
-    for t, tap in enumerate(taps):
-        mean: Floats = keys[:, t].mean(axis=0, dtype=np.float64).astype(np.float32)
-        sae, report = train_sae(center_and_normalize(keys[:, t], mean), config, progress=progress)
-        codecs.append(TapCodec(tap, mean, sae, report.held_out))
-    means = np.concatenate([ask(host, question, heads)[0] for question in questions]).mean(axis=0)
+    asked = np.concatenate([ask(host, question, heads)[0] for question in questions])
+    means = asked.mean(axis=0)
     unlearned = np.float32(TEMPERATURE) * np.eye(host.head_dim, dtype=np.float32)
+    queries = tuple(
+        QueryCodec(head, tap_of(host, head), mean, unlearned) for head, mean in zip(heads, means, strict=True)
+    )
+    codecs = _train(host, taps, texts, None, tap_queries(queries, asked), training or Training())
     scoring = Scoring(_SCALES, tuple(len(_SCALES) * (_HEAD_WEIGHT,) for _ in heads), _BM25)
     trained = Artifact(
         name=name,
         host=host.identity,
-        codecs=tuple(codecs),
-        queries=tuple(
-            QueryCodec(head, tap_of(host, head), mean, unlearned)
-            for head, mean in zip(heads, means, strict=True)
-        ),
-        probe=Probe(host.keys([host.encode(PROBE_TEXT).ids], taps)[0].astype(np.float16)),
+        codecs=codecs,
+        queries=queries,
+        probe=read_probe(host, taps),
         scoring=scoring.to_json(),
         provenance=dict(provenance or {}),
     )
     return trained.as_stored()
+
+
+def train_calibration(
+    host: Host,
+    name: str,
+    calibration: Calibration,
+    texts: Iterable[Document],
+    questions: Sequence[str],
+    training: Training | None = None,
+    *,
+    provenance: Mapping[str, Any] | None = None,
+) -> Artifact:
+    """Train an SAE for each tap of a calibration; takes what :func:`train_artifact` does.
+
+    Raises:
+        InvalidInputError: The texts are too few.
+        ArtifactError: The calibration belongs to another host.
+        CheckpointError: The folder of ``training`` belongs to another run.
+    """
+    probe = host.keys([host.encode(calibration.probe.text).ids], calibration.taps)[0]
+    calibration.check_host(host.identity, probe)
+    asked = np.concatenate([ask(host, question, calibration.query_heads)[0] for question in questions])
+    means = dict(zip(calibration.taps, calibration.key_means, strict=True))
+    queries = tap_queries(calibration.queries, asked)
+    codecs = _train(host, calibration.taps, texts, means, queries, training or Training())
+    return calibration.with_saes(name, codecs, provenance)
+
+
+def train_bank(
+    name: str,
+    calibration: Calibration,
+    bank: Bank,
+    config: TrainConfig | None = None,
+    *,
+    provenance: Mapping[str, Any] | None = None,
+    on_epoch: Callable[[Tap, Epoch], None] | None = None,
+    progress: bool = False,
+) -> Artifact:
+    """Train an SAE for each tap of a calibration on the keys that it was learned on.
+
+    Args:
+        name: Name of the artifact.
+        calibration: Learned on ``bank``.
+        bank: Dense keys.
+        config: Settings of the SAEs.
+        provenance: Added to the calibration's.
+        on_epoch: Called with the tap after each epoch.
+        progress: Show progress bars.
+
+    Raises:
+        InvalidInputError: The bank has too few tokens.
+    """
+    config = config or TrainConfig()
+    check_enough(int(bank.tokens.sum()), config)
+    real = (np.arange(CELL) < bank.tokens[:, None]).reshape(-1)
+    asked = np.concatenate([example.queries for example in bank.examples]) + bank.query_means
+    queries = tap_queries(calibration.queries, asked)
+    codecs = []
+    for tap, mean, keys in zip(bank.taps, bank.key_means, bank.keys, strict=True):
+        sae, report = train_sae(
+            keys.reshape(len(real), -1)[real],
+            config,
+            queries=queries[tap],
+            on_epoch=partial(on_epoch, tap) if on_epoch else None,
+            progress=progress,
+        )
+        codecs.append(TapCodec(tap, mean, sae, report.held_out))
+    return calibration.with_saes(name, tuple(codecs), provenance)
+
+
+def tap_queries(codecs: Sequence[QueryCodec], asked: Floats) -> dict[Tap, Floats]:
+    """Return the queries that meet each tap's keys, float32 (n, d), centred and mapped.
+
+    Args:
+        codecs: Query heads, H.
+        asked: Their queries at tokens of questions, float32 (n, H, d).
+    """
+    found: dict[Tap, list[Floats]] = {}
+    for h, codec in enumerate(codecs):
+        mapped = np.matmul(asked[:, h] - codec.mean, codec.map, dtype=np.float32)
+        found.setdefault(codec.tap, []).append(mapped)
+    return {tap: np.concatenate(parts) for tap, parts in found.items()}
 
 
 def calibrate_artifact(
@@ -163,38 +241,55 @@ def calibrate_artifact(
         scan_config=scan_config,
         progress=progress,
     )
-    config = config or CalibrateConfig()
-    kept, _ = held_out(pairs, config.held_out, config.seed)
-    known = set(kept or pairs)  # with a single document, all are learned from
-    learn = [example for pair, example in zip(pairs, bank.examples, strict=True) if pair in known]
-    rest = [example for pair, example in zip(pairs, bank.examples, strict=True) if pair not in known]
-    learned = calibrate(bank, learn, config, held_out=rest, progress=progress)
-    queries = tuple(
-        replace(codec, mean=mean, map=map_)
-        for codec, mean, map_ in zip(artifact.queries, bank.query_means, learned.maps, strict=True)
-    )
+    learned = learn(bank, pairs, config or CalibrateConfig(), progress=progress)
     made = dict(provenance or {})
-    losses = {"losses": list(learned.losses), "held_out_losses": list(learned.held_out or ())}
-    made["calibrate"] = {**made.get("calibrate", {}), **losses}
+    made["calibrate"] = {**made.get("calibrate", {}), **learned_report(learned)}
     calibrated = replace(
         artifact,
         name=name or artifact.name,
-        queries=queries,
+        queries=query_codecs(bank, learned.maps),
         scoring=learned.scoring.to_json(),
         provenance={**artifact.provenance, **made},
     )
     return calibrated.as_stored()
 
 
-def _keys(
-    host: Host, scanned: Iterable[ScannedPiece], taps: Sequence[Tap], max_tokens: int
-) -> npt.NDArray[np.float16]:
-    """Return raw keys, (n, T, d), of the first ``max_tokens`` tokens."""
-    pieces, n = [], 0
-    for piece in scanned:
-        pieces.append(piece.keys.astype(np.float16))
-        n += len(piece.keys)
-        if n >= max_tokens:
-            break
-    empty = np.zeros((0, len(taps), host.head_dim), np.float16)
-    return np.concatenate([empty, *pieces])[:max_tokens]
+def _train(
+    host: Host,
+    taps: Sequence[Tap],
+    texts: Iterable[Document],
+    means: Mapping[Tap, Floats] | None,
+    queries: Mapping[Tap, Floats],
+    training: Training,
+) -> tuple[TapCodec, ...]:
+    """Scan texts and train each tap's SAE on keys centred by the means given, or their own."""
+    scan_config = training.scan_config or ScanConfig()
+    scanned = scan(texts, host, taps, scan_config, progress=training.progress)
+    settings = {"host": host.identity, "scan": asdict(scan_config), "source": training.source}
+    with tempfile.TemporaryDirectory() as temporary:
+        path = training.folder or Path(temporary)
+        folder = TrainingFolder.collect(path, scanned, taps, training.max_tokens, settings)
+        check_enough(folder.n_keys, training.config)
+        trained = train_taps(
+            folder,
+            training.config,
+            means=means,
+            queries=queries,
+            on_epoch=training.on_epoch,
+            progress=training.progress,
+        )
+    return tuple(TapCodec(one.tap, one.mean, one.sae, one.report.held_out) for one in trained)
+
+
+def check_enough(n_tokens: int, config: TrainConfig) -> None:
+    """Refuse text that is too short to train on.
+
+    Raises:
+        InvalidInputError: There are fewer than ten tokens per feature.
+    """
+    if n_tokens < 10 * config.n_features:
+        msg = (
+            f"{n_tokens} tokens of text are too few to train {config.n_features} features: give at least "
+            f"{10 * config.n_features} tokens"
+        )
+        raise InvalidInputError(msg)

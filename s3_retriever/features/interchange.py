@@ -18,7 +18,8 @@ from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save as save_tensors
 
 from s3_retriever.errors import ArtifactError, InvalidInputError
-from s3_retriever.features.artifact import Artifact, TapCodec, different_shape
+from s3_retriever.features.artifact import Artifact, TapCodec
+from s3_retriever.features.probe import different_shape
 from s3_retriever.features.sae import Floats, Quality, TopKSAE, center_and_normalize
 from s3_retriever.features.statistics import TapStatistics, sae_digest
 from s3_retriever.files import new_folder, parse_object

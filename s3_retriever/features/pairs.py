@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.files import read_objects, string_field
+
+_PASSAGE = 16_384  # characters
 
 
 @dataclass(frozen=True)
@@ -88,14 +90,97 @@ def read_texts(path: Path) -> Iterator[Document]:
 
 
 def held_out(pairs: Iterable[Pair], fraction: float, seed: int) -> tuple[list[Pair], list[Pair]]:
-    """Split pairs by document, so that no passage is on both sides; returns (kept, held out)."""
+    """Split pairs by document, so that no passage is on both sides; returns (kept, held out).
+
+    Where there are two documents or more, and a fraction above 0, neither side is empty.
+    """
     import numpy as np
 
     pairs = list(pairs)
     names = sorted({pair.doc_id for pair in pairs})
-    chosen = np.random.default_rng(seed).random(len(names)) < fraction
+    draws = np.random.default_rng(seed).random(len(names))
+    chosen = draws < fraction
+    if fraction > 0 and len(names) > 1 and (chosen.all() or not chosen.any()):
+        chosen = draws < draws.max() if chosen.all() else draws == draws.min()
     out = {name for name, is_out in zip(names, chosen, strict=True) if is_out}
     return [p for p in pairs if p.doc_id not in out], [p for p in pairs if p.doc_id in out]
+
+
+def limit(
+    documents: Iterable[Document],
+    pairs: Sequence[Pair],
+    *,
+    max_pairs: int,
+    max_tokens: int,
+    count: Callable[[str], int],
+    seed: int,
+) -> tuple[list[Document], list[Pair]]:
+    """Draw whole documents, with all their pairs, until there are enough.
+
+    Args:
+        documents: Those of the pairs, and others, which are passed over.
+        pairs: To draw from.
+        max_pairs: No document is added that would give more pairs ...
+        max_tokens: ... or more tokens; the first one drawn is kept in any case.
+        count: Counts the tokens of a text.
+        seed: Fixes the order of the documents.
+
+    Returns:
+        The documents and the pairs drawn, each in the order given.
+
+    Raises:
+        InvalidInputError: ``max_pairs`` is below 1.
+    """
+    import numpy as np
+
+    if max_pairs < 1:
+        msg = f"max-pairs must be at least 1, not {max_pairs}"
+        raise InvalidInputError(msg)
+
+    by_document: dict[str, int] = {}
+    for pair in pairs:
+        by_document[pair.doc_id] = by_document.get(pair.doc_id, 0) + 1
+    asked = [document for document in documents if document.id in by_document]
+    drawn: set[str] = set()
+    n_pairs = n_tokens = 0
+    for i in np.random.default_rng(seed).permutation(len(asked)).tolist():
+        document = asked[i]
+        more_pairs, more_tokens = by_document[document.id], count(document.text)
+        if drawn and (n_pairs + more_pairs > max_pairs or n_tokens + more_tokens > max_tokens):
+            continue
+        drawn.add(document.id)
+        n_pairs, n_tokens = n_pairs + more_pairs, n_tokens + more_tokens
+    return [d for d in asked if d.id in drawn], [p for p in pairs if p.doc_id in drawn]
+
+
+def draw_texts(
+    documents: Iterable[Document], *, max_tokens: int, count: Callable[[str], int], seed: int
+) -> list[Document]:
+    """Draw passages of at most 16,384 characters, spread over all documents, until there are enough tokens.
+
+    Args:
+        documents: Of which the passages are.
+        max_tokens: A passage that would give more is passed over.
+        count: Counts the tokens of a text.
+        seed: Fixes the draw.
+    """
+    import numpy as np
+
+    passages = [
+        Document(f"{document.id}#{start}", document.text[start : start + _PASSAGE])
+        for document in documents
+        for start in range(0, len(document.text), _PASSAGE)
+    ]
+    drawn: list[Document] = []
+    left = max_tokens
+    for i in np.random.default_rng(seed).permutation(len(passages)).tolist():
+        if left <= 0:
+            break
+        n = count(passages[i].text)
+        if n <= left:
+            drawn.append(passages[i])
+            left -= n
+    return drawn
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -1,22 +1,41 @@
-"""Trains :class:`~s3_retriever.features.sae.TopKSAE`: Adam, unit-norm decoder, AuxK for dead features."""
+"""Trains :class:`~s3_retriever.features.sae.TopKSAE`: the schedule, measurements, early stop, checkpoints."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.nn import functional as F  # noqa: N812
-from tqdm import trange
+from tqdm import tqdm
 
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.features.sae import Quality, TopKSAE
+from s3_retriever.features.checkpoint import damaged, fingerprint, read_checkpoint, write_checkpoint
+from s3_retriever.features.epochs import Epoch, Examination, stalled
+from s3_retriever.features.metric import in_metric, metric_root
+from s3_retriever.features.optimize import Training
+from s3_retriever.features.sae import Floats, Quality, TopKSAE
 
 # Rows on which the quality after training is measured: seconds less, and the fvu is stable to 0.001.
 _MEASURED_ROWS = 65_536
 _HELD_OUT_FRACTION = 0.05
+_AT_LEAST = {
+    "n_features": 1,
+    "k": 1,
+    "steps": 1,
+    "batch_size": 1,
+    "warmup": 0,
+    "k_aux": 0,
+    "aux_weight": 0,
+    "dead_after": 1,
+    "epoch_steps": 1,
+    "patience": 1,
+    "min_gain": 0,
+    "seed": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -26,13 +45,18 @@ class TrainConfig:
     Attributes:
         n_features: Size of the dictionary, m.
         k: Active features per vector.
-        steps: Optimiser steps.
+        steps: Optimiser steps, at most.
         batch_size: Vectors per step, drawn with replacement.
         learning_rate: Peak rate of Adam.
-        warmup: Steps over which the rate rises linearly; it then falls linearly to zero.
+        warmup: Steps over which the rate rises linearly to its peak.
+        cool_down: Share of ``steps`` over which, at the end, the rate falls linearly to zero.
         k_aux: Dead features that reconstruct the residual of each vector; 0 switches AuxK off.
         aux_weight: Weight of the AuxK loss (1/32 in arXiv 2406.04093).
-        dead_after: A feature is dead when it has not fired for this many vectors.
+        dead_after: A feature is dead when it was not picked for this many vectors.
+        epoch_steps: Steps of an epoch, after which the run is measured and its checkpoint written.
+        patience: The cool-down begins early when so many epochs together ...
+        min_gain: ... lowered the held-out loss by less than this share of it; 0 switches that off.
+        query_metric: Whether errors count by how much they change scores: in the metric of the queries.
         seed: Fixes the split, the initial weights and the order of the vectors.
 
     Raises:
@@ -42,22 +66,29 @@ class TrainConfig:
     n_features: int = 2048
     k: int = 7
     steps: int = 1500
-    batch_size: int = 4096
-    learning_rate: float = 2e-3
+    batch_size: int = 512
+    learning_rate: float = 8e-3
     warmup: int = 100
+    cool_down: float = 0.3
     k_aux: int = 8
     aux_weight: float = 1 / 32
     dead_after: int = 200_000
+    epoch_steps: int = 100
+    patience: int = 3
+    min_gain: float = 0.005
+    query_metric: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        smallest = {"n_features": 1, "k": 1, "steps": 1, "batch_size": 1, "warmup": 0, "k_aux": 0}
-        for name, least in {**smallest, "dead_after": 1, "aux_weight": 0}.items():
+        for name, least in _AT_LEAST.items():
             if not getattr(self, name) >= least:
                 msg = f"TrainConfig.{name} must be at least {least}, not {getattr(self, name)}"
                 raise InvalidInputError(msg)
         if not self.learning_rate > 0:
             msg = f"TrainConfig.learning_rate must be positive, not {self.learning_rate}"
+            raise InvalidInputError(msg)
+        if not 0 <= self.cool_down <= 1:
+            msg = f"TrainConfig.cool_down must lie between 0 and 1, not {self.cool_down}"
             raise InvalidInputError(msg)
         if self.n_features > 1 << 16 or self.k > self.n_features:
             msg = f"TrainConfig needs k <= n_features <= 65536, not k={self.k}, n_features={self.n_features}"
@@ -70,152 +101,146 @@ class TrainReport:
 
     Attributes:
         train: Quality on (at most 65,536 of) the vectors trained on.
-        held_out: Quality on the 5 % of the vectors kept out.
-        steps: Optimiser steps taken.
-        seconds: Wall-clock time.
+        held_out: Quality on the 5 % of the vectors kept out (at most 65,536).
+        epochs: The way there; the last one tells the steps taken and the seconds they took.
     """
 
     train: Quality
     held_out: Quality
-    steps: int
-    seconds: float
+    epochs: tuple[Epoch, ...]
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps taken."""
+        return self.epochs[-1].step
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time, interruptions left out."""
+        return self.epochs[-1].seconds
 
 
 def train_sae(
-    keys: npt.NDArray[np.floating],
+    keys: npt.NDArray[np.floating[Any]],
     config: TrainConfig | None = None,
     *,
+    queries: npt.ArrayLike | None = None,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
     progress: bool = False,
-    metric: npt.ArrayLike | None = None,
 ) -> tuple[TopKSAE, TrainReport]:
-    """Train an SAE; the same arguments give the same SAE on the same machine and number of threads.
+    """Train an SAE; the same arguments give the same SAE on the same machine, interrupted or not.
 
-    The loss is the mean over vectors of (x - x_hat)^T M (x - x_hat), plus AuxK (arXiv 2406.04093, section
-    2.2): dead features reconstruct what the live ones left over and so come back to life. Unlike there, their
-    activations pass no ReLU: a feature that is negative on all vectors would get no gradient through one.
+    The decoder minimises the mean of |(x - x_hat) R|^2 with x_hat of the features that are stored
+    (:mod:`s3_retriever.features.pursuit`), the encoder with x_hat of its k largest activations; R is the
+    identity, or :func:`~s3_retriever.features.metric.metric_root`. To that is added AuxK (arXiv 2406.04093,
+    section 2.2): dead features reconstruct what the picked ones left over and so come back to life.
 
     Args:
         keys: float16 or float32 (n, d), centred and normalised.
         config: Settings; the defaults if None.
+        queries: (n', d), as they meet these keys: centred and mapped. To measure with, and for the metric.
+        checkpoint: File in which the run keeps its state after each epoch, and from which it goes on if the
+            file is there. It stays when the run is complete, and then gives the result at once; who no longer
+            needs it deletes it.
+        on_epoch: Called after each epoch, when its checkpoint is written.
         progress: Show a progress bar.
-        metric: Positive semi-definite M (d, d), scaled here to trace d; the identity if None. The covariance
-            of centred queries weighs directions by how much they matter to q·k.
 
     Raises:
-        InvalidInputError: ``keys`` or ``metric`` has a wrong shape or values that are not finite.
+        InvalidInputError: ``keys`` or ``queries`` have a wrong shape or values that are not finite, or the
+            metric of the queries is asked for and there are none.
+        CheckpointError: The checkpoint is damaged, or of a run with other settings, keys or queries.
     """
     config = config or TrainConfig()
+    asked = _checked(keys, config, queries)
+    order = np.random.default_rng([config.seed, 0]).permutation(len(keys))
+    n_held_out = max(1, round(_HELD_OUT_FRACTION * len(keys)))
+    held_out, rows = order[:n_held_out], order[n_held_out:]
+    root = metric_root(asked) if config.query_metric and asked is not None else None
+    training = Training(config, keys if root is None else keys.astype(np.float32) @ root, rows)
+
+    def trained() -> TopKSAE:
+        return training.sae() if root is None else in_metric(training.sae(), root)
+
+    examination = Examination(keys[held_out], asked)
+    epochs: list[Epoch] = []
+    end = config.steps
+    settings: dict[str, Any] = {}
+    if checkpoint:
+        settings = {**asdict(config), "keys": fingerprint(keys)}
+        settings["queries"] = None if asked is None else fingerprint(asked)
+        epochs, end = _resume(checkpoint, settings, training) or (epochs, end)
+
+    began = time.perf_counter() - (epochs[-1].seconds if epochs else 0)
+    with tqdm(total=end, initial=training.steps, desc="SAE", unit="step", disable=not progress) as bar:
+        while training.steps < end:
+            training.step(_rate(config, training.steps, end))
+            bar.update()
+            if training.steps % config.epoch_steps and training.steps < end:
+                continue
+            seconds = time.perf_counter() - began
+            dead = float(training.dead.mean())
+            epochs.append(examination.measure(trained(), training.steps, dead, seconds))
+            end = bar.total = _end(config, epochs, end)
+            bar.set_postfix(fvu=f"{epochs[-1].fvu:.4f}")
+            if checkpoint:
+                state = {"epochs": [asdict(epoch) for epoch in epochs], "end": end}
+                write_checkpoint(checkpoint, settings, training.arrays(), state)
+            if on_epoch:
+                on_epoch(epochs[-1])
+    sae = trained()
+    train, rest = (sae.measure(keys[part[:_MEASURED_ROWS]]) for part in (rows, held_out))
+    return sae, TrainReport(train, rest, tuple(epochs))
+
+
+def _checked(
+    keys: npt.NDArray[np.floating[Any]], config: TrainConfig, queries: npt.ArrayLike | None
+) -> Floats | None:
+    """Refuse keys and queries that cannot be used; return the queries as an array."""
     if keys.ndim != 2 or len(keys) < 2:
         msg = f"training needs keys of shape (n, d) with n >= 2, not {keys.shape}"
         raise InvalidInputError(msg)
     if not np.isfinite(keys).all():
         msg = "keys to train on hold values that are not finite; centre and normalise them in float32"
         raise InvalidInputError(msg)
-    began = time.perf_counter()
-    random = torch.Generator().manual_seed(config.seed)
-    order = torch.randperm(len(keys), generator=random).numpy()
-    n_held_out = max(1, round(_HELD_OUT_FRACTION * len(keys)))
-    held_out, kept = keys[order[:n_held_out]], keys[order[n_held_out:]]
-
-    training = _Training(config, torch.from_numpy(kept), _metric_root(metric, keys.shape[1]), random)
-    for step in trange(config.steps, desc="SAE", unit="step", disable=not progress):
-        training.step(step)
-    sae = training.sae()
-    report = TrainReport(
-        sae.measure(kept[:_MEASURED_ROWS]),
-        sae.measure(held_out[:_MEASURED_ROWS]),
-        config.steps,
-        time.perf_counter() - began,
-    )
-    return sae, report
-
-
-class _Training:
-    """Parameters and optimiser of one run."""
-
-    def __init__(
-        self, config: TrainConfig, data: torch.Tensor, root: torch.Tensor | None, random: torch.Generator
-    ) -> None:
-        self.config, self.data, self.root, self.random = config, data, root, random
-        # Features start as data points, so that none starts far from all data; the noise parts duplicates.
-        start = data[torch.randint(len(data), (config.n_features,), generator=random)].float()
-        noise = torch.randn(start.shape, generator=random) / start.shape[1] ** 0.5
-        decoder = F.normalize(start + 0.1 * noise, dim=1)
-        # The encoder is kept transposed, (m, d), so that the features of a vector are gathered as rows.
-        self.encoder = decoder.clone().requires_grad_()
-        self.bias = torch.zeros(config.n_features, requires_grad=True)
-        self.decoder = decoder.requires_grad_()
-        self.idle = torch.zeros(config.n_features, dtype=torch.int64)  # vectors since a feature last fired
-        self.optimizer = torch.optim.Adam([self.encoder, self.bias, self.decoder], config.learning_rate)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
-
-    def _rate(self, step: int) -> float:
-        """Linear warm-up, then linear decay to zero."""
-        warmup, steps = self.config.warmup, self.config.steps
-        return min((step + 1) / (warmup + 1), (steps - step) / max(steps - warmup, 1))
-
-    def step(self, step: int) -> None:
-        """Take one optimiser step."""
-        rows = torch.randint(len(self.data), (self.config.batch_size,), generator=self.random)
-        x = self.data[rows].float()
-        # Selection needs all activations but no gradient; the k kept ones are computed again with it. That
-        # is twice as fast as differentiating through the dense product.
-        with torch.no_grad():
-            activations = torch.addmm(self.bias, x, self.encoder.T)
-            chosen = activations.topk(self.config.k, sorted=False).indices
-        weights = F.relu(self._activations(x, chosen))
-        error = x - self._combine(chosen, weights)
-        loss = self._squared(error)
-
-        self.idle += len(x)
-        self.idle[chosen[weights > 0]] = 0
-        dead = (self.idle >= self.config.dead_after).nonzero()[:, 0]
-        k_aux = min(self.config.k_aux, len(dead))
-        if k_aux:
-            revived = dead[activations[:, dead].topk(k_aux, sorted=False).indices]
-            aux_error = error.detach() - self._combine(revived, self._activations(x, revived))
-            loss = loss + self.config.aux_weight * self._squared(aux_error)
-
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        with torch.no_grad():
-            gradient = self.decoder.grad
-            assert gradient is not None  # noqa: S101
-            # Rows stay on the unit sphere: the part of the gradient along a row would only change its norm.
-            gradient -= (gradient * self.decoder).sum(1, keepdim=True) * self.decoder
-            self.optimizer.step()
-            self.schedule.step()
-            self.decoder /= self.decoder.norm(dim=1, keepdim=True)
-
-    def _activations(self, x: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        """Activations, before ReLU, of the features ``chosen`` (n, k) for x (n, d)."""
-        return torch.bmm(F.embedding(chosen, self.encoder), x[:, :, None])[:, :, 0] + self.bias[chosen]
-
-    def _combine(self, chosen: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        """Sum of the decoder rows ``chosen`` (n, k) by ``weights`` (n, k): (n, d)."""
-        return F.embedding_bag(chosen, self.decoder, per_sample_weights=weights, mode="sum")
-
-    def _squared(self, error: torch.Tensor) -> torch.Tensor:
-        if self.root is not None:
-            error = error @ self.root
-        return error.square().sum(1).mean()
-
-    def sae(self) -> TopKSAE:
-        """Return the parameters as they stand."""
-        encoder, bias, decoder = (p.detach().numpy().copy() for p in (self.encoder, self.bias, self.decoder))
-        return TopKSAE(encoder.T, bias, decoder, np.zeros(decoder.shape[1], np.float32), self.config.k)
-
-
-def _metric_root(metric: npt.ArrayLike | None, dim: int) -> torch.Tensor | None:
-    """Return R with R R^T = M, M scaled to trace d, so that losses with and without M are comparable."""
-    if metric is None:
+    if queries is None:
+        if config.query_metric:
+            msg = "TrainConfig.query_metric needs queries: pass some, or train without the metric"
+            raise InvalidInputError(msg)
         return None
-    matrix = np.asarray(metric, dtype=np.float64)
-    if matrix.shape != (dim, dim) or not np.isfinite(matrix).all() or not np.trace(matrix) > 0:
-        msg = f"metric must be a finite positive semi-definite matrix ({dim}, {dim}), not {matrix.shape}"
+    asked = np.ascontiguousarray(queries, dtype=np.float32)
+    if asked.ndim != 2 or asked.shape[1] != keys.shape[1]:
+        msg = (
+            f"queries for keys of shape {keys.shape} must have shape (n, {keys.shape[1]}), not {asked.shape}"
+        )
         raise InvalidInputError(msg)
-    values, vectors = np.linalg.eigh(matrix * (dim / np.trace(matrix)))
-    if values.min() < -1e-6 * values.max():
-        msg = f"metric must be positive semi-definite; its smallest eigenvalue is {values.min():.3g}"
-        raise InvalidInputError(msg)
-    return torch.from_numpy((vectors * np.sqrt(values.clip(0))).astype(np.float32))
+    return asked
+
+
+def _resume(path: Path, settings: dict[str, Any], training: Training) -> tuple[list[Epoch], int] | None:
+    """Bring a run to where its checkpoint stopped; returns its epochs and its last step."""
+    found = read_checkpoint(path, settings)
+    if found is None:
+        return None
+    arrays, state = found
+    try:
+        epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        training.restore(arrays, epochs[-1].step)
+        return epochs, int(state["end"])
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise damaged(path, error) from error
+
+
+def _rate(config: TrainConfig, step: int, end: int) -> float:
+    """Return the rate after ``step`` steps: up linearly, level, and down linearly to zero at ``end``."""
+    fall = max(1.0, config.cool_down * config.steps)
+    return config.learning_rate * min((step + 1) / (config.warmup + 1), 1.0, (end - step) / fall)
+
+
+def _end(config: TrainConfig, epochs: list[Epoch], end: int) -> int:
+    """Return the last step: moved to the end of a cool-down from here, if the run stalls before its own."""
+    if not config.min_gain:
+        return end
+    early = epochs[-1].step + round(config.cool_down * config.steps)
+    losses = [epoch.loss if config.query_metric else epoch.fvu for epoch in epochs]
+    return early if early < end and stalled(losses, config.patience, config.min_gain) else end

@@ -97,6 +97,17 @@ def test_load_returns_what_was_made(saved: Path) -> None:
         np.testing.assert_array_equal(after.map, before.map.astype(np.float16))
 
 
+def test_the_metric_of_an_sae_is_kept(tmp_path: Path) -> None:
+    artifact = make_artifact()
+    root = np.diag(np.linspace(0.5, 2, DIM)).astype(np.float32)
+    codecs = tuple(replace(codec, sae=replace(codec.sae, root=root)) for codec in artifact.codecs)
+    replace(artifact, codecs=codecs).save(tmp_path / "metric")
+    loaded = Artifact.load(tmp_path / "metric")
+    for codec in loaded.codecs:
+        np.testing.assert_array_equal(codec.sae.root, root)
+    assert loaded.digest != artifact.digest
+
+
 def test_int8_storage_costs_next_to_nothing(saved: Path) -> None:
     keys = np.random.default_rng(1).standard_normal((500, DIM)).astype(np.float32)
     for before, after in zip(make_artifact().codecs, Artifact.load(saved).codecs, strict=True):

@@ -18,7 +18,8 @@ from s3_retriever import Host, RetrieverConfig, S3Retriever
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.features import Artifact
 from s3_retriever.features.bank import Bank, Example, fill_bank
-from s3_retriever.features.calibrate import CalibrateConfig, _Density, _segments, calibrate
+from s3_retriever.features.calibrate import CalibrateConfig, _Density, calibrate
+from s3_retriever.features.segments import draw_segments
 from s3_retriever.index.layout import CELL
 from s3_retriever.search.scoring import BM25_WIDTHS, Scoring, bm25_density, s3_density
 
@@ -182,7 +183,7 @@ def test_segments_hold_the_evidence_and_no_border(
     bank = made_bank(lengths, n=1, seed=seed)
     config = CalibrateConfig(segment_cells=size, segments=segments)
     (example,) = bank.examples
-    cells = _segments(bank, example, config, np.random.default_rng(seed))
+    cells = draw_segments(bank, example, config.segment_cells, config.segments, np.random.default_rng(seed))
     assert cells.shape[1] == size
     assert len(cells) >= segments
     assert np.isin(example.cells, cells).all()

@@ -18,7 +18,7 @@ from s3_retriever import Document, RetrieverConfig, S3Retriever, Span
 from s3_retriever.errors import ArtifactError, InvalidInputError
 from s3_retriever.features import Artifact, center_and_normalize
 from s3_retriever.features.calibrate import CalibrateConfig
-from s3_retriever.features.fit import calibrate_artifact, find_heads, train_artifact
+from s3_retriever.features.fit import Training, calibrate_artifact, train_artifact
 from s3_retriever.features.queries import ask
 from s3_retriever.features.train import TrainConfig
 from s3_retriever.host import Host, QueryHead, Tap
@@ -40,8 +40,10 @@ def one_thread() -> Iterator[None]:
 
 
 def train(host: Host, **changes: Any) -> Artifact:
-    values = {"heads": HEADS, "texts": DOCUMENTS, "questions": QUESTIONS, "config": SAE, **changes}
-    return train_artifact(host, "tiny", scan_config=SCAN, **values)
+    values = {"heads": HEADS, "texts": DOCUMENTS, "questions": QUESTIONS, **changes}
+    settings = {"config": SAE, "scan_config": SCAN}
+    settings |= {name: values.pop(name) for name in ("config", "max_tokens") if name in values}
+    return train_artifact(host, "tiny", training=Training(**settings), **values)
 
 
 def calibrated(host: Host, artifact: Artifact, **changes: Any) -> Artifact:
@@ -157,19 +159,11 @@ def test_pairs_held_out_tell_what_learning_gave(tiny_host: Host, trained: Artifa
         assert made["held_out_losses"] == []
 
 
-def test_heads_are_found_in_the_layers_allowed(tiny_host: Host) -> None:
-    choice = find_heads(tiny_host, DOCUMENTS, PAIRS, max_layer=1, n_taps=2, n_heads=3, scan_config=SCAN)
-    assert len(choice.alone) == 2 * tiny_host.n_query_heads
-    assert {head.layer for head in choice.alone} == {0, 1}
-    assert 1 <= len(choice.heads) <= 3
-    assert set(choice.heads) <= set(choice.alone)
-
-
 MISTAKES: list[tuple[Callable[[Host, Artifact], object], type[Exception], str]] = [
     (lambda host, _: train(host, heads=[QueryHead(1, 7)]), InvalidInputError, "query head 1.7"),
     (lambda host, _: train(host, heads=[QueryHead(4, 0)]), InvalidInputError, "query head 4.0"),
     (lambda host, _: train(host, heads=[]), ArtifactError, "taps"),
-    (lambda host, _: train(host, texts=DOCUMENTS[4:5], questions=[]), InvalidInputError, "0 questions"),
+    (lambda host, _: train(host, texts=DOCUMENTS[4:5], questions=[]), InvalidInputError, "got none"),
     (lambda host, _: train(host, texts=[]), InvalidInputError, "0 tokens of text"),
     (lambda host, _: train(host, max_tokens=319), InvalidInputError, "319 tokens of text"),
     (lambda host, artifact: calibrated(host, artifact, pairs=[]), InvalidInputError, "got none"),
@@ -192,12 +186,6 @@ def test_what_cannot_be_used_is_named(
     with pytest.raises(error) as raised:
         call(tiny_host, trained)
     assert part in str(raised.value)
-
-
-@pytest.mark.parametrize("max_layer", [-1, 4])
-def test_a_layer_that_does_not_exist_is_named(tiny_host: Host, max_layer: int) -> None:
-    with pytest.raises(InvalidInputError, match=f"between 0 and 3, not {max_layer}"):
-        find_heads(tiny_host, DOCUMENTS, PAIRS, max_layer=max_layer, n_taps=2, n_heads=3)
 
 
 def test_another_model_of_the_same_shape_is_refused(

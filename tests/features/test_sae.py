@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,6 +78,20 @@ def test_unit_codes_reconstruct_unit_vectors() -> None:
     np.testing.assert_allclose(np.linalg.norm(dense(unit, 40) @ sae.W_dec, axis=1), 1, atol=1e-5)
 
 
+def test_a_root_moves_the_error_to_directions_that_count_less() -> None:
+    sae = random_sae(2, biased=False, k=3)
+    x = center_and_normalize(np.random.default_rng(3).standard_normal((300, 8)), 0)
+    weighted = replace(sae, root=np.diag(np.r_[np.full(2, 3.0), np.ones(6)]).astype(np.float32))
+    plain, moved = (np.square(x - s.reconstruct(s.encode_unit(x))).mean(axis=0) for s in (sae, weighted))
+    assert moved[:2].mean() < 0.7 * plain[:2].mean()
+    assert moved[2:].mean() > plain[2:].mean()
+    codes = weighted.encode_unit(x)
+    assert (np.diff(codes.weights, axis=1) <= 0).all()
+    np.testing.assert_allclose(np.linalg.norm(weighted.reconstruct(codes), axis=1), 1, atol=1e-5)
+    same = replace(sae, root=np.eye(8, dtype=np.float32)).encode_unit(x)
+    np.testing.assert_allclose(same.weights, sae.encode_unit(x).weights, atol=1e-5)
+
+
 def test_inactive_rows_stay_zero() -> None:
     sae = random_sae(4, biased=False)
     rows = np.zeros((2, 8), np.float32)
@@ -98,11 +113,11 @@ def test_center_and_normalize() -> None:
 
 
 def test_measure_of_a_perfect_and_of_a_useless_sae() -> None:
-    x = np.abs(np.random.default_rng(6).standard_normal((50, 4))).astype(np.float32)
+    x = center_and_normalize(np.abs(np.random.default_rng(6).standard_normal((50, 4))), 0)
     perfect = TopKSAE(np.eye(4), np.zeros(4), np.eye(4), np.zeros(4), k=4).measure(x)
     assert perfect.fvu < 1e-10
     assert (perfect.l0, perfect.dead_fraction) == (4, 0)
-    useless = TopKSAE(np.eye(4), np.full(4, -1e3), np.eye(4), x.mean(axis=0), k=4).measure(x)
+    useless = TopKSAE(np.eye(4), np.full(4, -1e3), np.eye(4), np.zeros(4), k=4).measure(np.r_[x, -x])
     assert useless.fvu == pytest.approx(1, abs=1e-5)
     assert (useless.l0, useless.dead_fraction) == (0, 1)
 

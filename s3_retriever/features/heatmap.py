@@ -1,0 +1,101 @@
+"""What a survey found, layer by layer and head by head, as text and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from s3_retriever.errors import MissingDependencyError
+from s3_retriever.features.sae import Floats
+from s3_retriever.host.taps import QueryHead
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_SHADES = " ░▒▓█"
+
+
+def heat_table(recalls: Mapping[QueryHead, float], chosen: Collection[QueryHead] = ()) -> Table:
+    """Return recalls as a table for ``rich``: a row per layer, a column per head, in percent.
+
+    A block before each number is the darker the nearer it is to the best one; a star marks chosen heads.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    layers, grid = _grid(recalls)
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("layer", justify="right", style="dim")
+    for head in range(grid.shape[1]):
+        table.add_column(str(head), justify="right", no_wrap=True)
+    best = max(recalls.values(), default=0.0)
+    for layer, row in zip(layers, grid, strict=True):
+        cells = []
+        for head, recall in enumerate(row.tolist()):
+            if np.isnan(recall):
+                cells.append(Text(""))
+                continue
+            mark = "*" if QueryHead(layer, head) in chosen else " "
+            shade = _SHADES[round(recall / best * (len(_SHADES) - 1))] if best else " "
+            cells.append(Text(f"{shade}{100 * recall:2.0f}{mark}", style="bold cyan" if mark == "*" else ""))
+        table.add_row(str(layer), *cells)
+    return table
+
+
+def check_plots() -> None:
+    """Raise now rather than after the work if pictures cannot be drawn.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        msg = 'drawing a heat map needs matplotlib: pip install "s3-retriever[plots]"'
+        raise MissingDependencyError(msg) from error
+
+
+def save_heat_map(
+    path: Path, recalls: Mapping[QueryHead, float], chosen: Collection[QueryHead] = (), *, title: str = ""
+) -> None:
+    """Write a PNG of the recalls, layers down and heads across; chosen heads have a frame.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+        OSError: The file cannot be written.
+    """
+    check_plots()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
+    layers, grid = _grid(recalls)
+    # Not pyplot, which keeps figures in global state and may look for a display.
+    figure = Figure(figsize=(2 + 0.45 * grid.shape[1], 1.5 + 0.4 * len(layers)), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    image = axes.imshow(grid, vmin=0, aspect="auto")
+    figure.colorbar(image, label="evidence recall alone")
+    axes.set(xlabel="query head", ylabel="layer", title=title, xticks=range(grid.shape[1]))
+    axes.set_yticks(range(len(layers)), [str(layer) for layer in layers])
+    for head in chosen:
+        corner = (head.head - 0.5, layers.index(head.layer) - 0.5)
+        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="red", linewidth=2))
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        canvas.print_png(str(temporary))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _grid(recalls: Mapping[QueryHead, float]) -> tuple[list[int], Floats]:
+    """Return the layers, and recalls (layers, heads), NaN where a layer lacks a head."""
+    layers = sorted({head.layer for head in recalls})
+    grid = np.full((len(layers), 1 + max((head.head for head in recalls), default=-1)), np.nan, np.float32)
+    for head, recall in recalls.items():
+        grid[layers.index(head.layer), head.head] = recall
+    return layers, grid
