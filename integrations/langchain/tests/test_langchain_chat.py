@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -265,19 +266,21 @@ def test_tracing(chat: ChatS3Host) -> None:
     assert len(tokens.tokens) >= 30
 
 
-async def test_the_event_loop_ticks_while_it_answers(chat: ChatS3Host) -> None:
-    ticks = 0
+async def test_the_event_loop_ticks_while_it_answers(
+    chat: ChatS3Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward, ticked = chat.host.model.forward, threading.Event()
 
-    async def tick() -> None:
-        nonlocal ticks
-        while True:
-            ticks += 1
-            await asyncio.sleep(0.001)
+    def after_a_tick(*args: Any, **options: Any) -> Any:
+        assert threading.current_thread() is not threading.main_thread()  # there, it would wait for itself
+        ticked.wait()
+        return forward(*args, **options)
 
-    ticking = asyncio.create_task(tick())
-    await chat.ainvoke(MESSAGES)
-    ticking.cancel()
-    assert ticks >= 10
+    monkeypatch.setattr(chat.host.model, "forward", after_a_tick)
+    answering = asyncio.create_task(chat.ainvoke(MESSAGES))
+    await asyncio.sleep(0)
+    ticked.set()
+    assert (await answering).content
 
 
 def test_it_retrieves_while_it_answers(chat: ChatS3Host, shared: S3Retriever) -> None:
