@@ -29,7 +29,6 @@ from pydantic import ValidationError
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from langchain_s3_retriever import ChatS3Host, S3HostLLM, S3Retriever
-from langchain_s3_retriever.generation import _Decoder, _Held
 from s3_retriever import Host
 from s3_retriever.errors import InvalidInputError
 
@@ -138,28 +137,6 @@ def test_stop_sequences_end_the_text(chat: ChatS3Host, llm: S3HostLLM) -> None:
     assert llm.invoke("The keeper", stop=[continued[4:7]]) == continued[: continued.index(continued[4:7])]
     own = ChatS3Host(host=chat.host, max_tokens=30, stop=[text[0]])
     assert own.invoke(MESSAGES, stop=["never"]).content == text  # those of the call take their place
-
-
-def test_a_stop_sequence_spread_over_pieces_is_held_back() -> None:
-    held = _Held(("END", "abc"))
-    assert [held.push(piece) for piece in ("xE", "N", "aE", "ND tail", "more")] == ["x", "", "ENa", "", ""]
-    assert held.stopped
-    held = _Held(("END",))
-    assert (held.push("an EN"), held.rest(), held.stopped) == ("an ", "EN", False)
-
-
-def test_characters_come_whole(tiny_host: Host) -> None:
-    text = "灯台 🧑‍🚀 né\n done"
-    decoder = _Decoder(tiny_host.tokenizer.backend_tokenizer)
-    ids = tiny_host.encode(text).ids.tolist()
-    pieces = [decoder.push(token) for token in ids]
-    assert "".join(pieces) == text
-    assert len(ids) > len(text)
-    assert not any("\ufffd" in piece for piece in pieces)
-    broken = _Decoder(tiny_host.tokenizer.backend_tokenizer)
-    assert [broken.push(token) for token in tiny_host.encode("a灯").ids.tolist()[:2]] == ["a", ""]
-    assert broken.rest() == "\ufffd"
-    assert broken.rest() == ""
 
 
 def test_drawing_is_repeatable_with_a_seed(chat: ChatS3Host) -> None:
