@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever import __version__, cli_interchange, cli_training
+from s3_retriever import __version__, cli_evaluation, cli_interchange, cli_training
 from s3_retriever.errors import InvalidInputError, S3RetrieverError
 from s3_retriever.files import new_file, new_folder, read_corpus, read_lines
 
@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         _register_info,
         _register_train,
         _register_calibrate,
+        _register_evaluate,
         _register_export,
         _register_import,
     ):
@@ -105,6 +106,18 @@ def _register_calibrate(commands: Commands) -> None:
             cli_training.calibrate,
             "learn from questions with known evidence how an artifact's heads should ask",
             f"{PROGRAM} calibrate my-artifact --pairs pairs.jsonl --text text.jsonl --out better",
+        )
+    )
+
+
+def _register_evaluate(commands: Commands) -> None:
+    cli_evaluation.add_evaluate(
+        _command(
+            commands,
+            "evaluate",
+            cli_evaluation.evaluate,
+            "measure the retriever beside BM25, embedding models and the full context",
+            f"{PROGRAM} evaluate data/eval --quick --out quick\n  {PROGRAM} evaluate my-questions --out mine",
         )
     )
 

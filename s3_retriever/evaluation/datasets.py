@@ -1,39 +1,47 @@
-"""Evaluation sets on disk: ``SET/corpus.jsonl`` (as in BEIR) and ``SET/queries.jsonl`` with gold regions."""
+"""Evaluation sets on disk: ``SET/corpus.jsonl`` and ``SET/queries.jsonl``, with what is known of the answers.
+
+What is known may be gold regions, answers, or (as in BEIR) documents judged in ``SET/qrels/*.tsv``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.metrics import Region
+from s3_retriever.evaluation.qrels import read_qrels
 from s3_retriever.files import Line, read_corpus, read_lines
 
 CORPUS, QUERIES = "corpus.jsonl", "queries.jsonl"
 
 _EXPECTED = (
     f"expected one folder per set, each with {CORPUS} (lines {{_id, title, text}}) and "
-    f"{QUERIES} (lines {{_id, text, evidence: [{{doc_id, start, end}}]}})"
+    f"{QUERIES} (lines {{_id, text, answers: [], evidence: [{{doc_id, start, end}}]}})"
 )
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question and where its answer stands.
+    """A question and what is known of its answer: at least one of evidence, answers and judged documents.
 
     Attributes:
         id: Unique in its set.
         text: The question.
-        evidence: Gold regions, at least one, none empty.
+        evidence: Gold regions, none empty.
+        answers: Texts, any of which is a right answer.
+        relevant: Judged documents: grade by id, 0 where judged to be irrelevant.
     """
 
     id: str
     text: str
-    evidence: tuple[Region, ...]
+    evidence: tuple[Region, ...] = ()
+    answers: tuple[str, ...] = ()
+    relevant: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,13 +63,15 @@ def load_sets(data: str | Path, names: Collection[str] = ()) -> list[EvaluationS
     """Read evaluation sets.
 
     Args:
-        data: Folder of sets.
+        data: Folder of sets, or of one set.
         names: Sets to read; all of them, in the order of their names, if empty.
 
     Raises:
         InvalidInputError: The folder or a set is not there, or a line is malformed; names file and line.
     """
     data = Path(data)
+    if (data / QUERIES).is_file() and not names:
+        return [load_set(data)]
     present = sorted(path.parent.name for path in data.glob(f"*/{QUERIES}"))
     if not present:
         msg = f"{data} holds no evaluation sets: {_EXPECTED}"
@@ -76,14 +86,26 @@ def load_sets(data: str | Path, names: Collection[str] = ()) -> list[EvaluationS
 def load_set(folder: str | Path) -> EvaluationSet:
     """Read one set.
 
+    Where documents are judged and no region is gold (BEIR), a document's title becomes the first line of its
+    text, and questions without a judged document, which belong to other splits, are left out.
+
     Raises:
         InvalidInputError: A file is missing, empty, or has a malformed line; names file and line.
     """
     folder = Path(folder)
     documents = _all(folder / CORPUS, read_corpus)
     lengths = {document.id: len(document.text) for document in documents}
-    lines = _all(folder / QUERIES, read_lines)
-    return EvaluationSet(folder.name, documents, tuple(_question(line, lengths) for line in lines))
+    qrels = read_qrels(folder)
+    questions = [_question(line, lengths, qrels) for line in _all(folder / QUERIES, read_lines)]
+    if qrels and not any(question.evidence for question in questions):
+        documents = tuple(
+            replace(one, text=f"{one.title}\n{one.text}") if one.title else one for one in documents
+        )
+        questions = [question for question in questions if question.relevant]
+        if not any(grade > 0 and id_ in lengths for one in questions for id_, grade in one.relevant.items()):
+            msg = f"{folder}: no judgment in qrels joins a question of {QUERIES} with a document of {CORPUS}"
+            raise InvalidInputError(msg)
+    return EvaluationSet(folder.resolve().name, documents, tuple(questions))
 
 
 def _all(path: Path, read: Callable[[Path], Iterator[_T]]) -> tuple[_T, ...]:
@@ -99,14 +121,30 @@ def _all(path: Path, read: Callable[[Path], Iterator[_T]]) -> tuple[_T, ...]:
     return items
 
 
-def _question(line: Line, lengths: Mapping[str, int]) -> Question:
-    """Return the question of a line; ``lengths`` are the characters of each document, by id."""
+def _question(
+    line: Line, lengths: Mapping[str, int], qrels: Mapping[str, Mapping[str, int]] | None
+) -> Question:
+    """Return the question of a line.
+
+    Args:
+        line: Of the file of questions.
+        lengths: Characters of each document, by id.
+        qrels: Grades by question and document; None where nothing was judged.
+    """
     try:
         if not line.text.strip():
             msg = f"the question must be text, not {line.text!r}"
             raise ValueError(msg)
-        gold = line.fields["evidence"]
+        gold, answers = line.fields.get("evidence", []), line.fields.get("answers", [])
         evidence = tuple(Region(one["doc_id"], one["start"], one["end"]) for one in gold)
+        if not isinstance(answers, list) or not all(isinstance(one, str) and one.strip() for one in answers):
+            msg = f"answers must be a list of texts, not {answers!r:.80}"
+            raise ValueError(msg)
+        if not evidence and not answers and qrels is None:
+            msg = (
+                "the question has no evidence, no answers and no qrels, so nothing can be measured; remove it"
+            )
+            raise ValueError(msg)
         _check(evidence, lengths)
     except KeyError as error:
         msg = f"{line.place}: the field {error} is missing"
@@ -114,13 +152,11 @@ def _question(line: Line, lengths: Mapping[str, int]) -> Question:
     except (TypeError, ValueError) as error:
         msg = f"{line.place}: {error}"
         raise InvalidInputError(msg) from error
-    return Question(line.id, line.text, evidence)
+    relevant = {} if qrels is None else qrels.get(line.id, {})
+    return Question(line.id, line.text, evidence, tuple(answers), relevant)
 
 
 def _check(evidence: Sequence[Region], lengths: Mapping[str, int]) -> None:
-    if not evidence:
-        msg = "the question has no evidence, so recall has no meaning; remove it"
-        raise ValueError(msg)
     for doc_id, start, end in evidence:
         if doc_id not in lengths:
             msg = f"evidence names document {doc_id!r}, which is not in {CORPUS}"

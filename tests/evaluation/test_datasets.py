@@ -41,6 +41,8 @@ def test_a_set_is_read_as_the_command_line_reads_a_corpus(data: Path) -> None:
         ({"evidence": [{"doc_id": "comet", "start": 0, "end": 999}]}, r"evidence 0\.\.999 is not within"),
         ({"evidence": [{"doc_id": "comet", "start": 0}]}, "the field 'end' is missing"),
         ({"evidence": None}, "NoneType"),
+        ({"answers": "Ada"}, "answers must be a list of texts, not 'Ada'"),
+        ({"answers": ["Ada", " "]}, "answers must be a list of texts"),
     ],
 )
 def test_a_malformed_question_is_named(data: Path, change: dict[str, Any], message: str) -> None:
@@ -77,4 +79,25 @@ def test_what_is_absent_is_said(data: Path, tmp_path: Path) -> None:
         load_sets(data, ["town"])
     (data / "village" / "corpus.jsonl").unlink()
     with pytest.raises(InvalidInputError, match=r"corpus\.jsonl cannot be read"):
+        load_sets(data)
+
+
+def test_a_folder_may_be_a_set(data: Path) -> None:
+    assert load_sets(data / "village") == load_sets(data)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("query-id\tcorpus-id\tscore\nq0\tcomet\n", r"test\.tsv, line 2: expected question, document and"),
+        ("q0\tcomet\tgood\n", r"test\.tsv, line 1: expected question, document and"),
+        ("q0\tmissing\t1\nother\tcomet\t1\n", "no judgment in qrels joins a question"),
+    ],
+)
+def test_malformed_judgments_are_named(data: Path, content: str, message: str) -> None:
+    question = json.dumps({"_id": "q0", "text": "Which comet?"})
+    (data / "village" / "queries.jsonl").write_text(f"{question}\n", encoding="utf-8")
+    (data / "village" / "qrels").mkdir()
+    (data / "village" / "qrels" / "test.tsv").write_text(content, encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=message):
         load_sets(data)
