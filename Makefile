@@ -12,7 +12,7 @@ INTEGRATIONS := $(wildcard integrations/*/pyproject.toml)
 TORCH := 2.13.0
 
 .DELETE_ON_ERROR:
-.PHONY: demo test stress interchange package bench lint clean
+.PHONY: demo test stress interchange package bench overhead lint clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -40,6 +40,10 @@ lint: $(READY)
 bench: $(READY)
 	@test -n "$(DATA)" || { echo "usage: make bench DATA=FOLDER_OF_EVALUATION_SETS" >&2; exit 2; }
 	$(BIN)/python -m s3_retriever.evaluation "$(DATA)"
+
+# What each integration adds to a search of the core, in milliseconds.
+overhead: $(READY)
+	$(BIN)/python integrations/overhead.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis demo-index *.egg-info

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from s3_retriever.checks import check_choice, check_positive
 from s3_retriever.config import RetrieverConfig
 from s3_retriever.documents import Document, Explanation, Span, TokenFeature, as_documents
 from s3_retriever.errors import (
@@ -494,28 +495,6 @@ def _ids(doc_ids: Iterable[str]) -> list[str]:
         msg = f"doc_ids must be a list of ids, not the string {doc_ids!r}"
         raise InvalidInputError(msg)
     return list(doc_ids)
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a setting that is none of the choices.
-
-    Raises:
-        InvalidInputError: Names the setting, the choices and the value.
-    """
-    if value not in choices:
-        msg = f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}"
-        raise InvalidInputError(msg)
-
-
-def check_positive(name: str, value: object) -> None:
-    """Refuse a setting that is no whole number above 0.
-
-    Raises:
-        InvalidInputError: Names the setting and the value.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        msg = f"{name} must be a positive whole number, not {value!r}"
-        raise InvalidInputError(msg)
 
 
 def _span(document: Document, span: SelectedSpan, score: float, explanation: Explanation | None) -> Span:

@@ -332,7 +332,8 @@ class S3Retriever(BaseRetriever):
         Args:
             persist_dir: The folder.
             host: As in :meth:`from_documents`; by default the host it was made with, by name.
-            transformations: Instead of the saved ones; needed where they hold functions.
+            transformations: Instead of the saved ones; needed where they hold functions, or are embedding
+                models. Classes from outside ``llama_index.core`` are found if they have been imported.
             callback_manager: As for the constructor, and so are the others.
             objects: See there.
             object_map: See there.

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from typing_extensions import TypedDict
 
 from llama_index.retrievers.s3.filters import to_filter
+from s3_retriever.checks import check_choice, check_positive
 from s3_retriever.errors import IndexFormatError, InvalidInputError
-from s3_retriever.retriever import MODES, SCORINGS, check_choice, check_positive
+from s3_retriever.retriever import MODES, SCORINGS
 
 
 @dataclass(frozen=True)
