@@ -7,11 +7,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+INTERCHANGE := $(VENV)/interchange
 INTEGRATIONS := $(wildcard integrations/*/pyproject.toml)
 TORCH := 2.13.0
 
 .DELETE_ON_ERROR:
-.PHONY: demo test stress package bench lint clean
+.PHONY: demo test stress interchange package bench overhead lint clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -22,6 +23,10 @@ test: lint
 # Eight threads search for a minute while one changes the corpus; every answer is checked afterwards.
 stress: $(READY)
 	S3_STRESS_SECONDS=60 S3_STRESS_THREADS=8 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/test_living_corpus.py
+
+# Our SAEs in SAELens, and those of SAELens and sparsify in ours, computed by both sides.
+interchange: $(INTERCHANGE)/.ready
+	HF_HUB_OFFLINE=1 $(INTERCHANGE)/bin/python -m pytest tests/interchange/against_libraries.py
 
 # Builds all three distributions and runs the tests on the wheels, away from this folder; see .ci/package.
 package: $(READY)
@@ -36,6 +41,10 @@ bench: $(READY)
 	@test -n "$(DATA)" || { echo "usage: make bench DATA=FOLDER_OF_EVALUATION_SETS" >&2; exit 2; }
 	$(BIN)/python -m s3_retriever.evaluation "$(DATA)"
 
+# What each integration adds to a search of the core, in milliseconds.
+overhead: $(READY)
+	$(BIN)/python integrations/overhead.py
+
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis demo-index *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -48,4 +57,12 @@ $(READY): pyproject.toml $(INTEGRATIONS)
 	$(BIN)/python -m pip install --quiet torch==$(TORCH) || $(BIN)/python -m pip install --quiet torch
 	$(BIN)/python -m pip install --quiet -e '.[dev,gguf]' $(foreach file,$(INTEGRATIONS),-e $(dir $(file)))
 	$(BIN)/python -m s3_retriever.host
+	touch $@
+
+# The two libraries bring some fifty packages, 500 MB: an environment on top of the first, which stays as it is.
+$(INTERCHANGE)/.ready: $(READY)
+	test -x $(INTERCHANGE)/bin/python || $(BIN)/python -m venv $(INTERCHANGE)
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> "$$($(INTERCHANGE)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
+	$(INTERCHANGE)/bin/python -m pip install --quiet 'sae-lens>=6.40,<7' 'eai-sparsify>=1.3,<2'
 	touch $@

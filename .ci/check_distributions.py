@@ -41,6 +41,11 @@ def read_sdist(path: Path) -> tuple[set[str], Message]:
         return names, email.message_from_bytes(metadata.read())
 
 
+def is_licence(name: str) -> bool:
+    """Tell whether a wheel or an sdist keeps the licence under this name."""
+    return name == "LICENSE" or name.endswith(".dist-info/licenses/LICENSE")
+
+
 def problems(root: Path, dist: Path) -> list[str]:
     """Return what is wrong, one line each."""
     found = []
@@ -54,6 +59,8 @@ def problems(root: Path, dist: Path) -> list[str]:
                 found.append(f"{path.name} has no py.typed, so its types would not be seen")
             if metadata["License-Expression"] != "Apache-2.0":
                 found.append(f"{path.name} names no licence, or another: {metadata['License-Expression']}")
+            if metadata.get_all("License-File") != ["LICENSE"] or not any(map(is_licence, names)):
+                found.append(f"{path.name} does not hold the text of its licence")
             if not metadata["Requires-Python"] or not metadata.get_payload():
                 found.append(f"{path.name} lacks Requires-Python or a description")
         beyond = {name for name in read_wheel(wheel)[0] if ".dist-info/" not in name} - expected

@@ -17,9 +17,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from s3_retriever import __version__, cli_calibrate, cli_pairs, cli_training
+from s3_retriever import (
+    __version__,
+    cli_calibrate,
+    cli_evaluation,
+    cli_interchange,
+    cli_pairs,
+    cli_training,
+)
 from s3_retriever.errors import InvalidInputError, S3RetrieverError
 from s3_retriever.files import new_file, new_folder, read_corpus, read_lines
 
@@ -72,79 +79,112 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for register in (
-        _register_index,
-        _register_search,
-        _register_info,
-        _register_pairs,
-        _register_calibrate,
-        _register_train,
-        _register_fit,
-    ):
-        register(commands)
+    for command in _commands():
+        command.add_arguments(_parser_of(command, commands))
     return parser
 
 
-def _register_train(commands: Commands) -> None:
-    cli_training.add_train(
-        _command(
-            commands,
-            "train",
-            cli_training.train,
-            "choose heads of a host and train their sparse autoencoders",
-            f"{PROGRAM} train --text text.jsonl --out my-artifact",
-        )
-    )
+class _Command(NamedTuple):
+    """A command: its name, what adds its arguments, what runs it, and what its help says."""
+
+    name: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
+    summary: str
+    examples: tuple[str, ...]
 
 
-def _register_fit(commands: Commands) -> None:
-    cli_training.add_fit(
-        _command(
-            commands,
-            "fit",
-            cli_training.fit,
-            "choose a host's heads, learn how they ask and train their sparse autoencoders, all in one",
-            f"{PROGRAM} fit my-model --text text.jsonl --pairs pairs.jsonl --out my-artifact",
-        )
-    )
-
-
-def _register_pairs(commands: Commands) -> None:
-    cli_pairs.add_pairs(
-        _command(
-            commands,
+def _commands() -> tuple[_Command, ...]:
+    return (
+        _Command(
+            "index",
+            _add_index,
+            _index,
+            "scan documents with the host and write an index",
+            ("index corpus.jsonl --out my-index",),
+        ),
+        _Command(
+            "search",
+            _add_search,
+            _search,
+            "find the spans that answer a question, or each question of a file",
+            (
+                'search my-index "How is an index saved?"',
+                "search my-index --queries questions.jsonl --token-budget 512 --out run.jsonl",
+                'search my-index "How is an index saved?" --where source=a.pdf --top-k 3',
+            ),
+        ),
+        _Command(
+            "info",
+            _add_info,
+            _info,
+            "say what an index holds and how it was made",
+            ("info my-index",),
+        ),
+        _Command(
             "pairs",
+            cli_pairs.add_pairs,
             cli_pairs.pairs,
             "make questions from documents, to calibrate on where nobody has written any",
-            f"{PROGRAM} pairs text.jsonl --out pairs.jsonl",
-        )
-    )
-
-
-def _register_calibrate(commands: Commands) -> None:
-    cli_calibrate.add_calibrate(
-        _command(
-            commands,
+            ("pairs text.jsonl --out pairs.jsonl",),
+        ),
+        _Command(
             "calibrate",
+            cli_calibrate.add_calibrate,
             cli_calibrate.calibrate,
             "choose a host's heads, or learn how an artifact's ask, from questions with known evidence",
-            f"{PROGRAM} calibrate my-model --out my-calibration\n"
-            f"  {PROGRAM} calibrate my-artifact --pairs pairs.jsonl --text text.jsonl --out better",
-        )
+            (
+                "calibrate my-model --out my-calibration",
+                "calibrate my-artifact --pairs pairs.jsonl --text text.jsonl --out better",
+            ),
+        ),
+        _Command(
+            "train",
+            cli_training.add_train,
+            cli_training.train,
+            "choose heads of a host and train their sparse autoencoders",
+            ("train --text text.jsonl --out my-artifact",),
+        ),
+        _Command(
+            "fit",
+            cli_training.add_fit,
+            cli_training.fit,
+            "choose a host's heads, learn how they ask and train their sparse autoencoders, all in one",
+            ("fit my-model --text text.jsonl --pairs pairs.jsonl --out my-artifact",),
+        ),
+        _Command(
+            "evaluate",
+            cli_evaluation.add_evaluate,
+            cli_evaluation.evaluate,
+            "measure the retriever beside BM25, embedding models and the full context",
+            ("evaluate data/eval --quick --out quick", "evaluate my-questions --out mine"),
+        ),
+        _Command(
+            "export",
+            cli_interchange.add_export,
+            cli_interchange.export,
+            "write an artifact's sparse autoencoders as folders that SAELens loads",
+            ("export fast --format saelens --out saes",),
+        ),
+        _Command(
+            "import",
+            cli_interchange.add_import,
+            cli_interchange.import_,
+            "put sparse autoencoders of SAELens or sparsify in the place of an artifact's",
+            ("import saes --into fast --out my-artifact",),
+        ),
     )
 
 
-def _command(
-    commands: Commands, name: str, run: Callable[[argparse.Namespace], None], summary: str, example: str
-) -> argparse.ArgumentParser:
+def _parser_of(command: _Command, commands: Commands) -> argparse.ArgumentParser:
     parser = commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=f"example:\n  {example}",
+        command.name,
+        help=command.summary,
+        description=f"{command.summary[0].upper()}{command.summary[1:]}.",
+        epilog="\n  ".join(["example:", *(f"{PROGRAM} {one}" for one in command.examples)]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=command.run)
     return parser
 
 
@@ -181,14 +221,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def _register_index(commands: Commands) -> None:
-    parser = _command(
-        commands,
-        "index",
-        _index,
-        "scan documents with the host and write an index",
-        f"{PROGRAM} index corpus.jsonl --out my-index",
-    )
+def _add_index(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "corpus", type=Path, metavar="CORPUS.jsonl", help="a document per line: {_id, title, text, metadata}"
     )
@@ -260,16 +293,7 @@ def _shows_progress(args: argparse.Namespace) -> bool:
     return not args.no_progress and sys.stderr.isatty()
 
 
-def _register_search(commands: Commands) -> None:
-    parser = _command(
-        commands,
-        "search",
-        _search,
-        "find the spans that answer a question, or each question of a file",
-        f'{PROGRAM} search my-index "How is an index saved?"\n'
-        f"  {PROGRAM} search my-index --queries questions.jsonl --token-budget 512 --out run.jsonl\n"
-        f'  {PROGRAM} search my-index "How is an index saved?" --where source=a.pdf --top-k 3',
-    )
+def _add_search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("index", type=Path, metavar="DIR", help="what 'index' wrote")
     questions = parser.add_mutually_exclusive_group(required=True)
     questions.add_argument("question", nargs="?", help="a question, answered for people")
@@ -450,10 +474,7 @@ def _printable(text: str) -> str:
     return _CONTROL.sub("?", text.encode(encoding, "replace").decode(encoding))
 
 
-def _register_info(commands: Commands) -> None:
-    parser = _command(
-        commands, "info", _info, "say what an index holds and how it was made", f"{PROGRAM} info my-index"
-    )
+def _add_info(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("index", type=Path, metavar="DIR", help="what 'index' wrote")
 
 

@@ -105,11 +105,20 @@ def as_documents(items: Iterable[Any]) -> Iterator[Document]:
     Raises:
         InvalidDocumentError: An item is of no known kind or lacks text.
     """
-    if isinstance(items, (str, bytes, Mapping, Document)):
-        msg = f"expected an iterable of documents, not a single {type(items).__name__}; wrap it in a list"
-        raise InvalidDocumentError(msg)
+    refuse_single(items, (str, bytes, Mapping, Document))
     for position, item in enumerate(items):
         yield as_document(item, position)
+
+
+def refuse_single(items: object, single: tuple[type, ...]) -> None:
+    """Refuse one document where several are expected: a text would be taken for its characters.
+
+    Raises:
+        InvalidDocumentError: ``items`` is of one of the types of a single document.
+    """
+    if isinstance(items, single):
+        msg = f"expected an iterable of documents, not a single {type(items).__name__}; wrap it in a list"
+        raise InvalidDocumentError(msg)
 
 
 def as_document(item: Any, position: int = 0) -> Document:

@@ -48,5 +48,9 @@ class IndexFormatError(S3RetrieverError, ValueError):
     """An index on disk is missing a file, truncated, altered, or of another version."""
 
 
+class IndexBusyError(S3RetrieverError, BlockingIOError):
+    """Somebody else, another process or thread, is saving to the same folder."""
+
+
 class MissingDependencyError(S3RetrieverError, ImportError):
     """An optional package is needed; the message names the extra that installs it."""

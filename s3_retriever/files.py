@@ -1,4 +1,4 @@
-"""Files of the command line: JSON lines in, and output that appears complete or not at all."""
+"""Files that users write and get: JSON lines in, and output that appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from filelock import FileLock, Timeout
+
 from s3_retriever.documents import Document
-from s3_retriever.errors import InvalidInputError
+from s3_retriever.errors import IndexBusyError, InvalidInputError
+
+LOCK = ".lock"
+"""The file in a folder that is locked while somebody writes to the folder; empty, and left there."""
 
 
 class Line(NamedTuple):
@@ -40,7 +45,7 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with path.open("rb") as file:
         for number, raw in enumerate(file, 1):
             if raw.strip():
-                yield number, _parse(raw, f"{path}, line {number}")
+                yield number, parse_object(raw, f"{path}, line {number}")
 
 
 def read_lines(path: Path) -> Iterator[Line]:
@@ -79,7 +84,12 @@ def read_corpus(path: Path) -> Iterator[Document]:
         yield Document(line.id, line.text, title, metadata if isinstance(metadata, dict) else {})
 
 
-def _parse(raw: bytes, place: str) -> dict[str, Any]:
+def parse_object(raw: bytes, place: str) -> dict[str, Any]:
+    """Return the JSON object that ``raw`` is.
+
+    Raises:
+        InvalidInputError: It is no JSON object, or no UTF-8; names ``place``.
+    """
     try:
         fields = json.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -152,3 +162,31 @@ def new_folder(path: Path) -> Iterator[Path]:
         finally:
             if old.exists() and not path.exists():  # interrupted between the two
                 old.rename(path)
+
+
+@contextlib.contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Keep others from writing to a folder, which is made if need be, until the block ends.
+
+    The lock is the system's: it ends with the process that holds it, so a killed one leaves none behind.
+
+    Raises:
+        InvalidInputError: It is a file, or below one.
+        IndexBusyError: Another process or thread is writing to it.
+        OSError: The lock cannot be had.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        msg = f"{error.filename} is a file; choose a folder for the index"
+        raise InvalidInputError(msg) from error
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        msg = f"somebody else is saving to {folder}; wait until that is done and save again"
+        raise IndexBusyError(msg) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from s3_retriever.checks import check_choice, check_positive
 from s3_retriever.config import RetrieverConfig
 from s3_retriever.documents import Document, Explanation, Span, TokenFeature, as_documents
 from s3_retriever.errors import (
@@ -25,6 +26,7 @@ from s3_retriever.errors import (
 from s3_retriever.features.artifact import Artifact, TapCodec
 from s3_retriever.features.queries import HeadRows, ask, head_rows
 from s3_retriever.features.sae import center_and_normalize
+from s3_retriever.files import LOCK, only_writer
 from s3_retriever.host.model import Host
 from s3_retriever.host.scan import scan
 from s3_retriever.index import Index, Layout, Segment, SegmentBuilder, Snapshot
@@ -196,10 +198,12 @@ class S3Retriever:
 
         Raises:
             InvalidInputError: The folder holds something else, or an index of another artifact.
+            IndexBusyError: Somebody else is saving to the folder.
         """
         path = Path(path)
-        with self._changing:
-            self._check_target(path)
+        _check_target(path)
+        with self._changing, only_writer(path):
+            self._check_artifact(path)
             for abandoned in path.glob(f"{_UNFINISHED}*"):
                 shutil.rmtree(abandoned, ignore_errors=True)
             if not (path / _ARTIFACT).exists():
@@ -266,14 +270,14 @@ class S3Retriever:
             InvalidInputError: The question is empty, the budget or ``top_k`` not positive, mode or scoring
                 unknown, ``where`` no filter.
         """
-        _check_choice("mode", mode, MODES)
-        _check_choice("scoring", scoring, SCORINGS)
+        check_choice("mode", mode, MODES)
+        check_choice("scoring", scoring, SCORINGS)
         if not isinstance(question, str) or not question.strip():
             msg = f"the question must be text, not {question!r}"
             raise InvalidInputError(msg)
-        _check_positive("token_budget", token_budget)
+        check_positive("token_budget", token_budget)
         if top_k is not None:
-            _check_positive("top_k", top_k)
+            check_positive("top_k", top_k)
         wanted = None if where is None else as_filter(where)
         snapshot = self._index.snapshot
         eligible = np.ones(snapshot.n_documents, np.bool_) if wanted is None else matching(snapshot, wanted)
@@ -412,15 +416,8 @@ class S3Retriever:
             "config": self.config.to_json(),
         }
 
-    def _check_target(self, path: Path) -> None:
-        """Refuse a folder that holds something else, or the index of another artifact."""
-        if path.exists() and not path.is_dir():
-            msg = f"{path} is a file; choose a folder for the index"
-            raise InvalidInputError(msg)
-        others = _others(path)
-        if others:
-            msg = f"{path} holds {others[0]!r}, which is no part of an index; choose another folder"
-            raise InvalidInputError(msg)
+    def _check_artifact(self, path: Path) -> None:
+        """Refuse a folder that holds the index of another artifact."""
         if (path / _ARTIFACT).exists() and Artifact.load(path / _ARTIFACT).digest != self.artifact.digest:
             msg = f"{path} holds an index made with another artifact; choose another folder or delete it"
             raise InvalidInputError(msg)
@@ -450,10 +447,19 @@ def holds_index(path: Path) -> bool:
     return (path / _INDEX / MANIFEST).is_file() and not _others(path)
 
 
+def _check_target(path: Path) -> None:
+    """Refuse a folder that holds something else than a saved index."""
+    others = _others(path)
+    if others:
+        msg = f"{path} holds {others[0]!r}, which is no part of an index; choose another folder"
+        raise InvalidInputError(msg)
+
+
 def _others(path: Path) -> list[str]:
     """Return the names in a folder, if there is one, that no save has written; sorted."""
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
-    return [name for name in names if name not in (_INDEX, _ARTIFACT) and not name.startswith(_UNFINISHED)]
+    ours = (_INDEX, _ARTIFACT, LOCK)
+    return [name for name in names if name not in ours and not name.startswith(_UNFINISHED)]
 
 
 def _layout(artifact: Artifact) -> Layout:
@@ -489,18 +495,6 @@ def _ids(doc_ids: Iterable[str]) -> list[str]:
         msg = f"doc_ids must be a list of ids, not the string {doc_ids!r}"
         raise InvalidInputError(msg)
     return list(doc_ids)
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        msg = f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}"
-        raise InvalidInputError(msg)
-
-
-def _check_positive(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        msg = f"{name} must be a positive whole number, not {value!r}"
-        raise InvalidInputError(msg)
 
 
 def _span(document: Document, span: SelectedSpan, score: float, explanation: Explanation | None) -> Span:

@@ -10,7 +10,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from s3_retriever import Compare, Document, Host, RetrieverConfig, S3Retriever, 
 from s3_retriever.features import Artifact
 
 SECONDS = float(os.environ.get("S3_STRESS_SECONDS", "3"))
+CHANGES = 20  # at least, however long they take
 SEARCHERS = int(os.environ.get("S3_STRESS_THREADS", "3"))
 
 SCAN = ScanConfig(chunk_tokens=128, overlap_tokens=16, batch_tokens=512)
@@ -78,9 +79,9 @@ def document(key: int, edition: int) -> Document:
 
 
 def write(retriever: S3Retriever, history: History, folder: Path, ends: float) -> None:
-    """Add, update, delete, merge and save until the time is up."""
+    """Add, update, delete, merge and save until the time is up and enough has changed."""
     rng = random.Random(0)  # noqa: S311
-    while time.monotonic() < ends:
+    while time.monotonic() < ends or history.reached < CHANGES:
         live = history.versions[-1]
         held = {one.id for one in live}
         keys = rng.sample(range(10), rng.randint(1, 3))
@@ -97,10 +98,11 @@ def write(retriever: S3Retriever, history: History, folder: Path, ends: float) -
             history.change((*kept, *new), lambda new=new, change=change: change(new))  # type: ignore[misc]
 
 
-def search(retriever: S3Retriever, history: History, ends: float, seed: int) -> list[Answer]:
+def search(retriever: S3Retriever, history: History, writer: Future[None], seed: int) -> list[Answer]:
+    """Search for as long as somebody writes."""
     rng = random.Random(seed)  # noqa: S311
     answers = []
-    while time.monotonic() < ends:
+    while not writer.done():
         number = rng.randrange(len(QUESTIONS))
         question, options = QUESTIONS[number]
         first = history.reached
@@ -158,7 +160,7 @@ def test_every_answer_is_that_of_a_version_which_was_current(
     ends = time.monotonic() + SECONDS / 2  # for each backend
     with ThreadPoolExecutor(SEARCHERS + 1) as pool:
         writer = pool.submit(write, retriever, history, tmp_path, ends)
-        searchers = [pool.submit(search, retriever, history, ends, seed) for seed in range(SEARCHERS)]
+        searchers = [pool.submit(search, retriever, history, writer, seed) for seed in range(SEARCHERS)]
         writer.result()
         answers = [answer for searcher in searchers for answer in searcher.result()]
 

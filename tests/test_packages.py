@@ -63,8 +63,11 @@ def test_integrations_ask_for_ranges(name: str) -> None:
 @pytest.mark.parametrize("name", INTEGRATIONS)
 def test_integrations_are_published_like_the_core(name: str) -> None:
     core, project = read(ROOT)["project"], read(ROOT / "integrations" / name)["project"]
-    for key in ("version", "requires-python", "license", "readme"):
+    for key in ("version", "requires-python", "license", "license-files", "readme"):
         assert project[key] == core[key]
+    (licence,) = core["license-files"]
+    assert "Apache License" in (ROOT / licence).read_text(encoding="utf-8")
+    assert (ROOT / "integrations" / name / licence).read_bytes() == (ROOT / licence).read_bytes()
     assert "Typing :: Typed" in project["classifiers"]
     package_data = read(ROOT / "integrations" / name)["tool"]["setuptools"]["package-data"]
     assert all("py.typed" in files for files in package_data.values())

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -35,6 +36,7 @@ from s3_retriever import (
 from s3_retriever.errors import (
     ArtifactError,
     DuplicateDocumentError,
+    IndexBusyError,
     IndexFormatError,
     InvalidDocumentError,
     InvalidInputError,
@@ -300,8 +302,35 @@ def test_a_killed_first_save_leaves_no_index_or_a_whole_one_and_can_be_repeated(
                 make.load(path)
         retriever.save(path)
         assert make.load(path).document_ids == retriever.document_ids
-        assert sorted(entry.name for entry in path.iterdir()) == ["artifact", "index"]
+        assert sorted(entry.name for entry in path.iterdir()) == [".lock", "artifact", "index"]
     assert step > 10
+
+
+def test_threads_that_save_to_one_folder_mix_nothing(
+    make: Maker, random_artifact: Callable[..., Artifact], tmp_path: Path
+) -> None:
+    heads = [(query.head, query.tap) for query in reversed(make.artifact.queries)]
+    other = Maker(make.host, random_artifact(make.host, heads))
+    retrievers = [make(DOCUMENTS[:2]), make(DOCUMENTS[2:]), other(DOCUMENTS[:4])]
+
+    def save(retriever: S3Retriever) -> str:
+        try:
+            retriever.save(path)
+        except IndexBusyError:
+            return "busy"
+        except InvalidInputError as error:
+            return str(error)
+        return "saved"
+
+    for number in range(5):
+        path = tmp_path / str(number)
+        with ThreadPoolExecutor(len(retrievers)) as pool:
+            said = list(pool.map(save, retrievers))
+        assert "saved" in said
+        assert all(one in ("saved", "busy") or "another artifact" in one for one in said)
+        loaded = S3Retriever.load(path, host=make.host)
+        saved = [one for one, word in zip(retrievers, said, strict=True) if word == "saved"]
+        assert any(answers(loaded) == answers(one) for one in saved)
 
 
 def test_save_refuses_a_folder_that_holds_something_else(make: Maker, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.documents import Document
+from s3_retriever.errors import InvalidInputError
+from s3_retriever.evaluation.embeddings import Embedder
 from s3_retriever.evaluation.metrics import Region
 from s3_retriever.evaluation.minilm import MiniLM
 from s3_retriever.search import RankBM25, words
@@ -66,6 +68,43 @@ class Windows:
         return Region(document.id, start, end)
 
 
+class WindowRanker:
+    """Ranks windows for a question by BM25, by an embedding model, and by both.
+
+    Args:
+        windows: The corpus.
+        embedder: The embedding model; None where only BM25 is asked for.
+
+    Attributes:
+        nbytes: Of the embeddings.
+    """
+
+    def __init__(self, windows: Windows, embedder: Embedder | None) -> None:
+        self._bm25 = RankBM25([_terms(text) for text in windows.texts])
+        self._embedder = embedder
+        self._vectors = np.zeros((0, 0), np.float32) if embedder is None else embedder.embed(windows.texts)
+        self.nbytes = self._vectors.nbytes
+
+    def by_bm25(self, question: str) -> Order:
+        """Rank by BM25."""
+        return _order(self._bm25.scores(_terms(question)))
+
+    def by_embedding(self, question: str) -> Order:
+        """Rank by the cosine of the embeddings.
+
+        Raises:
+            InvalidInputError: There is no embedding model.
+        """
+        if self._embedder is None:
+            msg = "ranking by embeddings needs an embedding model"
+            raise InvalidInputError(msg)
+        return _order(self._vectors @ self._embedder.embed_question(question))
+
+    def by_both(self, question: str) -> Order:
+        """Rank by reciprocal rank fusion of the two."""
+        return reciprocal_rank_fusion([self.by_bm25(question), self.by_embedding(question)])
+
+
 def rankings(windows: Windows, questions: Sequence[str], minilm: MiniLM | None) -> dict[str, list[Order]]:
     """Rank the windows for each question by each baseline.
 
@@ -77,12 +116,11 @@ def rankings(windows: Windows, questions: Sequence[str], minilm: MiniLM | None) 
     Returns:
         By name of the baseline, one order per question.
     """
-    bm25 = RankBM25([_terms(text) for text in windows.texts])
-    lexical = [_order(bm25.scores(_terms(question))) for question in questions]
+    ranker = WindowRanker(windows, minilm)
+    lexical = [ranker.by_bm25(question) for question in questions]
     if minilm is None:
         return {"BM25": lexical}
-    similarities = minilm.embed(questions) @ minilm.embed(windows.texts).T
-    dense = [_order(row) for row in similarities]
+    dense = [ranker.by_embedding(question) for question in questions]
     fused = [reciprocal_rank_fusion(pair) for pair in zip(lexical, dense, strict=True)]
     return {"BM25": lexical, "MiniLM": dense, "MiniLM+BM25": fused}
 

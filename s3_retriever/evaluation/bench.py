@@ -104,6 +104,10 @@ def run_bench(
         S3RetrieverError: The data, an artifact, the host or the embedding model cannot be had.
     """
     sets = load_sets(data, config.sets)
+    for one in sets:
+        if not all(question.evidence for question in one.questions):
+            msg = f"{one.name} has questions without evidence, which 's3-retriever evaluate' can measure"
+            raise InvalidInputError(msg)
     if config.questions is not None:
         sets = [replace(one, questions=one.questions[: config.questions]) for one in sets]
     bench = _Bench(config, host or Host.load(), say or (lambda _: None))

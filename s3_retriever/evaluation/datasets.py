@@ -1,39 +1,47 @@
-"""Evaluation sets on disk: ``SET/corpus.jsonl`` (as in BEIR) and ``SET/queries.jsonl`` with gold regions."""
+"""Evaluation sets on disk: ``SET/corpus.jsonl`` and ``SET/queries.jsonl``, with what is known of the answers.
+
+What is known may be gold regions, answers, or (as in BEIR) documents judged in ``SET/qrels/*.tsv``.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.metrics import Region
+from s3_retriever.evaluation.qrels import read_qrels
+from s3_retriever.files import Line, read_corpus, read_lines
 
 CORPUS, QUERIES = "corpus.jsonl", "queries.jsonl"
 
 _EXPECTED = (
     f"expected one folder per set, each with {CORPUS} (lines {{_id, title, text}}) and "
-    f"{QUERIES} (lines {{_id, text, evidence: [{{doc_id, start, end}}]}})"
+    f"{QUERIES} (lines {{_id, text, answers: [], evidence: [{{doc_id, start, end}}]}})"
 )
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question and where its answer stands.
+    """A question and what is known of its answer: at least one of evidence, answers and judged documents.
 
     Attributes:
         id: Unique in its set.
         text: The question.
-        evidence: Gold regions, at least one, none empty.
+        evidence: Gold regions, none empty.
+        answers: Texts, any of which is a right answer.
+        relevant: Judged documents: grade by id, 0 where judged to be irrelevant.
     """
 
     id: str
     text: str
-    evidence: tuple[Region, ...]
+    evidence: tuple[Region, ...] = ()
+    answers: tuple[str, ...] = ()
+    relevant: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,13 +63,15 @@ def load_sets(data: str | Path, names: Collection[str] = ()) -> list[EvaluationS
     """Read evaluation sets.
 
     Args:
-        data: Folder of sets.
+        data: Folder of sets, or of one set.
         names: Sets to read; all of them, in the order of their names, if empty.
 
     Raises:
         InvalidInputError: The folder or a set is not there, or a line is malformed; names file and line.
     """
     data = Path(data)
+    if (data / QUERIES).is_file() and not names:
+        return [load_set(data)]
     present = sorted(path.parent.name for path in data.glob(f"*/{QUERIES}"))
     if not present:
         msg = f"{data} holds no evaluation sets: {_EXPECTED}"
@@ -76,73 +86,77 @@ def load_sets(data: str | Path, names: Collection[str] = ()) -> list[EvaluationS
 def load_set(folder: str | Path) -> EvaluationSet:
     """Read one set.
 
+    Where documents are judged and no region is gold (BEIR), a document's title becomes the first line of its
+    text, and questions without a judged document, which belong to other splits, are left out.
+
     Raises:
         InvalidInputError: A file is missing, empty, or has a malformed line; names file and line.
     """
     folder = Path(folder)
-    documents = _read(folder / CORPUS, _document)
+    documents = _all(folder / CORPUS, read_corpus)
     lengths = {document.id: len(document.text) for document in documents}
-    questions = _read(folder / QUERIES, lambda fields: _question(fields, lengths))
-    return EvaluationSet(folder.name, tuple(documents), tuple(questions))
-
-
-def _read(path: Path, parse: Callable[[Mapping[str, Any]], _T]) -> list[_T]:
-    """Parse every line of a JSONL file; at least one, with unique ``_id``."""
-    items: dict[str, _T] = {}
-    for number, line in _lines(path):
-        key, item = _parse(line, parse, f"{path}, line {number}")
-        if key in items:
-            msg = f"{path}, line {number}: the _id {key!r} occurs twice"
+    qrels = read_qrels(folder)
+    questions = [_question(line, lengths, qrels) for line in _all(folder / QUERIES, read_lines)]
+    if qrels and not any(question.evidence for question in questions):
+        documents = tuple(
+            replace(one, text=f"{one.title}\n{one.text}") if one.title else one for one in documents
+        )
+        questions = [question for question in questions if question.relevant]
+        if not any(grade > 0 and id_ in lengths for one in questions for id_, grade in one.relevant.items()):
+            msg = f"{folder}: no judgment in qrels joins a question of {QUERIES} with a document of {CORPUS}"
             raise InvalidInputError(msg)
-        items[key] = item
+    return EvaluationSet(folder.resolve().name, documents, tuple(questions))
+
+
+def _all(path: Path, read: Callable[[Path], Iterator[_T]]) -> tuple[_T, ...]:
+    """Return what a file holds, at least one item."""
+    try:
+        items = tuple(read(path))
+    except OSError as error:
+        msg = f"{path} cannot be read ({error.strerror}): {_EXPECTED}"
+        raise InvalidInputError(msg) from error
     if not items:
-        msg = f"{path} has no lines"
+        msg = f"{path} has no lines: {_EXPECTED}"
         raise InvalidInputError(msg)
-    return list(items.values())
+    return items
 
 
-def _parse(line: str, parse: Callable[[Mapping[str, Any]], _T], place: str) -> tuple[str, _T]:
-    """Return the ``_id`` of a line and what it holds."""
-    try:
-        fields = json.loads(line)
-        return str(fields["_id"]), parse(fields)
-    except KeyError as error:
-        msg = f"{place}: the field {error} is missing"
-        raise InvalidInputError(msg) from error
-    except (TypeError, ValueError) as error:
-        msg = f"{place}: {error}"
-        raise InvalidInputError(msg) from error
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, with their numbers from 1."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path} cannot be read ({error}): {_EXPECTED}"
-        raise InvalidInputError(msg) from error
-
-
-def _document(fields: Mapping[str, Any]) -> Document:
-    return Document(fields["_id"], fields["text"], fields.get("title") or "")
-
-
-def _question(fields: Mapping[str, Any], lengths: Mapping[str, int]) -> Question:
-    """Read a question.
+def _question(
+    line: Line, lengths: Mapping[str, int], qrels: Mapping[str, Mapping[str, int]] | None
+) -> Question:
+    """Return the question of a line.
 
     Args:
-        fields: Of its line.
+        line: Of the file of questions.
         lengths: Characters of each document, by id.
+        qrels: Grades by question and document; None where nothing was judged.
     """
-    text = fields["text"]
-    if not isinstance(text, str) or not text.strip():
-        msg = f"the question must be text, not {text!r}"
-        raise ValueError(msg)
-    evidence = tuple(Region(gold["doc_id"], gold["start"], gold["end"]) for gold in fields["evidence"])
-    if not evidence:
-        msg = "the question has no evidence, so recall has no meaning; remove it"
-        raise ValueError(msg)
+    try:
+        if not line.text.strip():
+            msg = f"the question must be text, not {line.text!r}"
+            raise ValueError(msg)
+        gold, answers = line.fields.get("evidence", []), line.fields.get("answers", [])
+        evidence = tuple(Region(one["doc_id"], one["start"], one["end"]) for one in gold)
+        if not isinstance(answers, list) or not all(isinstance(one, str) and one.strip() for one in answers):
+            msg = f"answers must be a list of texts, not {answers!r:.80}"
+            raise ValueError(msg)
+        if not evidence and not answers and qrels is None:
+            msg = (
+                "the question has no evidence, no answers and no qrels, so nothing can be measured; remove it"
+            )
+            raise ValueError(msg)
+        _check(evidence, lengths)
+    except KeyError as error:
+        msg = f"{line.place}: the field {error} is missing"
+        raise InvalidInputError(msg) from error
+    except (TypeError, ValueError) as error:
+        msg = f"{line.place}: {error}"
+        raise InvalidInputError(msg) from error
+    relevant = {} if qrels is None else qrels.get(line.id, {})
+    return Question(line.id, line.text, evidence, tuple(answers), relevant)
+
+
+def _check(evidence: Sequence[Region], lengths: Mapping[str, int]) -> None:
     for doc_id, start, end in evidence:
         if doc_id not in lengths:
             msg = f"evidence names document {doc_id!r}, which is not in {CORPUS}"
@@ -150,4 +164,3 @@ def _question(fields: Mapping[str, Any], lengths: Mapping[str, int]) -> Question
         if not 0 <= start < end <= lengths[doc_id]:
             msg = f"evidence {start}..{end} is not within the {lengths[doc_id]} characters of {doc_id!r}"
             raise ValueError(msg)
-    return Question(fields["_id"], text, evidence)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
+import gc
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -76,6 +79,33 @@ def scan_once(data: str | Path, artifact: str, n_tokens: int) -> ScanMemory:
         retriever.save(saved)
         size = sum(file.stat().st_size for file in (saved / "index").rglob("*") if file.is_file())
     return ScanMemory(artifact, retriever.n_tokens, peak, size)
+
+
+@dataclass
+class Growth:
+    """By how much the resident memory of this process rose, at most; None where it cannot be told."""
+
+    bytes: int | None = None
+
+
+@contextlib.contextmanager
+def peak_growth() -> Iterator[Growth]:
+    """Measure how far the resident memory rises within the block above what it is at its beginning.
+
+    Linux only: elsewhere the peak of a process cannot be set back.
+    """
+    growth = Growth()
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)  # what earlier work freed is given back, where the C library can
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew
+    except OSError:
+        yield growth
+        return
+    before = peak_bytes()
+    yield growth
+    growth.bytes = peak_bytes() - before
 
 
 def main() -> None:

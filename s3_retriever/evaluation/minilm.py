@@ -64,6 +64,11 @@ class MiniLM:
             vectors[chosen] = self._embed_batch([texts[i] for i in chosen])
         return vectors
 
+    def embed_question(self, text: str) -> npt.NDArray[np.float32]:
+        """Return the unit vector of a question, float32 (384,): as that of any other text."""
+        vector: npt.NDArray[np.float32] = self.embed([text])[0]
+        return vector
+
     def _embed_batch(self, texts: list[str]) -> npt.NDArray[np.float32]:
         inputs = self._tokenizer(
             texts, padding=True, truncation=True, max_length=_MAX_PIECES, return_tensors="pt"

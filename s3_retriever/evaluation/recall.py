@@ -9,6 +9,7 @@ from functools import partial
 
 from s3_retriever.evaluation.baselines import Order, Windows, rankings
 from s3_retriever.evaluation.datasets import EvaluationSet, Question
+from s3_retriever.evaluation.methods import regions
 from s3_retriever.evaluation.metrics import Overlap, Region, overlap
 from s3_retriever.evaluation.minilm import MiniLM
 from s3_retriever.host.model import Host
@@ -115,8 +116,7 @@ def score_baselines(data: EvaluationSet, host: Host, minilm: MiniLM | None) -> d
 def _retrieve(
     retriever: S3Retriever, questions: Sequence[Question], mode: str, scoring: str, number: int, budget: int
 ) -> list[Region]:
-    spans = retriever.retrieve(questions[number].text, budget, mode=mode, scoring=scoring)
-    return [Region(span.doc_id, span.start, span.end) for span in spans]
+    return regions(retriever, questions[number].text, budget, mode=mode, scoring=scoring)
 
 
 def _take(windows: Windows, orders: Sequence[Order], number: int, budget: int) -> list[Region]:

@@ -32,7 +32,7 @@ def show(results: Results, console: Console) -> None:
     for budget in BUDGETS:
         console.print(_recall_table(results.scores, budget))
     console.print(_ratio_table(ratios(results.scores)))
-    sizes = _table(
+    sizes = new_table(
         "Index on disk, documents' text excluded",
         "artifact",
         "corpus",
@@ -54,7 +54,7 @@ def show(results: Results, console: Console) -> None:
 
 def _recall_table(scores: Sequence[SystemScore], budget: int) -> Table:
     sets = list(scores[0].sets)
-    table = _table(f"Evidence recall within {budget} tokens", "system", *sets, "macro")
+    table = new_table(f"Evidence recall within {budget} tokens", "system", *sets, "macro")
     for score in scores:
         recalls = [f"{score.sets[name][budget].recall:.3f}" for name in sets]
         table.add_row(score.name, *recalls, f"{score.macro(budget):.3f}")
@@ -64,7 +64,7 @@ def _recall_table(scores: Sequence[SystemScore], budget: int) -> Table:
 def _ratio_table(found: Sequence[Ratio]) -> Table:
     title = "Macro recall over that of the best baseline at its best window"
     best = {ratio.budget: ratio.baseline for ratio in found}
-    table = _table(title, "system", *(f"{budget} tokens: {name}" for budget, name in best.items()))
+    table = new_table(title, "system", *(f"{budget} tokens: {name}" for budget, name in best.items()))
     for system in dict.fromkeys(ratio.system for ratio in found):
         table.add_row(system, *(f"{ratio.value:.3f}" for ratio in found if ratio.system == system))
     return table
@@ -81,7 +81,7 @@ def _throughput_table(results: Results) -> Table:
         "MiniLM",
         "features + index",
     )
-    table = _table("Tokens per second, and the part of the scan that is not the host", *columns)
+    table = new_table("Tokens per second, and the part of the scan that is not the host", *columns)
     for one in results.throughputs:
         minilm = "" if one.minilm is None else f"{one.minilm:,.0f}"
         speeds = (f"{one.scan:,.0f}", f"{one.whole_host:,.0f}", f"{one.speedup:.2f}", minilm)
@@ -91,7 +91,7 @@ def _throughput_table(results: Results) -> Table:
 
 def _latency_table(results: Results) -> Table:
     columns = ("artifact", "corpus", "tokens", "questions", "median ms", "90 % ms")
-    table = _table("Latency of a hybrid query, the host's pass included", *columns)
+    table = new_table("Latency of a hybrid query, the host's pass included", *columns)
     for one in results.latencies:
         counts = (f"{one.n_tokens:,}", str(one.n_questions))
         table.add_row(one.artifact, one.corpus, *counts, f"{one.median_ms:.1f}", f"{one.p90_ms:.1f}")
@@ -101,7 +101,7 @@ def _latency_table(results: Results) -> Table:
 def _memory_table(scans: Sequence[ScanMemory]) -> Table:
     """Tabulate scans; each artifact's growth is over its first scan."""
     columns = ("artifact", "tokens", "peak MB", "index MB", "growth of peak", "growth of index")
-    table = _table("Memory of a scan (RSS of a process of its own)", *columns)
+    table = new_table("Memory of a scan (RSS of a process of its own)", *columns)
     first: dict[str, ScanMemory] = {}
     for scan in scans:
         base = first.setdefault(scan.artifact, scan)
@@ -111,7 +111,8 @@ def _memory_table(scans: Sequence[ScanMemory]) -> Table:
     return table
 
 
-def _table(title: str, first: str, *others: str) -> Table:
+def new_table(title: str, first: str, *others: str) -> Table:
+    """Return an empty table with these columns, all but the first one of numbers."""
     table = Table(title=title, title_justify="left")
     table.add_column(first, no_wrap=True)
     for other in others:

@@ -81,7 +81,7 @@ def pursued(x: Floats, candidates: Codes, dictionary: Floats, k: int) -> Codes:
     """
     codes = Codes(np.zeros((len(x), k), np.uint16), np.zeros((len(x), k), np.float32))
     counts = np.count_nonzero(candidates.weights, axis=1).astype(np.uint16)
-    pursue(x, candidates.features, dictionary, codes.features, codes.weights, counts)
+    pursue(x, candidates.features, counts, dictionary, codes.features, codes.weights)
     return codes
 
 

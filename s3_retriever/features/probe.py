@@ -74,9 +74,9 @@ class Probe:
         self, means: Floats, made_for: Mapping[str, Any], identity: Mapping[str, Any], keys: Floats
     ) -> str:
         """Say what differs, or return an empty string."""
-        for fact in _SHAPE_FACTS:
-            if identity.get(fact) != made_for.get(fact):
-                return f"{fact} is {made_for.get(fact)!r} there and {identity.get(fact)!r} here"
+        different = different_shape(made_for, identity)
+        if different:
+            return different
         if keys.shape != self.keys.shape:
             return f"its keys for the probe have shape {keys.shape}, not {self.keys.shape}"
         cosines = center_and_normalize(keys, means) * center_and_normalize(self.keys, means)
@@ -84,3 +84,11 @@ class Probe:
         if similarity > _LEAST_SIMILARITY:
             return ""
         return f"its keys for the probe have similarity {similarity:.2f}, not above {_LEAST_SIMILARITY}"
+
+
+def different_shape(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """Say in which fact two hosts' identities have different shapes, or return an empty string."""
+    for fact in _SHAPE_FACTS:
+        if here.get(fact) != there.get(fact):
+            return f"{fact} is {there.get(fact)!r} there and {here.get(fact)!r} here"
+    return ""

@@ -20,26 +20,20 @@ _SWEEPS = 3
 _LAST_SWEEPS = 12
 
 
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
 def pursue(
-    x: Floats, candidates: Features, dictionary: Floats, features: Features, weights: Floats, counts: Features
+    x: Floats, candidates: Features, counts: Features, dictionary: Floats, features: Features, weights: Floats
 ) -> None:
     """Write the features of each row of ``x`` and their weights, largest first; unused slots stay 0.
 
     Args:
         x: float32 (n, d).
         candidates: uint16 (n, M), the features to choose from, distinct.
+        counts: uint16 (n,), how many of each row's candidates there are.
         dictionary: float32 (m, d), rows of unit norm.
         features: uint16 (n, k), written; zero on entry.
         weights: float32 (n, k), written; zero on entry.
-        counts: uint16 (n,), how many of each row's candidates there are.
     """
-    _pursue(x, candidates, counts, dictionary, features, weights)
-
-
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
-def _pursue(
-    x: Floats, candidates: Features, counts: Features, dictionary: Floats, features: Features, weights: Floats
-) -> None:
     n, dim = x.shape
     k = features.shape[1]
     atoms = np.empty((candidates.shape[1], dim), np.float32)

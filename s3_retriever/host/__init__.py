@@ -1,4 +1,4 @@
-"""The language model: where its weights come from, what is read from it, the streaming scan.
+"""The language model: where its weights come from, what is read from it, the streaming scan, answers.
 
 The names below are imported on first use, so that naming a :class:`Tap` does not load torch.
 The scan is in :mod:`s3_retriever.host.scan`.
@@ -13,6 +13,7 @@ from s3_retriever.host.families import FAMILIES, Family, QKNorm, register_family
 from s3_retriever.host.taps import QueryHead, Tap
 
 if TYPE_CHECKING:
+    from s3_retriever.host.generation import Generator, Piece, Sampling
     from s3_retriever.host.model import Host, Projection
     from s3_retriever.host.resolve import DEFAULT_HOST, HostFiles, cache_folder, resolve_host
     from s3_retriever.host.tokens import Tokens
@@ -21,11 +22,14 @@ __all__ = [
     "DEFAULT_HOST",
     "FAMILIES",
     "Family",
+    "Generator",
     "Host",
     "HostFiles",
+    "Piece",
     "Projection",
     "QKNorm",
     "QueryHead",
+    "Sampling",
     "Tap",
     "Tokens",
     "cache_folder",
@@ -35,9 +39,12 @@ __all__ = [
 
 _MODULES = {
     "DEFAULT_HOST": "resolve",
+    "Generator": "generation",
     "Host": "model",
     "HostFiles": "resolve",
+    "Piece": "generation",
     "Projection": "model",
+    "Sampling": "generation",
     "Tokens": "tokens",
     "cache_folder": "resolve",
     "resolve_host": "resolve",

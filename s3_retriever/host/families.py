@@ -58,7 +58,8 @@ class Family:
         key: Path of the key projection, from a layer; the same as ``query`` where they are fused.
         layout: How their outputs are laid out; see :data:`Layout`.
         norm: Norms of queries and keys before the rotary embedding.
-        clip: The setting that bounds queries and keys to [-value, value]; None there is no bound.
+        clip: The setting that bounds queries and keys to [-value, value], where it is not None; "" where
+            the family has none.
         window: The setting that says how many tokens the host takes.
         key_heads: Number of key heads, from the configuration; by default ``num_key_value_heads``, else
             as many as there are query heads.

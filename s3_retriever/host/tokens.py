@@ -70,8 +70,7 @@ class OffsetTokenizer:
 
     def encode(self, text: str) -> Tokens:
         """Tokenise a text; offsets count its characters exactly as given, lone surrogates included."""
-        # The backend takes UTF-8 only. U+FFFD is one character too, so offsets stay right.
-        clean = _SURROGATE.sub("\ufffd", text)
+        clean = without_surrogates(text)
         ids, offsets = [], []
         for start, end in _pieces(clean):
             encoding = self._backend.encode(clean[start:end], add_special_tokens=False)
@@ -82,6 +81,11 @@ class OffsetTokenizer:
             return Tokens(empty, empty, empty)
         starts, ends = np.ascontiguousarray(np.concatenate(offsets).T)
         return Tokens(np.concatenate(ids), starts, ends)
+
+
+def without_surrogates(text: str) -> str:
+    """Return a text that a tokenizer takes, UTF-8 only; U+FFFD is one character too: offsets stay right."""
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:

@@ -213,8 +213,8 @@ class Columns:
             all(self.arrays[name].dtype == dtype for name, dtype in ARRAYS.items())
             and all(values.ndim == 1 for values in self.arrays.values())
             and len(lines) == len(pointers) + 1 >= 2
-            and _spans(lines, len(self.arrays["metadata_json"]))
-            and _spans(pointers, len(self.arrays["metadata_documents"]))
+            and ascends(lines, len(self.arrays["metadata_json"]))
+            and ascends(pointers, len(self.arrays["metadata_documents"]))
             and len(self.arrays["metadata_documents"]) == len(self.arrays["metadata_codes"])
         )
         if not sound:
@@ -299,6 +299,6 @@ def _within(numbers: Array, end: int) -> bool:
     return bool(not len(numbers) or (numbers.min() >= 0 and numbers.max() < end))
 
 
-def _spans(pointers: Array, end: int) -> bool:
+def ascends(pointers: Array, end: int) -> bool:
     """Tell whether pointers run from 0 to ``end`` without a step back."""
     return bool(pointers[0] == 0 and pointers[-1] == end and (np.diff(pointers) >= 0).all())

@@ -49,12 +49,12 @@ class Index:
     def save(self, path: str | Path) -> None:
         """Write the index to a folder: a new one, an empty one, or one that holds an index to replace.
 
-        Whoever kills the process at any moment finds the old index or the new one. Two processes must
-        not save to one folder at a time.
+        Whoever kills the process at any moment finds the old index or the new one.
 
         Raises:
             InvalidInputError: The folder holds something else.
             IndexFormatError: The index that it holds is damaged.
+            IndexBusyError: Somebody else is saving to the folder.
         """
         with self._lock:
             storage.save(Path(path), self.header, self.snapshot)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from s3_retriever.documents import Document
 from s3_retriever.errors import IndexFormatError
 from s3_retriever.index import records
-from s3_retriever.index.columns import Columns
+from s3_retriever.index.columns import Columns, ascends
 from s3_retriever.index.layout import BLOCK, CELL, Layout
 
 Array = npt.NDArray[Any]
@@ -153,20 +153,15 @@ class Segment:
             and self.pointers.shape[1] == self.layout.feature_offsets[-1] + 1
             and len(self.ids) == len(self.text_lengths) == len(self.token_pointers) - 1 == len(self)
             and self.columns.n_documents == len(self)
-            and _ascends(self.token_pointers, len(self.token_starts))
+            and ascends(self.token_pointers, len(self.token_starts))
             and len(self.pointers) == -(-self.n_cells * CELL // BLOCK)
-            and _ascends(np.concatenate(([0], self.pointers.ravel())), len(self.positions))
+            and ascends(np.concatenate(([0], self.pointers.ravel())), len(self.positions))
             and np.array_equal(self.pointers[1:, 0], self.pointers[:-1, -1])
             and len(self.positions) == len(self.codes)
         )
         if not sound:
             msg = f"the arrays of a segment of {len(self)} documents contradict each other; index them again"
             raise IndexFormatError(msg)
-
-
-def _ascends(pointers: Array, end: int) -> bool:
-    """Tell whether pointers run from 0 to ``end`` without a step back."""
-    return bool(pointers[0] == 0 and pointers[-1] == end and (np.diff(pointers) >= 0).all())
 
 
 def _read_only(array: Array) -> Array:

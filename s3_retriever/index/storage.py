@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from s3_retriever.errors import IndexFormatError, InvalidInputError
+from s3_retriever.files import LOCK, only_writer
 from s3_retriever.index import columns, records
 from s3_retriever.index.layout import Layout
 from s3_retriever.index.segment import ARRAYS, Segment
@@ -55,22 +56,24 @@ def save(path: Path, header: Mapping[str, Any], snapshot: Snapshot) -> None:
     Raises:
         InvalidInputError: The folder holds something else, or the header is not JSON.
         IndexFormatError: The manifest that is there is damaged or of another version.
+        IndexBusyError: Somebody else is saving to the folder.
     """
     _check_target(path)
-    known = {}
-    if (path / MANIFEST).exists():
-        known = {entry["name"]: entry["files"] for entry in _read_manifest(path)["segments"]}
-    folder = path / _SEGMENTS
-    folder.mkdir(parents=True, exist_ok=True)
-    entries: list[dict[str, Any]] = []
-    for part in snapshot.parts:
-        name = part.segment.name
-        files = known.get(name) or _write_segment(folder, part.segment)
-        deleted = np.flatnonzero(~part.alive).tolist()
-        entries.append({"name": name, "files": files, "deleted": deleted})
-    layout = {field: list(getattr(snapshot.layout, field)) for field in Layout.__dataclass_fields__}
-    _write_manifest(path, {"header": dict(header), "layout": layout, "segments": entries})
-    _remove_others(folder, {entry["name"] for entry in entries})
+    with only_writer(path):
+        known = {}
+        if (path / MANIFEST).exists():
+            known = {entry["name"]: entry["files"] for entry in _read_manifest(path)["segments"]}
+        folder = path / _SEGMENTS
+        folder.mkdir(exist_ok=True)
+        entries: list[dict[str, Any]] = []
+        for part in snapshot.parts:
+            name = part.segment.name
+            files = known.get(name) or _write_segment(folder, part.segment)
+            deleted = np.flatnonzero(~part.alive).tolist()
+            entries.append({"name": name, "files": files, "deleted": deleted})
+        layout = {field: list(getattr(snapshot.layout, field)) for field in Layout.__dataclass_fields__}
+        _write_manifest(path, {"header": dict(header), "layout": layout, "segments": entries})
+        _remove_others(folder, {entry["name"] for entry in entries})
 
 
 def load(path: Path) -> tuple[dict[str, Any], Snapshot]:
@@ -97,14 +100,11 @@ def load(path: Path) -> tuple[dict[str, Any], Snapshot]:
 
 def _check_target(path: Path) -> None:
     """Refuse folders that are not ours. A first save that was killed leaves ``segments`` alone."""
-    if path.exists() and not path.is_dir():
-        msg = f"{path} is a file; an index is saved to a folder"
-        raise InvalidInputError(msg)
-    inside = {entry.name for entry in path.iterdir()} if path.exists() else set()
+    inside = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
     if MANIFEST in inside:
         return
     segments = path / _SEGMENTS
-    foreign = inside - {_SEGMENTS, _TEMPORARY_MANIFEST}
+    foreign = inside - {_SEGMENTS, _TEMPORARY_MANIFEST, LOCK}
     if segments.is_dir():
         foreign |= {entry.name for entry in segments.iterdir() if not _is_ours(entry.name)}
     if foreign:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from s3_retriever.documents import TokenFeature
-from s3_retriever.features.queries import HeadRows
 from s3_retriever.index.snapshot import Snapshot
+
+if TYPE_CHECKING:  # its module loads torch
+    from s3_retriever.features.queries import HeadRows
 
 SHOWN = 8
 """Pairs of question token and feature given per span."""

@@ -105,7 +105,17 @@ class Compare:
 
 
 @dataclass(frozen=True)
-class AllOf:
+class _Group:
+    """Several filters joined, and their check."""
+
+    filters: Sequence[Filter]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "filters", _members(type(self).__name__, self.filters))
+
+
+@dataclass(frozen=True)
+class AllOf(_Group):
     """Documents that every one of several filters matches.
 
     Attributes:
@@ -115,14 +125,9 @@ class AllOf:
         InvalidInputError: There is none, or one is no filter.
     """
 
-    filters: Sequence[Filter]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "filters", _members(type(self).__name__, self.filters))
-
 
 @dataclass(frozen=True)
-class AnyOf:
+class AnyOf(_Group):
     """Documents that at least one of several filters matches.
 
     Attributes:
@@ -131,11 +136,6 @@ class AnyOf:
     Raises:
         InvalidInputError: There is none, or one is no filter.
     """
-
-    filters: Sequence[Filter]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "filters", _members(type(self).__name__, self.filters))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.search.cells import CELL
-from s3_retriever.search.text import sentences
+from s3_retriever.search.text import sentences, splits_word
 
 # Characters that tell whether a sentence begins: a short line and its break before, a list marker after.
 _AROUND = 64
@@ -32,9 +32,9 @@ class SpanConfig:
         bias_tokens: Also return this many tokens from the beginning and the end of each document hit.
     """
 
-    context: int = 8
+    context: int = 0
     suppression: int = 0
-    slack: int = 16
+    slack: int = 64
     min_tokens: int = 8
     bias_tokens: int = 0
 
@@ -112,8 +112,8 @@ def select_spans(
             break
         if is_new and config.bias_tokens:
             width = min(config.bias_tokens, len(starts))
-            selection.add(doc, 0, width, _Found(-np.inf, None, 0))
-            selection.add(doc, len(starts) - width, len(starts), _Found(-np.inf, None, len(starts)))
+            for centre, part in ((0, (0, width)), (len(starts), (len(starts) - width, len(starts)))):
+                selection.add(doc, *whole_words(text, starts, *part), _Found(-np.inf, None, centre))
     return selection.spans()
 
 
@@ -148,7 +148,7 @@ def snap(
     """Widen the tokens ``core`` by ``context`` on either side, then move to sentence borders.
 
     Each border moves outward to the nearest sentence border within ``slack`` tokens, else inward to the
-    nearest one outside ``core``, else stays.
+    nearest one outside ``core``, else outward to the end of the word that it splits.
 
     Returns:
         First token and one past the last.
@@ -160,8 +160,12 @@ def snap(
     outer, inner = bisect_right(before, first), bisect_left(after, last)
     if before:
         first = before[outer - 1] if outer else before[0]
+    else:
+        first = _first_whole(text, starts, range(first, max(0, first - slack) - 1, -1))
     if after:
         last = after[inner] if inner < len(after) else after[-1]
+    else:
+        last = _first_whole(text, starts, range(last, min(len(starts), last + slack) + 1))
     return first, last
 
 
@@ -190,12 +194,23 @@ def narrow(first: int, last: int, centre: int, size: int) -> tuple[int, int]:
 
 
 def tidy(text: str, starts: NDArray[np.uint32], first: int, last: int) -> tuple[int, int]:
-    """Drop the incomplete sentence at either end of a passage where that costs at most a quarter of it."""
+    """Drop the incomplete sentence at either end of a passage where that costs a quarter of it at most.
+
+    Else drop the incomplete word.
+    """
     borders = sentence_borders(text, starts, first, last)
     reach = (last - first) // 4
     heads = [border for border in borders if border <= first + reach]
     tails = [border for border in borders if border >= last - reach]
-    return (heads[0] if heads else first), (tails[-1] if tails else last)
+    return whole_words(text, starts, heads[0] if heads else first, tails[-1] if tails else last)
+
+
+def whole_words(text: str, starts: NDArray[np.uint32], first: int, last: int) -> tuple[int, int]:
+    """Drop the incomplete word at either end of a passage, unless there is nothing else in it."""
+    end = _first_whole(text, starts, range(last, first, -1))
+    begin = _first_whole(text, starts, range(first, end))
+    start, stop = _characters(text, starts, begin, end)
+    return (begin, end) if text[start:stop].strip() else (first, last)
 
 
 @dataclass(frozen=True)
@@ -287,6 +302,12 @@ class _Selection:
         end = start + len(stripped)
         cost = max(last - first, self._count(stripped))
         return _Range(first, last, start, end, cost, best), parts
+
+
+def _first_whole(text: str, starts: NDArray[np.uint32], tokens: range) -> int:
+    """Return the first of some tokens before which a cut splits no word, or just the first one."""
+    whole = (one for one in tokens if not splits_word(text, _characters(text, starts, one, one)[0]))
+    return next(whole, tokens.start)
 
 
 def _characters(text: str, starts: NDArray[np.uint32], first: int, last: int) -> tuple[int, int]:

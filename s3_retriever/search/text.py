@@ -24,6 +24,10 @@ _MARKS = (
 _RUN = re.compile(rf"([\w{_MARKS}]+)(?:['’][sS]\b)?")
 _PART = re.compile(f"([{_UNSPACED}]+)|[^{_UNSPACED}]+")
 
+# Two characters of one word: letters (digits, marks), or a letter and an apostrophe between letters.
+_LETTER = rf"(?![{_UNSPACED}])[\w{_MARKS}]"
+_GLUED = re.compile(rf"{_LETTER}(?:{_LETTER}|['’](?={_LETTER}))|(?<=\w)['’]{_LETTER}")
+
 
 def words(text: str) -> list[tuple[str, int]]:
     """Cut text into search terms.
@@ -50,6 +54,11 @@ def words(text: str) -> list[tuple[str, int]]:
                 pairs = range(first, max(last - 1, first + 1))
                 found.extend((_term(run[at : min(at + 2, last)]), start + at) for at in pairs)
     return found
+
+
+def splits_word(text: str, at: int) -> bool:
+    """Tell whether an offset lies inside a word; between characters of scripts without spaces, none does."""
+    return at > 0 and _GLUED.match(text, at - 1) is not None
 
 
 @lru_cache(maxsize=1 << 16)

@@ -1,32 +1,15 @@
-"""A made-up evaluation set, small enough to be read at a glance."""
+"""Fixtures for the evaluation."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+import copy
 from pathlib import Path
-from typing import Any
 
 import pytest
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from village_set import DOCUMENTS, QUESTIONS, write_jsonl
 
-DOCUMENTS = {
-    "lighthouse": "The lighthouse of Farholm was built in 1871. Its lamp burned whale oil until 1904. "
-    "The keeper kept three goats and wrote a diary about the weather.",
-    "bakery": "Ruth opened her bakery in a railway arch. She bakes rye bread at four in the morning. "
-    "On Sundays the queue reaches the canal, and the ovens stay warm until noon.",
-    "comet": "The comet returns every 76 years. Its tail is made of dust and ionised gas. "
-    "Astronomers of the Han dynasty recorded it on silk.",
-}
-QUESTIONS = {
-    "When was the lighthouse of Farholm built?": ("lighthouse", "built in 1871"),
-    "What does Ruth bake at four in the morning?": ("bakery", "rye bread"),
-    "What is the tail of the comet made of?": ("comet", "dust and ionised gas"),
-}
-
-
-def write_jsonl(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+from s3_retriever.host import Host
 
 
 @pytest.fixture
@@ -41,3 +24,11 @@ def data(tmp_path: Path) -> Path:
         queries.append({"_id": f"q{len(queries)}", "text": question, "evidence": evidence})
     write_jsonl(folder / "queries.jsonl", queries)
     return folder.parent
+
+
+@pytest.fixture(scope="session")
+def wide_host(tiny_model: LlamaForCausalLM, tiny_tokenizer: PreTrainedTokenizerFast) -> Host:
+    """The tiny host with room for chunks of the default size, 1,024 tokens."""
+    model = copy.deepcopy(tiny_model)
+    model.config.max_position_embeddings = 1024
+    return Host(model=model, tokenizer=tiny_tokenizer, name="tiny")

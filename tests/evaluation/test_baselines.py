@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from s3_retriever.documents import Document
-from s3_retriever.evaluation.baselines import Windows, rankings, reciprocal_rank_fusion
+from s3_retriever.errors import HostNotFoundError, InvalidInputError, MissingDependencyError
+from s3_retriever.evaluation.baselines import WindowRanker, Windows, rankings, reciprocal_rank_fusion
+from s3_retriever.evaluation.embeddings import SentenceModel, load_embedder
 from s3_retriever.evaluation.metrics import n_characters
 from s3_retriever.evaluation.minilm import MiniLM, minilm_folder
 from s3_retriever.host import Host
@@ -74,3 +78,26 @@ def test_minilm_ranks_by_meaning_and_fuses(tiny_host: Host) -> None:
     found = rankings(cut, ["At what time does the railway carriage depart?"], minilm)
     assert list(found) == ["BM25", "MiniLM", "MiniLM+BM25"]
     assert "night train" in cut.texts[found["MiniLM"][0][0]]
+
+
+@pytest.mark.skipif(find_spec("sentence_transformers") is not None, reason="sentence-transformers is here")
+def test_without_sentence_transformers_the_extra_is_named() -> None:
+    with pytest.raises(MissingDependencyError, match=r"'bge-small', .* needs .*s3-retriever\[embeddings\]"):
+        load_embedder("bge-small")
+
+
+@pytest.mark.skipif(not minilm_folder().is_dir(), reason="MiniLM is fetched by the benchmark only")
+def test_sentence_transformers_embed_alike() -> None:
+    pytest.importorskip("sentence_transformers")
+    texts = ["a cat sat on a mat", "stocks fell"]
+    model = SentenceModel(str(minilm_folder()))
+    assert np.allclose(model.embed(texts), MiniLM.load().embed(texts), atol=1e-5)
+    assert np.allclose(model.embed_question(texts[1]), model.embed(texts)[1], atol=1e-5)
+    with pytest.raises(HostNotFoundError, match="cannot be had"):
+        SentenceModel(str(minilm_folder() / "nowhere"))
+
+
+def test_ranking_by_embeddings_needs_a_model(tiny_host: Host) -> None:
+    ranker = WindowRanker(windows([FRUIT], tiny_host, 64), None)
+    with pytest.raises(InvalidInputError, match="needs an embedding model"):
+        ranker.by_embedding("Which melons?")

@@ -78,6 +78,14 @@ def test_a_mistake_is_one_line(
     assert error.count("\n") == 1
 
 
+def test_the_benchmark_needs_evidence(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    question = {"_id": "q9", "text": "Who?", "answers": ["Ruth"]}
+    with (data / "village" / "queries.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(question) + "\n")
+    assert main([str(data), "--artifact", "fast"]) == 2
+    assert "village has questions without evidence" in capsys.readouterr().err
+
+
 def test_repeated_documents_have_their_own_ids(tiny_host: Host) -> None:
     documents = [Document("a", "one two three"), Document("b", "four five")]
     tokens = [tiny_host.count_tokens(document.text) for document in documents]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from index_corpus import LAYOUT, build, question, scan
 
 from s3_retriever.documents import Document
-from s3_retriever.errors import IndexFormatError, InvalidInputError
+from s3_retriever.errors import IndexBusyError, IndexFormatError, InvalidInputError
+from s3_retriever.files import LOCK
 from s3_retriever.index import Index, Layout, SegmentBuilder
 
 HEADER = {"host": "tiny", "revision": None, "nested": [1, 0.1]}
@@ -85,7 +87,7 @@ def test_any_text_survives(tmp_path_factory, text, doc_id):
 
 
 def every_file(path):
-    return sorted(file for file in path.rglob("*") if file.is_file())
+    return sorted(file for file in path.rglob("*") if file.is_file() and file.name != LOCK)
 
 
 def test_damage_is_named(saved):
@@ -199,6 +201,45 @@ def test_a_first_save_that_was_killed_can_be_repeated(tmp_path):
     (tmp_path / "segments" / "tmp-x").mkdir(parents=True)
     Index(LAYOUT, {}).save(tmp_path)
     assert segments_in(tmp_path) == []
+
+
+SAVE_AND_WAIT = """
+import os, sys
+from pathlib import Path
+sys.path[:0] = [sys.argv[1]]
+from index_corpus import build, scan
+from s3_retriever.index import Index
+
+index = Index.load(sys.argv[2])
+index.add(build([scan("theirs", 64, 5)]))
+fsync = os.fsync
+def wait(descriptor):
+    os.fsync = fsync
+    print("saving", flush=True)
+    sys.stdin.readline()
+    fsync(descriptor)
+os.fsync = wait
+index.save(sys.argv[2])
+"""
+
+
+def test_of_two_processes_that_save_at_a_time_one_is_told_to_wait(saved):
+    path, _ = saved
+    ours = Index.load(path)
+    ours.add(build([scan("ours", 40, 6)]))
+    command = [sys.executable, "-c", SAVE_AND_WAIT, str(Path(__file__).parent), str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:  # noqa: S603
+        assert other.stdout.readline() == "saving\n"
+        before = every_file(path)
+        with pytest.raises(IndexBusyError, match=f"{re.escape(str(path))}.*save again"):
+            ours.save(path)
+        assert every_file(path) == before
+        other.communicate("\n")
+    assert other.returncode == 0
+    assert Index.load(path).document_ids == ("b", "c", "d", "theirs")
+    ours.save(path)
+    assert Index.load(path).document_ids == ours.document_ids
+    assert len(segments_in(path)) == len(ours.snapshot.parts)
 
 
 def test_bytes_per_token(tmp_path):

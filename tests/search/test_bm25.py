@@ -106,6 +106,10 @@ def test_without_bm25s_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch
         BM25S()
 
 
-def test_search_does_not_import_torch_or_bm25s() -> None:
-    code = "import sys, s3_retriever.search; assert not {'torch', 'bm25s'} & set(sys.modules)"
+@pytest.mark.parametrize("package", ["index", "search"])
+def test_no_module_of_index_or_search_imports_torch_or_bm25s(package: str) -> None:
+    code = f"import importlib, pkgutil, sys, s3_retriever.{package} as package\n"
+    code += "for one in pkgutil.iter_modules(package.__path__, f'{package.__name__}.'):\n"
+    code += "    importlib.import_module(one.name)\n"
+    code += "assert not {'torch', 'bm25s'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.search import CELL, SelectedSpan, SpanConfig, select_spans, sentences
 from s3_retriever.search.spans import peaks, sentence_borders
+from s3_retriever.search.text import splits_word
 
 Page = tuple[str, NDArray[np.uint32]]
 
@@ -21,6 +22,9 @@ WORDS = st.sampled_from(
     ["word ", "Two. ", "end!\n", "\n\n", "   ", "漢字。", "😀", "\0", "\ud800", "- item\n", "x"]
 )
 TEXTS = st.lists(WORDS, max_size=150).map("".join)
+# For tokens of three characters: words of several tokens, marks inside words, a script without spaces.
+FINE_WORDS = ["a ", "twenty-one, ", "don't ", "impossibly ", "end. ", "\n\n", "漢字と仮名", "ab\u0301c "]
+FINE_TEXTS = st.lists(st.sampled_from(FINE_WORDS), max_size=80).map("".join)
 CONFIGS = st.builds(
     SpanConfig,
     context=st.integers(0, 40),
@@ -40,6 +44,16 @@ def tokenise(text: str) -> Page:
 
 def count(text: str) -> int:
     return len(tokenise(text)[1])
+
+
+def tokenise_finely(text: str) -> Page:
+    """Words of several tokens, of three characters each."""
+    found = re.finditer(r" ?\w{1,3}|\s+|.", text, re.DOTALL)
+    return text, np.array([m.start() for m in found], np.uint32)
+
+
+def count_finely(text: str) -> int:
+    return len(tokenise_finely(text)[1])
 
 
 def select(
@@ -124,6 +138,32 @@ def test_a_sentence_longer_than_the_budget_is_cut_around_the_peak() -> None:
     (span,) = select(one_peak(pages, 7), pages, 10)
     assert span.last_token - span.first_token == 10
     assert 7 * CELL <= span.first_token < span.last_token <= 8 * CELL
+
+
+def test_a_span_cut_to_the_rest_of_the_budget_keeps_whole_words() -> None:
+    text, starts = tokenise_finely("extraordinarily unbelievable circumstances " * 60)
+    for budget in range(6, 40):
+        (span,) = select(one_peak([(text, starts)], 7), [(text, starts)], budget, count_tokens=count_finely)
+        words = text[span.start : span.end].split()
+        assert words
+        assert set(words) <= {"extraordinarily", "unbelievable", "circumstances"}
+        assert count_finely(text[span.start : span.end]) <= budget
+
+
+@given(st.data(), FINE_TEXTS, st.integers(1, 60), st.integers(0, 12))
+def test_spans_begin_and_end_inside_a_word_only_if_they_are_part_of_one(
+    data: st.DataObject, text: str, budget: int, bias_tokens: int
+) -> None:
+    page = tokenise_finely(text)
+    n_cells = int(document_cells([page])[-1])
+    values = st.lists(st.sampled_from([-np.inf, 0.0, 1.0, 2.0]), min_size=n_cells, max_size=n_cells)
+    density = np.array(data.draw(values), np.float64)
+    spans = select(density, [page], budget, SpanConfig(bias_tokens=bias_tokens), count_finely)
+    assert sum(count_finely(text[span.start : span.end]) for span in spans) <= budget
+    for span in spans:
+        if any(span.start < at < span.end and not splits_word(text, at) for at in page[1].tolist()):
+            assert not splits_word(text, span.start)
+            assert not splits_word(text, span.end)
 
 
 def test_touching_picks_become_one_span_with_the_best_score() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import time
+import sys
+from typing import Any
 from unicodedata import normalize
 
 import numpy as np
@@ -9,10 +10,45 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_retriever.search import cell_terms, sentences, words
+from s3_retriever.search.text import _PART, _RUN, _STOP, splits_word
 
 # Marks, breaks and scripts that decide borders, plus anything at all, lone surrogates included.
 CRITICAL = st.text(st.sampled_from(list(" \n\t.!?…。！\"')-1aAé漢ไท\0\ud800😀")), max_size=60)
 TEXT = st.one_of(CRITICAL, st.text(st.characters(codec=None), max_size=60))
+
+
+class Counted(str):
+    """A text that counts the characters which are cut from it or searched."""
+
+    taken: int = 0
+
+    def __getitem__(self, key: Any) -> str:
+        part = super().__getitem__(key)
+        self.taken += len(part)
+        return part
+
+    def rfind(self, part: str, start: Any = 0, end: Any = None) -> int:
+        self.taken += len(range(len(self))[start:end])
+        return super().rfind(part, start, end)
+
+
+def work(text: str) -> int:
+    """Lines run and characters taken to find sentences and words, outside of regular expressions."""
+    counted, lines = Counted(text), 0
+
+    def count(*_: object) -> Any:
+        nonlocal lines
+        lines += 1
+        return count
+
+    traced = sys.gettrace()
+    sys.settrace(count)
+    try:
+        sentences(counted)
+        words(counted)
+    finally:
+        sys.settrace(traced)
+    return lines + counted.taken
 
 
 def terms(text: str) -> list[str]:
@@ -76,12 +112,20 @@ def test_sentence_borders(expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize("unit", [".", ". ", "a.", '."', "\n", "\t", "\n a", "1\n", "。", "a'", "é"])
-def test_time_is_linear(unit: str) -> None:
-    text = unit * (200_000 // len(unit))
-    begin = time.perf_counter()
-    sentences(text)
-    words(text)
-    assert time.perf_counter() - begin < 10  # quadratic would take minutes
+def test_work_is_linear(unit: str) -> None:
+    once, twice = (work(unit * (size // len(unit))) for size in (1_000, 2_000))
+    assert twice < 2.2 * once + 100
+
+
+@given(TEXT)
+def test_no_pattern_looks_further_in_vain(text: str) -> None:
+    """Where its first character lets a pattern match, it does, so a failed attempt costs one character.
+
+    And a search for all matches is linear: what an attempt has looked at is part of its match.
+    """
+    for pattern in (_RUN, _PART, _STOP):
+        for at, character in enumerate(text):
+            assert bool(pattern.match(text, at)) == bool(pattern.match(character))
 
 
 @given(TEXT, st.lists(st.integers(0, 60), max_size=40), st.integers(1, 5))
@@ -94,3 +138,18 @@ def test_cells_share_out_all_words(text: str, offsets: list[int], cell: int) -> 
         for number, one in enumerate(cells[1:], 1):
             expected = [t for t, at in words(text) if starts[number * cell] <= at]
             assert expected[: len(one)] == one
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [
+        ("two words_1 3", [1, 2, 5, 6, 7, 8, 9, 10]),
+        ("don't 'quote' boys’ end", [1, 2, 3, 4, 8, 9, 10, 11, 15, 16, 17, 21, 22]),
+        ("twenty-one, 3.14", [1, 2, 3, 4, 5, 8, 9, 15]),
+        ("e\u0301t", [1, 2]),
+        ("漢字とカナ ab", [7]),
+        ("", []),
+    ],
+)
+def test_words_are_split_inside_only(text: str, inside: list[int]) -> None:
+    assert [at for at in range(len(text) + 2) if splits_word(text, at)] == inside

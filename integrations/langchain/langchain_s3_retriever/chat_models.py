@@ -21,10 +21,10 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict, field_validator
 
-from langchain_s3_retriever.generation import Piece
 from langchain_s3_retriever.host_model import HostModel
 from s3_retriever import Host
 from s3_retriever.errors import InvalidInputError, UnsupportedHostError
+from s3_retriever.host import Piece
 
 _ROLES = {SystemMessage: "system", HumanMessage: "user", AIMessage: "assistant", ToolMessage: "tool"}
 

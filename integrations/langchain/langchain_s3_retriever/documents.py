@@ -12,7 +12,7 @@ from langchain_core.documents import Document
 
 from s3_retriever import Document as CoreDocument
 from s3_retriever import Span
-from s3_retriever.documents import content_id
+from s3_retriever.documents import content_id, refuse_single
 from s3_retriever.errors import InvalidDocumentError, InvalidInputError
 
 DOC_ID = "doc_id"
@@ -33,9 +33,7 @@ def to_core(documents: Iterable[Document]) -> Iterator[tuple[Document, CoreDocum
     Raises:
         InvalidDocumentError: An item is no LangChain document.
     """
-    if isinstance(documents, (str, Document)):
-        msg = f"expected an iterable of documents, not a single {type(documents).__name__}; wrap it in a list"
-        raise InvalidDocumentError(msg)
+    refuse_single(documents, (str, Document))
     for position, document in enumerate(documents):
         if not isinstance(document, Document):
             msg = (

@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, Field, field_validator
 
-from langchain_s3_retriever.generation import Generator, Piece, Sampling, check_head
 from s3_retriever import Host
+from s3_retriever.checks import check_positive
 from s3_retriever.errors import InvalidInputError
+from s3_retriever.host import Generator, Piece, Sampling
+from s3_retriever.host.generation import check_head
 
 _LIMIT_NAMES = AliasChoices("max_tokens", "max_new_tokens")
 _PER_CALL = ("max_tokens", "max_new_tokens", "temperature", "seed")
@@ -82,15 +84,10 @@ class HostModel(BaseModel):
             raise InvalidInputError(msg)
         given = {name: options[name] for name in _PER_CALL if options.get(name) is not None}
         max_tokens = given.get("max_tokens", given.get("max_new_tokens", self.max_tokens))
-        if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1:
-            msg = f"max_tokens must be a positive whole number, not {max_tokens!r}"
+        check_positive("max_tokens", max_tokens)
+        seed = given.get("seed", self.seed)
+        if isinstance(seed, int) and seed < 0:
+            msg = f"seed must be a whole number of 0 or more, or None, not {seed!r}"
             raise InvalidInputError(msg)
         temperature = given.get("temperature", self.temperature)
-        if not isinstance(temperature, (int, float)) or not 0 <= temperature < float("inf"):
-            msg = f"temperature must be a number of 0 or more, not {temperature!r}"
-            raise InvalidInputError(msg)
-        texts = self.stop if stop is None else stop
-        if isinstance(texts, str) or not all(isinstance(text, str) and text for text in texts):
-            msg = f"stop must be a list of texts that are not empty, not {texts!r}"
-            raise InvalidInputError(msg)
-        return Sampling(max_tokens, float(temperature), given.get("seed", self.seed), tuple(texts))
+        return Sampling(max_tokens, temperature, seed, self.stop if stop is None else stop)

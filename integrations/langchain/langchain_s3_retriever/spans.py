@@ -171,6 +171,7 @@ class SpanRetriever(SpanSettings, BaseRetriever):
         Raises:
             InvalidInputError: The folder holds another index or something else by the names used here, or
                 ``metadata`` is not of JSON.
+            IndexBusyError: Somebody else is saving to the folder.
         """
         storage.save(Path(folder), self.core, self._settings())
 

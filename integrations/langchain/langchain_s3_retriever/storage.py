@@ -10,7 +10,7 @@ from typing import Any
 from langchain_s3_retriever.filters import from_json, to_json
 from s3_retriever import S3Retriever as CoreRetriever
 from s3_retriever.errors import IndexFormatError, InvalidInputError
-from s3_retriever.files import new_file
+from s3_retriever.files import new_file, only_writer
 
 VERSION = 1
 
@@ -22,10 +22,8 @@ def save(folder: Path, core: CoreRetriever, settings: Mapping[str, Any]) -> None
 
     Raises:
         InvalidInputError: The folder is a file or holds something else, or a setting is not of JSON.
+        IndexBusyError: Somebody else is saving to the folder.
     """
-    if folder.exists() and not folder.is_dir():
-        msg = f"{folder} is a file; choose a folder for the index"
-        raise InvalidInputError(msg)
     where = settings.get("filter")
     stored = {**settings, "filter": None if where is None else to_json(where)}
     try:
@@ -33,9 +31,10 @@ def save(folder: Path, core: CoreRetriever, settings: Mapping[str, Any]) -> None
     except (TypeError, ValueError) as error:
         msg = f"the retriever's tags and metadata must be of JSON's types to be saved ({error})"
         raise InvalidInputError(msg) from error
-    core.save(folder / _CORE)
-    with new_file(folder / _SETTINGS) as file:
-        file.write(text)
+    with only_writer(folder):  # or two would leave the index of one and the settings of the other
+        core.save(folder / _CORE)
+        with new_file(folder / _SETTINGS) as file:
+            file.write(text)
 
 
 def load_settings(folder: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -28,7 +29,6 @@ from pydantic import ValidationError
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from langchain_s3_retriever import ChatS3Host, S3HostLLM, S3Retriever
-from langchain_s3_retriever.generation import _Decoder, _Held
 from s3_retriever import Host
 from s3_retriever.errors import InvalidInputError
 
@@ -139,28 +139,6 @@ def test_stop_sequences_end_the_text(chat: ChatS3Host, llm: S3HostLLM) -> None:
     assert own.invoke(MESSAGES, stop=["never"]).content == text  # those of the call take their place
 
 
-def test_a_stop_sequence_spread_over_pieces_is_held_back() -> None:
-    held = _Held(("END", "abc"))
-    assert [held.push(piece) for piece in ("xE", "N", "aE", "ND tail", "more")] == ["x", "", "ENa", "", ""]
-    assert held.stopped
-    held = _Held(("END",))
-    assert (held.push("an EN"), held.rest(), held.stopped) == ("an ", "EN", False)
-
-
-def test_characters_come_whole(tiny_host: Host) -> None:
-    text = "灯台 🧑‍🚀 né\n done"
-    decoder = _Decoder(tiny_host.tokenizer.backend_tokenizer)
-    ids = tiny_host.encode(text).ids.tolist()
-    pieces = [decoder.push(token) for token in ids]
-    assert "".join(pieces) == text
-    assert len(ids) > len(text)
-    assert not any("\ufffd" in piece for piece in pieces)
-    broken = _Decoder(tiny_host.tokenizer.backend_tokenizer)
-    assert [broken.push(token) for token in tiny_host.encode("a灯").ids.tolist()[:2]] == ["a", ""]
-    assert broken.rest() == "\ufffd"
-    assert broken.rest() == ""
-
-
 def test_drawing_is_repeatable_with_a_seed(chat: ChatS3Host) -> None:
     def draw(**options: Any) -> str:
         return str(chat.invoke(MESSAGES, temperature=1.5, **options).content)
@@ -214,6 +192,7 @@ def test_messages_of_all_roles(chat: ChatS3Host) -> None:
         {"temperature": -0.1},
         {"temperature": float("inf")},
         {"stop": "END"},
+        {"seed": "7 or so"},
         {"top_q": 3},
         {"timeout": 3},
     ],
@@ -264,19 +243,21 @@ def test_tracing(chat: ChatS3Host) -> None:
     assert len(tokens.tokens) >= 30
 
 
-async def test_the_event_loop_ticks_while_it_answers(chat: ChatS3Host) -> None:
-    ticks = 0
+async def test_the_event_loop_ticks_while_it_answers(
+    chat: ChatS3Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward, ticked = chat.host.model.forward, threading.Event()
 
-    async def tick() -> None:
-        nonlocal ticks
-        while True:
-            ticks += 1
-            await asyncio.sleep(0.001)
+    def after_a_tick(*args: Any, **options: Any) -> Any:
+        assert threading.current_thread() is not threading.main_thread()  # there, it would wait for itself
+        ticked.wait()
+        return forward(*args, **options)
 
-    ticking = asyncio.create_task(tick())
-    await chat.ainvoke(MESSAGES)
-    ticking.cancel()
-    assert ticks >= 10
+    monkeypatch.setattr(chat.host.model, "forward", after_a_tick)
+    answering = asyncio.create_task(chat.ainvoke(MESSAGES))
+    await asyncio.sleep(0)
+    ticked.set()
+    assert (await answering).content
 
 
 def test_it_retrieves_while_it_answers(chat: ChatS3Host, shared: S3Retriever) -> None:

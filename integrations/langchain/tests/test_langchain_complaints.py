@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
-import time
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -68,19 +68,18 @@ def test_text_without_spaces_is_not_tokenised(shared: S3Retriever) -> None:
 
 
 async def test_the_event_loop_is_blocked(shared: S3Retriever, monkeypatch: pytest.MonkeyPatch) -> None:
-    retrieve = shared.core.retrieve
+    retrieve, ticked = shared.core.retrieve, threading.Event()
 
-    def slowly(*args: Any, **options: Any) -> Any:
-        time.sleep(0.2)
+    def after_a_tick(*args: Any, **options: Any) -> Any:
+        assert threading.current_thread() is not threading.main_thread()  # there, it would wait for itself
+        ticked.wait()
         return retrieve(*args, **options)
 
-    monkeypatch.setattr(shared.core, "retrieve", slowly)
+    monkeypatch.setattr(shared.core, "retrieve", after_a_tick)
     searching = asyncio.create_task(shared.ainvoke(QUESTION))
-    ticks = 0
-    while not searching.done():
-        await asyncio.sleep(0.001)
-        ticks += 1
-    assert ticks >= 20
+    await asyncio.sleep(0)
+    ticked.set()
+    assert await searching
 
 
 async def test_an_empty_corpus_crashes(make: Make, tiny_host: Host, tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
-"""The package as published: its README, what it promises about types, its cost."""
+"""The package as published: its README, what it promises about types, what a search asks of the host."""
 
 from __future__ import annotations
 
 import re
-import statistics
-import time
 from pathlib import Path
 from unittest import mock
 
@@ -39,12 +37,10 @@ def test_everything_public_is_documented() -> None:
     assert (Path(langchain_s3_retriever.__file__).parent / "py.typed").exists()
 
 
-def test_the_adapter_costs_little(shared: S3Retriever) -> None:
-    spans = shared.core.retrieve(QUESTION) * 5
-    times = []
-    with mock.patch.object(shared.core, "retrieve", return_value=spans):
-        for _ in range(20):
-            start = time.perf_counter()
-            shared.invoke(QUESTION)
-            times.append(time.perf_counter() - start)
-    assert statistics.median(times) < 0.1  # seconds; measured: well below a millisecond
+def test_the_host_reads_a_question_once(shared: S3Retriever) -> None:
+    """As in the core's own search: ``make overhead`` measures what remains, the adapter's cost."""
+    with mock.patch.object(shared.host, "project", wraps=shared.host.project) as passes:
+        spans = shared.core.retrieve(QUESTION)
+        assert passes.call_count == 1
+        assert len(shared.invoke(QUESTION)) == len(spans)
+    assert passes.call_count == 2

@@ -25,11 +25,13 @@ from s3_retriever import AnyOf, Compare, Host
 from s3_retriever.errors import (
     ArtifactError,
     DuplicateDocumentError,
+    IndexBusyError,
     IndexFormatError,
     InvalidDocumentError,
     InvalidInputError,
     UnknownDocumentError,
 )
+from s3_retriever.files import only_writer
 
 TEXTS = {document.id: document.page_content for document in DOCUMENTS}
 
@@ -350,6 +352,14 @@ def test_saving_again_keeps_changes(make: Make, tiny_host: Host, tmp_path: Path)
     assert list(loaded.core.document_ids) == ["bakery", "fyr", "ugly"]
     loaded.add_documents([DOCUMENTS[0]])
     assert len(loaded.core) == 4
+
+
+def test_two_do_not_save_to_one_folder_at_a_time(make: Make, tiny_host: Host, tmp_path: Path) -> None:
+    make(k=1).save_local(tmp_path)
+    with only_writer(tmp_path), pytest.raises(IndexBusyError, match="save again"):
+        make(DOCUMENTS[:1], k=2).save_local(tmp_path)
+    loaded = S3Retriever.load_local(tmp_path, host=tiny_host)
+    assert (loaded.k, len(loaded.core)) == (1, len(DOCUMENTS))
 
 
 def test_what_cannot_be_saved_or_loaded_says_why(make: Make, tiny_host: Host, tmp_path: Path) -> None:

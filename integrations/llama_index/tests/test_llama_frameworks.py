@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -337,24 +336,24 @@ class TestAsync:
         self, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         retriever = make()
-        real = retriever.engine.retrieve
+        real, ticked = retriever.engine.retrieve, threading.Event()
 
-        def slow(*args: Any, **kwargs: Any) -> Any:
-            assert threading.current_thread() is not threading.main_thread()
-            time.sleep(0.3)
+        def after_a_tick(*args: Any, **kwargs: Any) -> Any:
+            assert (
+                threading.current_thread() is not threading.main_thread()
+            )  # there, it would wait for itself
+            ticked.wait()
             return real(*args, **kwargs)
 
-        monkeypatch.setattr(retriever.engine, "retrieve", slow)
+        monkeypatch.setattr(retriever.engine, "retrieve", after_a_tick)
 
-        async def count() -> int:
-            search, ticks = asyncio.create_task(retriever.aretrieve(QUESTION)), 0
-            while not search.done():
-                await asyncio.sleep(0.005)
-                ticks += 1
-            assert await search
-            return ticks
+        async def search() -> list[NodeWithScore]:
+            searching = asyncio.create_task(retriever.aretrieve(QUESTION))
+            await asyncio.sleep(0)
+            ticked.set()
+            return await searching
 
-        assert asyncio.run(count()) >= 10
+        assert asyncio.run(search())
 
     def test_changes(self, make: Make) -> None:
         async def change(retriever: S3Retriever) -> None:

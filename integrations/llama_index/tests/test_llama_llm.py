@@ -20,6 +20,7 @@ from transformers import LlamaForCausalLM, LlamaModel, PreTrainedTokenizerFast
 from llama_index.retrievers.s3 import HostLLM, S3Retriever
 from s3_retriever import Host
 from s3_retriever.errors import InvalidInputError, UnsupportedHostError
+from s3_retriever.host import Generator
 
 PROMPT = "The quick brown fox"
 TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}<|end|>{% endfor %}<assistant>"
@@ -93,8 +94,8 @@ def test_the_first_token_comes_before_the_last_is_computed(
 def test_streamed_text_is_exact_for_any_tokens(
     llm: HostLLM, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    ids = llm.host.encode(text).ids.tolist()
-    monkeypatch.setattr(HostLLM, "_tokens", lambda *_: iter(ids))
+    ids = [*llm.host.encode(text).ids.tolist(), llm.host.tokenizer.eos_token_id]
+    monkeypatch.setattr(Generator, "_tokens", lambda *_: iter(ids))
     responses = list(llm.stream_complete(PROMPT, max_new_tokens=500))
     assert responses[-1].text == "".join(str(one.delta) for one in responses) == text
     assert all("\ufffd" not in str(one.delta) for one in responses)
@@ -103,9 +104,11 @@ def test_streamed_text_is_exact_for_any_tokens(
 def test_an_answer_that_ends_within_a_character_is_not_lost(
     llm: HostLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = llm.host.encode("x灯").ids.tolist()[:-1]
-    monkeypatch.setattr(HostLLM, "_tokens", lambda *_: iter(ids))
-    assert llm.complete(PROMPT).text.startswith("x\ufffd")
+    ids = [*llm.host.encode("x灯").ids.tolist()[:-1], llm.host.tokenizer.eos_token_id]
+    monkeypatch.setattr(Generator, "_tokens", lambda *_: iter(ids))
+    response = llm.complete(PROMPT)
+    assert response.text.startswith("x\ufffd")
+    assert response.raw["usage"]["completion_tokens"] == len(ids) - 1
 
 
 def test_an_end_token_ends_the_answer(llm: HostLLM, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +173,19 @@ def test_an_answer_stops_at_the_end_of_the_window(llm: HostLLM) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"top_k": 3}, {"max_new_tokens": 0}, {"temperature": -1.0}, {"max_tokens": 5}]
+    "options",
+    [
+        {"top_k": 3},
+        {"max_tokens": 5},
+        {"max_new_tokens": 0},
+        {"max_new_tokens": 2.5},
+        {"max_new_tokens": None},
+        {"temperature": -1.0},
+        {"temperature": float("nan")},
+        {"temperature": "hot"},
+        {"temperature": None},
+        {"seed": "7"},
+    ],
 )
 def test_options_that_cannot_be_used_are_refused(llm: HostLLM, options: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError, match=next(iter(options))):
@@ -218,13 +233,13 @@ class TestAsync:
 
     def test_runs_beside_the_event_loop(self, llm: HostLLM, monkeypatch: pytest.MonkeyPatch) -> None:
         threads: set[threading.Thread] = set()
-        real = HostLLM._decode
+        real = llm.host.model.forward
 
-        def decode(self: HostLLM, ids: list[int]) -> str:
+        def forward(*args: Any, **kwargs: Any) -> Any:
             threads.add(threading.current_thread())
-            return real(self, ids)
+            return real(*args, **kwargs)
 
-        monkeypatch.setattr(HostLLM, "_decode", decode)
+        monkeypatch.setattr(llm.host.model, "forward", forward)
 
         async def ask() -> None:
             await llm.acomplete(PROMPT)

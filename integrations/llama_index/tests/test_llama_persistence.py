@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from llama_corpus import QUESTION, TEXTS, Make, make_documents
+from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.node_parser import SentenceSplitter, SentenceWindowNodeParser
 from llama_index.core.schema import BaseNode, Document, TransformComponent
 from llama_index.core.vector_stores.types import (
@@ -20,7 +22,8 @@ from llama_index.core.vector_stores.types import (
 from llama_index.retrievers.s3 import S3Retriever
 from llama_index.retrievers.s3.persistence import ENGINE, SETTINGS
 from s3_retriever import Host
-from s3_retriever.errors import IndexFormatError, InvalidInputError
+from s3_retriever.errors import IndexBusyError, IndexFormatError, InvalidInputError
+from s3_retriever.files import only_writer
 
 FILTERS = MetadataFilters(
     filters=[
@@ -107,6 +110,20 @@ def test_a_folder_may_hold_other_things(make: Make, tmp_path: Path, tiny_host: H
     assert S3Retriever.from_persist_dir(tmp_path, host=tiny_host).retrieve(QUESTION)
 
 
+def test_two_do_not_persist_to_one_folder_at_a_time(make: Make, tmp_path: Path, tiny_host: Host) -> None:
+    make(similarity_top_k=1).persist(tmp_path)
+    with only_writer(tmp_path), pytest.raises(IndexBusyError, match="save again"):
+        make([], similarity_top_k=2).persist(tmp_path)
+    loaded = S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
+    assert (loaded.similarity_top_k, len(loaded.engine)) == (1, len(TEXTS))
+
+
+def test_a_file_is_no_folder_to_persist_to(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(InvalidInputError, match="notes is a file"):
+        make([]).persist(tmp_path / "notes")
+
+
 def test_transformations_with_functions_have_to_be_given_again(
     make: Make, tmp_path: Path, tiny_host: Host
 ) -> None:
@@ -123,16 +140,69 @@ def test_transformations_with_functions_have_to_be_given_again(
     assert loaded.engine.document_ids[-1] == "new-0"
 
 
-@pytest.mark.parametrize("name", ["os:getcwd", "no_such_module:X", "builtins:dict"])
+def persist_class(make: Make, folder: Path, name: str, fields: Any) -> None:
+    """Persist a retriever with a transformation that only the file names."""
+    make([], transformations=[Upper()]).persist(folder)
+    path = folder / SETTINGS
+    content = json.loads(path.read_text())
+    content["transformations"][0] = {"class": name, "fields": fields}
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "os:getcwd",
+        "no_such_module:X",
+        "builtins:dict",
+        "llama_index.core.no_such_module:X",
+        "llama_index.core.node_parser.text.sentence:X",
+        "",
+    ],
+)
 def test_only_transformations_are_made_from_a_file(
     make: Make, tmp_path: Path, tiny_host: Host, name: str
 ) -> None:
-    make([], transformations=[Upper()]).persist(tmp_path)
-    path = tmp_path / SETTINGS
-    content = json.loads(path.read_text())
-    content["transformations"][0]["class"] = name
-    path.write_text(json.dumps(content))
-    with pytest.raises(InvalidInputError, match=name):
+    persist_class(make, tmp_path, name, {"suffix": "!"})
+    with pytest.raises(InvalidInputError, match=f"{name} cannot be made again.*give transformations="):
+        S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
+
+
+@pytest.mark.parametrize("module", ["payload", "llama_index.payload", "llama_index.core.x/../payload"])
+def test_a_folder_cannot_choose_code_to_run(
+    make: Make, tmp_path: Path, tiny_host: Host, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    """Importing runs a module, and beside what is installed it may lie in the working directory, say."""
+    code = tmp_path / "code"
+    (code / "llama_index").mkdir(parents=True)
+    for folder in (code, code / "llama_index"):
+        (folder / "payload.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.syspath_prepend(str(code))
+    persist_class(make, tmp_path / "saved", f"{module}:X", {})
+    with pytest.raises(InvalidInputError, match=f"import {module} first"):
+        S3Retriever.from_persist_dir(tmp_path / "saved", host=tiny_host)
+    assert not (tmp_path / "ran").exists()
+    given = S3Retriever.from_persist_dir(tmp_path / "saved", host=tiny_host, transformations=[Upper()])
+    assert given.transformations == [Upper()]
+
+
+def test_modules_of_llama_index_are_imported_for_a_file(
+    make: Make, tmp_path: Path, tiny_host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = [SentenceSplitter(chunk_size=30, chunk_overlap=0)]
+    make([], transformations=kept).persist(tmp_path)
+    monkeypatch.delitem(sys.modules, SentenceSplitter.__module__)
+    loaded = S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
+    assert [one.to_dict() for one in loaded.transformations] == [one.to_dict() for one in kept]
+
+
+def test_embeddings_are_not_made_from_a_file(make: Make, tmp_path: Path, tiny_host: Host) -> None:
+    """Their settings may name a repository whose code is to be trusted."""
+    persist_class(make, tmp_path, f"{MockEmbedding.__module__}:MockEmbedding", {"embed_dim": 3})
+    with pytest.raises(InvalidInputError, match="MockEmbedding is an embedding model"):
+        S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
+    make([], transformations=[MockEmbedding(embed_dim=3)]).persist(tmp_path)
+    with pytest.raises(InvalidInputError, match="transformation 0 could not be saved"):
         S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
 
 

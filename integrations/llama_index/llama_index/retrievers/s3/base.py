@@ -36,6 +36,7 @@ from s3_retriever import RetrieverConfig
 from s3_retriever import S3Retriever as Engine
 from s3_retriever.errors import InvalidInputError, UnknownDocumentError
 from s3_retriever.features import Artifact
+from s3_retriever.files import only_writer
 
 
 class S3Retriever(BaseRetriever):
@@ -307,9 +308,10 @@ class S3Retriever(BaseRetriever):
 
         Raises:
             InvalidInputError: The folder is a file, or holds an index of another artifact.
+            IndexBusyError: Somebody else is saving to the folder.
         """
         folder = Path(persist_dir)
-        with self._changing:
+        with self._changing, only_writer(folder):
             self.engine.save(folder / persistence.ENGINE)
             steps = [to_json(one) for one in self.transformations]
             persistence.write(folder, persistence.Saved(self._search(), steps, self._verbose))
@@ -330,7 +332,8 @@ class S3Retriever(BaseRetriever):
         Args:
             persist_dir: The folder.
             host: As in :meth:`from_documents`; by default the host it was made with, by name.
-            transformations: Instead of the saved ones; needed where they hold functions.
+            transformations: Instead of the saved ones; needed where they hold functions, or are embedding
+                models. Classes from outside ``llama_index.core`` are found if they have been imported.
             callback_manager: As for the constructor, and so are the others.
             objects: See there.
             object_map: See there.

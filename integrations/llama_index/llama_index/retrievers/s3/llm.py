@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import collections.abc
 import contextlib
 import itertools
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-import torch
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
@@ -25,9 +25,9 @@ from llama_index.core.llms import CustomLLM
 from llama_index.core.llms.callbacks import llm_completion_callback
 
 from s3_retriever import Host
-from s3_retriever.errors import InvalidInputError, UnsupportedHostError
+from s3_retriever.errors import InvalidInputError
+from s3_retriever.host import Generator, Piece, Sampling
 
-_REPLACEMENT = "\ufffd"  # how a tokenizer shows a character of which some bytes are still to come
 T = TypeVar("T")
 
 
@@ -58,6 +58,7 @@ class HostLLM(CustomLLM):
     temperature: float = Field(default=0.0, ge=0.0, description="0 is greedy.")
     seed: int | None = Field(default=None, description="Makes draws repeatable.")
     _host: Host = PrivateAttr()
+    _generator: Generator = PrivateAttr()
 
     def __init__(
         self,
@@ -72,10 +73,7 @@ class HostLLM(CustomLLM):
         completion_to_prompt: Callable[[str], str] | None = None,
     ) -> None:
         loaded = Host.load(host)
-        if not loaded.model.can_generate():
-            kind = type(loaded.model).__name__
-            msg = f"{kind} has no language-model head to answer with; load it with AutoModelForCausalLM"
-            raise UnsupportedHostError(msg)
+        generator = Generator(loaded)
         templated = getattr(loaded.tokenizer, "chat_template", None) is not None
         super().__init__(
             max_new_tokens=max_new_tokens,
@@ -86,7 +84,7 @@ class HostLLM(CustomLLM):
             messages_to_prompt=messages_to_prompt or (self._render if templated else None),
             completion_to_prompt=completion_to_prompt or (self._render_prompt if templated else None),
         )
-        self._host = loaded
+        self._host, self._generator = loaded, generator
 
     @classmethod
     def class_name(cls) -> str:
@@ -118,7 +116,8 @@ class HostLLM(CustomLLM):
             kwargs: ``max_new_tokens``, ``temperature`` and ``seed`` for this answer.
 
         Raises:
-            InvalidInputError: The prompt fills the window, or a keyword is unknown.
+            InvalidInputError: The prompt is empty or fills the window, or a keyword is unknown or has a value
+                that cannot be used.
         """
         *_, whole = self._responses(prompt, formatted, kwargs)
         return whole
@@ -174,89 +173,27 @@ class HostLLM(CustomLLM):
             msg = f"unknown options {sorted(unknown)}; there are {sorted(settings)}"
             raise InvalidInputError(msg)
         settings.update(options)
-        if settings["max_new_tokens"] < 1 or settings["temperature"] < 0:
-            msg = f"max_new_tokens must be 1 or more and temperature 0 or more, not {settings}"
-            raise InvalidInputError(msg)
+        sampling = Sampling(**settings)
         if not formatted and self.completion_to_prompt is not None:
             prompt = self.completion_to_prompt(prompt)
         # A template writes the special tokens itself.
-        ids = self._host.tokenizer(prompt, add_special_tokens=not self._templated)["input_ids"]
-        room = self._host.max_tokens - len(ids)
-        if not ids or room < 1:
-            msg = (
-                f"a prompt of {len(ids)} tokens leaves no room for an answer in the window of "
-                f"{self._host.max_tokens}: it needs at least one token and room for one more"
-            )
-            raise InvalidInputError(msg)
-        settings["max_new_tokens"] = min(settings["max_new_tokens"], room)
-        return self._grow(ids, **settings)
-
-    def _grow(
-        self, prompt: list[int], max_new_tokens: int, temperature: float, seed: int | None
-    ) -> CompletionResponseGen:
-        ids: list[int] = []
-        text, done = "", 0  # `done` tokens have been turned into text
-
-        def grown(delta: str) -> CompletionResponse:
-            usage = {"prompt_tokens": len(prompt), "completion_tokens": len(ids)}
-            return CompletionResponse(text=text + delta, delta=delta, raw={"usage": usage})
-
-        for token in itertools.islice(self._tokens(prompt, temperature, seed), max_new_tokens):
-            ids.append(token)
-            delta = self._new_text(ids, done)
-            if not delta.endswith(_REPLACEMENT):
-                yield grown(delta)
-                text, done = text + delta, len(ids)
-        # The answer ends within a character, or is empty: LlamaIndex needs one response at least.
-        if done < len(ids) or not ids:
-            yield grown(self._new_text(ids, done))
-
-    def _new_text(self, ids: list[int], done: int) -> str:
-        """Return what the tokens from ``done`` on add to the text.
-
-        A few tokens before them are decoded too: some tokenizers drop the space that begins a text.
-        """
-        start = max(0, done - 4)
-        before, after = (self._decode(ids[start:end]) for end in (done, len(ids)))
-        return after[len(before) :]
-
-    def _decode(self, ids: list[int]) -> str:
-        text = self._host.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return str(text)
-
-    def _tokens(self, prompt: list[int], temperature: float, seed: int | None) -> Iterator[int]:
-        """Yield tokens until one that ends the answer, which is left out."""
-        model = self._host.model
-        device = model.get_input_embeddings().weight.device
-        generator = torch.Generator(device)
-        if seed is None:
-            generator.seed()
-        else:
-            generator.manual_seed(seed)
-        ends = self._ends()
-        cache, ids = None, torch.tensor([prompt], device=device)
-        while True:
-            # Around each pass, not the loop: the caller's code runs between two tokens.
-            with torch.inference_mode():
-                output = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-                cache, logits = output.past_key_values, output.logits[0, -1].float()
-                if temperature > 0:
-                    weights = torch.softmax(logits / temperature, dim=-1)
-                    ids = torch.multinomial(weights, 1, generator=generator)[None]
-                else:
-                    ids = logits.argmax()[None, None]
-            token = int(ids)
-            if token in ends:
-                return
-            yield token
-
-    def _ends(self) -> set[int]:
-        configured = getattr(self._host.model.generation_config, "eos_token_id", None)
-        ends = configured if isinstance(configured, list) else [configured]
-        return {int(end) for end in (*ends, self._host.tokenizer.eos_token_id) if end is not None}
+        ids = self._generator.encode(prompt, special_tokens=not self._templated)
+        return _grow(len(ids), self._generator.generate(ids, sampling))
 
 
-async def _threaded(items: Generator[T, None, None]) -> AsyncGenerator[T, None]:
+def _grow(n_prompt: int, pieces: Iterator[Piece]) -> CompletionResponseGen:
+    text, reported = "", -1
+    for piece in pieces:
+        # Without the token that ended it.
+        n_tokens = piece.n_tokens - (piece.finish == "stop")
+        # An answer may be empty: LlamaIndex needs one response at least.
+        if piece.text or (piece.finish and n_tokens != reported):
+            text, reported = text + piece.text, n_tokens
+            usage = {"prompt_tokens": n_prompt, "completion_tokens": n_tokens}
+            yield CompletionResponse(text=text, delta=piece.text, raw={"usage": usage})
+
+
+async def _threaded(items: collections.abc.Generator[T, None, None]) -> AsyncGenerator[T, None]:
     """Iterate a generator, each of its steps in a thread."""
     try:
         # A list, because a thread cannot hand StopIteration to a coroutine.

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from typing_extensions import TypedDict
 
 from llama_index.retrievers.s3.filters import to_filter
+from s3_retriever.checks import check_choice, check_positive
 from s3_retriever.errors import IndexFormatError, InvalidInputError
 from s3_retriever.retriever import MODES, SCORINGS
 
@@ -43,12 +44,10 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         if self.similarity_top_k is not None:
-            _check_positive("similarity_top_k", self.similarity_top_k)
-        _check_positive("token_budget", self.token_budget)
-        for name, value, choices in (("mode", self.mode, MODES), ("scoring", self.scoring, SCORINGS)):
-            if value not in choices:
-                msg = f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}"
-                raise InvalidInputError(msg)
+            check_positive("similarity_top_k", self.similarity_top_k)
+        check_positive("token_budget", self.token_budget)
+        check_choice("mode", self.mode, MODES)
+        check_choice("scoring", self.scoring, SCORINGS)
         if self.filters is not None:
             to_filter(self.filters)
 
@@ -102,9 +101,3 @@ class Options(TypedDict, total=False):
     objects: list[IndexNode] | None
     object_map: dict[str, Any] | None
     verbose: bool
-
-
-def _check_positive(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        msg = f"{name} must be a positive whole number, not {value!r}"
-        raise InvalidInputError(msg)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import re
+import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.ingestion import run_transformations
 from llama_index.core.schema import BaseNode, RelatedNodeInfo, TransformComponent
 
 from llama_index.retrievers.s3.nodes import Source, source_of
+from s3_retriever.documents import refuse_single
 from s3_retriever.errors import InvalidDocumentError, InvalidInputError
 
 
@@ -76,25 +80,40 @@ def to_json(transformation: TransformComponent) -> dict[str, Any] | None:
 def from_json(saved: Mapping[str, Any]) -> TransformComponent:
     """Make the transformation that :func:`to_json` described.
 
+    What was saved may come from anyone and must not choose code to run: only modules of ``llama_index.core``
+    are imported for it, all others have to be imported already.
+
     Raises:
         InvalidInputError: Its class is not to be had, is no transformation, or refuses the values.
     """
-    module, _, name = str(saved["class"]).partition(":")
     try:
-        kind = getattr(importlib.import_module(module), name)
-        if not (isinstance(kind, type) and issubclass(kind, TransformComponent)):
-            msg = f"{saved['class']} is no transformation"
-            raise TypeError(msg)
-        return kind(**saved["fields"])
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        msg = f"the transformation {saved['class']} cannot be made again ({error}); give transformations="
+        return _class(str(saved["class"]))(**saved["fields"])
+    except (ImportError, KeyError, TypeError, ValueError) as error:
+        name = saved.get("class") if isinstance(saved, Mapping) else saved
+        msg = f"the transformation {name} cannot be made again ({error}); give transformations="
         raise InvalidInputError(msg) from error
 
 
+def _class(name: str) -> type[TransformComponent]:
+    module, _, attribute = name.partition(":")
+    if module not in sys.modules:
+        # Not all of llama_index: that is a namespace, to which a folder of the working directory may belong.
+        if not re.fullmatch(r"llama_index\.core(\.\w+)+", module):
+            msg = f"import {module} first; a file does not choose what is imported"
+            raise ImportError(msg)
+        importlib.import_module(module)
+    kind = vars(sys.modules[module]).get(attribute)  # getattr could import more, in modules that are lazy
+    if not (isinstance(kind, type) and issubclass(kind, TransformComponent)):
+        msg = f"{name} is no transformation"
+        raise TypeError(msg)
+    if issubclass(kind, BaseEmbedding):
+        msg = f"{attribute} is an embedding model, whose settings may name code to trust"
+        raise TypeError(msg)
+    return kind
+
+
 def _checked(documents: Iterable[Any]) -> Iterator[BaseNode]:
-    if isinstance(documents, (str, BaseNode, Mapping)):
-        msg = f"expected an iterable of documents, not a single {type(documents).__name__}; wrap it in a list"
-        raise InvalidDocumentError(msg)
+    refuse_single(documents, (str, BaseNode, Mapping))
     for position, item in enumerate(documents):
         if not isinstance(item, BaseNode):
             msg = (

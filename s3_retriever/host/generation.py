@@ -1,4 +1,4 @@
-"""Text from the host, token by token."""
+"""Text from the host, token by token: what the models of the integrations answer with."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 import torch
 
-from s3_retriever import Host
+from s3_retriever.checks import check_positive
 from s3_retriever.errors import InvalidInputError, UnsupportedHostError
+from s3_retriever.host.model import Host
+from s3_retriever.host.tokens import without_surrogates
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Piece:
 
     Attributes:
         text: May be empty.
-        n_tokens: Tokens generated so far.
+        n_tokens: Tokens generated so far, with the one that ended the text if one did.
         finish: Why this is the last piece ("stop": the model or a stop sequence ended the text; "length":
             the limit of tokens or the host's window did), or None if more follows.
     """
@@ -34,16 +36,33 @@ class Sampling:
     """How the next token is chosen.
 
     Attributes:
-        max_tokens: Tokens to generate at most.
-        temperature: 0 takes the likeliest token; above, tokens are drawn.
+        max_new_tokens: Tokens to generate at most.
+        temperature: 0 takes the likeliest token; above, tokens are drawn from the softmax of
+            logits / temperature.
         seed: Makes drawing repeatable.
-        stop: Texts at the first of which the text ends; they are not part of it.
+        stop: Texts at the first of which the text ends; they are not part of it. Kept as a tuple.
+
+    Raises:
+        InvalidInputError: A value cannot be used.
     """
 
-    max_tokens: int
-    temperature: float
-    seed: int | None
-    stop: tuple[str, ...]
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    seed: int | None = None
+    stop: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        check_positive("max_new_tokens", self.max_new_tokens)
+        if not isinstance(self.temperature, (int, float)) or not 0 <= self.temperature < float("inf"):
+            msg = f"temperature must be a number of 0 or more, not {self.temperature!r}"
+            raise InvalidInputError(msg)
+        if self.seed is not None and not (isinstance(self.seed, int) and -(2**63) <= self.seed < 2**64):
+            msg = f"seed must be None or a whole number of 64 bits, not {self.seed!r}"
+            raise InvalidInputError(msg)
+        if isinstance(self.stop, str) or not all(isinstance(text, str) and text for text in self.stop):
+            msg = f"stop must be a list of texts that are not empty, not {self.stop!r}"
+            raise InvalidInputError(msg)
+        object.__setattr__(self, "stop", tuple(self.stop))
 
 
 def check_head(host: Host) -> None:
@@ -52,39 +71,68 @@ def check_head(host: Host) -> None:
     Raises:
         UnsupportedHostError: Its model has no language-model head.
     """
-    if host.model.get_output_embeddings() is None:
+    if not host.model.can_generate():
         msg = (
-            f"host {host.name!r} has no language-model head, so it cannot generate text; "
-            "load the model with AutoModelForCausalLM"
+            f"host {host.name!r} ({type(host.model).__name__}) has no language-model head, so it cannot "
+            "generate text; load the model with AutoModelForCausalLM"
         )
         raise UnsupportedHostError(msg)
 
 
 class Generator:
-    """Generates text with a host; threads may share it."""
+    """Generates text with a host; threads may share it.
+
+    Tokenises with a private copy of the host's tokenizer, which never changes: padding and truncation that
+    its owner sets meanwhile do not apply, and no two threads collide ("Already borrowed").
+
+    Args:
+        host: A model with a language-model head.
+
+    Raises:
+        UnsupportedHostError: It has none.
+    """
 
     def __init__(self, host: Host) -> None:
+        check_head(host)
         self._host = host
-        # Of its own, like the host's: nobody's padding or truncation applies, and no two threads collide.
-        self._tokenizer = copy.deepcopy(host.tokenizer.backend_tokenizer)
+        self._tokenizer: Any = copy.deepcopy(host.tokenizer.backend_tokenizer)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self._ends = _end_tokens(host)
+        self._tokenizer.encode_special_tokens = False  # those that a chat template writes are special
 
     def encode(self, prompt: str, *, special_tokens: bool) -> list[int]:
-        """Tokenise a prompt, with the tokens that the tokenizer puts around a text if asked for."""
-        ids: list[int] = self._tokenizer.encode(prompt, add_special_tokens=special_tokens).ids
+        """Tokenise a prompt; a text such as ``<|im_end|>`` is the special token that it spells.
+
+        Args:
+            prompt: Any text; a lone surrogate is read as U+FFFD.
+            special_tokens: Whether to add the tokens that the tokenizer puts around a text. A chat template
+                writes them itself.
+
+        Returns:
+            Token ids.
+        """
+        encoding = self._tokenizer.encode(without_surrogates(prompt), add_special_tokens=special_tokens)
+        ids: list[int] = encoding.ids
         return ids
 
     def generate(self, prompt: Sequence[int], sampling: Sampling) -> Iterator[Piece]:
         """Yield the text that follows a prompt, as it comes; the model computes only what is asked for.
+
+        The prompt is checked at once. Greedily, a prompt is always followed by the same text.
+
+        Args:
+            prompt: Token ids.
+            sampling: How tokens are chosen, and how many at most; the host's window is a limit too.
+
+        Returns:
+            Pieces of text, one per token; only the last says why it is.
 
         Raises:
             InvalidInputError: The prompt has no token, or fills the host's window.
         """
         room = self._host.max_tokens - len(prompt)
         if not prompt:
-            msg = "the prompt is empty; give the model something to begin with"
+            msg = "the prompt is empty (0 tokens); give the model something to begin with"
             raise InvalidInputError(msg)
         if room < 1:
             msg = (
@@ -92,13 +140,12 @@ class Generator:
                 f"{self._host.max_tokens}; shorten it, for example by a smaller token_budget"
             )
             raise InvalidInputError(msg)
-        return self._pieces(prompt, sampling, min(sampling.max_tokens, room))
+        return self._pieces(prompt, sampling, min(sampling.max_new_tokens, room))
 
     def _pieces(self, prompt: Sequence[int], sampling: Sampling, limit: int) -> Iterator[Piece]:
-        decoder, held = _Decoder(self._tokenizer), _Held(sampling.stop)
-        n_tokens = 0
+        decoder, held, ends = _Decoder(self._tokenizer), _Held(sampling.stop), _end_tokens(self._host)
         for n_tokens, token in enumerate(self._tokens(prompt, sampling, limit), 1):
-            if token in self._ends:
+            if token in ends:
                 yield Piece(held.push(decoder.rest()) + held.rest(), n_tokens, "stop")
                 return
             text = held.push(decoder.push(token))
@@ -131,8 +178,11 @@ class Generator:
 
 @torch.inference_mode()
 def _step(model: Any, ids: list[int], cache: Any) -> tuple[torch.Tensor, Any]:
-    """Return float32 (V,) logits after some more tokens, on the CPU, and the cache that now holds them."""
-    inputs = torch.tensor([ids], device=model.device)
+    """Return float32 (V,) logits after some more tokens, on the CPU, and the cache that now holds them.
+
+    One pass, not the loop: the caller's code runs between two tokens, and not in inference mode.
+    """
+    inputs = torch.tensor([ids], device=model.get_input_embeddings().weight.device)
     output = model(input_ids=inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
     return output.logits[0, -1].float().cpu(), output.past_key_values
 
@@ -158,8 +208,10 @@ class _Decoder:
         if text.endswith("\ufffd"):
             return ""
         piece = text[len(self._decode(self._ids[: self._done])) :]
-        # The tokens of the last piece stay: what the next one reads as may depend on what it follows.
-        self._ids = self._ids[self._done :]
+        # The tokens of the last piece that has text stay: what comes next reads as it does after them. Some
+        # tokenizers drop the space that begins a text, and a special token reads as nothing.
+        if piece:
+            del self._ids[: self._done]
         self._done = len(self._ids)
         return piece
 
@@ -177,7 +229,7 @@ class _Decoder:
 class _Held:
     """Holds back the end of a text that may be the beginning of a stop sequence."""
 
-    def __init__(self, stop: tuple[str, ...]) -> None:
+    def __init__(self, stop: Sequence[str]) -> None:
         self._stop = stop
         self._text = ""
         self.stopped = False

@@ -1,0 +1,89 @@
+"""The command ``evaluate``: our retriever beside others, on any set of questions."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+_WIDTH = 150  # of the tables, where the output is not a terminal
+
+
+def add_evaluate(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``evaluate``."""
+    parser.add_argument(
+        "data",
+        type=Path,
+        metavar="DATA_DIR",
+        help="a set, or a folder of sets: each has corpus.jsonl {_id, title, text} and queries.jsonl "
+        "{_id, text, answers, evidence: [{doc_id, start, end}]}, or qrels/*.tsv as in BEIR",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for the records and report.html; a run that was killed goes on from it",
+    )
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        metavar="NAME",
+        help="s3, hybrid, bm25, paper, window-bm25, minilm, minilm+bm25, full-context (default: these), or "
+        "bge-small, bge-base, a hub name or a folder of sentence-transformers, each also with +bm25",
+    )
+    parser.add_argument(
+        "--reference",
+        metavar="NAME",
+        help="what the others are compared with (default: the first with +bm25, else the last)",
+    )
+    parser.add_argument("--sets", nargs="+", metavar="NAME", help="sets to use (default: all)")
+    parser.add_argument("--questions", type=int, metavar="N", help="ask only N questions of each set")
+    parser.add_argument(
+        "--budgets", type=int, nargs="+", metavar="N", help="tokens to return (default: 256 512 1024)"
+    )
+    parser.add_argument(
+        "--windows", type=int, nargs="+", metavar="N", help="tokens per window (default: 64 128 256)"
+    )
+    parser.add_argument("--artifact", metavar="ARTIFACT", help="fast, best, or a folder (default: fast)")
+    parser.add_argument("--host", metavar="NAME_OR_PATH", help="language model; the default host if omitted")
+    parser.add_argument(
+        "--answers", action="store_true", help="let the host answer from what was found (slow)"
+    )
+    parser.add_argument(
+        "--ablations",
+        action="store_true",
+        help="compare variants of our retriever, each without one of its parts, instead of methods",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a few questions, methods and documents: about three minutes"
+    )
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Run ``evaluate``."""
+    from rich.console import Console
+
+    from s3_retriever.evaluation.evaluate import QUICK, REPORT, EvaluateConfig, run_evaluation
+    from s3_retriever.evaluation.tables import show
+    from s3_retriever.host.model import Host
+
+    base = QUICK if args.quick else EvaluateConfig()
+    if args.ablations:
+        base = replace(base, budgets=(base.middle_budget,))
+    given: dict[str, Any] = {
+        field.name: tuple(value) if isinstance(value, list) else value
+        for field in fields(EvaluateConfig)
+        if (value := getattr(args, field.name, None)) is not None
+    }
+    config = replace(base, **given)
+    evaluation = run_evaluation(args.data, args.out, config, host=Host.load(args.host), say=_note)
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    show(evaluation.comparisons, evaluation.costs, evaluation.reference, console)
+    sys.stdout.write(f"wrote {args.out / REPORT}\n")
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

@@ -1,0 +1,79 @@
+"""Embedding models by name: MiniLM as the benchmark has it, others through sentence-transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from s3_retriever.errors import HostNotFoundError, MissingDependencyError
+from s3_retriever.evaluation.minilm import MiniLM
+
+MINILM = "minilm"
+"""Name of all-MiniLM-L6-v2."""
+
+_ALIASES: Mapping[str, str] = {
+    "bge-small": "BAAI/bge-small-en-v1.5",
+    "bge-base": "BAAI/bge-base-en-v1.5",
+    "bge-large": "BAAI/bge-large-en-v1.5",
+}
+_BGE_QUERY = "Represent this sentence for searching relevant passages: "  # their configurations lack it
+_PLAIN = {"normalize_embeddings": True, "show_progress_bar": False, "convert_to_numpy": True}
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors."""
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return the vectors of passages, float32 (n, d)."""
+
+    def embed_question(self, text: str) -> npt.NDArray[np.float32]:
+        """Return the vector of a question, float32 (d,)."""
+
+
+class SentenceModel:
+    """A model of sentence-transformers, with the prompts that it was trained with.
+
+    Args:
+        name: Folder or hub name, or "bge-small", "bge-base" or "bge-large" for BGE v1.5 in English.
+
+    Raises:
+        MissingDependencyError: sentence-transformers is not installed.
+        HostNotFoundError: The model cannot be had.
+    """
+
+    def __init__(self, name: str) -> None:
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            way = 'pip install "s3-retriever[embeddings]"'
+            msg = f"{name!r}, taken for an embedding model's name, needs sentence-transformers: {way}"
+            raise MissingDependencyError(msg) from error
+        known = _ALIASES.get(name, name)
+        try:
+            self._model: Any = SentenceTransformer(known, device="cpu")
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            msg = f"the embedding model {known!r} cannot be had: {reason}; give the folder that holds it"
+            raise HostNotFoundError(msg) from error
+        self._query = {"prompt": _BGE_QUERY} if known in _ALIASES.values() else {}
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return the vectors of passages, float32 (n, d)."""
+        return np.asarray(self._model.encode_document(list(texts), **_PLAIN), np.float32)
+
+    def embed_question(self, text: str) -> npt.NDArray[np.float32]:
+        """Return the vector of a question, float32 (d,)."""
+        return np.asarray(self._model.encode_query(text, **self._query, **_PLAIN), np.float32)
+
+
+def load_embedder(name: str) -> Embedder:
+    """Load "minilm" or a model of sentence-transformers.
+
+    Raises:
+        MissingDependencyError: sentence-transformers is not installed.
+        HostNotFoundError: The model cannot be had.
+    """
+    return MiniLM.load() if name == MINILM else SentenceModel(name)

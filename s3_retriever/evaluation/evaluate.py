@@ -1,0 +1,218 @@
+"""The evaluation as a whole: sets and settings in, records, summary and report out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+from s3_retriever.errors import InvalidInputError
+from s3_retriever.evaluation.ablations import REFERENCE, make_ablations
+from s3_retriever.evaluation.answering import answer_questions
+from s3_retriever.evaluation.datasets import EvaluationSet, load_sets
+from s3_retriever.evaluation.dense import DenseSystem, dense_variants
+from s3_retriever.evaluation.failures import worst
+from s3_retriever.evaluation.html import Report, check_jinja, write_html
+from s3_retriever.evaluation.methods import FULL_CONTEXT, MODES, WINDOW_BM25, Method, System, make_systems
+from s3_retriever.evaluation.reader import EXAMPLE, INSTRUCTION, MAX_NEW_TOKENS, Reader
+from s3_retriever.evaluation.recall import WINDOW_SIZES
+from s3_retriever.evaluation.records import RunFolder
+from s3_retriever.evaluation.runner import BUDGETS, fingerprint, part_of, run_systems
+from s3_retriever.evaluation.summary import (
+    Comparison,
+    Cost,
+    best_windows,
+    compare,
+    costs,
+    default_reference,
+)
+from s3_retriever.features.artifact import Artifact
+from s3_retriever.files import new_file
+from s3_retriever.host.model import Host
+
+REPORT, SUMMARY = "report.html", "summary.json"
+_FAILING = "hybrid"
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What to compare, and on how much.
+
+    Attributes:
+        methods: Names, as :func:`s3_retriever.evaluation.methods.make_systems` takes them.
+        reference: Method that the others are compared with; the first embedding model fused with BM25 or,
+            where there is none, the last method if None.
+        sets: Names of the sets; all if empty.
+        questions: Ask only so many questions per set, evenly spaced.
+        tokens: Search only about so many tokens of each set's documents, those that the questions need first.
+        budgets: Tokens of the host that a method may return.
+        windows: Tokens per window of the methods that cut windows.
+        artifact: Of our retriever: a name or a folder.
+        answers: Whether the host answers from what was found at the middle budget.
+        ablations: Whether to compare variants of our retriever instead of ``methods``.
+
+    Raises:
+        InvalidInputError: A value cannot be used.
+    """
+
+    methods: tuple[str, ...] = (*MODES, WINDOW_BM25, "minilm", "minilm+bm25", FULL_CONTEXT)
+    reference: str | None = None
+    sets: tuple[str, ...] = ()
+    questions: int | None = None
+    tokens: int | None = None
+    budgets: tuple[int, ...] = BUDGETS
+    windows: tuple[int, ...] = WINDOW_SIZES
+    artifact: str = "fast"
+    answers: bool = False
+    ablations: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("methods", "budgets", "windows"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                msg = f"{name} must be given, each once, not {values!r}"
+                raise InvalidInputError(msg)
+        for name in ("questions", "tokens", "budgets", "windows"):
+            given = getattr(self, name)
+            for value in given if isinstance(given, tuple) else (given,):
+                if value is not None and value < 1:
+                    msg = f"{name} must be at least 1, not {value}"
+                    raise InvalidInputError(msg)
+        if self.ablations:
+            return
+        if self.reference is not None and self.reference not in self.methods:
+            msg = f"the reference {self.reference!r} is none of the methods {', '.join(self.methods)}"
+            raise InvalidInputError(msg)
+
+    @property
+    def base(self) -> str:
+        """Name of the reference."""
+        return self.reference or (REFERENCE if self.ablations else default_reference(self.methods))
+
+    @property
+    def middle_budget(self) -> int:
+        """The budget of answers and failures."""
+        return sorted(self.budgets)[len(self.budgets) // 2]
+
+
+QUICK = EvaluateConfig(
+    methods=("s3", "hybrid", WINDOW_BM25, "minilm+bm25"), questions=10, tokens=20_000, windows=(128,)
+)
+"""A first look within three minutes on two cores."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured.
+
+    Attributes:
+        comparisons: By every measure and budget.
+        costs: Of every method on every set.
+        reference: Name of the method that the others are compared with.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    costs: tuple[Cost, ...]
+    reference: str
+
+
+def run_evaluation(
+    data: str | Path,
+    out: str | Path,
+    config: EvaluateConfig,
+    *,
+    host: Host | None = None,
+    systems: Sequence[System] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Measure, or go on with what a killed run has left, and write records, summary and report.
+
+    Args:
+        data: Folder of sets, or of one set.
+        out: Folder for the files.
+        config: What to compare.
+        host: Of the artifact; the default one if None.
+        systems: What to compare instead of what ``config.methods`` names; theirs must be those names.
+        say: Called with what is about to be done.
+
+    Raises:
+        S3RetrieverError: The data, the artifact, the host or an embedding model cannot be had, Jinja2 is
+            missing, or ``out`` holds something else.
+    """
+    check_jinja()
+    say = say or (lambda _: None)
+    sets = load_sets(data, config.sets)
+    artifact = Artifact.load(config.artifact)
+    host = host or Host.load()
+    if config.questions is not None or config.tokens is not None:
+        sets = [part_of(one, config.questions, config.tokens, host) for one in sets]
+    if systems is None and config.ablations:
+        systems = [*make_ablations(artifact), DenseSystem(dense_variants(artifact, host))]
+    elif systems is None:
+        systems = make_systems(config.methods, artifact, config.windows, host)
+    names = [method.name for system in systems for method in system.methods]
+    if config.base not in names:  # now, not after the run
+        msg = f"the reference {config.base!r} is none of the methods {', '.join(dict.fromkeys(names))}"
+        raise InvalidInputError(msg)
+    settings = fingerprint(sets, systems, config.budgets, host)
+    settings |= {"artifact": artifact.digest, "prompt": [INSTRUCTION, *EXAMPLE], "new_tokens": MAX_NEW_TOKENS}
+    folder = RunFolder(Path(out), settings)
+    run_systems(sets, systems, folder, host=host, budgets=config.budgets, say=say)
+    if config.answers:
+        answer_questions(sets, _answered(systems, folder, config.middle_budget), folder, Reader(host), say)
+    results = folder.results.all()
+    # The full context, whose budget is its own, is compared with the others' answers all the same.
+    answers = [replace(one, budget=config.middle_budget) for one in folder.answers.all()]
+    evaluation = Evaluation(
+        (*compare(results, config.base), *compare(answers, config.base)),
+        tuple(costs(folder.builds.all(), results)),
+        config.base,
+    )
+    with new_file(folder.path / SUMMARY) as file:
+        json.dump(asdict(evaluation), file, indent=1)
+    write_html(folder.path / REPORT, _report(sets, config, folder, evaluation, host))
+    return evaluation
+
+
+def _answered(systems: Sequence[System], folder: RunFolder, budget: int) -> list[tuple[Method, int]]:
+    """Return what the host answers from: methods at their best windows, and those with their own budget."""
+    own = [(method, system.budget) for system in systems if system.budget for method in system.methods]
+    return [(method, budget) for method in best_windows(folder.results.all(), budget)] + own
+
+
+def _report(
+    sets: Sequence[EvaluationSet],
+    config: EvaluateConfig,
+    folder: RunFolder,
+    evaluation: Evaluation,
+    host: Host,
+) -> Report:
+    results, budget = folder.results.all(), config.middle_budget
+    best = {method.name: method for method in best_windows(results, budget)}
+    failing = best.get(_FAILING) or next(iter(best.values()))
+    notes = []
+    if config.tokens is not None:
+        notes.append(
+            f"A quick look: of each set only the documents that the questions need and others up to about "
+            f"{config.tokens:,} tokens were searched. Figures of whole sets are lower."
+        )
+    kept = [one.kept for one in folder.answers.all() if one.method == FULL_CONTEXT]
+    if kept:
+        notes.append(
+            f"Of the full context, the host's window of {host.max_tokens:,} tokens held {fmean(kept):.0%} "
+            "of a set's text, mean over the questions; the rest was cut off."
+        )
+    return Report(
+        sets=sets,
+        settings=folder.settings,
+        reference=evaluation.reference,
+        comparisons=evaluation.comparisons,
+        costs=evaluation.costs,
+        failures={
+            one.name: worst(one, results, failing, best.get(evaluation.reference), budget) for one in sets
+        },
+        failing=f"{failing} within {budget} tokens",
+        notes=notes,
+    )

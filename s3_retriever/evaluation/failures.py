@@ -1,0 +1,115 @@
+"""The questions on which a method does worst, with what it returned and what it should have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from s3_retriever.evaluation.datasets import EvaluationSet, Question
+from s3_retriever.evaluation.measures import TITLES
+from s3_retriever.evaluation.methods import Method
+from s3_retriever.evaluation.records import Result
+
+WORST = 10
+_SHOWN, _CHARS, _AROUND = 3, 320, 60
+_LEADING = ("recall", "ndcg", "answer_hit")
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """Part of a document.
+
+    Attributes:
+        place: Document and characters.
+        before: A little text before it.
+        text: Its text, cut where it is long.
+        after: A little text behind it.
+    """
+
+    place: str
+    before: str
+    text: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A question that was answered badly.
+
+    Attributes:
+        question: The question.
+        measure: What was measured, for people.
+        value: Of the method.
+        reference: Of the method that it is compared with; None if that was not asked.
+        expected: Gold regions, or judged documents.
+        returned: The first few passages.
+        n_returned: How many there were.
+    """
+
+    question: Question
+    measure: str
+    value: float
+    reference: float | None
+    expected: tuple[Excerpt, ...]
+    returned: tuple[Excerpt, ...]
+    n_returned: int
+
+
+def worst(
+    data: EvaluationSet, results: Sequence[Result], method: Method, reference: Method | None, budget: int
+) -> list[Failure]:
+    """Return at most ten questions of a set that a method does not answer fully, the worst first.
+
+    Among equally bad ones, those come first that the reference answers best.
+
+    Args:
+        data: The set.
+        results: Of all methods, on this set or on several.
+        method: Whose failures are wanted.
+        reference: What it is compared with.
+        budget: Tokens.
+    """
+    by_method: dict[Method, dict[str, Result]] = {}
+    for one in results:
+        if (one.set, one.budget) == (data.name, budget):
+            by_method.setdefault(Method(one.method, one.window), {})[one.question] = one
+    ours = by_method.get(method, {})
+    theirs = {} if reference is None else by_method.get(reference, {})
+    texts = {document.id: document.text for document in data.documents}
+    found = []
+    for question in data.questions:
+        if question.id not in ours:
+            continue
+        result = ours[question.id]
+        measure = next((name for name in _LEADING if name in result.metrics), None)
+        if measure is None or result.metrics[measure] >= 1:
+            continue
+        other = theirs.get(question.id)
+        found.append(
+            Failure(
+                question,
+                TITLES[measure],
+                result.metrics[measure],
+                other.metrics[measure] if other else None,
+                _expected(question, texts),
+                tuple(_excerpt(texts, *span) for span in result.spans[:_SHOWN]),
+                len(result.spans),
+            )
+        )
+    return sorted(found, key=lambda one: (one.value, -(one.reference or 0.0)))[:WORST]
+
+
+def _expected(question: Question, texts: Mapping[str, str]) -> tuple[Excerpt, ...]:
+    if question.evidence:
+        return tuple(_excerpt(texts, *region) for region in question.evidence)
+    relevant = [doc_id for doc_id, grade in question.relevant.items() if grade > 0 and doc_id in texts]
+    return tuple(_excerpt(texts, doc_id, 0, len(texts[doc_id])) for doc_id in relevant[:_SHOWN])
+
+
+def _excerpt(texts: Mapping[str, str], doc_id: str, start: int, end: int) -> Excerpt:
+    text = texts[doc_id]
+    before, after = text[max(0, start - _AROUND) : start], text[end : end + _AROUND]
+    inside = text[start:end]
+    if len(inside) > _CHARS:
+        inside, after = f"{inside[:_CHARS]} …", ""
+    return Excerpt(f"{doc_id} [{start}:{end}]", before, inside, after)

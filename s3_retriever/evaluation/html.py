@@ -1,0 +1,142 @@
+"""One self-contained page about a run: tables, plots and failures, for the screen, the phone and paper."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from s3_retriever.errors import MissingDependencyError
+from s3_retriever.evaluation.datasets import EvaluationSet
+from s3_retriever.evaluation.failures import Failure
+from s3_retriever.evaluation.measures import TITLES
+from s3_retriever.evaluation.plots import HEIGHT, WIDTH, Plot, draw
+from s3_retriever.evaluation.summary import Comparison, Cost
+from s3_retriever.evaluation.tables import COST_COLUMNS, cells, columns, cost_cells, title
+from s3_retriever.files import new_file
+
+_TEMPLATE = "evaluation.html"
+_MB = 1e6
+_MOST_LINES = 12  # of a plot that can be read
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the page shows.
+
+    Attributes:
+        sets: What was asked.
+        settings: Of the run.
+        reference: Name of the method that others are compared with.
+        comparisons: By every measure and budget.
+        costs: Of every method on every set.
+        failures: Of one method, by set.
+        failing: That method's name.
+        notes: What the reader has to know about the run.
+    """
+
+    sets: Sequence[EvaluationSet]
+    settings: Mapping[str, Any]
+    reference: str
+    comparisons: Sequence[Comparison]
+    costs: Sequence[Cost]
+    failures: Mapping[str, Sequence[Failure]]
+    failing: str
+    notes: Sequence[str]
+
+
+def check_jinja() -> None:
+    """Say now rather than after the run that the page cannot be made.
+
+    Raises:
+        MissingDependencyError: Jinja2 is not installed.
+    """
+    try:
+        import jinja2  # noqa: F401
+    except ImportError as error:
+        msg = 'the report needs Jinja2: pip install "s3-retriever[report]"'
+        raise MissingDependencyError(msg) from error
+
+
+def write_html(path: Path, report: Report) -> None:
+    """Write the page.
+
+    Raises:
+        MissingDependencyError: Jinja2 is not installed.
+        OSError: The file cannot be written.
+    """
+    check_jinja()
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    source = files("s3_retriever.evaluation").joinpath(_TEMPLATE).read_text(encoding="utf-8")
+    page = environment.from_string(source).render(
+        report=report,
+        plots=plots(report),
+        measures=_by_measure(report.comparisons),
+        titles=TITLES,
+        cells=cells,
+        columns=columns,
+        cost_cells=cost_cells,
+        cost_columns=COST_COLUMNS,
+        comparison_title=title,
+        width=WIDTH,
+        height=HEIGHT,
+    )
+    with new_file(path) as file:
+        file.write(page.encode("utf-8", "replace").decode("utf-8"))  # a document may hold half a surrogate
+
+
+def plots(report: Report) -> list[Plot]:
+    """Return the plots for which there is anything: quality by budget, memory and latency by size.
+
+    None where there are too many methods.
+    """
+    styles: dict[str, int] = {}
+    for comparison in report.comparisons:
+        for row in comparison.rows:
+            styles.setdefault(row.method.name, len(styles))
+    if len(styles) > _MOST_LINES:
+        return []
+    drawn = []
+    for measure, comparisons in _by_measure(report.comparisons).items():
+        lines: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+        for comparison in comparisons:
+            for row in comparison.rows:
+                lines[row.method.name].append((comparison.budget, row.macro))
+        if measure in ("recall", "answer_hit") and len(comparisons) > 1:
+            heading = f"{TITLES[measure].capitalize()} by token budget, mean of the sets"
+            labels = ("token budget", TITLES[measure])
+            drawn.append(draw(heading, *labels, lines, styles, log_x=True, y_from_zero=False))
+    memory, latency = _by_size(report.costs)
+    for heading, unit, found in (
+        ("Memory added while building, by corpus length", "MB", memory),
+        ("Median time of a question, by corpus length", "ms", latency),
+    ):
+        if any(found.values()):
+            drawn.append(draw(heading, "tokens of the corpus", unit, found, styles))
+    return drawn
+
+
+def _by_size(costs: Sequence[Cost]) -> tuple[dict[str, list[tuple[float, float]]], ...]:
+    """Return memory and latency by method; of several windows, the last one's, which are the largest."""
+    latest = {(cost.method.name, cost.set): cost for cost in costs}
+    memory: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+    latency: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+    for (name, _), cost in latest.items():
+        latency[name].append((cost.n_tokens, cost.median_ms))
+        if cost.peak_bytes is not None:
+            memory[name].append((cost.n_tokens, cost.peak_bytes / _MB))
+    return memory, latency
+
+
+def _by_measure(comparisons: Sequence[Comparison]) -> dict[str, list[Comparison]]:
+    grouped: defaultdict[str, list[Comparison]] = defaultdict(list)
+    for comparison in comparisons:
+        grouped[comparison.measure].append(comparison)
+    return dict(grouped)
