@@ -58,7 +58,7 @@ def test_calibrate_a_host_then_train_then_search(
     out, err = capsys.readouterr()
     assert re.search(r"^\d+ pairs, loss per epoch \(nats\): \d+\.\d{3}$", out, re.MULTILINE)
     assert re.search(
-        rf"^wrote {re.escape(str(folder))}.* after \d+ s, peak memory \d+ MB$", out, re.MULTILINE
+        rf"^wrote {re.escape(str(folder))}.* after \d+ s, peak memory [\d,]+ MB$", out, re.MULTILINE
     )
     assert err == ""
     made = Calibration.load(folder / "calibration")
