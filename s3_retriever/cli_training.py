@@ -13,9 +13,14 @@ from s3_retriever.cli_shared import peak, say, shows_progress
 from s3_retriever.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from s3_retriever.documents import Document
     from s3_retriever.features.artifact import Artifact
     from s3_retriever.features.epochs import Epoch
+    from s3_retriever.features.pairs import Pair
     from s3_retriever.features.train import TrainConfig
+    from s3_retriever.host.model import Host
     from s3_retriever.host.taps import Tap
 
 _FIT_PAIRS = 1500
@@ -56,7 +61,8 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
         "--pairs",
         type=Path,
         metavar="PAIRS.jsonl",
-        help="lines {question, doc_id, evidence: [[start, end], ...]} about the text, beside the shipped",
+        help="lines {question, doc_id, evidence: [[start, end], ...]} about the text, beside the shipped; "
+        "if omitted, questions are made from the text, as 'pairs' does",
     )
     cli_shared.add_head_choice(parser)
     parser.add_argument(
@@ -137,6 +143,9 @@ def fit(args: argparse.Namespace) -> None:
     documents, pairs = cli_shared.calibration_set(args.pairs, args.text if args.pairs else None)
     texts = cli_shared.distinct_texts(args.text)
     host = Host.load(args.host)
+    if args.pairs is None:
+        passages, made = _made_pairs(args, host, texts.values())
+        documents, pairs = [*documents, *passages], [*pairs, *made]
     documents, pairs = limit(
         documents,
         pairs,
@@ -147,8 +156,13 @@ def fit(args: argparse.Namespace) -> None:
     )
     drawn = {document.id for document in documents}
     n_tokens = sum(host.count_tokens(document.text) for document in documents)
-    rest = (document for key, document in texts.items() if key not in drawn)
-    documents += draw_texts(rest, max_tokens=args.tokens - n_tokens, count=host.count_tokens, seed=args.seed)
+    documents += draw_texts(
+        texts.values(),
+        max_tokens=args.tokens - n_tokens,
+        count=host.count_tokens,
+        seed=args.seed,
+        taken=drawn,
+    )
     check_enough(sum(host.count_tokens(document.text) for document in documents), config)
     calibration, bank = learn_heads(args, host, heads, documents, pairs, survey_config, learning)
     artifact = train_bank(
@@ -161,6 +175,23 @@ def fit(args: argparse.Namespace) -> None:
         progress=shows_progress(),
     )
     _save(args, artifact, started)
+
+
+def _made_pairs(
+    args: argparse.Namespace, host: Host, texts: Iterable[Document]
+) -> tuple[list[Document], list[Pair]]:
+    """Make questions from passages of a quarter of the tokens, where the text allows any."""
+    from s3_retriever.features.pairs import draw_texts
+    from s3_retriever.features.unlabelled import make_pairs
+
+    passages = draw_texts(texts, max_tokens=args.tokens // 4, count=host.count_tokens, seed=args.seed)
+    try:
+        made = make_pairs(passages, seed=args.seed)
+    except InvalidInputError as error:
+        say(f"no questions made from {args.text}, only those shipped are asked: {error}")
+        return [], []
+    say(f"{len(made)} questions made from {args.text}")
+    return passages, made
 
 
 def _sae_config(args: argparse.Namespace) -> TrainConfig:

@@ -170,10 +170,19 @@ def test_fit_refuses_text_that_is_too_short_before_it_learns(
     assert out == ""
 
 
-def test_fit_without_pairs_uses_the_shipped_ones(folder: Path, tiny_folder: Path) -> None:
+def test_fit_without_pairs_makes_some(
+    folder: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = ["fit", str(tiny_folder), "--text", str(folder / "text.jsonl"), "--out", str(folder / "made")]
     assert main([*command, "--heads", "1.0", "--epochs", "1", *SAE]) == 0
-    assert Artifact.load(folder / "made").query_heads == (QueryHead(1, 0),)
+    assert "only those shipped are asked: none of" in capsys.readouterr().out
+    documents, shipped = pairs.shipped_pairs()
+    write_lines(folder / "text.jsonl", [{"text": document.text} for document in documents])
+    assert main([*command, "--heads", "1.0", "--epochs", "1", *SAE]) == 0
+    made = re.search(r"^(\d+) questions made from ", capsys.readouterr().out, re.MULTILINE)
+    assert made
+    asked = Artifact.load(folder / "made").provenance["calibrate"]["pairs"]
+    assert asked == len(shipped) + int(made[1])
 
 
 def test_options_that_do_not_go_together_are_named(

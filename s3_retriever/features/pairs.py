@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -155,7 +155,12 @@ def limit(
 
 
 def draw_texts(
-    documents: Iterable[Document], *, max_tokens: int, count: Callable[[str], int], seed: int
+    documents: Iterable[Document],
+    *,
+    max_tokens: int,
+    count: Callable[[str], int],
+    seed: int,
+    taken: Container[str] = (),
 ) -> list[Document]:
     """Draw passages of at most 16,384 characters, spread over all documents, until there are enough tokens.
 
@@ -164,13 +169,16 @@ def draw_texts(
         max_tokens: A passage that would give more is passed over.
         count: Counts the tokens of a text.
         seed: Fixes the draw.
+        taken: Ids of documents and of passages that are not to be drawn.
     """
     import numpy as np
 
     passages = [
         Document(f"{document.id}#{start}", document.text[start : start + _PASSAGE])
         for document in documents
+        if document.id not in taken
         for start in range(0, len(document.text), _PASSAGE)
+        if f"{document.id}#{start}" not in taken
     ]
     drawn: list[Document] = []
     left = max_tokens

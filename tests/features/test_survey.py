@@ -124,6 +124,10 @@ def test_texts_are_drawn_from_all_over_the_documents() -> None:
     assert 20_000 < sum(len(passage.text) for passage in drawn) <= 30_000
     assert len({passage.id for passage in drawn}) == len(drawn) > 2
     assert draw_texts(documents, max_tokens=0, count=len, seed=0) == []
+    taken = {drawn[0].id, documents[5].id}
+    others = draw_texts(documents, max_tokens=10**9, count=len, seed=0, taken=taken)
+    assert not taken & {part for passage in others for part in (passage.id, passage.id.partition("#")[0])}
+    assert drawn[1] in others
 
 
 def test_of_two_documents_or_more_one_is_held_out_whatever_the_seed() -> None:
