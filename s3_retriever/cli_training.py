@@ -14,6 +14,7 @@ from s3_retriever.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from s3_retriever.features.artifact import Artifact
+    from s3_retriever.features.calibration import Calibration
     from s3_retriever.features.epochs import Epoch
     from s3_retriever.features.train import TrainConfig
     from s3_retriever.host.taps import Tap
@@ -28,7 +29,9 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", metavar="NAME_OR_PATH", help="language model; the default host if omitted")
     parser.add_argument("--name", help="name of the artifact (default: that of the folder)")
     parser.add_argument(
-        "--calibration", type=Path, metavar="DIR", help="what 'calibrate' wrote: heads, and how they ask"
+        "--calibration",
+        metavar="DIR",
+        help="what 'calibrate' wrote, a calibration or an artifact: heads, and how they ask",
     )
     cli_shared.add_head_choice(parser)
     _add_saes(parser)
@@ -72,13 +75,17 @@ def _add_saes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--features", type=int, default=2048, help="features per tap (default: 2048)")
     parser.add_argument("-k", type=int, default=7, help="active features per key (default: 7)")
     parser.add_argument("--steps", type=int, default=1500, help="training steps at most (default: 1500)")
+    parser.add_argument(
+        "--query-metric",
+        action="store_true",
+        help="count errors by how much they change the scores that questions give, as the heads ask now",
+    )
 
 
 def train(args: argparse.Namespace) -> None:
     """Run ``train``."""
     from s3_retriever.cli_survey import check_choice, surveyed
     from s3_retriever.features.artifact import FORM
-    from s3_retriever.features.calibration import Calibration
     from s3_retriever.features.fit import Training, train_artifact, train_calibration
     from s3_retriever.features.pairs import read_texts, shipped_pairs
     from s3_retriever.features.training_folder import TrainingFolder
@@ -104,7 +111,7 @@ def train(args: argparse.Namespace) -> None:
         if heads:
             msg = "--calibration brings its heads: leave --heads out"
             raise InvalidInputError(msg)
-        calibration = Calibration.load(args.calibration)
+        calibration = _calibration(args.calibration)
         host = Host.load(args.host or str(calibration.host["name"]))
         texts = read_texts(args.text)
         artifact = train_calibration(host, name, calibration, texts, questions, training, provenance=made)
@@ -166,7 +173,22 @@ def fit(args: argparse.Namespace) -> None:
 def _sae_config(args: argparse.Namespace) -> TrainConfig:
     from s3_retriever.features.train import TrainConfig
 
-    return TrainConfig(n_features=args.features, k=args.k, steps=args.steps, seed=args.seed)
+    return TrainConfig(
+        n_features=args.features,
+        k=args.k,
+        steps=args.steps,
+        query_metric=args.query_metric,
+        seed=args.seed,
+    )
+
+
+def _calibration(path: str) -> Calibration:
+    """Load a calibration, or what an artifact holds of one."""
+    from s3_retriever.features.artifact import FORM, Artifact
+    from s3_retriever.features.calibration import Calibration
+
+    is_artifact = path in cli_shared.shipped_names() or FORM.holds(Path(path))
+    return Calibration.of(Artifact.load(path)) if is_artifact else Calibration.load(path)
 
 
 def _made(args: argparse.Namespace, config: TrainConfig) -> dict[str, Any]:
