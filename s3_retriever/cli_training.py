@@ -133,7 +133,7 @@ def fit(args: argparse.Namespace) -> None:
     from s3_retriever.features.artifact import FORM
     from s3_retriever.features.calibrate_host import FROM_SCRATCH
     from s3_retriever.features.fit import check_enough, train_bank
-    from s3_retriever.features.pairs import draw_texts, limit, read_texts
+    from s3_retriever.features.pairs import draw_texts, limit
     from s3_retriever.host.model import Host
 
     started = time.perf_counter()
@@ -142,7 +142,7 @@ def fit(args: argparse.Namespace) -> None:
     learning = replace(FROM_SCRATCH, epochs=args.epochs, seed=args.seed)
     FORM.check_target(args.out)
     documents, pairs = cli_shared.calibration_set(args.pairs, args.text if args.pairs else None)
-    texts = list(read_texts(args.text))
+    texts = cli_shared.distinct_texts(args.text)
     host = Host.load(args.host)
     documents, pairs = limit(
         documents,
@@ -154,7 +154,7 @@ def fit(args: argparse.Namespace) -> None:
     )
     drawn = {document.id for document in documents}
     n_tokens = sum(host.count_tokens(document.text) for document in documents)
-    rest = (document for document in texts if document.id not in drawn)
+    rest = (document for key, document in texts.items() if key not in drawn)
     documents += draw_texts(rest, max_tokens=args.tokens - n_tokens, count=host.count_tokens, seed=args.seed)
     check_enough(sum(host.count_tokens(document.text) for document in documents), config)
     calibration, bank = learn_heads(args, host, heads, documents, pairs, survey_config, learning)

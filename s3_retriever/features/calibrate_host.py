@@ -165,7 +165,7 @@ def calibrate_heads(
 def learn(bank: Bank, pairs: Sequence[Pair], config: CalibrateConfig, *, progress: bool = False) -> Learned:
     """Calibrate on the pairs that are not held out, and measure on the others."""
     kept, _ = held_out(pairs, config.held_out, config.seed)
-    known = set(kept or pairs)  # with a single document, all are learned from
+    known = set(kept)
     sides: tuple[list[Example], list[Example]] = ([], [])
     for pair, example in zip(pairs, bank.examples, strict=True):
         sides[pair not in known].append(example)

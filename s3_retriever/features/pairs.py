@@ -92,14 +92,15 @@ def read_texts(path: Path) -> Iterator[Document]:
 def held_out(pairs: Iterable[Pair], fraction: float, seed: int) -> tuple[list[Pair], list[Pair]]:
     """Split pairs by document, so that no passage is on both sides; returns (kept, held out).
 
-    Where there are two documents or more, and a fraction above 0, neither side is empty.
+    Where there are two documents or more, and a fraction above 0, neither side is empty; of one document, all
+    are kept.
     """
     import numpy as np
 
     pairs = list(pairs)
     names = sorted({pair.doc_id for pair in pairs})
     draws = np.random.default_rng(seed).random(len(names))
-    chosen = draws < fraction
+    chosen = draws < (fraction if len(names) > 1 else 0)
     if fraction > 0 and len(names) > 1 and (chosen.all() or not chosen.any()):
         chosen = draws < draws.max() if chosen.all() else draws == draws.min()
     out = {name for name, is_out in zip(names, chosen, strict=True) if is_out}

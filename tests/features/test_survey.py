@@ -134,4 +134,4 @@ def test_of_two_documents_or_more_one_is_held_out_whatever_the_seed() -> None:
             assert kept
             assert out
     assert held_out(pairs, 0, 0) == (pairs, [])
-    assert held_out(pairs[:1], 0.5, 0)[0] == pairs[:1] or held_out(pairs[:1], 0.5, 0)[1] == pairs[:1]
+    assert all(held_out(pairs[:1], 0.9, seed) == (pairs[:1], []) for seed in range(20))
