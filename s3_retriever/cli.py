@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever import __version__, cli_training
+from s3_retriever import __version__, cli_analysis, cli_training
 from s3_retriever.errors import InvalidInputError, S3RetrieverError
 from s3_retriever.files import new_file, new_folder, read_corpus, read_lines
 
@@ -72,7 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for register in (_register_index, _register_search, _register_info, _register_train, _register_calibrate):
+    registers = (_register_index, _register_search, _register_info, _register_train, _register_calibrate)
+    for register in (*registers, _register_analyze):
         register(commands)
     return parser
 
@@ -97,6 +98,18 @@ def _register_calibrate(commands: Commands) -> None:
             cli_training.calibrate,
             "learn from questions with known evidence how an artifact's heads should ask",
             f"{PROGRAM} calibrate my-artifact --pairs pairs.jsonl --text text.jsonl --out better",
+        )
+    )
+
+
+def _register_analyze(commands: Commands) -> None:
+    cli_analysis.add_analyze(
+        _command(
+            commands,
+            "analyze",
+            cli_analysis.analyze,
+            "measure how few features a host's keys and values need (STA-Attention)",
+            f"{PROGRAM} analyze --text text.jsonl --out analysis --plots",
         )
     )
 
