@@ -234,9 +234,10 @@ class _ClockedHost(BorrowedHost):
         *,
         taps: Sequence[Tap] = (),
         heads: Sequence[QueryHead] = (),
+        values: Sequence[Tap] = (),
     ) -> list[Projection]:
         start = time.perf_counter()
-        projections = super().project(batch, taps=taps, heads=heads)
+        projections = super().project(batch, taps=taps, heads=heads, values=values)
         self.seconds += time.perf_counter() - start
         return projections
 
