@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,8 @@ from s3_retriever.host.scan import ScanConfig, scan
 from s3_retriever.host.taps import QueryHead, Tap
 from s3_retriever.host.tokens import Tokens
 from s3_retriever.retriever import S3Retriever
+
+_T = TypeVar("_T")
 
 _MINILM_WINDOW = 128  # tokens
 _WARM_UP = "What is this about?"
@@ -182,6 +185,12 @@ def repeated_corpus(
     retriever = S3Retriever(host=_RememberingHost(host), artifact=artifact)
     retriever.add(limited(repeated(documents), n_tokens, host))
     return retriever
+
+
+def in_turns(sequences: Sequence[Sequence[_T]]) -> Iterator[_T]:
+    """Yield the first item of every sequence, then the second of every one, and so on."""
+    for i in range(max(map(len, sequences))):
+        yield from (sequence[i] for sequence in sequences if i < len(sequence))
 
 
 def repeated(documents: Sequence[Document]) -> Iterator[Document]:
