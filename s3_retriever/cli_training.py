@@ -36,6 +36,11 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     cli_shared.add_head_choice(parser)
     _add_saes(parser)
     parser.add_argument(
+        "--query-metric",
+        action="store_true",
+        help="count errors by how much they change the scores that questions give, as the heads ask now",
+    )
+    parser.add_argument(
         "--checkpoints",
         type=Path,
         metavar="DIR",
@@ -75,11 +80,6 @@ def _add_saes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--features", type=int, default=2048, help="features per tap (default: 2048)")
     parser.add_argument("-k", type=int, default=7, help="active features per key (default: 7)")
     parser.add_argument("--steps", type=int, default=1500, help="training steps at most (default: 1500)")
-    parser.add_argument(
-        "--query-metric",
-        action="store_true",
-        help="count errors by how much they change the scores that questions give, as the heads ask now",
-    )
 
 
 def train(args: argparse.Namespace) -> None:
@@ -92,7 +92,7 @@ def train(args: argparse.Namespace) -> None:
     from s3_retriever.host.model import Host
 
     started = time.perf_counter()
-    config = _sae_config(args)
+    config = _sae_config(args, query_metric=args.query_metric)
     heads, survey_config = check_choice(args)
     FORM.check_target(args.out)  # fails now rather than after the training
     name, made = args.name or args.out.name, _made(args, config)
@@ -137,7 +137,7 @@ def fit(args: argparse.Namespace) -> None:
     from s3_retriever.host.model import Host
 
     started = time.perf_counter()
-    config = _sae_config(args)
+    config = _sae_config(args, query_metric=True)
     heads, survey_config = check_choice(args)
     learning = replace(FROM_SCRATCH, epochs=args.epochs, seed=args.seed)
     FORM.check_target(args.out)
@@ -170,14 +170,14 @@ def fit(args: argparse.Namespace) -> None:
     _save(args, artifact, started)
 
 
-def _sae_config(args: argparse.Namespace) -> TrainConfig:
+def _sae_config(args: argparse.Namespace, *, query_metric: bool) -> TrainConfig:
     from s3_retriever.features.train import TrainConfig
 
     return TrainConfig(
         n_features=args.features,
         k=args.k,
         steps=args.steps,
-        query_metric=args.query_metric,
+        query_metric=query_metric,
         seed=args.seed,
     )
 
