@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3_retriever import (
     __version__,
+    cli_analysis,
     cli_calibrate,
     cli_evaluation,
     cli_interchange,
@@ -158,6 +159,13 @@ def _commands() -> tuple[_Command, ...]:
             cli_evaluation.evaluate,
             "measure the retriever beside BM25, embedding models and the full context",
             ("evaluate data/eval --quick --out quick", "evaluate my-questions --out mine"),
+        ),
+        _Command(
+            "analyze",
+            cli_analysis.add_analyze,
+            cli_analysis.analyze,
+            "measure how few features a host's keys and values need (STA-Attention)",
+            ("analyze --text text.jsonl --out analysis --plots",),
         ),
         _Command(
             "export",

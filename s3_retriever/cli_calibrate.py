@@ -66,7 +66,7 @@ def calibrate(args: argparse.Namespace) -> None:
     from s3_retriever.features.calibrate_host import FROM_SCRATCH
 
     folder = Path(args.target)
-    is_artifact = args.target in _shipped_names() or artifact.FORM.holds(folder)
+    is_artifact = args.target in cli_shared.shipped_names() or artifact.FORM.holds(folder)
     is_calibration = not is_artifact and calibration.FORM.holds(folder)
     is_host = not (is_artifact or is_calibration or args.host)
     form = calibration.FORM if is_calibration or is_host else artifact.FORM
@@ -76,12 +76,6 @@ def calibrate(args: argparse.Namespace) -> None:
         (_host if is_host else _again)(args, config)
     else:
         _artifact(args, CalibrateConfig(epochs=args.epochs, seed=args.seed))
-
-
-def _shipped_names() -> set[str]:
-    from s3_retriever.features.artifact import shipped
-
-    return {part for name in shipped() for part in (name, name.rpartition("/")[2])}
 
 
 def _refuse_choice(args: argparse.Namespace, what: str) -> None:

@@ -113,3 +113,10 @@ def peak() -> str:
     from s3_retriever.memory import peak_bytes
 
     return f"peak memory {peak_bytes() / 1e6:,.0f} MB"
+
+
+def shipped_names() -> set[str]:
+    """Return what the artifacts in the package can be called by."""
+    from s3_retriever.features.artifact import shipped
+
+    return {part for name in shipped() for part in (name, name.rpartition("/")[2])}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from s3_retriever.documents import Document
     from s3_retriever.features.artifact import Artifact
+    from s3_retriever.features.calibration import Calibration
     from s3_retriever.features.epochs import Epoch
     from s3_retriever.features.pairs import Pair
     from s3_retriever.features.train import TrainConfig
@@ -33,10 +34,17 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", metavar="NAME_OR_PATH", help="language model; the default host if omitted")
     parser.add_argument("--name", help="name of the artifact (default: that of the folder)")
     parser.add_argument(
-        "--calibration", type=Path, metavar="DIR", help="what 'calibrate' wrote: heads, and how they ask"
+        "--calibration",
+        metavar="DIR",
+        help="what 'calibrate' wrote, a calibration or an artifact: heads, and how they ask",
     )
     cli_shared.add_head_choice(parser)
     _add_saes(parser)
+    parser.add_argument(
+        "--query-metric",
+        action="store_true",
+        help="count errors by how much they change the scores that questions give, as the heads ask now",
+    )
     parser.add_argument(
         "--checkpoints",
         type=Path,
@@ -84,14 +92,13 @@ def train(args: argparse.Namespace) -> None:
     """Run ``train``."""
     from s3_retriever.cli_survey import check_choice, surveyed
     from s3_retriever.features.artifact import FORM
-    from s3_retriever.features.calibration import Calibration
     from s3_retriever.features.fit import Training, train_artifact, train_calibration
     from s3_retriever.features.pairs import read_texts, shipped_pairs
     from s3_retriever.features.training_folder import TrainingFolder
     from s3_retriever.host.model import Host
 
     started = time.perf_counter()
-    config = _sae_config(args)
+    config = _sae_config(args, query_metric=args.query_metric)
     heads, survey_config = check_choice(args)
     FORM.check_target(args.out)  # fails now rather than after the training
     name, made = args.name or args.out.name, _made(args, config)
@@ -110,7 +117,7 @@ def train(args: argparse.Namespace) -> None:
         if heads:
             msg = "--calibration brings its heads: leave --heads out"
             raise InvalidInputError(msg)
-        calibration = Calibration.load(args.calibration)
+        calibration = _calibration(args.calibration)
         host = Host.load(args.host or str(calibration.host["name"]))
         texts = read_texts(args.text)
         artifact = train_calibration(host, name, calibration, texts, questions, training, provenance=made)
@@ -136,7 +143,7 @@ def fit(args: argparse.Namespace) -> None:
     from s3_retriever.host.model import Host
 
     started = time.perf_counter()
-    config = _sae_config(args)
+    config = _sae_config(args, query_metric=True)
     heads, survey_config = check_choice(args)
     learning = replace(FROM_SCRATCH, epochs=args.epochs, seed=args.seed)
     FORM.check_target(args.out)
@@ -194,10 +201,25 @@ def _made_pairs(
     return passages, made
 
 
-def _sae_config(args: argparse.Namespace) -> TrainConfig:
+def _sae_config(args: argparse.Namespace, *, query_metric: bool) -> TrainConfig:
     from s3_retriever.features.train import TrainConfig
 
-    return TrainConfig(n_features=args.features, k=args.k, steps=args.steps, seed=args.seed)
+    return TrainConfig(
+        n_features=args.features,
+        k=args.k,
+        steps=args.steps,
+        query_metric=query_metric,
+        seed=args.seed,
+    )
+
+
+def _calibration(path: str) -> Calibration:
+    """Load a calibration, or what an artifact holds of one."""
+    from s3_retriever.features.artifact import FORM, Artifact
+    from s3_retriever.features.calibration import Calibration
+
+    is_artifact = path in cli_shared.shipped_names() or FORM.holds(Path(path))
+    return Calibration.of(Artifact.load(path)) if is_artifact else Calibration.load(path)
 
 
 def _made(args: argparse.Namespace, config: TrainConfig) -> dict[str, Any]:

@@ -82,6 +82,15 @@ def test_calibrate_a_host_then_train_then_search(
     retriever = S3Retriever.from_documents(documents, host=Host.load(matching_folder), artifact=artifact)
     assert "oil" in retriever.retrieve("Where is the oil?", 40)[0].text
 
+    command = ["train", "--text", text, "--calibration", out_folder, "--out", str(folder / "again")]
+    assert main([*command, "--host", str(matching_folder), "--query-metric", *SAE]) == 0
+    again = Artifact.load(folder / "again")
+    for new, old in zip(again.codecs, artifact.codecs, strict=True):
+        assert (new.mean == old.mean).all()
+        assert new.sae.root is not None
+        assert old.sae.root is None
+    assert again.scoring == artifact.scoring
+
 
 def test_a_calibration_is_learned_anew_and_keeps_its_heads(folder: Path, tiny_folder: Path) -> None:
     assert main(calibrate(folder, tiny_folder, "--heads", "1.3,0.2")) == 0
@@ -192,8 +201,8 @@ def test_options_that_do_not_go_together_are_named(
     status = main(calibrate(folder, folder / "made", "--heads", "1.0"))
     assert_mistake(status, capsys.readouterr().err, "--heads is for a host; an artifact keeps its heads")
     train = ["train", "--text", str(folder / "text.jsonl"), "--out", str(folder / "new")]
-    status = main([*train, "--calibration", str(folder / "made"), "--host", str(tiny_folder)])
-    assert_mistake(status, capsys.readouterr().err, "made is no calibration")
+    status = main([*train, "--calibration", str(folder / "other"), "--host", str(tiny_folder)])
+    assert_mistake(status, capsys.readouterr().err, "other is no calibration")
     status = main([*train, "--calibration", str(folder / "made"), "--heads", "1.0"])
     assert_mistake(status, capsys.readouterr().err, "--calibration brings its heads")
     assert names(folder) == ["made", "pairs.jsonl", "text.jsonl"]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.datasets import EvaluationSet, load_sets
@@ -25,6 +24,7 @@ from s3_retriever.evaluation.speed import (
     DiskSize,
     Latency,
     Throughput,
+    in_turns,
     limited,
     measure_disk_size,
     measure_latency,
@@ -42,7 +42,6 @@ LARGE_CORPUS = 1_000_000
 """Tokens of the corpus that shows the latency at size."""
 
 _LATENCY_QUESTIONS = 50  # per corpus
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -155,7 +154,7 @@ class _Bench:
 
     def measure_speed(self, sets: Sequence[EvaluationSet]) -> None:
         """Measure throughput on text of all sets, and latency over a large corpus made of it."""
-        documents = _in_turns([one.documents for one in sets])
+        documents = in_turns([one.documents for one in sets])
         # Two sets may use the same ids.
         unique = (replace(document, id=f"{n}") for n, document in enumerate(documents))
         sample = list(limited(unique, THROUGHPUT_TOKENS, self._host))
@@ -187,10 +186,4 @@ class _Bench:
 
 def _questions(sets: Sequence[EvaluationSet]) -> list[str]:
     """Return a few questions, from all sets alike."""
-    return [question.text for question in islice(_in_turns([s.questions for s in sets]), _LATENCY_QUESTIONS)]
-
-
-def _in_turns(sequences: Sequence[Sequence[_T]]) -> Iterator[_T]:
-    """Yield the first item of every sequence, then the second of every one, and so on."""
-    for i in range(max(map(len, sequences))):
-        yield from (sequence[i] for sequence in sequences if i < len(sequence))
+    return [question.text for question in islice(in_turns([s.questions for s in sets]), _LATENCY_QUESTIONS)]

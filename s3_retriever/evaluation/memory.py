@@ -16,7 +16,7 @@ from pathlib import Path
 
 from s3_retriever.errors import S3RetrieverError
 from s3_retriever.evaluation.datasets import load_sets
-from s3_retriever.evaluation.speed import limited, repeated
+from s3_retriever.evaluation.speed import in_turns, limited, repeated
 from s3_retriever.host.model import Host
 from s3_retriever.memory import peak_bytes
 from s3_retriever.retriever import S3Retriever
@@ -68,7 +68,8 @@ def _in_a_fresh_process(data: str | Path, artifact: str, n_tokens: int) -> ScanM
 
 def scan_once(data: str | Path, artifact: str, n_tokens: int) -> ScanMemory:
     """Scan in this process; its peak includes all that ran in it before."""
-    documents = [document for one in load_sets(data) for document in one.documents]
+    # From all sets in turn, so that a small corpus is of the same kind as a large one.
+    documents = list(in_turns([one.documents for one in load_sets(data)]))
     # New text for every copy, as in a real corpus: copies would share one string otherwise.
     copies = (replace(copy, text=f"{copy.text}\n{copy.id}") for copy in repeated(documents))
     host = Host.load()

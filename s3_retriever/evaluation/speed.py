@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,8 @@ from s3_retriever.host.scan import ScanConfig, scan
 from s3_retriever.host.taps import QueryHead, Tap
 from s3_retriever.host.tokens import Tokens
 from s3_retriever.retriever import S3Retriever
+
+_T = TypeVar("_T")
 
 _MINILM_WINDOW = 128  # tokens
 _WARM_UP = "What is this about?"
@@ -184,6 +187,12 @@ def repeated_corpus(
     return retriever
 
 
+def in_turns(sequences: Sequence[Sequence[_T]]) -> Iterator[_T]:
+    """Yield the first item of every sequence, then the second of every one, and so on."""
+    for i in range(max(map(len, sequences))):
+        yield from (sequence[i] for sequence in sequences if i < len(sequence))
+
+
 def repeated(documents: Sequence[Document]) -> Iterator[Document]:
     """Yield the documents over and over, without end, each time under new ids."""
     for copy in count():
@@ -234,9 +243,10 @@ class _ClockedHost(BorrowedHost):
         *,
         taps: Sequence[Tap] = (),
         heads: Sequence[QueryHead] = (),
+        values: Sequence[Tap] = (),
     ) -> list[Projection]:
         start = time.perf_counter()
-        projections = super().project(batch, taps=taps, heads=heads)
+        projections = super().project(batch, taps=taps, heads=heads, values=values)
         self.seconds += time.perf_counter() - start
         return projections
 

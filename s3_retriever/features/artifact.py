@@ -8,6 +8,7 @@ bit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
@@ -167,7 +168,8 @@ class Artifact:
                 f"{codec.tap}/decoder_bias": sae.b_dec,
             }
             if sae.root is not None:
-                tensors[f"{codec.tap}/root"] = sae.root
+                # Symmetric, and only a metric: half of it in half the precision will do.
+                tensors[f"{codec.tap}/root"] = sae.root[np.triu_indices(sae.dim)].astype(np.float16)
         return tensors
 
     @classmethod
@@ -193,7 +195,7 @@ class Artifact:
                 center_and_normalize(tensors[f"{tap}/decoder"], np.float32(0)),
                 tensors[f"{tap}/decoder_bias"],
                 entry["k"],
-                tensors.get(f"{tap}/root"),
+                _symmetric(tensors[f"{tap}/root"]) if f"{tap}/root" in tensors else None,
             )
             quality = Quality(entry["fvu"], entry["l0"], entry["dead_fraction"])
             codecs.append(TapCodec(tap, tensors[f"{tap}/mean"], sae, quality))
@@ -206,6 +208,14 @@ class Artifact:
             scoring=header["scoring"],
             provenance=header["provenance"],
         )
+
+
+def _symmetric(triangle: npt.NDArray[np.float16]) -> Floats:
+    """Return the symmetric matrix, float32 (d, d), with this upper triangle, d·(d + 1)/2 numbers by rows."""
+    dim = math.isqrt(2 * len(triangle))
+    matrix: Floats = np.zeros((dim, dim), np.float32)
+    matrix[np.triu_indices(dim)] = triangle
+    return matrix + np.triu(matrix, 1).T
 
 
 def shipped() -> list[str]:

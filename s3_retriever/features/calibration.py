@@ -67,6 +67,20 @@ class Calibration:
             msg = f"means, maps and probe of a calibration must fit {len(self.taps)} taps of dimension {dim}"
             raise ArtifactError(msg)
 
+    @classmethod
+    def of(cls, artifact: Artifact) -> Calibration:
+        """Return what an artifact holds beside its SAEs, to train others on it."""
+        return cls(
+            name=artifact.name,
+            host=artifact.host,
+            taps=artifact.taps,
+            key_means=np.stack([codec.mean for codec in artifact.codecs]),
+            queries=artifact.queries,
+            probe=artifact.probe,
+            scoring=artifact.scoring,
+            provenance=artifact.provenance,
+        )
+
     @property
     def query_heads(self) -> tuple[QueryHead, ...]:
         """The query heads, in the order of ``queries``."""

@@ -58,15 +58,17 @@ class Family:
         key: Path of the key projection, from a layer; the same as ``query`` where they are fused.
         layout: How their outputs are laid out; see :data:`Layout`.
         norm: Norms of queries and keys before the rotary embedding.
-        clip: The setting that bounds queries and keys to [-value, value], where it is not None; "" where
+        clip: The setting that bounds queries, keys and values to [-x, x], where it is not None; "" where
             the family has none.
         window: The setting that says how many tokens the host takes.
         key_heads: Number of key heads, from the configuration; by default ``num_key_value_heads``, else
             as many as there are query heads.
         hybrid: Whether some layers have no attention; they are passed over.
+        value: Path of the value projection, from a layer; that of ``key`` where they are fused. Only what
+            reads values needs it.
 
     Raises:
-        InvalidInputError: ``layout`` is unknown, or does not fit ``query`` and ``key``.
+        InvalidInputError: ``layout`` is unknown, or does not fit ``query``, ``key`` and ``value``.
     """
 
     layers: str
@@ -78,6 +80,7 @@ class Family:
     window: str = "max_position_embeddings"
     key_heads: Callable[[Any], int] | None = None
     hybrid: bool = False
+    value: str = ""
 
     def __post_init__(self) -> None:
         if self.layout not in get_args(Layout):
@@ -89,6 +92,11 @@ class Family:
                 "two paths go with 'separate', one path twice with 'blocks' or 'groups'"
             )
             raise InvalidInputError(msg)
+        if self.layout != "separate":
+            if self.value not in ("", self.key):
+                msg = f"layout {self.layout!r} has its values in {self.key!r}, not in {self.value!r}"
+                raise InvalidInputError(msg)
+            object.__setattr__(self, "value", self.key)
 
 
 def _multi_query(config: Any) -> int:
@@ -99,9 +107,15 @@ def _falcon(config: Any) -> int:
     return int(config.num_kv_heads) if config.new_decoder_architecture else _multi_query(config)
 
 
-def _attention(query: str = "q_proj", key: str = "k_proj", **more: Any) -> Family:
+def _separate(layers: str, attention: str, **more: Any) -> Family:
+    """Projections of their own, by their usual names."""
+    query, key, value = (f"{attention}.{name}_proj" for name in "qkv")
+    return Family(layers, query, key, value=value, **more)
+
+
+def _attention(**more: Any) -> Family:
     """Most families: ``layers`` of ``self_attn``."""
-    return Family("layers", f"self_attn.{query}", f"self_attn.{key}", **more)
+    return _separate("layers", "self_attn", **more)
 
 
 def _norm(
@@ -131,10 +145,10 @@ FAMILIES: dict[str, Family] = {
     "glm4": _LLAMA,
     "gpt2": Family("h", "attn.c_attn", "attn.c_attn", "blocks"),
     "gpt_bigcode": Family("h", "attn.c_attn", "attn.c_attn", "groups", key_heads=_multi_query),
-    "gpt_neo": Family("h", "attn.attention.q_proj", "attn.attention.k_proj"),
+    "gpt_neo": _separate("h", "attn.attention"),
     "gpt_neox": Family("layers", "attention.query_key_value", "attention.query_key_value", "groups"),
     "gpt_oss": _LLAMA,
-    "gptj": Family("h", "attn.q_proj", "attn.k_proj"),
+    "gptj": _separate("h", "attn"),
     "granite": _LLAMA,
     "granitemoe": _LLAMA,
     "helium": _LLAMA,
@@ -153,7 +167,7 @@ FAMILIES: dict[str, Family] = {
     "olmoe": _attention(norm=_norm(over="projection"), clip="clip_qkv"),
     "opt": _LLAMA,
     "phi": _attention(norm=_norm("q_layernorm", "k_layernorm", only_if="qk_layernorm")),
-    "phi3": _attention("qkv_proj", "qkv_proj", layout="blocks"),
+    "phi3": Family("layers", "self_attn.qkv_proj", "self_attn.qkv_proj", "blocks"),
     "qwen2": _LLAMA,
     "qwen2_moe": _LLAMA,
     "qwen3": _QWEN3,

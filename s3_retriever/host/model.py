@@ -31,10 +31,12 @@ class Projection(NamedTuple):
     Attributes:
         keys: float32 (n, T, d), one key per token and tap, before rotary embedding.
         queries: float32 (n, H, d), one query per token and query head, before rotary embedding.
+        values: float32 (n, V, d), one value per token and tap whose values were asked for.
     """
 
     keys: npt.NDArray[np.float32]
     queries: npt.NDArray[np.float32]
+    values: npt.NDArray[np.float32]
 
 
 class Host:
@@ -188,6 +190,7 @@ class Host:
         *,
         taps: Sequence[Tap] = (),
         heads: Sequence[QueryHead] = (),
+        values: Sequence[Tap] = (),
     ) -> list[Projection]:
         """Read projections, biases and the family's norms of them included, before rotary embedding.
 
@@ -198,14 +201,18 @@ class Host:
             batch: Token ids of each row, int32 (n,), each n at most :attr:`max_tokens`.
             taps: Key heads to read.
             heads: Query heads to read.
+            values: Key heads whose values to read.
 
         Returns:
             One :class:`Projection` per row, in order.
 
         Raises:
             InvalidInputError: A tap or head does not exist, or a row is longer than the host's window.
+            UnsupportedHostError: Values are asked for, and the family does not say where they are.
         """
-        for tap in taps:
+        if values:
+            self.require_values()
+        for tap in (*taps, *values):
             self._check_place("tap", tap, self.n_key_heads)
         for head in heads:
             self._check_place("query head", head, self.n_query_heads)
@@ -219,14 +226,36 @@ class Host:
             self._padded(batch) if longest else None,
             {tap.layer for tap in taps},
             {head.layer for head in heads},
+            {tap.layer for tap in values},
         )
         return [
             Projection(
                 self._row([(read.keys.get(tap.layer), tap.head) for tap in taps], i, len(ids)),
                 self._row([(read.queries.get(at.layer), at.head) for at in heads], i, len(ids)),
+                self._row([(read.values.get(tap.layer), tap.head) for tap in values], i, len(ids)),
             )
             for i, ids in enumerate(batch)
         ]
+
+    def require_values(self) -> None:
+        """Check that values can be read.
+
+        Raises:
+            UnsupportedHostError: The host's family does not say where they are.
+        """
+        if not self._projections.values:
+            name = self._config.model_type
+            msg = (
+                f"where family {name!r} computes its values is not known; declare it with "
+                f"register_family({name!r}, Family(..., value=...))"
+            )
+            raise UnsupportedHostError(msg)
+
+    @contextlib.contextmanager
+    def undisturbed(self) -> Iterator[Projections]:
+        """Give where keys, queries and values are, while no other reader runs the model, and no dropout."""
+        with self._lock, _evaluating(self.model), torch.inference_mode():
+            yield self._projections
 
     def padded_length(self, n: int) -> int:
         """Return the length to which a row of ``n`` tokens is padded when alone in its batch."""
@@ -253,18 +282,22 @@ class Host:
             row[: len(ids)] = ids
         return torch.from_numpy(padded).to(self._decoder.get_input_embeddings().weight.device)
 
-    def _read(self, ids: torch.Tensor | None, key_layers: set[int], query_layers: set[int]) -> _Heads:
+    def _read(
+        self, ids: torch.Tensor | None, key_layers: set[int], query_layers: set[int], value_layers: set[int]
+    ) -> _Heads:
         """Return the heads of the layers asked for; none where ``ids`` is None, as no row has a token."""
         projections = self._projections
         modules = {("key", i): projections.keys[i].projection for i in key_layers}
         modules |= {("query", i): projections.queries[i].projection for i in query_layers}
+        modules |= {("value", i): projections.values[i].projection for i in value_layers}
         if ids is None or not modules:
-            return _Heads({}, {})
+            return _Heads({}, {}, {})
         outputs = self._capture(ids, set(modules.values()))
         with torch.inference_mode():  # weights of norms may ask for gradients
             return _Heads(
                 {i: projections.key_heads(i, outputs[modules["key", i]]) for i in key_layers},
                 {i: projections.query_heads(i, outputs[modules["query", i]]) for i in query_layers},
+                {i: projections.value_heads(i, outputs[modules["value", i]]) for i in value_layers},
             )
 
     def _capture(self, ids: torch.Tensor, wanted: set[nn.Module]) -> dict[nn.Module, torch.Tensor]:
@@ -277,12 +310,12 @@ class Host:
                 return  # a pass that somebody else runs on this model at the same time
             outputs[module] = output
             if len(outputs) == len(wanted):
-                raise _Complete
+                raise Complete
 
-        with self._lock, _evaluating(self._decoder), contextlib.ExitStack() as hooks:
+        with self.undisturbed(), contextlib.ExitStack() as hooks:
             for module in wanted:
                 hooks.enter_context(module.register_forward_hook(keep))
-            with torch.inference_mode(), contextlib.suppress(_Complete):
+            with contextlib.suppress(Complete):
                 self._decoder(input_ids=ids, use_cache=False)
         return outputs
 
@@ -298,13 +331,14 @@ class Host:
 
 
 class _Heads(NamedTuple):
-    """What one pass gave, by layer: keys (rows, length, K, d) and queries (rows, length, H, d)."""
+    """What one pass gave, by layer: keys and values (rows, length, K, d), queries (rows, length, H, d)."""
 
     keys: dict[int, torch.Tensor]
     queries: dict[int, torch.Tensor]
+    values: dict[int, torch.Tensor]
 
 
-class _Complete(Exception):  # noqa: N818 - not an error
+class Complete(Exception):  # noqa: N818 - not an error
     """Ends a forward pass when all that was asked for is there."""
 
 

@@ -1,7 +1,8 @@
-"""Queries and keys of a decoder's layers, out of what its projections give."""
+"""Queries, keys and values of a decoder's layers, out of what its projections give."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -11,17 +12,25 @@ from torch import nn
 from s3_retriever.errors import UnsupportedHostError
 from s3_retriever.host.families import Family, QKNorm
 
+Edit = Callable[[torch.Tensor], torch.Tensor]
+"""From heads (rows, n, K, d) to what takes their place, of the same shape."""
+
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One layer's queries or keys: the module to watch, and what is done to its output before rotary."""
+    """One layer's queries, keys or values: the module to watch, and what is done to its output."""
 
     projection: nn.Module
     norm: nn.Module | None
 
+    @property
+    def last(self) -> nn.Module:
+        """The module whose output they are, but for a bound."""
+        return self.projection if self.norm is None else self.norm
+
 
 class Projections:
-    """Where a decoder's queries and keys are computed, and how they lie in the outputs.
+    """Where a decoder's queries, keys and values are computed, and how they lie in the outputs.
 
     Args:
         decoder: The base decoder.
@@ -36,6 +45,8 @@ class Projections:
         window: How many tokens the decoder takes.
         queries: By layer; a hybrid's layers without attention are not there.
         keys: Likewise.
+        values: Likewise; empty where the family does not say where they are.
+        attentions: The modules that hold the key projections, by layer.
 
     Raises:
         UnsupportedHostError: The decoder is not built as its family is declared.
@@ -63,11 +74,16 @@ class Projections:
         self.n_layers = len(layers)
         self.queries: dict[int, Side] = {}
         self.keys: dict[int, Side] = {}
+        self.values: dict[int, Side] = {}
+        self.attentions: dict[int, nn.Module] = {}
         for i, layer in enumerate(layers):
             if family.hybrid and not _has(layer, family.query):
                 continue
             self.queries[i] = self._side(layer, family.query, self._norm.query if self._norm else "")
             self.keys[i] = self._side(layer, family.key, self._norm.key if self._norm else "")
+            self.attentions[i] = self._module(layer, family.key.rpartition(".")[0])
+            if family.value:
+                self.values[i] = self._side(layer, family.value, "")
         if not self.keys:
             self._refuse(f"no layer has {family.query!r}")
 
@@ -84,14 +100,60 @@ class Projections:
 
     def key_heads(self, layer: int, output: torch.Tensor) -> torch.Tensor:
         """Return the keys, (rows, n, K, d), in a layer's projection's output (rows, n, channels)."""
+        return self._finish(self.keys[layer], self._key_part(output))
+
+    def value_heads(self, layer: int, output: torch.Tensor) -> torch.Tensor:
+        """Return the values, (rows, n, K, d), in a layer's projection's output (rows, n, channels)."""
+        return self._finish(self.values[layer], self._value_part(output))
+
+    def edit_keys(self, layer: int, output: torch.Tensor, edit: Edit) -> torch.Tensor:
+        """Return a copy of what the last module before rotary embedding gave, its keys edited.
+
+        Args:
+            layer: The layer.
+            output: What ``keys[layer].last`` gave for rows of n tokens, n not the number of key heads.
+            edit: Gets the keys as :meth:`key_heads` returns them.
+        """
+        changed = output.clone()
+        keys = self._key_part(changed) if self.keys[layer].norm is None else self._normed(changed)
+        keys.copy_(edit(self._bounded(keys)))
+        return changed
+
+    def edit_values(self, layer: int, output: torch.Tensor, edit: Edit) -> torch.Tensor:
+        """Return a copy of what ``values[layer].last`` gave, its values edited."""
+        changed = output.clone()
+        values = self._value_part(changed)
+        values.copy_(edit(self._bounded(values)))
+        return changed
+
+    def _key_part(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the view (rows, n, K, d) of the keys in their projection's output."""
         n = self.n_key_heads
         if self._family.layout == "separate":
-            heads = self._split(output, n)
-        elif self._family.layout == "blocks":
-            heads = self._split(output, self.n_query_heads + 2 * n)[..., -2 * n : -n, :]
-        else:
-            heads = self._groups(output)[..., -2, :]
-        return self._finish(self.keys[layer], heads)
+            return self._split(output, n)
+        if self._family.layout == "blocks":
+            return self._split(output, self.n_query_heads + 2 * n)[..., -2 * n : -n, :]
+        return self._groups(output)[..., -2, :]
+
+    def _value_part(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the view (rows, n, K, d) of the values in their projection's output."""
+        n = self.n_key_heads
+        if self._family.layout == "separate":
+            return self._split(output, n)
+        if self._family.layout == "blocks":
+            return self._split(output, self.n_query_heads + 2 * n)[..., -n:, :]
+        return self._groups(output)[..., -1, :]
+
+    def _normed(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the view (rows, n, K, d) of the keys in the output of their norm.
+
+        Where a norm takes each head by itself, families differ in which of n and K comes first.
+        """
+        if output.ndim == 3:
+            return self._split(output, self.n_key_heads)
+        if output.shape[1] == self.n_key_heads:
+            return output.transpose(1, 2)
+        return output
 
     def _side(self, layer: nn.Module, projection: str, norm: str) -> Side:
         return Side(self._module(layer, projection), self._module(layer, norm) if norm else None)
@@ -122,6 +184,9 @@ class Projections:
                 heads = side.norm(heads.transpose(1, 2)).transpose(1, 2)
             else:
                 heads = side.norm(heads)
+        return self._bounded(heads)
+
+    def _bounded(self, heads: torch.Tensor) -> torch.Tensor:
         return heads if self._clip is None else heads.clamp(-self._clip, self._clip)
 
     def _module(self, parent: nn.Module, path: str) -> nn.Module:

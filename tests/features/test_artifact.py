@@ -99,7 +99,9 @@ def test_load_returns_what_was_made(saved: Path) -> None:
 
 def test_the_metric_of_an_sae_is_kept(tmp_path: Path) -> None:
     artifact = make_artifact()
-    root = np.diag(np.linspace(0.5, 2, DIM)).astype(np.float32)
+    half = np.random.default_rng(0).uniform(0, 0.1, (DIM, DIM)).astype(np.float16).astype(np.float32)
+    root = np.diag(np.linspace(0.5, 2, DIM).astype(np.float16).astype(np.float32)) + np.triu(half, 1)
+    root += np.triu(root, 1).T
     codecs = tuple(replace(codec, sae=replace(codec.sae, root=root)) for codec in artifact.codecs)
     replace(artifact, codecs=codecs).save(tmp_path / "metric")
     loaded = Artifact.load(tmp_path / "metric")

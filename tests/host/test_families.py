@@ -1,4 +1,4 @@
-"""Every family, as a small random model: what is read is what its attention compares."""
+"""Every family, as a small random model: what is read, and replaced, is what its attention uses."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from s3_retriever import RetrieverConfig, S3Retriever, ScanConfig
 from s3_retriever.errors import InvalidInputError, UnsupportedHostError
 from s3_retriever.features import Artifact
 from s3_retriever.host import FAMILIES, Family, Host, QKNorm, QueryHead, Tap, register_family
+from s3_retriever.host.edit import Edits, negative_log_likelihood, output_errors
 
 SMALL_CHUNKS = RetrieverConfig(scan=ScanConfig(chunk_tokens=64, overlap_tokens=16, batch_tokens=128))
 
-ByHand = Callable[[nn.Module, Tensor, int, int, int], tuple[Tensor, Tensor]]
-"""Queries (n, H, d) and keys (n, K, d) from an attention, its input (n, D), H, K and d."""
+ByHand = Callable[[nn.Module, Tensor, int, int, int], tuple[Tensor, Tensor, Tensor]]
+"""Queries (n, H, d), keys and values (n, K, d) from an attention, its input (n, D), H, K and d."""
 
 
 def rms(x: Tensor, weight: Tensor) -> Tensor:
@@ -40,11 +41,13 @@ def affine(module: nn.Module, x: Tensor) -> Tensor:
     return x @ module.weight.T + (0 if getattr(module, "bias", None) is None else module.bias)
 
 
-def plain(a: nn.Module, x: Tensor, n_q: int, n_k: int, d: int) -> tuple[Tensor, Tensor]:
-    return affine(a.q_proj, x).reshape(-1, n_q, d), affine(a.k_proj, x).reshape(-1, n_k, d)
+def plain(a: nn.Module, x: Tensor, n_q: int, n_k: int, d: int) -> tuple[Tensor, Tensor, Tensor]:
+    heads = (affine(a.q_proj, x), n_q), (affine(a.k_proj, x), n_k), (affine(a.v_proj, x), n_k)
+    q, k, v = (out.reshape(-1, n, d) for out, n in heads)
+    return q, k, v
 
 
-def nested(a: nn.Module, x: Tensor, n_q: int, n_k: int, d: int) -> tuple[Tensor, Tensor]:
+def nested(a: nn.Module, x: Tensor, n_q: int, n_k: int, d: int) -> tuple[Tensor, Tensor, Tensor]:
     return plain(a.attention, x, n_q, n_k, d)
 
 
@@ -53,49 +56,50 @@ def normed(
 ) -> ByHand:
     """Each head by itself."""
 
-    def by_hand(a: nn.Module, x: Tensor, n_q: int, n_k: int, d: int) -> tuple[Tensor, Tensor]:
-        q, k = plain(a, x, n_q, n_k, d)
-        return norm(q, a.get_submodule(names[0])), norm(k, a.get_submodule(names[1]))
+    def by_hand(a: nn.Module, x: Tensor, n_q: int, n_k: int, d: int) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = plain(a, x, n_q, n_k, d)
+        return norm(q, a.get_submodule(names[0])), norm(k, a.get_submodule(names[1])), v
 
     return by_hand
 
 
-def normed_whole(a: nn.Module, x: Tensor, n_q: int, n_k: int, d: int) -> tuple[Tensor, Tensor]:
+def normed_whole(a: nn.Module, x: Tensor, n_q: int, n_k: int, d: int) -> tuple[Tensor, Tensor, Tensor]:
     q, k = rms(affine(a.q_proj, x), a.q_norm.weight), rms(affine(a.k_proj, x), a.k_norm.weight)
-    return q.reshape(-1, n_q, d), k.reshape(-1, n_k, d)
+    return q.reshape(-1, n_q, d), k.reshape(-1, n_k, d), plain(a, x, n_q, n_k, d)[2]
 
 
 def clipped(by_hand: ByHand, bound: float) -> ByHand:
-    def bounded(a: nn.Module, x: Tensor, n_q: int, n_k: int, d: int) -> tuple[Tensor, Tensor]:
-        q, k = by_hand(a, x, n_q, n_k, d)
+    def bounded(a: nn.Module, x: Tensor, n_q: int, n_k: int, d: int) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = by_hand(a, x, n_q, n_k, d)
         assert (q.abs() > bound).any()
-        return q.clip(-bound, bound), k.clip(-bound, bound)
+        return q.clip(-bound, bound), k.clip(-bound, bound), v.clip(-bound, bound)
 
     return bounded
 
 
 def blocks(name: str, *, transposed: bool = False) -> ByHand:
-    def by_hand(a: nn.Module, x: Tensor, n_q: int, n_k: int, d: int) -> tuple[Tensor, Tensor]:
+    def by_hand(a: nn.Module, x: Tensor, n_q: int, n_k: int, d: int) -> tuple[Tensor, Tensor, Tensor]:
         fused = a.get_submodule(name)
         out = x @ fused.weight + fused.bias if transposed else affine(fused, x)
-        q, k, _ = out.split([n_q * d, n_k * d, n_k * d], dim=-1)
-        return q.reshape(-1, n_q, d), k.reshape(-1, n_k, d)
+        q, k, v = out.split([n_q * d, n_k * d, n_k * d], dim=-1)
+        return q.reshape(-1, n_q, d), k.reshape(-1, n_k, d), v.reshape(-1, n_k, d)
 
     return by_hand
 
 
 def groups(name: str) -> ByHand:
-    def by_hand(a: nn.Module, x: Tensor, n_q: int, n_k: int, d: int) -> tuple[Tensor, Tensor]:
+    def by_hand(a: nn.Module, x: Tensor, n_q: int, n_k: int, d: int) -> tuple[Tensor, Tensor, Tensor]:
         out = affine(a.get_submodule(name), x)
-        q, k, at = [], [], 0
+        q, k, v, at = [], [], [], 0
         for _ in range(n_k):
             for _ in range(n_q // n_k):
                 q.append(out[:, at : at + d])
                 at += d
             k.append(out[:, at : at + d])
-            at += 2 * d  # its value follows
+            v.append(out[:, at + d : at + 2 * d])
+            at += 2 * d
         assert at == out.shape[1]
-        return torch.stack(q, 1), torch.stack(k, 1)
+        return torch.stack(q, 1), torch.stack(k, 1), torch.stack(v, 1)
 
     return by_hand
 
@@ -357,11 +361,56 @@ def test_what_is_read_is_what_the_attention_computes(built: Built) -> None:
     assert shape == (4, case.key_heads, case.head_dim)
     for layer, attention in attentions.items():
         with torch.no_grad():
-            queries, keys = case.by_hand(attention, inputs[layer], *shape)
+            queries, keys, values = case.by_hand(attention, inputs[layer], *shape)
         taps, heads = everything(host, [layer])
-        (read,) = host.project([ids], taps=taps, heads=heads)
+        (read,) = host.project([ids], taps=taps, heads=heads, values=taps)
         np.testing.assert_allclose(read.keys, keys.numpy(), rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(read.queries, queries.numpy(), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(read.values, values.numpy(), rtol=1e-3, atol=1e-4)
+
+
+def test_what_is_replaced_is_what_the_attention_uses(built: Built) -> None:
+    """An edit gets what is read; what it returns reaches the attention, at this layer and no other."""
+    host, rows = built.host, token_row(80).reshape(2, 40)
+    layer = host.attention_layers[-1]
+    taps, _ = everything(host, [layer])
+    read = host.project(list(rows), taps=taps, values=taps)
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[Tensor], Tensor]:
+        def edit(heads: Tensor) -> Tensor:
+            seen[name] = heads.clone()
+            return heads
+
+        return edit
+
+    def zero(heads: Tensor) -> Tensor:
+        return torch.zeros_like(heads)
+
+    same = Edits({layer: keep("keys")}, {layer: keep("values")})
+    variants = [
+        same,
+        Edits(keys={layer: zero}),
+        Edits(values={layer: zero}),
+        Edits({layer: zero}, {layer: zero}),
+    ]
+    errors = output_errors(host, rows, {layer: variants})[layer]
+    assert errors[0] > 0
+    assert errors[1] == 0
+    assert errors[2] > 1e-4 * errors[0]
+    assert errors[3] == errors[4]  # without values, keys do not matter
+    for name in ("keys", "values"):
+        expected = np.stack([getattr(row, name) for row in read])
+        np.testing.assert_allclose(seen[name].numpy(), expected, rtol=1e-3, atol=1e-4)
+
+    unchanged = negative_log_likelihood(host, rows)
+    assert negative_log_likelihood(host, rows, same) == unchanged
+    assert negative_log_likelihood(host, rows, Edits(keys={layer: zero})) != unchanged
+    logits = built.model(torch.tensor(rows.astype(np.int64)), use_cache=False).logits.detach()
+    expected = functional.cross_entropy(
+        logits[:, :-1].flatten(0, 1), torch.tensor(rows[:, 1:].astype(np.int64)).flatten()
+    )
+    assert unchanged == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_early_exit_gives_what_the_full_pass_gives(built: Built) -> None:
@@ -526,6 +575,21 @@ def test_a_family_is_declared_from_user_code(families: None, tiny_tokenizer: Pre
     )
 
 
+def test_values_of_a_family_that_does_not_say_where_they_are_are_refused(
+    families: None, tiny_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    register_family("house", Family(layers="layers", query="self_attn.q_proj", key="self_attn.k_proj"))
+    host, ids = Host.load((house_model(), tiny_tokenizer)), token_row(10)
+    for read in (
+        lambda: host.project([ids], values=[Tap(0, 0)]),
+        lambda: negative_log_likelihood(host, ids[None], Edits(values={0: torch.clone})),
+    ):
+        with pytest.raises(
+            UnsupportedHostError, match=r"'house' computes its values .*Family\(\.\.\., value="
+        ):
+            read()
+
+
 def test_a_declared_family_is_not_replaced(families: None) -> None:
     other = Family(layers="blocks", query="self_attn.q_proj", key="self_attn.k_proj")
     with pytest.raises(InvalidInputError, match="'llama' is declared already"):
@@ -538,6 +602,7 @@ def test_a_declared_family_is_not_replaced(families: None) -> None:
     [
         ({"layers": "blocks"}, "LlamaModel has no 'blocks'"),
         ({"key": "self_attn.k"}, "LlamaDecoderLayer has no 'self_attn.k'"),
+        ({"value": "self_attn.v"}, "LlamaDecoderLayer has no 'self_attn.v'"),
         ({"norm": QKNorm("self_attn.q_norm", "self_attn.k_norm")}, "has no 'self_attn.q_norm'"),
         ({"window": "n_ctx"}, "configuration has no 'n_ctx'"),
         ({"hybrid": True, "query": "mixer.q", "key": "mixer.k"}, "no layer has 'mixer.q'"),
@@ -559,6 +624,10 @@ def test_a_declaration_that_does_not_fit_is_refused(
         (lambda: Family("layers", "a", "b", "rows"), "layout must be one of .*not 'rows'"),
         (lambda: Family("layers", "a", "b", "blocks"), "'blocks' does not fit query 'a' and key 'b'"),
         (lambda: Family("layers", "a", "a"), "'separate' does not fit"),
+        (
+            lambda: Family("layers", "a", "a", "groups", value="b"),
+            "'groups' has its values in 'a', not in 'b'",
+        ),
         (lambda: QKNorm("a", "b", "token"), "over must be one of .*not 'token'"),
     ],
 )

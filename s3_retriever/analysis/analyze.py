@@ -1,0 +1,205 @@
+"""The analysis of arXiv 2512.10547 (STA-Attention): how few features a host's keys and values need."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from s3_retriever.analysis.codec import Codec, edit_by
+from s3_retriever.analysis.kv import Vectors, batches, collect, split_rows
+from s3_retriever.analysis.results import SIDES, Analysis, Measure, Perplexity, Side
+from s3_retriever.documents import Document
+from s3_retriever.errors import InvalidInputError
+from s3_retriever.features.train import TrainConfig
+from s3_retriever.host.edit import Edits, Rows, negative_log_likelihood, output_errors, require_head
+from s3_retriever.host.model import Host
+from s3_retriever.host.projections import Edit
+from s3_retriever.host.taps import Tap
+
+_LAYERS = 4
+
+Place = tuple[Side, int, int]
+"""Keys or values, layer, k."""
+
+
+@dataclass(frozen=True)
+class AnalyzeConfig:
+    """Settings of an analysis.
+
+    Attributes:
+        layers: Layers to analyse; None takes four, evenly spread.
+        budgets: Features per vector, k, to try; an SAE is trained for each.
+        n_features: Size of every dictionary.
+        steps: Training steps of every SAE.
+        batch_size: Vectors per step.
+        learning_rate: Peak rate of Adam for k = 1; that for k is sqrt(k) times as high. With one rate for
+            all, few steps leave either few or many features far from what they reach in the end.
+        tokens: Tokens to train on.
+        held_out_tokens: Tokens to measure on.
+        row_tokens: Tokens that see each other; at most the host's window.
+        tolerance: By which share perplexity may rise at the dual budget.
+        seed: Of the SAEs.
+
+    Raises:
+        InvalidInputError: A value is out of range.
+    """
+
+    layers: tuple[int, ...] | None = None
+    budgets: tuple[int, ...] = (2, 4, 8, 16, 32)
+    n_features: int = 512
+    steps: int = 1000
+    batch_size: int = 256
+    learning_rate: float = 7e-3
+    tokens: int = 60_000
+    held_out_tokens: int = 8192
+    row_tokens: int = 256
+    tolerance: float = 0.02
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "budgets"):
+            given = getattr(self, name)
+            if given is not None and (not given or len(set(given)) != len(given)):
+                msg = f"AnalyzeConfig.{name} must be one or more numbers, each once, not {list(given)}"
+                raise InvalidInputError(msg)
+        least = {"held_out_tokens": 1, "row_tokens": 2, "tolerance": 0, "tokens": 10 * self.n_features}
+        for name, bound in least.items():
+            if not getattr(self, name) >= bound:
+                why = " (10 for each feature)" if name == "tokens" else ""
+                msg = f"AnalyzeConfig.{name} must be at least {bound}{why}, not {getattr(self, name)}"
+                raise InvalidInputError(msg)
+        for k in self.budgets:
+            self.training(k)
+
+    def training(self, k: int) -> TrainConfig:
+        """Return the settings of the SAEs of one budget.
+
+        Raises:
+            InvalidInputError: They are out of range.
+        """
+        return TrainConfig(
+            n_features=self.n_features,
+            k=k,
+            steps=self.steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate * math.sqrt(k),
+            warmup=min(100, self.steps // 4),
+            seed=self.seed,
+        )
+
+
+def analyze(
+    host: Host, texts: Iterable[Document], config: AnalyzeConfig | None = None, *, progress: bool = False
+) -> Analysis:
+    """Train SAEs on keys and values of some layers, and measure what is lost by them on text held out.
+
+    Keys are read after norms and before rotary embedding. Neither they nor values are scaled to unit length:
+    see :class:`~s3_retriever.analysis.codec.Codec`.
+
+    Args:
+        host: A host with its language-model head.
+        texts: Text of the kind that matters; read until there is enough.
+        config: Settings; the defaults if None.
+        progress: Show progress bars.
+
+    Raises:
+        InvalidInputError: A layer has no attention, the texts are too short, or a row does not suit the host.
+        UnsupportedHostError: The host has no language-model head, or where its values are is not known.
+    """
+    started = time.perf_counter()
+    config = config or AnalyzeConfig()
+    require_head(host)
+    layers = tuple(sorted(config.layers)) if config.layers is not None else _spread(host.attention_layers)
+    budgets = tuple(sorted(config.budgets))
+    taps = [Tap(layer, head) for layer in layers for head in range(host.n_key_heads)]
+    host.project([], taps=taps, values=taps)  # refuses what is not there now, not after the scan
+    if not max(2, host.n_key_heads) < config.row_tokens <= host.max_tokens:
+        msg = (
+            f"row_tokens must be from {max(2, host.n_key_heads) + 1} to {host.max_tokens} for host "
+            f"{host.name!r}, not {config.row_tokens}"
+        )
+        raise InvalidInputError(msg)
+    train, held_out = split_rows(
+        host, texts, row_tokens=config.row_tokens, n_train=config.tokens, n_held_out=config.held_out_tokens
+    )
+    codecs = _train(collect(host, train, layers, progress=progress), budgets, config, progress=progress)
+    edits = {place: edit_by(of_heads) for place, of_heads in codecs.items()}
+    settings = {name: value for name, value in asdict(config).items() if name not in ("layers", "budgets")}
+    return Analysis(
+        host=host.identity,
+        settings={**settings, "dtype": str(host.model.dtype).removeprefix("torch.")},
+        layers=layers,
+        budgets=budgets,
+        tolerance=config.tolerance,
+        measures=_measure(host, held_out, codecs, edits),
+        perplexities=_perplexities(host, held_out, layers, budgets, edits, progress=progress),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _spread(layers: Sequence[int]) -> tuple[int, ...]:
+    """Return the middles of as many equal parts as there are to be layers."""
+    n = min(_LAYERS, len(layers))
+    return tuple(layers[(2 * i + 1) * len(layers) // (2 * n)] for i in range(n))
+
+
+def _train(
+    vectors: Vectors, budgets: Sequence[int], config: AnalyzeConfig, *, progress: bool
+) -> dict[Place, list[Codec]]:
+    """Train a codec for each side, layer, k and head."""
+    codecs: dict[Place, list[Codec]] = {}
+    places = list(itertools.product(SIDES, vectors.keys, budgets))
+    for side, layer, k in tqdm(places, desc="SAEs of a layer", unit="set", disable=not progress):
+        heads = getattr(vectors, side)[layer].swapaxes(0, 1)
+        codecs[side, layer, k] = [Codec.train(head, config.training(k)) for head in heads]
+    return codecs
+
+
+def _measure(
+    host: Host, rows: Rows, codecs: Mapping[Place, Sequence[Codec]], edits: Mapping[Place, Edit]
+) -> tuple[Measure, ...]:
+    by_layer: dict[int, dict[Place, Edits]] = {}
+    for place, edit in edits.items():
+        side, layer, _ = place
+        by_layer.setdefault(layer, {})[place] = Edits(**{side: {layer: edit}})
+    sums = {layer: np.zeros(1 + len(variants)) for layer, variants in by_layer.items()}
+    for batch in batches(rows):
+        given = {layer: list(variants.values()) for layer, variants in by_layer.items()}
+        for layer, squares in output_errors(host, batch, given).items():
+            sums[layer] += squares
+    read = collect(host, rows, list(by_layer))
+    measures = []
+    for layer, variants in by_layer.items():
+        for place, error in zip(variants, sums[layer][1:] / sums[layer][0], strict=True):
+            side, _, k = place
+            heads = getattr(read, side)[layer].swapaxes(0, 1)
+            fvus = (codec.fvu(head) for codec, head in zip(codecs[place], heads, strict=True))
+            measures.append(Measure(layer, side, k, tuple(fvus), float(error)))
+    return tuple(measures)
+
+
+def _perplexities(
+    host: Host,
+    rows: Rows,
+    layers: Sequence[int],
+    budgets: Sequence[int],
+    edits: Mapping[Place, Edit],
+    *,
+    progress: bool,
+) -> tuple[Perplexity, ...]:
+    def chosen(side: Side, k: int | None) -> dict[int, Edit]:
+        return {} if k is None else {layer: edits[side, layer, k] for layer in layers}
+
+    found = []
+    pairs = list(itertools.product((None, *budgets), repeat=2))
+    for k_keys, k_values in tqdm(pairs, desc="perplexity", unit="pass", disable=not progress):
+        replaced = Edits(chosen("keys", k_keys), chosen("values", k_values))
+        losses = [len(batch) * negative_log_likelihood(host, batch, replaced) for batch in batches(rows)]
+        found.append(Perplexity(k_keys, k_values, math.exp(sum(losses) / len(rows))))
+    return tuple(found)
