@@ -24,14 +24,14 @@ from s3_retriever.errors import (
     InvalidInputError,
 )
 from s3_retriever.features.artifact import Artifact, TapCodec
-from s3_retriever.features.queries import HeadRows, ask, head_rows
+from s3_retriever.features.queries import Asked, HeadRows, ask, head_rows
 from s3_retriever.features.sae import center_and_normalize
 from s3_retriever.files import LOCK, only_writer
 from s3_retriever.host.model import Host
 from s3_retriever.host.scan import scan
 from s3_retriever.index import Index, Layout, Segment, SegmentBuilder, Snapshot
 from s3_retriever.index.storage import MANIFEST
-from s3_retriever.search.density import Float32
+from s3_retriever.search.density import Float32, token_weights
 from s3_retriever.search.explain import strongest_features
 from s3_retriever.search.filters import Filter, as_filter, matching
 from s3_retriever.search.lexical import LexicalIndex
@@ -46,13 +46,6 @@ _UNFINISHED = f".{_ARTIFACT}-"  # how the folders begin that a killed Artifact.s
 
 
 Float64 = npt.NDArray[np.float64]
-
-
-class _Question(NamedTuple):
-    """A question after its pass through the host: float32 (n, H, d) queries and the n tokens' texts."""
-
-    queries: Float32
-    tokens: list[str]
 
 
 class _Densities(NamedTuple):
@@ -286,7 +279,7 @@ class S3Retriever:
             return []
         # Before the host reads the question: BM25 would have to go back if the index changed meanwhile.
         words = None if mode == "s3" else self._lexical.scores(snapshot, question)
-        asked = None if mode == "bm25" else _Question(*ask(self.host, question, self.artifact.query_heads))
+        asked = None if mode == "bm25" else ask(self.host, question, self.artifact.query_heads)
         rows = [] if asked is None else head_rows(self.artifact, asked.queries, self._scoring.n_features)
         sides = self._densities(snapshot, words, asked, rows, scoring)
         density = sides.fused()
@@ -351,7 +344,8 @@ class S3Retriever:
                     builder.begin(piece.document)
                 if len(piece.starts):
                     codes = list(pool.map(TapCodec.encode, codecs, piece.keys.swapaxes(0, 1)))
-                    builder.add(piece.starts, [c.features for c in codes], [c.weights for c in codes])
+                    features, weights = [c.features for c in codes], [c.weights for c in codes]
+                    builder.add(piece.starts, piece.ids, features, weights)
                 if piece.last:
                     builder.end()
         return builder.build()
@@ -360,7 +354,7 @@ class S3Retriever:
         self,
         snapshot: Snapshot,
         words: Float64 | None,
-        asked: _Question | None,
+        asked: Asked | None,
         rows: list[HeadRows],
         scoring: str,
     ) -> _Densities:
@@ -371,12 +365,16 @@ class S3Retriever:
                 s3 = paper_density(self._shared_features(snapshot, asked), cells)
             else:
                 masses = (snapshot.cell_masses(row.tap, row.features, row.weights) for row in rows)
-                s3 = s3_density(masses, snapshot.cell_tokens, cells, self._scoring)
+                weights = self._token_weights(snapshot, asked)
+                s3 = s3_density(masses, weights, snapshot.cell_tokens, cells, self._scoring)
         if words is not None:
             bm25 = bm25_density(words, cells, BM25_WIDTHS if asked is None else self._scoring.bm25_widths)
         return _Densities(s3, bm25)
 
-    def _shared_features(self, snapshot: Snapshot, asked: _Question) -> Float32:
+    def _token_weights(self, snapshot: Snapshot, asked: Asked) -> Float32:
+        return token_weights(snapshot.cell_frequencies(asked.ids), snapshot.n_cells)
+
+    def _shared_features(self, snapshot: Snapshot, asked: Asked) -> Float32:
         """Count features that question and text share, weighted by rarity (arXiv 2601.17702)."""
         counts = np.zeros(snapshot.n_cells, np.float32)
         for t, codec in enumerate(self.artifact.codecs):
@@ -394,7 +392,7 @@ class S3Retriever:
         span: SelectedSpan,
         sides: _Densities,
         rows: list[HeadRows],
-        asked: _Question | None,
+        asked: Asked | None,
     ) -> Explanation:
         if span.peak is None:
             return Explanation(s3=0.0, bm25=0.0)
@@ -406,7 +404,8 @@ class S3Retriever:
         if asked is not None:
             weights = [math.fsum(weights) for weights in self._scoring.head_weights]
             tokens = (span.first_token, span.last_token)
-            features = strongest_features(snapshot, span.doc, tokens, rows, weights, asked.tokens)
+            asking = list(zip(asked.tokens, self._token_weights(snapshot, asked).tolist(), strict=True))
+            features = strongest_features(snapshot, span.doc, tokens, rows, weights, asking)
         return Explanation(s3=share, bm25=1 - share, features=features)
 
     def _header(self) -> dict[str, Any]:

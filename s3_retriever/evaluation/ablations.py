@@ -14,6 +14,8 @@ from s3_retriever.evaluation.methods import Built, Corpus, Method, System, regio
 from s3_retriever.evaluation.metrics import Region
 from s3_retriever.features.artifact import Artifact
 from s3_retriever.features.heads import TEMPERATURE
+from s3_retriever.features.queries import Asked
+from s3_retriever.index import Snapshot
 from s3_retriever.retriever import S3Retriever
 from s3_retriever.search.density import Float32
 from s3_retriever.search.scoring import Scoring
@@ -40,6 +42,7 @@ class Variant:
         mode: Of the retriever.
         scoring: Of the retriever.
         fuse: Instead of the sum of the densities, in mode "hybrid".
+        rarity: Whether a question's rare tokens count more than common ones.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Variant:
     mode: str = "s3"
     scoring: str = "attention"
     fuse: Fuse | None = None
+    rarity: bool = True
 
 
 class VariantSystem:
@@ -87,7 +91,12 @@ class _VariantRetriever(S3Retriever):
     def __init__(self, base: S3Retriever, variant: Variant) -> None:
         super().__init__(host=base.host, artifact=variant.artifact, index=base._index, config=base.config)
         self._lexical = base._lexical
-        self._fuse = variant.fuse
+        self._fuse, self._rarity = variant.fuse, variant.rarity
+
+    def _token_weights(self, snapshot: Snapshot, asked: Asked) -> Float32:
+        return (
+            super()._token_weights(snapshot, asked) if self._rarity else np.ones(len(asked.ids), np.float32)
+        )
 
     def _densities(self, *args: Any) -> Any:
         sides = super()._densities(*args)
@@ -108,6 +117,7 @@ def make_ablations(artifact: Artifact) -> list[System]:
             Variant(f"{n} features looked up", _scored(artifact, replace(scoring, n_features=n)))
             for n in _FEATURES
         ),
+        Variant("all question tokens alike", artifact, rarity=False),
         Variant("fusion: sum (hybrid)", artifact, mode="hybrid"),
         Variant("fusion: reciprocal ranks", artifact, mode="hybrid", fuse=fuse_ranks),
         Variant("fusion: z-scores", artifact, mode="hybrid", fuse=fuse_z_scores),

@@ -24,8 +24,9 @@ from s3_retriever.features.sae import Floats
 from s3_retriever.host.model import Host
 from s3_retriever.host.scan import ScanConfig, scan
 from s3_retriever.host.taps import QueryHead, Tap
+from s3_retriever.index.kernels import cell_frequencies
 from s3_retriever.index.layout import CELL
-from s3_retriever.search.density import Scale, coactivation, mass_ratios
+from s3_retriever.search.density import Scale, coactivation, mass_ratios, token_weights
 from s3_retriever.search.spans import select_spans
 
 _SCALES = (Scale(1.0), Scale(4.0), Scale(12.0))
@@ -110,6 +111,8 @@ class _BuiltDense:
         self._documents = corpus.documents
         self._starts = [starts.astype(np.uint32) for starts in corpus.token_starts]
         lengths = np.array([len(starts) for starts in self._starts], np.int64)
+        ids = [host.encode(document.text).ids for document in corpus.documents]
+        self._ids, self._pointers = np.concatenate(ids).astype(np.uint32), np.append(0, np.cumsum(lengths))
         self._document_cells = np.append(0, np.cumsum(-(-lengths // CELL)))
         taps = tuple(sorted({tap_of(host, head) for head in query_means}))
         raw, self._tokens = _lay_out(corpus.documents, host, taps, self._document_cells, lengths)
@@ -141,7 +144,9 @@ class _BuiltDense:
         """Return the sum of the heads' densities, float32 (C,); that of the last question is remembered."""
         if self._last is not None and self._last[:2] == (variant.name, question):
             return self._last[2]
-        queries = ask(self._host, question, variant.heads)[0]
+        queries, _, ids = ask(self._host, question, variant.heads)
+        frequencies = cell_frequencies(self._ids, self._pointers, np.arange(len(self._documents)), ids)
+        weights = token_weights(frequencies, len(self._tokens))
         total = np.zeros(len(self._tokens), np.float32)
         for h, head in enumerate(variant.heads):
             asked = queries[:, h] - self._query_means[head] if variant.centred else queries[:, h]
@@ -153,7 +158,7 @@ class _BuiltDense:
             extra = torch.expm1(scores.clamp_(max=_MAX_SCORE)).view(len(asked), -1, CELL) * self._real
             ratios = mass_ratios(extra.sum(-1).numpy(), self._tokens)
             for scale in _SCALES:
-                total += coactivation(ratios, self._document_cells, scale)
+                total += coactivation(ratios, weights, self._document_cells, scale)
         self._last = (variant.name, question, total)
         return total
 

@@ -17,9 +17,11 @@ from s3_retriever.features.sae import Floats, center_and_normalize
 from s3_retriever.host.model import Host
 from s3_retriever.host.scan import ScanConfig, scan
 from s3_retriever.host.taps import QueryHead, Tap
+from s3_retriever.index.kernels import cell_frequencies
 from s3_retriever.index.layout import CELL
 from s3_retriever.search.bm25 import RankBM25
 from s3_retriever.search.cells import cell_terms
+from s3_retriever.search.density import token_weights
 from s3_retriever.search.text import words
 
 _CELLS = 2048  # cells normalised at a time
@@ -31,6 +33,7 @@ class Example:
 
     Attributes:
         queries: float32 (n, H, d), centred queries of the heads at the question's tokens.
+        token_weights: float32 (n,), how much each of these tokens counts.
         cells: int64 (e,), the cells that hold evidence.
         weights: float32 (e,), each one's share of the evidence; they sum to 1.
         document: Number of the evidence's document.
@@ -38,6 +41,7 @@ class Example:
     """
 
     queries: Floats
+    token_weights: Floats
     cells: npt.NDArray[np.int64]
     weights: Floats
     document: int
@@ -111,7 +115,7 @@ def fill_bank(
         keys=dense,
         tokens=tokens,
         document_cells=cells,
-        examples=corpus.examples(pairs, questions.centred, cells),
+        examples=corpus.examples(pairs, questions, cells),
     )
 
 
@@ -134,10 +138,12 @@ class Questions:
     Attributes:
         means: Mean query of each head, float32 (H, d).
         centred: Of each question float32 (n, H, d), less the means.
+        ids: Of each question int32 (n,), its tokens.
     """
 
     means: Floats
     centred: list[Floats]
+    ids: list[npt.NDArray[np.int32]]
 
     @classmethod
     def read(
@@ -152,9 +158,9 @@ class Questions:
             msg = "calibration needs pairs of question and evidence, and got none"
             raise InvalidInputError(msg)
         bar = tqdm(pairs, "ask", unit=" questions", disable=not progress)
-        queries = [ask(host, pair.question, heads)[0] for pair in bar]
-        means = np.concatenate(queries).mean(axis=0)
-        return cls(means, [one - means for one in queries])
+        asked = [ask(host, pair.question, heads) for pair in bar]
+        means = np.concatenate([one.queries for one in asked]).mean(axis=0)
+        return cls(means, [one.queries - means for one in asked], [one.ids for one in asked])
 
 
 class Corpus:
@@ -170,6 +176,7 @@ class Corpus:
         self._numbers: dict[str, int] = {}
         self._documents: list[Document] = []
         self._starts: list[npt.NDArray[np.int32]] = []
+        self._ids: list[npt.NDArray[np.int32]] = []
         self._keys: list[list[npt.NDArray[np.float16]]] = []
         self._bm25 = RankBM25([])
 
@@ -204,7 +211,7 @@ class Corpus:
         for piece in scan(documents, host, taps, scan_config, progress=progress):
             if piece.first:
                 corpus._begin(piece.document)
-            corpus._add(piece.starts, keep(piece.keys) if keep else piece.keys)
+            corpus._add(piece.starts, piece.ids, keep(piece.keys) if keep else piece.keys)
         return corpus
 
     def _begin(self, document: Document) -> None:
@@ -214,10 +221,12 @@ class Corpus:
         self._numbers[document.id] = len(self._documents)
         self._documents.append(document)
         self._starts.append(np.zeros(0, np.int32))
+        self._ids.append(np.zeros(0, np.int32))
         self._keys.append([])
 
-    def _add(self, starts: npt.NDArray[np.int32], keys: Floats) -> None:
+    def _add(self, starts: npt.NDArray[np.int32], ids: npt.NDArray[np.int32], keys: Floats) -> None:
         self._starts[-1] = np.concatenate([self._starts[-1], starts])
+        self._ids[-1] = np.concatenate([self._ids[-1], ids])
         self._keys[-1].append(keys.astype(np.float16))
 
     def cells(self) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
@@ -239,23 +248,27 @@ class Corpus:
         return keys.reshape(n_taps, len(tokens), CELL, dim), tokens, pointers
 
     def examples(
-        self, pairs: Sequence[Pair], queries: Sequence[Floats], cells: npt.NDArray[np.int64]
+        self, pairs: Sequence[Pair], questions: Questions, cells: npt.NDArray[np.int64]
     ) -> tuple[Example, ...]:
         """Find the evidence of pairs in the cells that :meth:`cells` laid out.
 
         Args:
             pairs: Their documents must be here.
-            queries: Of each pair, float32 (n, H, d).
+            questions: Theirs.
             cells: int64 (D + 1,), first cell of each document.
 
         Raises:
             InvalidInputError: A pair's document is not here or lacks its evidence.
         """
         examples = []
-        for pair, asked in zip(pairs, queries, strict=True):
+        everything = np.concatenate([np.zeros(0, np.int32), *self._ids]).astype(np.uint32)
+        pointers = np.cumsum([0, *map(len, self._ids)])
+        documents = np.arange(len(self._ids))
+        for pair, queries, ids in zip(pairs, questions.centred, questions.ids, strict=True):
             where, weights, document = self._evidence(pair, cells)
+            rarity = token_weights(cell_frequencies(everything, pointers, documents, ids), int(cells[-1]))
             scores = self._bm25.scores([term for term, _ in words(pair.question)]).astype(np.float32)
-            examples.append(Example(asked, where, weights, document, scores))
+            examples.append(Example(queries, rarity, where, weights, document, scores))
         return tuple(examples)
 
     def _evidence(

@@ -241,10 +241,11 @@ class _Density(nn.Module):
         known = torch.from_numpy(cells >= 0)
         ratios = self._ratios(example, np.maximum(cells, 0).reshape(-1), known)
         logits = torch.zeros(cells.shape)
+        tokens = torch.from_numpy(example.token_weights)
         weights, saturations = self.log_weights.exp(), self.log_saturations.exp()
         for scale, sigma in enumerate(self._config.sigmas):
-            rows = torch.log1p(_average(ratios, known, sigma) / saturations[scale]).sum(dim=1)
-            logits = logits + torch.einsum("h,hsc->sc", weights[:, scale], rows)
+            rows = torch.log1p(_average(ratios, known, sigma) / saturations[scale])
+            logits = logits + torch.einsum("h,n,hnsc->sc", weights[:, scale], tokens, rows)
         return logits
 
     def scoring(self) -> Scoring:

@@ -82,7 +82,7 @@ def view(bank: Bank, example: Example, segments: npt.NDArray[np.int64] | None = 
             extra = (torch.expm1(scores).view(len(scores), -1, CELL) * real).sum(-1).numpy()
             ratios = mass_ratios(extra, tokens)
             for scale in _SCALES:
-                out[head] += coactivation(ratios, pointers, scale)
+                out[head] += coactivation(ratios, example.token_weights, pointers, scale)
     return View.of(bank, example, cells, out)
 
 

@@ -40,7 +40,21 @@ def tap_of(host: Host, head: QueryHead) -> Tap:
     return Tap(head.layer, head.head // (host.n_query_heads // host.n_key_heads))
 
 
-def ask(host: Host, question: str, heads: Sequence[QueryHead]) -> tuple[Floats, list[str]]:
+class Asked(NamedTuple):
+    """A question after its pass through the host.
+
+    Attributes:
+        queries: float32 (n, H, d), of each of its n tokens, before rotary embedding.
+        tokens: The tokens' texts.
+        ids: int32 (n,), their ids.
+    """
+
+    queries: Floats
+    tokens: list[str]
+    ids: npt.NDArray[np.int32]
+
+
+def ask(host: Host, question: str, heads: Sequence[QueryHead]) -> Asked:
     """Run a question through the host, twice over; the queries are those of its second reading.
 
     A causal model reads the first words of a question before it knows what is asked; the second time, every
@@ -50,9 +64,6 @@ def ask(host: Host, question: str, heads: Sequence[QueryHead]) -> tuple[Floats, 
         host: The host.
         question: In natural language.
         heads: Query heads to read, H.
-
-    Returns:
-        Queries, float32 (n, H, d), before rotary embedding; and the text of each of the n tokens.
 
     Raises:
         InvalidInputError: The question is longer than the host's window.
@@ -67,7 +78,8 @@ def ask(host: Host, question: str, heads: Sequence[QueryHead]) -> tuple[Floats, 
         raise InvalidInputError(msg)
     own = tokens.ends > len(before)
     queries = host.queries(tokens.ids, heads)[own]
-    return queries, [text[a:b] for a, b in zip(tokens.starts[own], tokens.ends[own], strict=True)]
+    texts = [text[a:b] for a, b in zip(tokens.starts[own], tokens.ends[own], strict=True)]
+    return Asked(queries, texts, tokens.ids[own])
 
 
 def head_rows(artifact: Artifact, queries: Floats, n_features: int) -> list[HeadRows]:

@@ -88,7 +88,7 @@ def sketch_bank(
         keys=keys,
         tokens=tokens,
         document_cells=cells,
-        examples=corpus.examples(pairs, asked, cells),
+        examples=corpus.examples(pairs, replace(questions, centred=asked), cells),
     )
 
 

@@ -176,9 +176,10 @@ def survey(
     choice = choose_heads(bank, views[:n], n_taps=config.n_taps, n_heads=config.n_heads)
     if not held_out:
         return Survey(choice, None)
+    others = [_another(bank.examples[n:], i) for i in range(len(held_out))]
     misled = [
-        view(bank, replace(example, queries=_another(bank.examples[n:], i).queries), cells)
-        for i, (example, cells) in enumerate(zip(bank.examples[n:], segments[n:], strict=True))
+        view(bank, replace(example, queries=other.queries, token_weights=other.token_weights), cells)
+        for example, other, cells in zip(bank.examples[n:], others, segments[n:], strict=True)
     ]
     return Survey(choice, _compare(bank, views[n:], misled, choice, config.draws, rng))
 

@@ -59,6 +59,7 @@ class ScannedPiece:
         document: The document.
         first: Whether this is its first piece.
         last: Whether this is its last piece.
+        ids: int32 (n,), the host's id of each token.
         starts: int32 (n,), first character of each token.
         ends: int32 (n,), one past its last character.
         keys: float32 (n, T, d), pre-rotary keys, in the order of the taps.
@@ -67,6 +68,7 @@ class ScannedPiece:
     document: Document
     first: bool
     last: bool
+    ids: npt.NDArray[np.int32]
     starts: npt.NDArray[np.int32]
     ends: npt.NDArray[np.int32]
     keys: npt.NDArray[np.float32]
@@ -172,6 +174,7 @@ def _scan_window(
             document=chunk.document,
             first=chunk.first,
             last=chunk.last,
+            ids=chunk.tokens.ids[new],
             starts=chunk.tokens.starts[new],
             ends=chunk.tokens.ends[new],
             keys=keys.pop(i)[new],

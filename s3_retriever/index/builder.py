@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +15,15 @@ from s3_retriever.index import columns, postings, records
 from s3_retriever.index.layout import BLOCK, CELL, Layout
 from s3_retriever.index.segment import Segment
 
+_IN_MEMORY = 1 << 20  # bytes of each array of a segment that need no temporary file
+
 
 class SegmentBuilder:
     """Builds one segment: ``begin``, ``add`` any number of times, ``end``, for each document; ``build``.
 
-    Postings of the current block are held as they come and inverted when it is full, so memory stays
-    at the size of the finished segment plus one block.
+    Postings of the current block are held as they come and inverted when it is full. What is finished waits
+    in temporary files: memory takes up the segment at the end, at once and at its exact size, while arrays
+    that grow between other allocations leave as much unused memory behind again.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -33,10 +37,10 @@ class SegmentBuilder:
         self._features = np.zeros((BLOCK, slots), np.uint16)
         self._codes = np.zeros((BLOCK, slots), np.uint8)
         self._filled = 0
-        # Byte arrays grow in place (realloc), unlike NumPy's: no second copy of the segment at the end.
-        self._positions_out = bytearray()
-        self._codes_out = bytearray()
-        self._starts_out = bytearray()
+        self._positions_out = _Spool(np.uint16)
+        self._codes_out = _Spool(np.uint8)
+        self._starts_out = _Spool(np.uint32)
+        self._ids_out = _Spool(np.uint32)
         self._pointers: list[npt.NDArray[np.int64]] = []
         self._documents: list[Document | records.StoredDocument] = []
         self._ids: dict[str, None] = {}
@@ -67,6 +71,7 @@ class SegmentBuilder:
     def add(
         self,
         starts: npt.NDArray[Any],
+        ids: npt.NDArray[Any],
         features: Sequence[npt.NDArray[Any]],
         weights: Sequence[npt.NDArray[Any]],
     ) -> None:
@@ -74,6 +79,7 @@ class SegmentBuilder:
 
         Args:
             starts: int (n,), character offset of each token.
+            ids: int (n,), the host's id of each token.
             features: Per tap, int (n, k): feature ids, distinct within a row.
             weights: Per tap, float (n, k): activations; 0 means no posting.
 
@@ -84,14 +90,17 @@ class SegmentBuilder:
         if not self._open:
             msg = f"add() of {len(starts)} tokens outside of a document; call begin() first"
             raise InvalidInputError(msg)
+        if len(ids) != len(starts):
+            msg = f"{len(ids)} token ids do not fit {len(starts)} tokens"
+            raise InvalidInputError(msg)
         rows = [self._checked(tap, len(starts), features, weights) for tap in range(len(self.layout.taps))]
         done = 0
         while done < len(starts):
             take = min(BLOCK - self._filled, len(starts) - done)
-            for tap, (ids, values) in enumerate(rows):
+            for tap, (kept, values) in enumerate(rows):
                 slot = self.layout.slot_offsets[tap]
                 postings.quantize(
-                    ids[done : done + take],
+                    kept[done : done + take],
                     values[done : done + take],
                     self.layout.step(tap),
                     self._features,
@@ -101,7 +110,8 @@ class SegmentBuilder:
                 )
             done += take
             self._advance(take)
-        self._starts_out.extend(np.asarray(starts).astype(np.uint32).tobytes())
+        self._starts_out.append(starts)
+        self._ids_out.append(ids)
 
     def end(self) -> None:
         """Finish the current document; the next one begins a new cell."""
@@ -109,7 +119,7 @@ class SegmentBuilder:
             msg = "end() outside of a document; call begin() first"
             raise InvalidInputError(msg)
         self._advance(-self._filled % CELL)
-        self._token_pointers.append(len(self._starts_out) // 4)
+        self._token_pointers.append(len(self._starts_out))
         self._open = False
 
     def extend(self, segment: Segment, alive: npt.NDArray[np.bool_]) -> None:
@@ -138,8 +148,9 @@ class SegmentBuilder:
                 self._advance(len(rows))
         for i in np.flatnonzero(alive).tolist():
             self._register(segment.documents[i], segment.ids[i], int(segment.text_lengths[i]))
-            self._starts_out.extend(segment.starts(i).tobytes())
-            self._token_pointers.append(len(self._starts_out) // 4)
+            self._starts_out.append(segment.starts(i))
+            self._ids_out.append(segment.own_ids(i))
+            self._token_pointers.append(len(self._starts_out))
         self._columns.extend(segment.columns, alive)
 
     def build(self) -> Segment:
@@ -157,11 +168,12 @@ class SegmentBuilder:
             self.layout,
             self._documents,
             list(self._ids),
-            positions=np.frombuffer(self._positions_out, np.uint16),
-            codes=np.frombuffer(self._codes_out, np.uint8),
+            positions=self._positions_out.take(),
+            codes=self._codes_out.take(),
             pointers=np.array(self._pointers, np.int64).reshape(-1, self.layout.feature_offsets[-1] + 1),
             token_pointers=np.array(self._token_pointers, np.int64),
-            token_starts=np.frombuffer(self._starts_out, np.uint32),
+            token_starts=self._starts_out.take(),
+            token_ids=self._ids_out.take(),
             text_lengths=np.array(self._lengths, np.int64),
             columns=self._columns.build(),
         )
@@ -207,10 +219,37 @@ class SegmentBuilder:
             self._features[used], self._codes[used], self._slot_bases, self.layout.feature_offsets[-1]
         )
         self._pointers.append(pointers + len(self._codes_out))
-        self._positions_out.extend(positions.tobytes())
-        self._codes_out.extend(codes.tobytes())
+        self._positions_out.append(positions)
+        self._codes_out.append(codes)
         self._codes.fill(0)  # slots skipped by the padding between documents must stay empty
         self._filled = 0
+
+
+class _Spool:
+    """An array that grows outside of memory, if it is large.
+
+    Args:
+        dtype: Of the array.
+    """
+
+    def __init__(self, dtype: npt.DTypeLike) -> None:
+        self._dtype = np.dtype(dtype)
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by take()
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def append(self, values: npt.NDArray[Any]) -> None:
+        """Append values (n,)."""
+        self._file.write(np.ascontiguousarray(values, self._dtype).data)
+        self._length += len(values)
+
+    def take(self) -> npt.NDArray[Any]:
+        """Return all values, read-only; no more can be appended."""
+        with self._file as file:
+            file.seek(0)
+            return np.frombuffer(file.read(), self._dtype)
 
 
 def merge(layout: Layout, parts: Iterable[tuple[Segment, npt.NDArray[np.bool_]]]) -> Segment:

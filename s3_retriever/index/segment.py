@@ -24,6 +24,7 @@ ARRAYS = {
     "pointers": np.int64,
     "token_pointers": np.int64,
     "token_starts": np.uint32,
+    "token_ids": np.uint32,
     "text_lengths": np.int64,
 }
 """The arrays that make up a segment, beside its documents and their columns, with their types."""
@@ -45,6 +46,7 @@ class Segment:
         pointers: int64 (B, sum(n_features) + 1), where each feature's postings begin and end.
         token_pointers: int64 (D + 1,), where each document's ``token_starts`` begin and end.
         token_starts: uint32, character offset of each token in its document's text.
+        token_ids: uint32, the host's id of each token.
         text_lengths: int64 (D,), characters.
         columns: The documents' metadata by key.
 
@@ -63,6 +65,7 @@ class Segment:
         pointers: Array,
         token_pointers: Array,
         token_starts: Array,
+        token_ids: Array,
         text_lengths: Array,
         columns: Columns,
         name: str | None = None,
@@ -76,6 +79,7 @@ class Segment:
         self.pointers = _read_only(pointers)
         self.token_pointers = _read_only(token_pointers)
         self.token_starts = _read_only(token_starts)
+        self.token_ids = _read_only(token_ids)
         self.text_lengths = _read_only(text_lengths)
         self.columns = columns
         self._name = name
@@ -144,6 +148,10 @@ class Segment:
         """Return the character offset of each token of one document, uint32."""
         return self.token_starts[self.token_pointers[document] : self.token_pointers[document + 1]]
 
+    def own_ids(self, document: int) -> npt.NDArray[np.uint32]:
+        """Return the host's id of each token of one document, uint32."""
+        return self.token_ids[self.token_pointers[document] : self.token_pointers[document + 1]]
+
     def _check(self) -> None:
         """Refuse arrays that would make a kernel read outside of them."""
         arrays = {array: getattr(self, array) for array in ARRAYS}
@@ -154,6 +162,7 @@ class Segment:
             and len(self.ids) == len(self.text_lengths) == len(self.token_pointers) - 1 == len(self)
             and self.columns.n_documents == len(self)
             and ascends(self.token_pointers, len(self.token_starts))
+            and len(self.token_ids) == len(self.token_starts)
             and len(self.pointers) == -(-self.n_cells * CELL // BLOCK)
             and ascends(np.concatenate(([0], self.pointers.ravel())), len(self.positions))
             and np.array_equal(self.pointers[1:, 0], self.pointers[:-1, -1])

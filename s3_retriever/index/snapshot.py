@@ -190,6 +190,14 @@ class Snapshot:
             counts += part.frequencies[columns]
         return counts
 
+    def cell_frequencies(self, ids: npt.NDArray[np.int32]) -> Int64:
+        """Return int64 (n,): the live cells that hold each of the host's tokens ``ids``, int32 (n,)."""
+        counts = np.zeros(len(ids), np.int64)
+        for part in self.parts:
+            segment = part.segment
+            counts += kernels.cell_frequencies(segment.token_ids, segment.token_pointers, part.live, ids)
+        return counts
+
     def cell_masses(
         self, tap: int, features: npt.NDArray[np.int32], weights: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float32]:

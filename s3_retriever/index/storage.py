@@ -32,7 +32,7 @@ from s3_retriever.index.segment import ARRAYS, Segment
 from s3_retriever.index.snapshot import Part, Snapshot
 
 FORMAT = "s3-retriever index"
-VERSION = 2
+VERSION = 3
 MANIFEST = "manifest.json"
 
 _TEMPORARY_MANIFEST = "manifest.json.tmp"

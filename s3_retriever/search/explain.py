@@ -23,12 +23,12 @@ def strongest_features(
     tokens: tuple[int, int],
     rows: Sequence[HeadRows],
     head_weights: Sequence[float],
-    question_tokens: Sequence[str],
+    question_tokens: Sequence[tuple[str, float]],
 ) -> tuple[TokenFeature, ...]:
     """Find the pairs of question token and feature that raised a span most.
 
-    A pair counts with the largest score it adds to one token of the span, times its query head's weight;
-    its share is its part of the sum over all pairs.
+    A pair counts with the largest score it adds to one token of the span, times the weights of its query
+    head and of its question token; its share is its part of the sum over all pairs.
 
     Args:
         snapshot: The version that was searched.
@@ -36,14 +36,15 @@ def strongest_features(
         tokens: First token of the span, and one past its last.
         rows: Rows of each query head.
         head_weights: Weight of each query head.
-        question_tokens: Text of each question token.
+        question_tokens: Text and weight of each question token.
     """
     # (question token, tap, feature): its value, its largest part of one query head, and where that is
     found: dict[tuple[int, int, int], tuple[float, float, int]] = {}
     total = 0.0
     for head, weight in zip(rows, head_weights, strict=True):
         added = snapshot.contributions(document, *tokens, head.tap, head.features, head.weights)
-        best, where = weight * added.max(axis=2), added.argmax(axis=2)
+        of_rows = weight * np.array([part for _, part in question_tokens])[:, None]
+        best, where = of_rows * added.max(axis=2), added.argmax(axis=2)
         total += float(best.sum())
         for row, slot in np.argwhere(best > 0).tolist():
             key = (row, head.tap, int(head.features[row, slot]))
@@ -60,5 +61,5 @@ def strongest_features(
         end = int(starts[token + 1]) if token + 1 < len(starts) else len(text)
         name = snapshot.layout.taps[tap]
         seen = text[int(starts[token]) : end].strip()
-        result.append(TokenFeature(question_tokens[row].strip(), name, feature, value / total, seen))
+        result.append(TokenFeature(question_tokens[row][0].strip(), name, feature, value / total, seen))
     return tuple(result)

@@ -77,23 +77,28 @@ class Scoring:
 
 
 def s3_density(
-    masses: Iterable[Float32], cell_tokens: npt.NDArray[np.int32], document_cells: Int64, scoring: Scoring
+    masses: Iterable[Float32],
+    weights: Float32,
+    cell_tokens: npt.NDArray[np.int32],
+    document_cells: Int64,
+    scoring: Scoring,
 ) -> Float32:
     """Sum the coactivations of all query heads at all scales, float32 (C,).
 
     Args:
         masses: One float32 (n, C) of extra masses per query head, in the order of ``head_weights``;
             consumed one at a time.
+        weights: float32 (n,), of the question's tokens.
         cell_tokens: int32 (C,).
         document_cells: int64 (D + 1,).
         scoring: Constants.
     """
     density = np.zeros(len(cell_tokens), np.float32)
-    for extra, weights in zip(masses, scoring.head_weights, strict=True):
+    for extra, of_scales in zip(masses, scoring.head_weights, strict=True):
         ratios = mass_ratios(extra, cell_tokens)
-        for scale, weight in zip(scoring.scales, weights, strict=True):
+        for scale, weight in zip(scoring.scales, of_scales, strict=True):
             if weight:
-                density += np.float32(weight) * coactivation(ratios, document_cells, scale)
+                density += coactivation(ratios, np.float32(weight) * weights, document_cells, scale)
     return density
 
 

@@ -70,6 +70,7 @@ def made_bank(
         examples.append(
             Example(
                 queries=queries,
+                token_weights=np.linspace(0.7, 1.3, len(queries), dtype=np.float32),
                 cells=np.array([cell]),
                 weights=np.ones(1, np.float32),
                 document=int(np.searchsorted(pointers, cell, side="right")) - 1,

@@ -63,7 +63,7 @@ def search_density(bank: Bank, example: Example, maps: np.ndarray, scoring: Scor
     for head, tap in enumerate(bank.head_taps):
         scores = np.einsum("nd,ctd->nct", example.queries[:, head] @ maps[head], bank.keys[tap].astype(float))
         masses.append((np.expm1(scores) * real).sum(axis=2).astype(np.float32))
-    density = s3_density(masses, bank.tokens, bank.document_cells, scoring)
+    density = s3_density(masses, example.token_weights, bank.tokens, bank.document_cells, scoring)
     bm25 = bm25_density(example.bm25.astype(float), bank.document_cells, scoring.bm25_widths)
     return density + bm25
 
@@ -128,7 +128,9 @@ def test_the_density_is_that_of_an_index(tiny_host: Host, tiny_artifact: Artifac
             features = np.tile(np.arange(weights.shape[1], dtype=np.int32), (len(weights), 1))
             masses.append(snapshot.cell_masses(tap, features, weights))
         scoring = model.scoring()
-        expected = s3_density(masses, snapshot.cell_tokens, snapshot.document_cells, scoring)
+        expected = s3_density(
+            masses, example.token_weights, snapshot.cell_tokens, snapshot.document_cells, scoring
+        )
         bm25 = retriever._lexical.scores(snapshot, pair.question)
         expected += bm25_density(bm25, snapshot.document_cells, scoring.bm25_widths)
         logits = model.logits(example, cells).detach().numpy()[cells >= 0]

@@ -21,6 +21,7 @@ class Scanned:
     starts: np.ndarray
     features: list[np.ndarray]
     weights: list[np.ndarray]
+    ids: np.ndarray
     n_tokens: int = field(default=0)
 
     def codes(self, tap: int) -> np.ndarray:
@@ -53,7 +54,9 @@ def scan(doc_id: str, n_tokens: int, seed: int, text: str | None = None) -> Scan
         weights.append(np.maximum(values, 0))
     text = "a " * n_tokens if text is None else text
     document = Document(doc_id, text, f"title of {doc_id}", {"n": n_tokens})
-    return Scanned(document, np.arange(n_tokens) * 2, features, weights, n_tokens)
+    return Scanned(
+        document, np.arange(n_tokens) * 2, features, weights, rng.integers(0, 40, n_tokens), n_tokens
+    )
 
 
 def build(scanned: Sequence[Scanned], piece: int = 50) -> Segment:
@@ -63,7 +66,8 @@ def build(scanned: Sequence[Scanned], piece: int = 50) -> Segment:
         builder.begin(item.document)
         for i in range(0, item.n_tokens, piece):
             rows = slice(i, i + piece)
-            builder.add(item.starts[rows], [f[rows] for f in item.features], [w[rows] for w in item.weights])
+            features, weights = ([of_tap[rows] for of_tap in side] for side in (item.features, item.weights))
+            builder.add(item.starts[rows], item.ids[rows], features, weights)
         builder.end()
     return builder.build()
 

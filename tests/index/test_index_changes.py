@@ -162,18 +162,20 @@ def test_builder_refuses_what_it_cannot_store():
     builder = SegmentBuilder(LAYOUT)
     row = ([np.zeros((1, 3), np.uint16), np.zeros((1, 2), np.uint16)], [np.ones((1, 3)), np.ones((1, 2))])
     with pytest.raises(InvalidInputError, match="begin"):
-        builder.add(np.zeros(1), *row)
+        builder.add(np.zeros(1), np.zeros(1), *row)
     with pytest.raises(InvalidDocumentError, match=r"'x'.*JSON"):
         builder.begin(Document("x", "t", metadata={"a": object()}))
     builder.begin(Document("x", "t"))
     with pytest.raises(InvalidInputError, match="end"):
         builder.build()
     with pytest.raises(InvalidInputError, match=r"2\.1"):
-        builder.add(np.zeros(2), *row)
+        builder.add(np.zeros(2), np.zeros(2), *row)
+    with pytest.raises(InvalidInputError, match="2 token ids"):
+        builder.add(np.zeros(1), np.zeros(2), *row)
     with pytest.raises(InvalidInputError, match="20"):
-        builder.add(np.zeros(1), [np.full((1, 3), 20), row[0][1]], row[1])
+        builder.add(np.zeros(1), np.zeros(1), [np.full((1, 3), 20), row[0][1]], row[1])
     with pytest.raises(InvalidInputError, match="finite"):
-        builder.add(np.zeros(1), row[0], [np.full((1, 3), np.nan), row[1][1]])
+        builder.add(np.zeros(1), np.zeros(1), row[0], [np.full((1, 3), np.nan), row[1][1]])
     builder.end()
     with pytest.raises(DuplicateDocumentError, match="'x'"):
         builder.begin(Document("x", "t"))

@@ -48,6 +48,9 @@ def test_scores_equal_a_plain_reference(lengths, seed, tap):
             used[:, :, None] * (codes[:, features].transpose(1, 2, 0) * step),
         )
         assert snapshot.cell_tokens[cells].tolist() == doc.by_cell(np.ones(doc.n_tokens)).tolist()
+    ids = np.array([3, 39, 3, 1_000_000, 0], np.int32)
+    held = sum((doc.by_cell(doc.ids[None] == ids[:, None]) > 0).sum(axis=1) for doc in docs)
+    np.testing.assert_array_equal(snapshot.cell_frequencies(ids), held)
     expected = sum(((doc.codes(tap) > 0).sum(0) for doc in docs), np.zeros(LAYOUT.n_features[tap]))
     np.testing.assert_array_equal(snapshot.frequencies(tap), expected)
 

@@ -250,10 +250,10 @@ def test_bytes_per_token(tmp_path):
     features = [(rng.integers(0, 1024, (n, 1)) + np.arange(7)) % 1024 for _ in range(4)]
     for number in range(documents):
         builder.begin(Document(f"document {number}", "x" * 3 * n))
-        builder.add(np.arange(n) * 3, features, [np.ones((n, 7), np.float32)] * 4)
+        builder.add(np.arange(n) * 3, np.arange(n), features, [np.ones((n, 7), np.float32)] * 4)
         builder.end()
     index = Index(layout, {})
     index.add(builder.build())
     index.save(tmp_path)
     size = sum(file.stat().st_size for file in every_file(tmp_path) if file.name != "documents.jsonl")
-    assert size <= (2.2 + 3 * sum(layout.k) + 4) * n * documents
+    assert size <= (2.2 + 3 * sum(layout.k) + 8) * n * documents

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.search.cells import CELL
-from s3_retriever.search.density import Scale, average, coactivation, mass_ratios
+from s3_retriever.search.density import Scale, average, coactivation, mass_ratios, token_weights
 
 SIGMAS = [0.5, 1.0, 4.0, 12.0, math.inf]
 corpora = st.lists(st.integers(0, 40), min_size=1, max_size=6)
@@ -21,6 +21,10 @@ corpora = st.lists(st.integers(0, 40), min_size=1, max_size=6)
 def borders(sizes: list[int]) -> np.ndarray:
     """int64 (D + 1,): first cell of each document, and the number of cells."""
     return np.cumsum([0, *sizes])
+
+
+def ones(n: int) -> np.ndarray:
+    return np.ones(n, np.float32)
 
 
 def plain_average(row: np.ndarray, cells: np.ndarray, sigma: float) -> np.ndarray:
@@ -54,10 +58,11 @@ def test_coactivation_sums_logarithms_of_averaged_ratios(
 ) -> None:
     cells, scale = borders(sizes), Scale(sigma, 10.0)
     ratios = np.random.default_rng(seed).exponential(5, (rows, cells[-1])).astype(np.float32) ** 2
+    weights = np.random.default_rng(seed + 1).uniform(0, 2, rows).astype(np.float32)
     expected = np.zeros(cells[-1])
-    for row in ratios:
-        expected += np.log1p(plain_average(row, cells, sigma) / scale.saturation)
-    np.testing.assert_allclose(coactivation(ratios, cells, scale), expected, rtol=1e-4, atol=1e-4)
+    for weight, row in zip(weights, ratios, strict=True):
+        expected += weight * np.log1p(plain_average(row, cells, sigma) / scale.saturation)
+    np.testing.assert_allclose(coactivation(ratios, weights, cells, scale), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("sigma", SIGMAS)
@@ -65,7 +70,7 @@ def test_long_documents_have_no_seams(sigma: float) -> None:
     cells = borders([1500, 700])
     ratios = np.random.default_rng(1).exponential(2, (3, 2200)).astype(np.float32)
     expected = sum(np.log1p(plain_average(row, cells, sigma) / 10) for row in ratios)
-    np.testing.assert_allclose(coactivation(ratios, cells, Scale(sigma)), expected, rtol=1e-4)
+    np.testing.assert_allclose(coactivation(ratios, ones(3), cells, Scale(sigma)), expected, rtol=1e-4)
     np.testing.assert_allclose(average(ratios[0], cells, sigma), plain_average(ratios[0], cells, sigma), 1e-4)
 
 
@@ -74,18 +79,19 @@ def test_a_document_does_not_feel_its_neighbours(sigma: float) -> None:
     rng = np.random.default_rng(2)
     parts = [rng.exponential(3, (5, size)).astype(np.float32) for size in (7, 30, 1)]
     scale = Scale(sigma)
-    forward = coactivation(np.hstack(parts), borders([7, 30, 1]), scale)
-    backward = coactivation(np.hstack(parts[::-1]), borders([1, 30, 7]), scale)
+    weights = rng.uniform(0, 2, 5).astype(np.float32)
+    forward = coactivation(np.hstack(parts), weights, borders([7, 30, 1]), scale)
+    backward = coactivation(np.hstack(parts[::-1]), weights, borders([1, 30, 7]), scale)
     for part, here, there in zip(
         parts, np.split(forward, [7, 37]), np.split(backward, [1, 31])[::-1], strict=True
     ):
-        alone = coactivation(part, borders([part.shape[1]]), scale)
+        alone = coactivation(part, weights, borders([part.shape[1]]), scale)
         assert here.tobytes() == there.tobytes() == alone.tobytes()
 
 
 def test_extreme_ratios_stay_finite() -> None:
     ratios = np.full((64, 3), 1e9, np.float32)
-    assert np.isfinite(coactivation(ratios, borders([3]), Scale(1.0))).all()
+    assert np.isfinite(coactivation(ratios, ones(64), borders([3]), Scale(1.0))).all()
 
 
 def test_mass_ratios_are_those_of_a_softmax_over_all_tokens() -> None:
@@ -105,11 +111,20 @@ def test_without_any_match_a_full_cell_has_ratio_1() -> None:
     np.testing.assert_allclose(ratios, [[1, 0.5]] * 2)
 
 
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=20), st.integers(0, 5))
+def test_rare_tokens_count_more_and_all_of_them_1_on_average(frequencies: list[int], more: int) -> None:
+    weights = token_weights(np.array(frequencies), max(frequencies) + more)
+    assert (weights > 0).all()
+    np.testing.assert_allclose(weights.mean(), 1, rtol=1e-5)
+    order = np.argsort(frequencies, kind="stable")
+    assert (np.diff(weights[order]) <= 0).all()
+
+
 @pytest.mark.parametrize(("rows", "cells"), [(0, 5), (3, 0), (0, 0)])
 def test_nothing_to_score_gives_zeros(rows: int, cells: int) -> None:
     ratios = mass_ratios(np.zeros((rows, cells), np.float32), np.full(cells, CELL, np.int32))
     for sigma in SIGMAS:
-        density = coactivation(ratios, borders([cells]), Scale(sigma))
+        density = coactivation(ratios, ones(rows), borders([cells]), Scale(sigma))
         np.testing.assert_array_equal(density, np.zeros(cells))
 
 

@@ -28,7 +28,7 @@ def segment(*ids: str) -> Segment:
         starts = [0, *itertools.accumulate(len(word) + 1 for word in chosen[:-1])]
         builder.begin(Document(doc_id, " ".join(chosen)))
         features, weights = np.zeros((len(starts), 1), np.uint16), np.zeros((len(starts), 1), np.float32)
-        builder.add(np.array(starts), [features], [weights])
+        builder.add(np.array(starts), np.zeros(len(starts), np.int32), [features], [weights])
         builder.end()
     return builder.build()
 
