@@ -41,7 +41,7 @@ bench: $(READY)
 	@test -n "$(DATA)" || { echo "usage: make bench DATA=FOLDER_OF_EVALUATION_SETS" >&2; exit 2; }
 	$(BIN)/python -m s3_retriever.evaluation "$(DATA)"
 
-# What each integration adds to a search of the core, in milliseconds.
+# What each integration adds to a search of the core, and how long it holds up an event loop.
 overhead: $(READY)
 	$(BIN)/python integrations/overhead.py
 

@@ -1,15 +1,19 @@
-"""Measure what the integrations add to a search: theirs minus that of the core which it contains.
+"""Measure what the integrations add to a search, and how long an asynchronous one holds up the event loop.
+
+What is added is the time of their search minus that of the core's, which it contains.
 
 Usage: python integrations/overhead.py
 """
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pydoc_data.topics import topics
 from typing import Any
 from unittest import mock
@@ -62,11 +66,36 @@ def measure(name: str, core: S3Retriever, search: Callable[[str], list[Any]]) ->
     )
 
 
+async def measure_pauses(name: str, search: Callable[[str], Awaitable[list[Any]]]) -> str:
+    """Return a line with the longest time between two ticks of an event loop on which searches run."""
+
+    async def searches() -> float:
+        begin = time.perf_counter()
+        for number in range(SEARCHES):
+            await search(QUESTIONS[number % len(QUESTIONS)])
+        return time.perf_counter() - begin
+
+    searching = asyncio.create_task(searches())
+    ticks = [time.perf_counter()]
+    while not searching.done():
+        await asyncio.sleep(0.001)
+        ticks.append(time.perf_counter())
+    pauses = [1000 * (after - before) for before, after in pairwise(ticks)]
+    median, longest = statistics.median(pauses), max(pauses)
+    return (
+        f"{name}: the event loop ticked every {median:.1f} ms (median), at most after {longest:.1f} ms, "
+        f"during {await searching:.1f} s of asynchronous searches\n"
+    )
+
+
 def main() -> None:
     """Put both integrations around one core, and search."""
     core = S3Retriever.from_documents(Document(name, topics[name], name) for name in NAMES)
-    sys.stdout.write(measure("LangChain", core, LangChainRetriever(core=core).invoke))
-    sys.stdout.write(measure("LlamaIndex", core, LlamaIndexRetriever(core).retrieve))
+    langchain, llama_index = LangChainRetriever(core=core), LlamaIndexRetriever(core)
+    sys.stdout.write(measure("LangChain", core, langchain.invoke))
+    sys.stdout.write(measure("LlamaIndex", core, llama_index.retrieve))
+    sys.stdout.write(asyncio.run(measure_pauses("LangChain", langchain.ainvoke)))
+    sys.stdout.write(asyncio.run(measure_pauses("LlamaIndex", llama_index.aretrieve)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the commands that make calibrations and artifacts have in common."""
+"""What commands have in common."""
 
 from __future__ import annotations
 
@@ -95,6 +95,11 @@ def parse_heads(text: str) -> list[QueryHead]:
             raise InvalidInputError(msg)
         heads.append(QueryHead(int(match[1]), int(match[2])))
     return heads
+
+
+def add_no_progress(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that hides progress bars."""
+    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
 
 
 def say(line: str) -> None:

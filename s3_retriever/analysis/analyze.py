@@ -90,6 +90,9 @@ class AnalyzeConfig:
             batch_size=self.batch_size,
             learning_rate=self.learning_rate * math.sqrt(k),
             warmup=min(100, self.steps // 4),
+            # Plain Top-k in all; what the epochs of a training measure is pursued, and must not end it.
+            pursue=False,
+            epoch_steps=self.steps,
             seed=self.seed,
         )
 

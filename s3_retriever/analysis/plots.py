@@ -57,12 +57,17 @@ def _errors(analysis: Analysis, figure: Callable[..., Any]) -> Any:
                 )
             curve = analysis.curve(side, quantity)
             axes.plot(
-                analysis.budgets, curve, color=_COLORS[side], marker="o", label=f"{side}, mean of layers"
+                analysis.budgets,
+                curve,
+                color=_COLORS[side],
+                marker="o",
+                label=f"{side}, mean (thin: a layer)",
             )
             elbow = analysis.elbow(side, quantity)
             if elbow:
                 height = curve[analysis.budgets.index(elbow.k)]
                 axes.plot(elbow.k, height, "o", markersize=12, fillstyle="none", color=_COLORS[side])
+        axes.set_xticks(analysis.budgets)
         axes.set(xlabel="features per vector, k (circle: elbow)", ylabel=_LABELS[quantity], ylim=(0, None))
         axes.legend()
     return picture
@@ -74,13 +79,15 @@ def _perplexity(analysis: Analysis, figure: Callable[..., Any]) -> Any:
     rises = np.array([[100 * analysis.rise(keys, values) for values in choices] for keys in choices])
     picture = figure(figsize=(5.2, 4.2), layout="constrained")
     axes = picture.subplots()
-    axes.imshow(rises, cmap="Oranges")
+    shades = np.log1p(np.maximum(rises, 0))  # the least budgets would take all the shades otherwise
+    axes.imshow(shades, cmap="Oranges")
     for row, column in np.ndindex(*rises.shape):
-        dark = rises[row, column] > (rises.min() + 2 * rises.max()) / 3
+        rise = rises[row, column]
+        dark = shades[row, column] > 0.7 * shades.max()
         axes.text(
             column,
             row,
-            f"{rises[row, column]:+.1f}",
+            f"{rise:+.0f}" if rise >= 99.95 else f"{rise:+.1f}",
             ha="center",
             va="center",
             color="white" if dark else "black",

@@ -128,11 +128,14 @@ class Training:
         return self.keys[drawn].astype(np.float32, copy=False)
 
     def _codes(self, x: Floats) -> tuple[Codes, Codes]:
-        """Return the k strongest activations of each row, and the k features that pursuit picks."""
+        """Return the k strongest activations of each row, and the k features that the decoder learns for."""
         encoder, k = Encoder(np.ascontiguousarray(self.encoder.T), self.bias), self.config.k
 
         def encode(start: int) -> tuple[Codes, Codes]:
             block = x[start : start + _BLOCK_ROWS]
+            if not self.config.pursue:
+                plain = encoder.strongest(block, k)
+                return plain, plain
             candidates = encoder.candidates(block, k)
             strongest = Codes(candidates.features[:, :k], candidates.weights[:, :k])
             return strongest, pursued(block, candidates, self.decoder, k)

@@ -56,6 +56,8 @@ class TrainConfig:
         epoch_steps: Steps of an epoch, after which the run is measured and its checkpoint written.
         patience: The cool-down begins early when so many epochs together ...
         min_gain: ... lowered the held-out loss by less than this share of it; 0 switches that off.
+        pursue: Whether the decoder learns for the features that matching pursuit picks, which an index
+            stores; otherwise for the k largest activations, as in arXiv 2406.04093.
         query_metric: Whether errors count by how much they change scores: in the metric of the queries.
         seed: Fixes the split, the initial weights and the order of the vectors.
 
@@ -76,6 +78,7 @@ class TrainConfig:
     epoch_steps: int = 100
     patience: int = 3
     min_gain: float = 0.005
+    pursue: bool = True
     query_metric: bool = False
     seed: int = 0
 

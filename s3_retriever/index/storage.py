@@ -87,6 +87,17 @@ def load(path: Path) -> tuple[dict[str, Any], Snapshot]:
     """
     manifest = _read_manifest(path)
     try:
+        return _read(path, manifest)
+    except (IndexFormatError, OSError):
+        if _read_manifest(path) == manifest:
+            raise
+    # Somebody saved meanwhile, and removed segments that only the manifest before named.
+    return load(path)
+
+
+def _read(path: Path, manifest: Mapping[str, Any]) -> tuple[dict[str, Any], Snapshot]:
+    """Map what a manifest names."""
+    try:
         layout = Layout(**{field: tuple(values) for field, values in manifest["layout"].items()})
         header = dict(manifest["header"])
         parts = [_read_part(path / _SEGMENTS, layout, entry) for entry in manifest["segments"]]

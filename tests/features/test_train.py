@@ -60,6 +60,17 @@ def test_sparse_structure_is_recovered_and_unit_norm_holds() -> None:
     assert report.train.dead_fraction == 0
 
 
+def test_without_pursuit_the_decoder_learns_for_the_largest_activations() -> None:
+    """On dense data the two picks differ most."""
+    random = np.random.default_rng(0)
+    data = center_and_normalize(random.standard_normal((4000, 16)) / np.arange(1, 17) ** 0.5, 0)
+    errors = []
+    for pursue in (True, False):
+        sae, _ = train_sae(data, replace(QUICK, pursue=pursue, min_gain=0))
+        errors.append(np.square(data - sae.decode(sae.encode(data))).sum())
+    assert errors[1] < 0.9 * errors[0]
+
+
 def test_a_seed_fixes_the_result() -> None:
     data, config = sparse_data(2000), replace(QUICK, steps=40)
     (first, _), (again, _) = train_sae(data, config), train_sae(data, config)

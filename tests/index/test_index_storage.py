@@ -242,6 +242,38 @@ def test_of_two_processes_that_save_at_a_time_one_is_told_to_wait(saved):
     assert len(segments_in(path)) == len(ours.snapshot.parts)
 
 
+SAVE_OFTEN = """
+import sys
+sys.path[:0] = [sys.argv[1]]
+from index_corpus import build, scan
+from s3_retriever.index import Index
+
+index = Index.load(sys.argv[2])
+for version in range(int(sys.argv[3])):
+    index.delete(index.document_ids)
+    index.add(build([scan(f"{version}-{n}", 40, n) for n in range(3)]))
+    index.merge()
+    index.save(sys.argv[2])
+    print(version, flush=True)
+"""
+
+
+def test_what_another_process_saves_meanwhile_does_not_break_a_load(saved):
+    """Each save removes all segments that the manifest before named, also while they are read."""
+    path, index = saved
+    first = index.document_ids
+    loads = 0
+    command = [sys.executable, "-c", SAVE_OFTEN, str(Path(__file__).parent), str(path), "60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:  # noqa: S603
+        other.stdout.readline()
+        while other.poll() is None:
+            ids = Index.load(path).document_ids
+            assert ids == first or len({doc_id.partition("-")[0] for doc_id in ids}) == 1 == len(ids) // 3
+            loads += 1
+    assert other.returncode == 0
+    assert loads > 5
+
+
 def test_bytes_per_token(tmp_path):
     layout = Layout(tuple("abcd"), (1024,) * 4, (7,) * 4, (1.0,) * 4)
     rng = np.random.default_rng(0)

@@ -3,43 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.indices.base import BaseIndex
 from llama_index.core.schema import (
     BaseNode,
-    Document,
     IndexNode,
     NodeWithScore,
     QueryBundle,
-    TextNode,
     TransformComponent,
 )
-from llama_index.core.settings import Settings
 from llama_index.core.storage.docstore.types import BaseDocumentStore
 from llama_index.core.vector_stores.types import MetadataFilters
 from typing_extensions import Self, Unpack
 
 from llama_index.retrievers.s3 import persistence
 from llama_index.retrievers.s3.filters import join
-from llama_index.retrievers.s3.ledger import Ledger
-from llama_index.retrievers.s3.nodes import to_node, to_stored, whole_node
+from llama_index.retrievers.s3.living import LivingRetriever
+from llama_index.retrievers.s3.nodes import to_node
 from llama_index.retrievers.s3.settings import Options, S3QueryBundle, SearchSettings
-from llama_index.retrievers.s3.transformations import to_json, transform
-from s3_retriever import Document as StoredDocument
+from llama_index.retrievers.s3.transformations import to_json
 from s3_retriever import RetrieverConfig
 from s3_retriever import S3Retriever as Engine
-from s3_retriever.errors import InvalidInputError, UnknownDocumentError
+from s3_retriever.errors import InvalidInputError
 from s3_retriever.features import Artifact
 from s3_retriever.files import only_writer
 
 
-class S3Retriever(BaseRetriever):
+class S3Retriever(LivingRetriever):
     """Retrieves exact spans of documents with the attention of a language model, fused with BM25.
 
     Make one with :meth:`from_documents`, :meth:`from_defaults` or :meth:`from_persist_dir`. Threads may share
@@ -85,21 +79,19 @@ class S3Retriever(BaseRetriever):
         object_map: dict[str, Any] | None = None,
         verbose: bool = False,
     ) -> None:
-        self.engine = engine
         self.similarity_top_k = similarity_top_k
         self.token_budget = token_budget
         self.mode = mode
         self.scoring = scoring
         self.unit_scores = unit_scores
         self.filters = filters
-        self.transformations = list(transformations or ())
         self._search()  # refuses what cannot be used now rather than at the first question
-        self._ledger = Ledger(engine)
-        self._changing = threading.RLock()
         super().__init__(
-            callback_manager=callback_manager or Settings.callback_manager,
-            object_map=object_map,
+            engine,
+            transformations=transformations,
+            callback_manager=callback_manager,
             objects=objects,
+            object_map=object_map,
             verbose=verbose,
         )
 
@@ -184,121 +176,6 @@ class S3Retriever(BaseRetriever):
             show_progress=show_progress,
             **options,
         )
-
-    def insert(self, document: Document, *, show_progress: bool = False) -> None:
-        """Transform and index one more document.
-
-        Raises:
-            DuplicateDocumentError: It is indexed already; use :meth:`update_ref_doc`.
-            InvalidDocumentError: It is no document.
-        """
-        with self.callback_manager.as_trace("insert"):
-            self._add([document], show_progress=show_progress)
-
-    def insert_nodes(self, nodes: Iterable[BaseNode], *, show_progress: bool = False) -> None:
-        """Index more nodes, untransformed; all of them or, on error, none.
-
-        Raises:
-            DuplicateDocumentError: One is indexed already.
-            InvalidDocumentError: One is no node.
-        """
-        with self.callback_manager.as_trace("insert_nodes"), self._changing:
-            self.engine.add(self._stored(nodes, ()), show_progress=show_progress)
-
-    def delete_ref_doc(self, ref_doc_id: str, *, raise_error: bool = True) -> None:
-        """Delete a document: every indexed node that comes from it.
-
-        Args:
-            ref_doc_id: The document's id.
-            raise_error: Whether a document that is not here is an error.
-
-        Raises:
-            UnknownDocumentError: There is no such document.
-        """
-        with self.callback_manager.as_trace("delete_ref_doc"), self._changing:
-            gone = self._ledger.nodes_of([ref_doc_id])
-            if not gone and raise_error:
-                msg = f"no document has the id {ref_doc_id!r}; nothing was deleted"
-                raise UnknownDocumentError(msg)
-            self.engine.delete(gone)
-
-    def delete_nodes(self, node_ids: Sequence[str]) -> None:
-        """Delete indexed nodes; all of them or, on error, none.
-
-        Raises:
-            UnknownDocumentError: One is not here.
-        """
-        with self.callback_manager.as_trace("delete_nodes"), self._changing:
-            self.engine.delete(node_ids)
-
-    def update_ref_doc(self, document: Document, *, show_progress: bool = False) -> None:
-        """Put a document in the place of the one that has its id, if any.
-
-        A search sees the old text or the new one. Only where transformations cut documents can it see, for a
-        moment, pieces of the old one that have no successor.
-
-        Raises:
-            InvalidDocumentError: It is no document.
-        """
-        with self.callback_manager.as_trace("update_ref_doc"):
-            self._replace([document], show_progress)
-
-    def refresh_ref_docs(self, documents: Sequence[Document], *, show_progress: bool = False) -> list[bool]:
-        """Index the documents that are new or have changed, by LlamaIndex's hash of text and metadata.
-
-        Returns:
-            For each document, whether it was indexed.
-
-        Raises:
-            DuplicateDocumentError: Two of them have one id.
-            InvalidDocumentError: One is no document.
-        """
-        with self.callback_manager.as_trace("refresh_ref_docs"), self._changing:
-            known = self._ledger.hashes()
-            stale = [known.get(document.id_) != document.hash for document in documents]
-            changed = [document for document, old in zip(documents, stale, strict=True) if old]
-            self._replace(changed, show_progress)
-            return stale
-
-    async def ainsert(self, document: Document, *, show_progress: bool = False) -> None:
-        """Do as :meth:`insert` in a thread; the event loop goes on."""
-        await asyncio.to_thread(self.insert, document, show_progress=show_progress)
-
-    async def ainsert_nodes(self, nodes: Iterable[BaseNode], *, show_progress: bool = False) -> None:
-        """Do as :meth:`insert_nodes` in a thread."""
-        await asyncio.to_thread(self.insert_nodes, nodes, show_progress=show_progress)
-
-    async def adelete_ref_doc(self, ref_doc_id: str, *, raise_error: bool = True) -> None:
-        """Do as :meth:`delete_ref_doc` in a thread."""
-        await asyncio.to_thread(self.delete_ref_doc, ref_doc_id, raise_error=raise_error)
-
-    async def adelete_nodes(self, node_ids: Sequence[str]) -> None:
-        """Do as :meth:`delete_nodes` in a thread."""
-        await asyncio.to_thread(self.delete_nodes, node_ids)
-
-    async def aupdate_ref_doc(self, document: Document, *, show_progress: bool = False) -> None:
-        """Do as :meth:`update_ref_doc` in a thread."""
-        await asyncio.to_thread(self.update_ref_doc, document, show_progress=show_progress)
-
-    async def arefresh_ref_docs(
-        self, documents: Sequence[Document], *, show_progress: bool = False
-    ) -> list[bool]:
-        """Do as :meth:`refresh_ref_docs` in a thread."""
-        return await asyncio.to_thread(self.refresh_ref_docs, documents, show_progress=show_progress)
-
-    def get_node(self, node_id: str) -> TextNode:
-        """Return an indexed node, whole, as a text node.
-
-        Raises:
-            UnknownDocumentError: There is no such node.
-        """
-        return whole_node(self.engine.document(node_id))
-
-    @property
-    def ref_doc_ids(self) -> list[str]:
-        """Ids of all documents, in order of addition."""
-        with self._changing:
-            return list(self._ledger.hashes())
 
     def persist(self, persist_dir: str | Path) -> None:
         """Write index and settings; a process killed meanwhile leaves what was there intact.
@@ -387,30 +264,3 @@ class S3Retriever(BaseRetriever):
             unit_scores=self.unit_scores,
             filters=self.filters,
         )
-
-    def _add(self, documents: Iterable[BaseNode], *, show_progress: bool) -> None:
-        with self._changing:
-            stored = self._stored(documents, self.transformations, show_progress=show_progress)
-            self.engine.add(stored, show_progress=show_progress)
-
-    def _replace(self, documents: Sequence[Document], show_progress: bool) -> None:
-        with self._changing:
-            new = list(self._stored(documents, self.transformations, show_progress=show_progress))
-            old = self._ledger.nodes_of(document.id_ for document in documents)
-            kept = {document.id for document in new}
-            gone = [node_id for node_id in old if node_id not in kept]
-            self.engine.update(new, delete=gone, show_progress=show_progress)
-            self._ledger.forget(kept)
-
-    def _stored(
-        self,
-        nodes: Iterable[BaseNode],
-        transformations: Sequence[TransformComponent],
-        *,
-        show_progress: bool = False,
-    ) -> Iterator[StoredDocument]:
-        """Yield what the engine indexes, and keep the objects that index nodes lead to."""
-        for node, source in transform(nodes, transformations, show_progress):
-            if isinstance(node, IndexNode) and node.obj is not None:
-                self.object_map[node.index_id] = node.obj
-            yield to_stored(node, source)
