@@ -137,7 +137,7 @@ def cell_frequencies(
     distinct, places = np.unique(wanted, return_inverse=True)
     counts = np.zeros(len(distinct), np.int64)
     if len(distinct):
-        numbers = np.full(int(distinct[-1]) + 1, -1, np.int32)
+        numbers = np.full(int(distinct[-1]) + 2, -1, np.int32)  # the last one stands for all higher ids
         numbers[distinct] = np.arange(len(distinct))
         _count_cells(token_ids, token_pointers, documents, numbers, counts)
     return counts[places]
@@ -277,17 +277,16 @@ def _add_counts(positions, pointers, offset, features, weights, cells, out):  # 
 @njit(cache=True, nogil=True)
 def _count_cells(token_ids, token_pointers, documents, numbers, counts):  # type: ignore[no-untyped-def]
     """Add to ``counts`` the cells that hold each id; ``numbers`` says which count is an id's, or -1."""
-    seen = np.full(len(counts), -1, np.int64)  # the last cell in which each was found
-    cell = 0
+    seen = np.full(len(counts), -1, np.int64)  # the first token of the last cell in which each was found
+    highest = np.uint32(len(numbers) - 1)
     for d in range(len(documents)):
         begin, end = token_pointers[documents[d]], token_pointers[documents[d] + 1]
         for first in range(begin, end, CELL):
-            for t in range(first, min(first + CELL, end)):
-                number = numbers[token_ids[t]] if token_ids[t] < len(numbers) else -1
-                if number >= 0 and seen[number] != cell:
-                    seen[number] = cell
+            for token in token_ids[first : min(first + CELL, end)]:
+                number = numbers[min(token, highest)]
+                if number >= 0 and seen[number] != first:
+                    seen[number] = first
                     counts[number] += 1
-            cell += 1
 
 
 @njit(cache=True, nogil=True)
