@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -183,8 +184,10 @@ def _step(model: Any, ids: list[int], cache: Any) -> tuple[torch.Tensor, Any]:
     One pass, not the loop: the caller's code runs between two tokens, and not in inference mode.
     """
     inputs = torch.tensor([ids], device=model.get_input_embeddings().weight.device)
-    output = model(input_ids=inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return output.logits[0, -1].float().cpu(), output.past_key_values
+    # Its name depends on the version of transformers; the class knows it even where the method is wrapped.
+    name = "cache" if "cache" in inspect.signature(type(model).forward).parameters else "past_key_values"
+    output = model(input_ids=inputs, use_cache=True, logits_to_keep=1, **{name: cache})
+    return output.logits[0, -1].float().cpu(), output[name]
 
 
 def _end_tokens(host: Host) -> frozenset[int]:

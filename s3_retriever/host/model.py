@@ -115,7 +115,7 @@ class Host:
                 )
         except UnsupportedHostError:
             raise
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ImportError) as error:
             reason = str(error).strip().partition("\n")[0]
             msg = f"cannot load host {files.name!r} from {files.folder}: {reason}"
             raise HostNotFoundError(msg) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import importlib.util
+import json
 import shutil
 import subprocess
 import sys
@@ -154,6 +155,16 @@ def _dequantise(gguf: Path, folder: Path) -> None:
         model.load_state_dict(quantised.state_dict())
         model.to(torch.bfloat16).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+    _name_tokenizer(folder)
+
+
+def _name_tokenizer(folder: Path) -> None:
+    """Name the tokenizer's class as all versions of ``transformers`` know it; the cache may serve several."""
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    if settings.get("tokenizer_class") == "TokenizersBackend":  # its name since version 5
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def _publish(fresh: Path, target: Path) -> None:

@@ -18,6 +18,9 @@ from s3_retriever.host.generation import _Decoder, _Held
 PROMPT = "The quick brown fox"
 GREEDY = Sampling(max_new_tokens=20)
 
+# What a later transformers will refuse.
+pytestmark = pytest.mark.filterwarnings("error::FutureWarning")
+
 
 @pytest.fixture(scope="module")
 def generator(tiny_host: Host) -> Generator:

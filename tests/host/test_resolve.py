@@ -5,8 +5,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from s3_retriever.errors import HostNotFoundError
+from s3_retriever.host import wheel
 from s3_retriever.host.__main__ import prefetch
 from s3_retriever.host.resolve import DEFAULT_HOST, cache_folder, resolve_host, write_record
 
@@ -115,3 +117,16 @@ def test_prefetch_reports_in_one_line(bare_machine: Path, capsys: pytest.Capture
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
+
+
+def test_all_versions_of_transformers_know_the_class_of_a_converted_tokenizer(
+    tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    tiny_tokenizer.save_pretrained(tmp_path)
+    wheel._name_tokenizer(tmp_path)
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"
+    again = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
+    assert again.get_vocab() == tiny_tokenizer.get_vocab()
+    assert again.special_tokens_map == tiny_tokenizer.special_tokens_map
+    assert again("The quick brown fox").input_ids == tiny_tokenizer("The quick brown fox").input_ids
