@@ -85,8 +85,8 @@ class FactMaker:
         if not self._left:  # every relation comes once before any comes again
             self._left = self._random.sample(self._turns, len(self._turns))
         kind, relation = self._left.pop()
-        group = _Group(self._random, self._pools)
         subjects = [(self._random.choice(kind.roles), self._name(kind)) for _ in range(n_needles)]
+        group = _Group(self._random, self._pools, {name for _, name in subjects})
         needles = tuple(group.fact(kind, *subject, relation) for subject in subjects)
         names = [fact.subject for fact in needles]
         listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
@@ -127,18 +127,18 @@ class FactMaker:
 
 
 class _Group:
-    """Makes the facts of one question, no two of which have the same value."""
+    """Makes the facts of one question: no two have one value, and none a name that is asked about."""
 
-    def __init__(self, random: Random, pools: dict[str, list[str]]) -> None:
+    def __init__(self, random: Random, pools: dict[str, list[str]], names: set[str]) -> None:
         self._random, self._pools = random, pools
-        self._values: set[str] = set()
+        self._taken = names
 
     def fact(self, kind: Kind, role: str, name: str, relation: Relation) -> Fact:
         subject = kind.form.format(role=role, name=name)
         value = self._value(relation.value)
-        while value in self._values:
+        while value in self._taken:
             value = self._value(relation.value)
-        self._values.add(value)
+        self._taken.add(value)
         wording = self._random.choice(relation.statements)
         return Fact(subject, relation, value, _filled(wording, subject, value))
 

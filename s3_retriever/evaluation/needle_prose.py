@@ -151,11 +151,11 @@ _PERSON = Kind(
         Relation(
             "thing",
             (
-                "In the evenings {s} restores {v} and gives them to the neighbours.",
-                "The attic of {s} is full of {v}, none of which has ever been for sale.",
+                "In the evenings {s} repairs old {v} and gives them to the neighbours.",
+                "The attic of {s} is full of {v} that wait to be repaired.",
             ),
-            ("What does {s} collect and restore at home?", "Which objects fill the attic of {s}?"),
-            "What do {s} collect and restore at home?",
+            ("What does {s} repair at home?", "Which objects does {s} collect and repair?"),
+            "What do {s} repair at home?",
         ),
         Relation(
             "code",
@@ -255,10 +255,10 @@ _WORKS = Kind(
         Relation(
             "person",
             (
-                "After the bankruptcy {s} was bought by {v} for the price of its roof.",
-                "{S} has belonged to {v} ever since the auction.",
+                "At the auction {s} was bought by {v} for the price of its roof.",
+                "{S} has belonged to {v} ever since the bankruptcy.",
             ),
-            ("Who bought {s}?", "Who is the owner of {s} since the auction?"),
+            ("Who bought {s}?", "Who became the owner of {s}?"),
             "Who bought {s}?",
         ),
         Relation(
