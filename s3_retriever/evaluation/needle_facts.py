@@ -7,8 +7,9 @@ from itertools import cycle, islice
 from random import Random
 
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.evaluation import needle_prose as prose
-from s3_retriever.evaluation.needle_prose import KINDS, Kind, Relation
+from s3_retriever.evaluation import needle_words as invented
+from s3_retriever.evaluation.needle_nouns import Relation
+from s3_retriever.evaluation.needle_prose import KINDS, Kind
 
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July", "August", "September", "October"),
@@ -62,13 +63,18 @@ class FactMaker:
         self._turns = [(kind, relation) for kind in KINDS for relation in kind.relations]
         self._left: list[tuple[Kind, Relation]] = []
         places, surnames = (
-            [f"{start}{middle}{end}" for start in prose.STARTS for middle in prose.MIDDLES for end in ends]
-            for ends in (prose.PLACE_ENDS, prose.SURNAME_ENDS)
+            [
+                f"{start}{middle}{end}"
+                for start in invented.STARTS
+                for middle in invented.MIDDLES
+                for end in ends
+            ]
+            for ends in (invented.PLACE_ENDS, invented.SURNAME_ENDS)
         )
         self._pools = {
             "place": places,
             "surname": surnames,
-            "ship": [f"{colour} {animal}" for colour in prose.COLOURS for animal in prose.ANIMALS],
+            "ship": [f"{colour} {animal}" for colour in invented.COLOURS for animal in invented.ANIMALS],
         }
         self._names = {kind: random.sample(pool, len(pool)) for kind, pool in self._pools.items()}
 
@@ -155,9 +161,9 @@ class _Group:
         if kind == "day":
             return f"{number(1, 28)} {pick(_MONTHS)}"
         if kind == "thing":
-            return f"{pick(prose.TRAITS)} {pick(prose.THINGS)}"
+            return f"{pick(invented.TRAITS)} {pick(invented.THINGS)}"
         if kind == "person":
-            return f"{pick(prose.FIRST_NAMES)} {pick(self._pools['surname'])}"
+            return f"{pick(invented.FIRST_NAMES)} {pick(self._pools['surname'])}"
         return pick(self._pools["place"])
 
 

@@ -1,4 +1,4 @@
-"""The words of needles: invented names, and what can be said and asked of what bears them.
+"""What can be said and asked of invented subjects.
 
 A subject has a *role* out of few and a *name* of its own; either may be shared by a distractor. In statements
 and questions, ``{s}`` is the subject, ``{S}`` the same at the beginning of a sentence, ``{v}`` the value.
@@ -8,22 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Relation:
-    """Something that a subject has one of.
-
-    Attributes:
-        value: Kind of the value, as :mod:`s3_retriever.evaluation.needle_facts` makes it.
-        statements: Sentences that tell it.
-        questions: Questions for it, in other words than the statements'.
-        together: The question for that of several subjects.
-    """
-
-    value: str
-    statements: tuple[str, ...]
-    questions: tuple[str, ...]
-    together: str
+from s3_retriever.evaluation.needle_nouns import Relation, noun_relations
+from s3_retriever.evaluation.needle_words import FIRST_NAMES
 
 
 @dataclass(frozen=True)
@@ -42,45 +28,6 @@ class Kind:
     names: str
     relations: tuple[Relation, ...]
 
-
-STARTS = (
-    *("Quill", "Brack", "Oster", "Vel", "Ard", "Tov", "Mer", "Halm", "Kes", "Lund", "Dor", "Fen", "Gris"),
-    *("Hol", "Jar", "Kel", "Lom", "Mor", "Nar", "Orl", "Pell", "Ran", "Sel", "Thar", "Ulm", "Vard", "Wex"),
-    *("Yar", "Zel", "Cor", "Bel", "Dun", "Esk", "Fal", "Gar", "Hex", "Ing", "Jor", "Kar", "Lis"),
-)
-MIDDLES = ("", "a", "en", "i", "o", "er", "an", "im", "ou", "ys", "eth", "ar")
-PLACE_ENDS = (
-    *("mere", "water", "vane", "ford", "holm", "wick", "stead", "by", "combe", "thorpe", "ness", "dale"),
-    *("moor", "haven", "gate", "bury", "minster", "low", "hythe", "shaw"),
-)
-SURNAME_ENDS = (
-    *("ling", "man", "sen", "ova", "ett", "ard", "ick", "wright", "ander", "ossi", "ell", "quist", "ero"),
-    *("ham", "ini", "ovic", "more", "ton", "eau", "ask"),
-)
-COLOURS = (
-    *("Grey", "Amber", "Scarlet", "Silver", "Golden", "Ivory", "Russet", "Azure", "Sable", "Copper", "Pale"),
-    *("Bright", "Dusky", "Crimson", "Emerald", "Violet", "Bronze", "Hoary", "Tawny", "Pearl", "Indigo"),
-    *("Ashen", "Saffron", "Coral", "Jade", "Umber", "Cobalt", "Ochre", "Rosy", "Black", "White", "Brown"),
-)
-ANIMALS = (
-    *("Plover", "Heron", "Curlew", "Otter", "Marten", "Falcon", "Swift", "Osprey", "Badger", "Petrel"),
-    *("Gannet", "Lapwing", "Kestrel", "Wren", "Dolphin", "Sturgeon", "Lynx", "Stoat", "Raven", "Swan"),
-    *("Puffin", "Tern", "Grebe", "Linnet", "Merlin", "Bittern", "Egret", "Finch", "Siskin", "Dunlin"),
-    *("Porpoise", "Walrus", "Ermine", "Beaver", "Adder", "Pike", "Salmon", "Cormorant", "Avocet", "Shrike"),
-)
-FIRST_NAMES = (
-    *("Alma", "Bruno", "Clara", "Dario", "Edith", "Felix", "Greta", "Hugo", "Ines", "Jonas", "Klara", "Leo"),
-    *("Mina", "Nils", "Olga", "Pavel", "Rosa", "Stefan", "Tilda", "Umberto", "Vera", "Walter", "Yusuf"),
-)
-TRAITS = (
-    *("brass", "wooden", "broken", "antique", "mechanical", "painted", "miniature", "leather", "silver"),
-    *("rusted", "Bavarian", "folding", "enamelled", "hand-cut", "iron", "musical", "striped", "musty"),
-)
-THINGS = (
-    *("compasses", "accordions", "weathervanes", "typewriters", "lanterns", "sundials", "puppets", "clocks"),
-    *("barometers", "fiddles", "telescopes", "kettles", "umbrellas", "saddles", "inkwells", "birdcages"),
-    *("sledges", "chandeliers", "bellows", "thimbles", "snuffboxes", "music stands", "fishing reels"),
-)
 
 _OFFICE = Kind(
     "the {role} of {name}",
@@ -132,6 +79,7 @@ _OFFICE = Kind(
             ("On which day of the year does {s} stay closed?", "What is the date when {s} is shut?"),
             "On which days of the year do {s} stay closed?",
         ),
+        *noun_relations("office"),
     ),
 )
 _PERSON = Kind(
@@ -184,6 +132,7 @@ _PERSON = Kind(
             ("How many crowns did {s} receive for the design?", "How much was {s} paid for the design?"),
             "How many crowns did {s} receive for their designs?",
         ),
+        *noun_relations("person"),
     ),
 )
 _SHIP = Kind(
@@ -236,6 +185,7 @@ _SHIP = Kind(
             ("On what day was {s} launched?", "What was the date of the launch of {s}?"),
             "On what days were {s} launched?",
         ),
+        *noun_relations("ship"),
     ),
 )
 _WORKS = Kind(
@@ -288,6 +238,7 @@ _WORKS = Kind(
             ("Where do the supplies of {s} come from?", "From which town do carts supply {s}?"),
             "From which towns are {s} supplied?",
         ),
+        *noun_relations("works"),
     ),
 )
 _BOOK = Kind(
@@ -340,6 +291,7 @@ _BOOK = Kind(
             ("At what price was {s} sold?", "How many guilders did {s} fetch at auction?"),
             "At what prices were {s} sold?",
         ),
+        *noun_relations("book"),
     ),
 )
 KINDS = (_OFFICE, _PERSON, _SHIP, _WORKS, _BOOK)
