@@ -22,8 +22,10 @@ from s3_retriever.evaluation.records import Build, Result
 from s3_retriever.evaluation.report import new_table
 
 _TEMPLATE = "needles.html"
-_ONE = "95 % intervals in brackets (Wilson); then the depth at which fewest are found, and how many there."
-_SEVERAL = "Needles found, then questions with all needles found and its 95 % interval (Wilson)."
+_ONE = "Percent of the needles found, its 95 % interval (Wilson), and how many at the depth with the fewest."
+_SEVERAL = (
+    "Percent of the needles found; of the questions with all needles found, its 95 % interval (Wilson)."
+)
 _COSTS = ("length", "tokens", "build s", "bytes/token", "median ms")
 
 
@@ -135,8 +137,7 @@ def _cell(one: LengthScore, scores: NeedleScores) -> str:
         return f"{100 * one.share:.1f}; {100 * one.share_complete:.1f} {interval}"
     depths = [d for d in scores.depths if (d.method, d.length) == (one.method, one.length)]
     least = min(depths, key=lambda depth: depth.found / depth.asked)
-    place = f"{100 * least.depth:.0f} %: {least.found}/{least.asked}"
-    return f"{100 * one.share:.1f} {interval}; {place}"
+    return f"{100 * one.share:.1f} {interval} {least.found}/{least.asked}"
 
 
 def _costs(
