@@ -20,6 +20,7 @@ from s3_retriever import (
     cli_evaluation,
     cli_index,
     cli_interchange,
+    cli_needles,
     cli_pairs,
     cli_search,
     cli_training,
@@ -147,6 +148,16 @@ def _commands() -> tuple[_Command, ...]:
             cli_evaluation.evaluate,
             "measure the retriever beside BM25, embedding models and the full context",
             ("evaluate data/eval --quick --out quick", "evaluate my-questions --out mine"),
+        ),
+        _Command(
+            "needles",
+            cli_needles.add_needles,
+            cli_needles.needles,
+            "hide sentences in long texts and measure at which depths they are found",
+            (
+                "needles --out needles --lengths 2000 8000 --per-depth 4",
+                "needles --text book.txt --methods hybrid minilm+bm25 --out needles",
+            ),
         ),
         _Command(
             "analyze",

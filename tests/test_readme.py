@@ -16,7 +16,7 @@ from s3_retriever.host import FAMILIES
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 CORPUS = '{"_id": "a.pdf", "text": "The tide is highest at new moon.", "metadata": {"source": "a.pdf"}}\n'
 QUESTIONS = '{"_id": "1", "text": "When is the tide highest?"}\n'
-LONG = ("train", "calibrate", "fit", "pairs", "evaluate", "analyze")
+LONG = ("train", "calibrate", "fit", "pairs", "evaluate", "needles", "analyze")
 COMMANDS = re.findall(r"^\$ s3-retriever (.*)$", README, re.MULTILINE)
 
 

@@ -18,7 +18,7 @@ from s3_retriever.evaluation.summary import Comparison, Cost
 from s3_retriever.evaluation.tables import COST_COLUMNS, cells, columns, cost_cells, title
 from s3_retriever.files import new_file
 
-_TEMPLATE = "evaluation.html"
+_FOLDER, _TEMPLATE = files("s3_retriever.evaluation"), "evaluation.html"
 _MB = 1e6
 _MOST_LINES = 12  # of a plot that can be read
 
@@ -62,21 +62,17 @@ def check_jinja() -> None:
 
 
 def write_html(path: Path, report: Report) -> None:
-    """Write the page.
+    """Write the page about a run of ``evaluate``.
 
     Raises:
         MissingDependencyError: Jinja2 is not installed.
         OSError: The file cannot be written.
     """
-    check_jinja()
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    source = files("s3_retriever.evaluation").joinpath(_TEMPLATE).read_text(encoding="utf-8")
-    page = environment.from_string(source).render(
+    write_page(
+        path,
+        _TEMPLATE,
         report=report,
+        settings=report.settings,
         plots=plots(report),
         measures=_by_measure(report.comparisons),
         titles=TITLES,
@@ -88,6 +84,31 @@ def write_html(path: Path, report: Report) -> None:
         width=WIDTH,
         height=HEIGHT,
     )
+
+
+def write_page(path: Path, template: str, **values: Any) -> None:
+    """Write a page from a template of this package.
+
+    Args:
+        path: The page.
+        template: File name of the template.
+        values: What it needs.
+
+    Raises:
+        MissingDependencyError: Jinja2 is not installed.
+        OSError: The file cannot be written.
+    """
+    check_jinja()
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FunctionLoader(lambda name: _FOLDER.joinpath(name).read_text(encoding="utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template(template).render(values)
     with new_file(path) as file:
         file.write(page.encode("utf-8", "replace").decode("utf-8"))  # a document may hold half a surrogate
 

@@ -102,8 +102,8 @@ def draw(
         title,
         x_label,
         y_label,
-        tuple((across(scale(x)), _text(x)) for x in x_values),
-        tuple((up(y), _text(y)) for y in y_values),
+        tuple((across(scale(x)), short(x)) for x in x_values),
+        tuple((up(y), short(y)) for y in y_values),
         lines,
     )
 
@@ -122,7 +122,8 @@ def _axis(low: float, high: float, start: float, end: float) -> Callable[[float]
     return lambda value: start + (end - start) * ((value - low) / width if width else 0.5)
 
 
-def _text(value: float) -> str:
+def short(value: float) -> str:
+    """Return a number in a few characters, such as 20K."""
     for limit, suffix in ((1e6, "M"), (1e4, "K")):
         if value >= limit:
             return f"{value * (1e-6 if suffix == 'M' else 1e-3):.4g}{suffix}"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from html_page import BROWSER, Page, seen_in_browser
 from village_set import write_jsonl
 
 from s3_retriever.evaluation.evaluate import EvaluateConfig, run_evaluation
@@ -16,39 +14,6 @@ from s3_retriever.evaluation.methods import WindowSystem
 from s3_retriever.host import Host
 
 HOSTILE = '</p><script>alert("1")</script><img src=x onerror="alert(2)">'
-VOID = {"meta", "link", "br", "img", "line", "circle", "polyline"}
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-class Page(HTMLParser):
-    """Collects a page's tags, attributes and text, and checks that every tag is closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.text: list[str] = []
-        self._open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open and self._open.pop() == tag, f"</{tag}> closes nothing"
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-    def close(self) -> None:
-        super().close()
-        assert not self._open
 
 
 @pytest.fixture(scope="module")
@@ -110,25 +75,6 @@ def test_the_worst_questions_show_what_was_found_and_what_was_not(report: Path) 
 @pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here")
 @pytest.mark.parametrize("width", [375, 1100])
 def test_a_browser_shows_it_without_complaints(report: Path, tmp_path: Path, width: int) -> None:
-    frame = tmp_path / "frame.html"
-    frame.write_text(
-        f"<iframe id=f style='width:{width}px;height:800px;border:0' src='{report.as_uri()}'></iframe>"
-        "<script>onload = () => { const page = document.getElementById('f').contentDocument;"
-        "document.title = page.documentElement.scrollWidth + ' ' + page.querySelectorAll('svg').length"
-        "}</script>",
-        encoding="utf-8",
-    )
-    command = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr"]
-    done = subprocess.run(  # noqa: S603
-        [*command, "--window-size=1200,900", "--virtual-time-budget=5000", "--dump-dom", frame.as_uri()],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=True,
-    )
-    assert "CONSOLE" not in done.stderr
-    title = re.search(r"<title>(\d+) (\d+)</title>", done.stdout)
-    assert title, done.stderr
-    assert int(title[1]) <= width  # the page itself never scrolls sideways
-    assert int(title[2]) >= 3
+    wide, drawings = seen_in_browser(report, width, tmp_path)
+    assert wide <= width  # the page itself never scrolls sideways
+    assert drawings >= 3

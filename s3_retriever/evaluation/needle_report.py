@@ -1,0 +1,175 @@
+"""A run's needles as tables on the terminal and as a page."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+from rich.console import Console
+
+from s3_retriever.evaluation.datasets import EvaluationSet
+from s3_retriever.evaluation.failures import WORST, worst
+from s3_retriever.evaluation.heatmap import HeatMap, draw_heat_map
+from s3_retriever.evaluation.html import write_page
+from s3_retriever.evaluation.methods import Method
+from s3_retriever.evaluation.needle_scores import Haystack, LengthScore, NeedleScores
+from s3_retriever.evaluation.plots import WIDTH
+from s3_retriever.evaluation.records import Build, Result
+from s3_retriever.evaluation.report import new_table
+
+_TEMPLATE = "needles.html"
+_ONE = "Percent of the needles found, its 95 % interval (Wilson), and how many at the depth with the fewest."
+_SEVERAL = (
+    "Percent of the needles found; of the questions with all needles found, its 95 % interval (Wilson)."
+)
+_COSTS = ("length", "tokens", "build s", "bytes/token", "median ms")
+
+
+@dataclass(frozen=True)
+class NeedleTable:
+    """A table.
+
+    Attributes:
+        title: What it shows.
+        note: How its cells are to be read.
+        columns: Headings, that of the method excluded.
+        rows: Method and cells.
+    """
+
+    title: str
+    note: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Method, tuple[str, ...]], ...]
+
+
+def needle_tables(scores: NeedleScores, budget: int) -> list[NeedleTable]:
+    """Return a table per number of needles: methods down, lengths across."""
+    tables = []
+    for n in sorted({one.n_needles for one in scores.lengths}):
+        rows: defaultdict[Method, dict[int, LengthScore]] = defaultdict(dict)
+        for one in scores.lengths:
+            if one.n_needles == n:
+                rows[one.method][one.length] = one
+        lengths = sorted({length for row in rows.values() for length in row})
+        asked = max(one.asked for row in rows.values() for one in row.values())
+        title = f"{'One needle' if n == 1 else f'{n} needles'} within {budget:,} tokens"
+        tables.append(
+            NeedleTable(
+                f"{title}: {asked} questions per length",
+                _ONE if n == 1 else _SEVERAL,
+                tuple(f"{length:,}" for length in lengths),
+                tuple(
+                    (method, tuple(_cell(row[length], scores) if length in row else "" for length in lengths))
+                    for method, row in rows.items()
+                ),
+            )
+        )
+    return tables
+
+
+def show(scores: NeedleScores, budget: int, console: Console) -> None:
+    """Write the tables."""
+    for one in needle_tables(scores, budget):
+        table = new_table(one.title, "method", *one.columns)
+        table.caption, table.caption_justify = one.note, "left"
+        for method, cells in one.rows:
+            table.add_row(str(method), *cells)
+        console.print(table)
+
+
+def write_needle_report(
+    path: Path,
+    haystacks: Sequence[Haystack],
+    scores: NeedleScores,
+    results: Sequence[Result],
+    builds: Sequence[Build],
+    settings: Mapping[str, Any],
+    budget: int,
+) -> None:
+    """Write the page: heat maps, tables, costs, and what the first method missed.
+
+    Raises:
+        MissingDependencyError: Jinja2 is not installed.
+        OSError: The file cannot be written.
+    """
+    sets = [one.set for one in haystacks]
+    first = scores.lengths[0].method
+    failures = sorted(
+        (failure for one in sets for failure in worst(one, _of(one, results), first, None, budget)),
+        key=lambda failure: failure.value,
+    )
+    write_page(
+        path,
+        _TEMPLATE,
+        settings=settings,
+        lengths=[f"{length:,}" for length in sorted({one.length for one in haystacks})],
+        n_questions=sum(len(one.questions) for one in sets),
+        budget=f"{budget:,}",
+        maps=heat_maps(scores),
+        width=WIDTH,
+        tables=needle_tables(scores, budget),
+        costs=_costs(haystacks, results, builds),
+        cost_columns=_COSTS,
+        failing=str(first),
+        failures=failures[:WORST],
+    )
+
+
+def heat_maps(scores: NeedleScores) -> list[HeatMap]:
+    """Return a heat map per method, of questions with one needle."""
+    shares: defaultdict[Method, dict[tuple[float, float], tuple[int, int]]] = defaultdict(dict)
+    for one in scores.depths:
+        shares[one.method][one.length, one.depth] = (one.found, one.asked)
+    return [
+        draw_heat_map(str(method), "tokens of the haystack", "depth, %", found)
+        for method, found in shares.items()
+    ]
+
+
+def _cell(one: LengthScore, scores: NeedleScores) -> str:
+    low, high = one.interval
+    interval = f"[{100 * low:.1f}, {100 * high:.1f}]"
+    if one.n_needles > 1:
+        return f"{100 * one.share:.1f}; {100 * one.share_complete:.1f} {interval}"
+    depths = [d for d in scores.depths if (d.method, d.length) == (one.method, one.length)]
+    least = min(depths, key=lambda depth: depth.found / depth.asked)
+    return f"{100 * one.share:.1f} {interval} {least.found}/{least.asked}"
+
+
+def _costs(
+    haystacks: Sequence[Haystack], results: Iterable[Result], builds: Iterable[Build]
+) -> list[tuple[Method, tuple[str, ...]]]:
+    lengths = {one.set.name: one.length for one in haystacks}
+    times: defaultdict[tuple[int, Method], list[float]] = defaultdict(list)
+    for result in results:
+        times[lengths[result.set], Method(result.method, result.window)].append(result.ms)
+    built: defaultdict[tuple[int, Method], list[Build]] = defaultdict(list)
+    for build in builds:
+        for name in build.methods:
+            built[lengths[build.set], Method(name, build.window)].append(build)
+    rows: list[tuple[Method, tuple[str, ...]]] = []
+    for (length, method), ms in times.items():
+        own = built[length, method]
+        tokens = [one.n_tokens for one in own]
+        per_token = [one.nbytes / one.n_tokens for one in own if one.nbytes]
+        rows.append(
+            (
+                method,
+                (
+                    f"{length:,}",
+                    f"{fmean(tokens):,.0f}",
+                    f"{fmean(one.seconds for one in own):.1f}",
+                    f"{fmean(per_token):.1f}" if per_token else "",
+                    f"{median(ms):.1f}",
+                ),
+            )
+        )
+    return rows
+
+
+def _of(one: EvaluationSet, results: Iterable[Result]) -> list[Result]:
+    return [result for result in results if result.set == one.name]
