@@ -278,7 +278,8 @@ class S3Retriever:
         if not eligible_cells.any():
             return []
         # Before the host reads the question: BM25 would have to go back if the index changed meanwhile.
-        words = None if mode == "s3" else self._lexical.scores(snapshot, question)
+        rarity = self._scoring.bm25_rarity if mode == "hybrid" else 0.0
+        words = None if mode == "s3" else self._lexical.scores(snapshot, question, rarity)
         asked = None if mode == "bm25" else ask(self.host, question, self.artifact.query_heads)
         rows = [] if asked is None else head_rows(self.artifact, asked.queries, self._scoring.n_features)
         sides = self._densities(snapshot, words, asked, rows, scoring)

@@ -569,6 +569,27 @@ def reference(host: Host) -> S3Retriever:
 
 
 @pytest.mark.host
+def test_a_name_decides_between_sentences_that_are_alike_otherwise(host: Host) -> None:
+    buyers = [
+        f"{first}{last}"
+        for first in ("Quill", "Tov", "Mer", "Hex", "Lom")
+        for last in ("ling", "ander", "ick")
+    ]
+    sites = [
+        f"{first}{last}" for first in ("Ard", "Kes", "Vel", "Fen", "Gar") for last in ("mere", "holm", "wick")
+    ]
+    told = [
+        f"At the auction the brickworks of {a} was bought by {b}." for a, b in zip(sites, buyers, strict=True)
+    ]
+    filler = "It rained all day. The carts stood in the yard, and nobody came to fetch them. "
+    text = " ".join(filler + sentence for sentence in told)
+    retriever = S3Retriever.from_documents([text], host=host)
+    for site, sentence in zip(sites, told, strict=True):
+        spans = retriever.retrieve(f"Who became the owner of the brickworks of {site}?", 128)
+        assert any(sentence in span.text for span in spans), site
+
+
+@pytest.mark.host
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("question", "topic"),

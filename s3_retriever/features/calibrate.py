@@ -26,7 +26,7 @@ from s3_retriever.features.sae import Floats
 from s3_retriever.features.segments import draw_segments
 from s3_retriever.index.layout import CELL
 from s3_retriever.search.density import Scale
-from s3_retriever.search.scoring import BM25_WIDTHS, Scoring
+from s3_retriever.search.scoring import FUSED_WIDTHS, Scoring
 
 _TRUNCATE = 3.0
 
@@ -46,7 +46,8 @@ class CalibrateConfig:
         segment_cells: Cells of one piece of text that a pair is compared with ...
         segments: ... and how many pieces, those with evidence among them.
         seed: Fixes the order of the pairs and the pieces.
-        fusion: Weight of BM25 beside S3's density afterwards, at each of :data:`BM25_WIDTHS`.
+        fusion: Weight of BM25 beside S3's density afterwards, at each of :data:`FUSED_WIDTHS` ...
+        rarity: ... and how much more rare words count in it.
         held_out: Share of the pairs, by document, that are not learned from but measured.
 
     Raises:
@@ -63,7 +64,8 @@ class CalibrateConfig:
     segment_cells: int = 128
     segments: int = 8
     seed: int = 0
-    fusion: float = 0.1
+    fusion: float = 1.75
+    rarity: float = 4.0
     held_out: float = 0.1
 
     def __post_init__(self) -> None:
@@ -171,8 +173,8 @@ def calibrate(
             bar.set_postfix(loss=f"{losses[-1]:.3f}")
     # What BM25 got while learning is not kept: S3 has seen these pairs and BM25 has not, so its weights
     # come out too low for questions that are new to both.
-    fusion = {sigma: config.fusion * weight for sigma, weight in BM25_WIDTHS.items()}
-    scoring = replace(model.scoring(), bm25_widths=fusion)
+    fusion = {sigma: config.fusion * weight for sigma, weight in FUSED_WIDTHS.items()}
+    scoring = replace(model.scoring(), bm25_widths=fusion, bm25_rarity=config.rarity)
     after = _measure(model, bank, held_out, config)
     measured = None if before is None or after is None else (before, after)
     return Learned(model.maps.detach().numpy().copy(), scoring, tuple(losses), measured)

@@ -26,6 +26,21 @@ K1 = 1.5
 B = 0.75
 
 
+def weight(n: int, n_cells: int, rarity: float) -> float:
+    """Return (idf / idf of a term that one cell has) to the power of ``rarity``, in [0, 1].
+
+    Args:
+        n: Cells that have the term, at least 1.
+        n_cells: All cells.
+        rarity: 0 gives 1 for every term; the higher, the more the rarest terms decide.
+    """
+    return (_idf(n, n_cells) / _idf(1, n_cells)) ** rarity if rarity else 1.0
+
+
+def _idf(n: int, n_cells: int) -> float:
+    return math.log(1 + (n_cells - n + 0.5) / (n + 0.5))
+
+
 class BM25(ABC):
     """Scores of all cells for a query, over a collection of cells that can grow and shrink."""
 
@@ -47,8 +62,13 @@ class BM25(ABC):
         """
 
     @abstractmethod
-    def scores(self, terms: Sequence[str]) -> NDArray[np.float64]:
-        """Return the score of every cell, (n_cells,); 0 where no term occurs."""
+    def scores(self, terms: Sequence[str], rarity: float = 0.0) -> NDArray[np.float64]:
+        """Return the score of every cell, (n_cells,); 0 where no term occurs.
+
+        Args:
+            terms: Of the question.
+            rarity: Each term counts :func:`weight` times; 0 is plain BM25.
+        """
 
     def _check_range(self, first: int, last: int) -> None:
         if not 0 <= first <= last <= self.n_cells:
@@ -105,11 +125,11 @@ class RankBM25(BM25Okapi, BM25):  # type: ignore[misc]  # rank_bm25 carries no t
             self._append_to_lists(0)
         self._update_average()
 
-    def scores(self, terms: Sequence[str]) -> NDArray[np.float64]:
+    def scores(self, terms: Sequence[str], rarity: float = 0.0) -> NDArray[np.float64]:
         """Return the score of every cell, (n_cells,); 0 where no term occurs."""
-        return self.get_scores(terms)
+        return self.get_scores(terms, rarity)
 
-    def get_scores(self, query: Sequence[str]) -> NDArray[np.float64]:
+    def get_scores(self, query: Sequence[str], rarity: float = 0.0) -> NDArray[np.float64]:
         """Do what ``BM25Okapi.get_scores`` does, reading only the cells that hold a term."""
         total = np.zeros(len(self._lengths), np.float64)
         lengths = np.array(self._lengths)
@@ -118,7 +138,8 @@ class RankBM25(BM25Okapi, BM25):  # type: ignore[misc]  # rank_bm25 carries no t
                 continue
             slots, counts = map(np.array, self._lists[term])
             norm = self.k1 * (1 - self.b + self.b * lengths[slots] / self.avgdl)
-            total[slots] += self.idf.get(term) * (counts * (self.k1 + 1) / (counts + norm))
+            idf = self.idf.get(term) * weight(self._frequencies[term], self.corpus_size, rarity)
+            total[slots] += idf * (counts * (self.k1 + 1) / (counts + norm))
         scores: NDArray[np.float64] = total[self._slots]
         return scores
 
@@ -160,7 +181,7 @@ class _LuceneIdf:
 
     def get(self, term: str) -> float:
         n = self._bm25._frequencies[term]
-        return math.log(1 + (self._bm25.corpus_size - n + 0.5) / (n + 0.5)) if n else 0.0
+        return _idf(n, self._bm25.corpus_size) if n else 0.0
 
 
 class BM25S(BM25):
@@ -200,7 +221,7 @@ class BM25S(BM25):
         del self._cells[first:last]
         self._index = None
 
-    def scores(self, terms: Sequence[str]) -> NDArray[np.float64]:
+    def scores(self, terms: Sequence[str], rarity: float = 0.0) -> NDArray[np.float64]:
         """Return the score of every cell, (n_cells,); 0 where no term occurs."""
         if not terms or not any(self._cells):
             return np.zeros(self.n_cells)
@@ -209,5 +230,13 @@ class BM25S(BM25):
             index = self._make()
             index.index(self._cells, create_empty_token=False, show_progress=False)
             self._index = index
-        scores: NDArray[np.float64] = self._scale * index.get_scores(list(terms))
-        return scores
+        if not rarity:
+            scores: NDArray[np.float64] = self._scale * index.get_scores(list(terms))
+            return scores
+        total = np.zeros(self.n_cells)
+        for term in terms:
+            found = index.get_scores([term])
+            n = int(np.count_nonzero(found))
+            if n:
+                total += self._scale * weight(n, self.n_cells, rarity) * found
+        return total

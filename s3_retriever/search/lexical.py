@@ -50,8 +50,8 @@ class LexicalIndex:
         self._snapshot: Snapshot | None = None
         self._lock = threading.Lock()
 
-    def scores(self, snapshot: Snapshot, question: str) -> npt.NDArray[np.float64]:
-        """Return BM25 of every cell, float64 (snapshot.n_cells,)."""
+    def scores(self, snapshot: Snapshot, question: str, rarity: float = 0.0) -> npt.NDArray[np.float64]:
+        """Return BM25 of every cell, float64 (snapshot.n_cells,); rare words count more with ``rarity``."""
         terms = [term for term, _ in words(question)]
         with self._lock:
             if snapshot is not self._snapshot:
@@ -60,7 +60,7 @@ class LexicalIndex:
                 except BaseException:  # what is held is not consistent any more
                     self._bm25, self._held, self._snapshot = self._make(), [], None
                     raise
-            return self._bm25.scores(terms)
+            return self._bm25.scores(terms, rarity)
 
     def _follow(self, snapshot: Snapshot) -> None:
         """Drop documents that are gone and append new ones; those that stay keep their order."""

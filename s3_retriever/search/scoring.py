@@ -17,6 +17,9 @@ BM25_WIDTHS: Mapping[float, float] = {0.5: 1.0, 2.0: 1.0, 6.0: 1.0}
 """Widths in cells at which plain BM25 is averaged, with their weights: a passage also profits from the
 words around it."""
 
+FUSED_WIDTHS: Mapping[float, float] = {0.5: 1.0}
+"""Widths beside S3's density, which looks around by itself."""
+
 
 @dataclass(frozen=True)
 class Scoring:
@@ -27,6 +30,8 @@ class Scoring:
         head_weights: (H, S): weight of each query head at each scale.
         bm25_widths: Weight of BM25 beside S3's density, averaged at each width (sigma in cells; ``inf``
             means the document).
+        bm25_rarity: How much more rare words count in that BM25 than they do anyway; see
+            :func:`s3_retriever.search.bm25.weight`.
         n_features: Features kept per question token and query head.
 
     Raises:
@@ -37,6 +42,7 @@ class Scoring:
     head_weights: tuple[tuple[float, ...], ...]
     bm25_widths: Mapping[float, float]
     n_features: int = 96
+    bm25_rarity: float = 0.0
 
     def __post_init__(self) -> None:
         if any(len(weights) != len(self.scales) for weights in self.head_weights):
@@ -44,6 +50,9 @@ class Scoring:
             raise InvalidInputError(msg)
         if self.n_features < 1:
             msg = f"n_features must be at least 1, not {self.n_features}"
+            raise InvalidInputError(msg)
+        if not 0 <= self.bm25_rarity < math.inf:
+            msg = f"bm25_rarity must be 0 or more, not {self.bm25_rarity}"
             raise InvalidInputError(msg)
 
     def to_json(self) -> dict[str, Any]:
@@ -53,6 +62,7 @@ class Scoring:
             "head_weights": [list(weights) for weights in self.head_weights],
             "bm25_widths": [[_sigma_to_json(sigma), weight] for sigma, weight in self.bm25_widths.items()],
             "n_features": self.n_features,
+            "bm25_rarity": self.bm25_rarity,
         }
 
     @classmethod
@@ -70,6 +80,7 @@ class Scoring:
                 head_weights=tuple(tuple(map(float, weights)) for weights in values["head_weights"]),
                 bm25_widths={_sigma_from_json(s): float(weight) for s, weight in values["bm25_widths"]},
                 n_features=int(values["n_features"]),
+                bm25_rarity=float(values.get("bm25_rarity", 0.0)),  # artifacts made before there was one
             )
         except (KeyError, TypeError, ValueError) as error:
             msg = f"the artifact's scoring constants cannot be read: {type(error).__name__}: {error}"

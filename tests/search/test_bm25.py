@@ -39,6 +39,25 @@ def test_a_term_in_most_cells_still_counts_for_them() -> None:
     assert (RankBM25([["a"], ["a"], ["a", "b"], ["c"]]).scores(["a"])[:3] > 0).all()
 
 
+def test_rarity_lets_one_rare_term_outweigh_several_common_ones() -> None:
+    alike = [["who", "bought", "mill", f"name{i}"] for i in range(10)]
+    bm25 = RankBM25([*alike, ["name10", *"abcdefgh"], *([["other"]] * 39)])
+    query = ["who", "bought", "mill", "name10"]
+    plain, rare = bm25.scores(query), bm25.scores(query, 4.0)
+    assert plain.argmax() < 10
+    assert rare.argmax() == 10
+    many, one = (math.log(1 + (50 - n + 0.5) / (n + 0.5)) for n in (10, 1))
+    np.testing.assert_allclose(rare[:10], plain[:10] * (many / one) ** 4, rtol=1e-12)
+    assert rare[10] == plain[10]  # a term of one cell counts as ever
+
+
+@settings(deadline=None)
+@given(CELLS, TERMS, st.floats(0.5, 8))
+def test_bm25s_knows_rarity_too(cells: list[list[str]], query: list[str], rarity: float) -> None:
+    ours, theirs = RankBM25(cells).scores(query, rarity), BM25S(cells).scores(query, rarity)
+    np.testing.assert_allclose(theirs, ours, rtol=1e-9, atol=1e-12)
+
+
 @settings(deadline=None)
 @given(CELLS, TERMS)
 def test_bm25s_takes_over_with_the_same_ranking(cells: list[list[str]], query: list[str]) -> None:
