@@ -55,7 +55,8 @@ def columns(comparison: Comparison) -> list[str]:
 def title(comparison: Comparison) -> str:
     """Return what a comparison shows."""
     name = TITLES[comparison.measure]
-    return f"{name[0].upper()}{name[1:]} within {comparison.budget:,} tokens"
+    contexts = "" if comparison.length is None else f", contexts of {comparison.length:,}"
+    return f"{name[0].upper()}{name[1:]} within {comparison.budget:,} tokens{contexts}"
 
 
 def _comparison(one: Comparison, reference: str) -> Table:

@@ -1,0 +1,136 @@
+"""Methods compared by the length of the context: pools of documents instead of whole sets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import TypeVar
+
+from s3_retriever.evaluation.contexts import PRESS_ANSWERS
+from s3_retriever.evaluation.datasets import EvaluationSet
+from s3_retriever.evaluation.infiniretri import InfiniRetri
+from s3_retriever.evaluation.methods import FULL_CONTEXT, System
+from s3_retriever.evaluation.pools import Pool
+from s3_retriever.evaluation.records import Answer, Build, Records, Result, RunFolder
+from s3_retriever.evaluation.runner import run_systems
+from s3_retriever.evaluation.summary import Comparison, Cost, compare, costs
+from s3_retriever.host.model import Host
+
+_Record = TypeVar("_Record", Result, Answer)
+
+
+def run_pools(
+    pools: Sequence[Pool],
+    systems: Sequence[System],
+    folder: RunFolder,
+    *,
+    host: Host,
+    budgets: Sequence[int],
+    read_up_to: int,
+    say: Callable[[str], None],
+) -> None:
+    """Ask every method every question; see :func:`s3_retriever.evaluation.runner.run_systems`.
+
+    Args:
+        pools: Documents and questions.
+        systems: What is compared.
+        folder: Where the records go.
+        host: Counts tokens, and is the host of our retriever.
+        budgets: Tokens.
+        read_up_to: Length up to which methods are asked that read the context anew for every question.
+        say: Called with what is about to be done.
+    """
+    reading = [system for system in systems if isinstance(system, InfiniRetri)]
+    others = [system for system in systems if system not in reading]
+    short = [pool.data for pool in pools if pool.length <= read_up_to]
+    run_systems([pool.data for pool in pools], others, folder, host=host, budgets=budgets, say=say)
+    run_systems(short, reading, folder, host=host, budgets=budgets, say=say)
+
+
+def press_answers(folder: Path, pools: Sequence[Pool], budget: int) -> list[Answer]:
+    """Return the answers from compressed caches: of the presses and lengths where no question is missing."""
+    wanted: defaultdict[int, set[tuple[str, str]]] = defaultdict(set)
+    lengths = {pool.data.name: pool.length for pool in pools}
+    for pool in pools:
+        wanted[pool.length] |= {(pool.data.name, one.id) for one in pool.data.questions if one.answers}
+    given: defaultdict[tuple[str, int], list[Answer]] = defaultdict(list)
+    for answer in Records(folder / PRESS_ANSWERS, Answer).all():
+        if answer.set in lengths and answer.budget == budget:
+            given[answer.method, lengths[answer.set]].append(answer)
+    return [
+        answer
+        for (_, length), answers in given.items()
+        if {(one.set, one.question) for one in answers} == wanted[length]
+        for answer in answers
+    ]
+
+
+def compare_lengths(records: Sequence[_Record], pools: Sequence[Pool], reference: str) -> list[Comparison]:
+    """Compare all methods at each length by every measure; see ``summary.compare``.
+
+    Pools of a set count as one: the macro average is the mean over sets of the mean over a set's questions.
+    """
+    by_name = {pool.data.name: pool for pool in pools}
+    found = []
+    for length in dict.fromkeys(pool.length for pool in pools):
+        own = [
+            replace(record, set=by_name[record.set].set)
+            for record in records
+            if by_name[record.set].length == length
+        ]
+        found += [replace(one, length=length) for one in compare(own, reference)]
+    return found
+
+
+def costs_by_length(builds: Sequence[Build], results: Sequence[Result], pools: Sequence[Pool]) -> list[Cost]:
+    """Return what each method cost at each length: means over pools, but of the peak the most."""
+    names = {pool.data.name: f"pools of {pool.length:,}" for pool in pools}
+    grouped: defaultdict[tuple[str, ...], list[Build]] = defaultdict(list)
+    for build in builds:
+        renamed = replace(build, set=names[build.set])
+        grouped[renamed.key].append(renamed)
+    means = []
+    for same in grouped.values():
+        sizes = [one.nbytes for one in same if one.nbytes is not None]
+        peaks = [one.peak_bytes for one in same if one.peak_bytes is not None]
+        mean = replace(
+            same[0],
+            n_tokens=round(fmean(one.n_tokens for one in same)),
+            seconds=fmean(one.seconds for one in same),
+            nbytes=round(fmean(sizes)) if sizes else None,
+            peak_bytes=max(peaks, default=None),
+        )
+        means.append(mean)
+    return costs(means, [replace(result, set=names[result.set]) for result in results])
+
+
+def asked(sets: Sequence[EvaluationSet], pools: Sequence[Pool]) -> list[EvaluationSet]:
+    """Return the sets with only those questions that some pool asks."""
+    found = []
+    for one in sets:
+        ids = {question.id for pool in pools if pool.set == one.name for question in pool.data.questions}
+        found.append(replace(one, questions=tuple(q for q in one.questions if q.id in ids)))
+    return found
+
+
+def length_notes(pools: Sequence[Pool], answers: Sequence[Answer], host: Host, read_up_to: int) -> list[str]:
+    """Return what the reader of a report has to know."""
+    by_name = {pool.data.name: pool.length for pool in pools}
+    notes = [
+        "Contexts are pools of documents, those longer than a quarter of the context cut between sentences: "
+        "the evidence of some questions of one set, and other documents of it and of the other sets, in an "
+        "order drawn once. The full context is of its own size. Methods that read the context anew for "
+        f"every question were asked with contexts of up to {read_up_to:,} tokens; a compressed cache needs "
+        f"one that fits the host's window of {host.max_tokens:,} tokens."
+    ]
+    kept: defaultdict[int, list[float]] = defaultdict(list)
+    for answer in answers:
+        if answer.method == FULL_CONTEXT:
+            kept[by_name[answer.set]].append(answer.kept)
+    if kept:
+        shares = ", ".join(f"{fmean(values):.0%} at {length:,}" for length, values in sorted(kept.items()))
+        notes.append(f"Of the full context, the host's window held {shares}; the rest was cut off.")
+    return notes
