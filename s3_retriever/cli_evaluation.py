@@ -81,12 +81,16 @@ def evaluate(args: argparse.Namespace) -> None:
     """Run ``evaluate``."""
     from rich.console import Console
 
+    from s3_retriever.errors import InvalidInputError
     from s3_retriever.evaluation.evaluate import BY_LENGTH, QUICK, REPORT, EvaluateConfig, run_evaluation
     from s3_retriever.evaluation.tables import show
     from s3_retriever.host.model import Host
 
     base = QUICK if args.quick else EvaluateConfig()
     if args.lengths is not None:
+        if args.quick:
+            msg = "--quick searches parts of whole sets; with --lengths, ask fewer --questions"
+            raise InvalidInputError(msg)
         base = BY_LENGTH
         args.lengths = args.lengths or list(base.lengths)
     if args.ablations:

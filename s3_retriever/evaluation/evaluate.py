@@ -18,11 +18,9 @@ from s3_retriever.evaluation.failures import worst
 from s3_retriever.evaluation.html import Report, check_jinja, write_html
 from s3_retriever.evaluation.lengths import (
     asked,
-    compare_lengths,
-    costs_by_length,
     length_notes,
-    press_answers,
     run_pools,
+    summarize,
 )
 from s3_retriever.evaluation.methods import FULL_CONTEXT, MODES, WINDOW_BM25, Method, System, make_systems
 from s3_retriever.evaluation.pools import Pool, make_pools
@@ -44,7 +42,7 @@ from s3_retriever.host.model import Host
 
 REPORT, SUMMARY = "report.html", "summary.json"
 READING = ("infiniretri", "infiniretri:17")
-"""InfiniRetri with the last layer, and with the one that finds most of the shipped pairs' evidence."""
+"""InfiniRetri with the last layer, and with one that ``reading_layers`` finds good in the default host."""
 
 _FAILING = "hybrid"
 
@@ -194,45 +192,28 @@ def run_evaluation(
     settings |= {"artifact": artifact.digest, "prompt": [INSTRUCTION, *EXAMPLE], "new_tokens": MAX_NEW_TOKENS}
     folder = RunFolder(Path(out), settings)
     if pools:
-        run_pools(
-            pools,
-            systems,
-            folder,
-            host=host,
-            budgets=config.budgets,
-            read_up_to=config.read_up_to,
-            say=say,
-        )
+        reach = config.read_up_to
+        run_pools(pools, systems, folder, host=host, budgets=config.budgets, read_up_to=reach, say=say)
     else:
         run_systems(sets, systems, folder, host=host, budgets=config.budgets, say=say)
     if config.answers:
         answer_questions(sets, _answered(systems, folder, config.middle_budget), folder, Reader(host), say)
-    results = folder.results.all()
-    # The full context, whose budget is its own, is compared with the others' answers all the same.
-    answers = [replace(one, budget=config.middle_budget) for one in folder.answers.all()]
     if pools:
-        results = [
-            replace(one, budget=config.middle_budget) if one.method == FULL_CONTEXT else one
-            for one in results
-        ]
         write_contexts(pools, folder, config.middle_budget, host)
-        answers += press_answers(folder.path, pools, config.middle_budget)
-        comparisons = [
-            *compare_lengths(results, pools, config.base),
-            *compare_lengths(answers, pools, config.base),
-        ]
-        spent = costs_by_length(folder.builds.all(), results, pools)
+        found = summarize(pools, folder, config.middle_budget, config.base)
     else:
+        results = folder.results.all()
+        # The full context, whose budget is its own, is compared with the others' answers all the same.
+        answers = [replace(one, budget=config.middle_budget) for one in folder.answers.all()]
         comparisons = [*compare(results, config.base), *compare(answers, config.base)]
-        spent = costs(folder.builds.all(), results)
-    evaluation = Evaluation(tuple(comparisons), tuple(spent), config.base)
-    with new_file(folder.path / SUMMARY) as file:
-        json.dump(asdict(evaluation), file, indent=1)
+        found = comparisons, costs(folder.builds.all(), results)
+    evaluation = Evaluation(tuple(found[0]), tuple(found[1]), config.base)
+    report = _report(sets, config, folder, evaluation, host)
     if pools:
         notes = length_notes(pools, folder.answers.all(), host, config.read_up_to)
-        report = Report(asked(whole, pools), folder.settings, config.base, comparisons, spent, {}, "", notes)
-    else:
-        report = _report(sets, config, folder, evaluation, host)
+        report = replace(report, sets=asked(whole, pools), failures={}, notes=notes)
+    with new_file(folder.path / SUMMARY) as file:
+        json.dump(asdict(evaluation), file, indent=1)
     write_html(folder.path / REPORT, report)
     return evaluation
 

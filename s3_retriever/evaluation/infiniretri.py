@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from s3_retriever.evaluation.attention import AttentionReader
 from s3_retriever.evaluation.methods import Corpus, Method
 from s3_retriever.evaluation.metrics import Region
 from s3_retriever.evaluation.reader import prompt_around
+from s3_retriever.host.model import Host
 from s3_retriever.search import sentences
 
 INFINIRETRI = "infiniretri"
@@ -104,8 +106,9 @@ class BuiltInfiniRetri:
     def __init__(self, corpus: Corpus, config: InfiniRetriConfig) -> None:
         self._config = config
         self._host = corpus.host
-        self._reader = AttentionReader(corpus.host, config.layer)
-        self._sentences = _sentences(corpus)
+        layer = corpus.host.attention_layers[-1] if config.layer is None else config.layer
+        self._reader = AttentionReader(corpus.host, [layer])
+        self._sentences = cut_sentences(corpus)
 
     def find(self, method: Method, question: str, budget: int) -> list[Region]:
         """Return the sentences kept after the last chunk, those with the most attention first.
@@ -113,29 +116,16 @@ class BuiltInfiniRetri:
         Raises:
             InvalidInputError: Prompt, chunk and budget together exceed the host's window.
         """
-        before, after, asking = self._prompt(question)
-        self._check_window(len(before) + len(after), budget)
-        kept: list[_Sentence] = []
-        ranked: list[_Sentence] = []
+        prompt = AskingPrompt(self._host, question)
+        self._check_window(len(prompt.before) + len(prompt.after), budget)
+        kept: list[Sentence] = []
+        ranked: list[Sentence] = []
         for chunk in _chunks(self._sentences, self._config.chunk):
             read = [*kept, *chunk]
-            ids = np.concatenate([before, *(one.ids for one in read), after])
-            rows = slice(asking.start + len(ids) - len(after), asking.stop + len(ids) - len(after))
-            received = self._reader.received(ids, rows)[len(before) : len(ids) - len(after)]
-            ranked = _best(read, _phrases(received, self._config.phrase), budget)
+            (received,) = prompt.attention(self._reader, read)
+            ranked = best_sentences(read, received, self._config.phrase, budget)
             kept = sorted(ranked, key=lambda one: one.number)  # read on in the order of the text
         return [one.region for one in ranked]
-
-    def _prompt(self, question: str) -> tuple[_Ids, _Ids, slice]:
-        """Return the ids before and after the text, and which of the latter are the question's."""
-        encode = self._host.tokenizer
-        before, after = prompt_around(encode, question)
-        start = after.index(question.strip())  # templates may strip it
-        end = start + len(question.strip())
-        ids = np.array(encode(before, add_special_tokens=False)["input_ids"], np.int32)
-        rest = encode(after, add_special_tokens=False, return_offsets_mapping=True)
-        inside = [i for i, (a, b) in enumerate(rest["offset_mapping"]) if a < end and b > start]
-        return ids, np.array(rest["input_ids"], np.int32), slice(inside[0], inside[-1] + 1)
 
     def _check_window(self, prompt: int, budget: int) -> None:
         longest = prompt + budget + self._config.chunk + _LONGEST
@@ -147,8 +137,38 @@ class BuiltInfiniRetri:
             raise InvalidInputError(msg)
 
 
+class AskingPrompt:
+    """The host's prompt around sentences, and the question in it.
+
+    Args:
+        host: The host.
+        question: Its text.
+
+    Attributes:
+        before: Ids before the text, int32 (n,).
+        after: Ids after it, int32 (m,).
+    """
+
+    def __init__(self, host: Host, question: str) -> None:
+        encode: Any = host.tokenizer
+        before, after = prompt_around(encode, question)
+        start = after.index(question.strip())  # templates may strip it
+        end = start + len(question.strip())
+        rest = encode(after, add_special_tokens=False, return_offsets_mapping=True)
+        inside = [i for i, (a, b) in enumerate(rest["offset_mapping"]) if a < end and b > start]
+        self.before: _Ids = np.array(encode(before, add_special_tokens=False)["input_ids"], np.int32)
+        self.after: _Ids = np.array(rest["input_ids"], np.int32)
+        self._asking = inside[0] - len(self.after), inside[-1] + 1 - len(self.after)  # from the end
+
+    def attention(self, reader: AttentionReader, read: Sequence[Sentence]) -> npt.NDArray[np.float32]:
+        """Return how much the question attends to each token of the sentences, float32 (layers, tokens)."""
+        ids = np.concatenate([self.before, *(one.ids for one in read), self.after])
+        rows = slice(*(len(ids) + place for place in self._asking))
+        return reader.received(ids, rows)[:, len(self.before) : len(ids) - len(self.after)]
+
+
 @dataclass(frozen=True, eq=False)
-class _Sentence:
+class Sentence:
     """Tokens that are kept or dropped together.
 
     Attributes:
@@ -162,9 +182,9 @@ class _Sentence:
     ids: _Ids
 
 
-def _sentences(corpus: Corpus) -> list[_Sentence]:
+def cut_sentences(corpus: Corpus) -> list[Sentence]:
     """Cut all documents into sentences; one of more than :data:`_LONGEST` tokens becomes several."""
-    found: list[_Sentence] = []
+    found: list[Sentence] = []
     for document in corpus.documents:
         tokens = corpus.host.encode(document.text)
         borders = np.searchsorted(tokens.starts, [start for start, _ in sentences(document.text)])
@@ -173,13 +193,13 @@ def _sentences(corpus: Corpus) -> list[_Sentence]:
                 end = min(start + _LONGEST, last)
                 till = int(tokens.starts[end]) if end < len(tokens) else len(document.text)
                 region = Region(document.id, int(tokens.starts[start]) if start else 0, till)
-                found.append(_Sentence(len(found), region, tokens.ids[start:end]))
+                found.append(Sentence(len(found), region, tokens.ids[start:end]))
     return found
 
 
-def _chunks(every: Sequence[_Sentence], size: int) -> Iterator[list[_Sentence]]:
+def _chunks(every: Sequence[Sentence], size: int) -> Iterator[list[Sentence]]:
     """Yield neighbouring sentences of ``size`` tokens together, at most, but for a longer one."""
-    chunk: list[_Sentence] = []
+    chunk: list[Sentence] = []
     n = 0
     for one in every:
         if chunk and n + len(one.ids) > size:
@@ -191,24 +211,21 @@ def _chunks(every: Sequence[_Sentence], size: int) -> Iterator[list[_Sentence]]:
         yield chunk
 
 
-def _phrases(received: npt.NDArray[np.float32], width: int) -> npt.NDArray[np.float32]:
-    """Return for each token the sum over the ``width`` tokens around it."""
-    sums = np.convolve(received, np.ones(width, np.float32))
-    return sums[width // 2 : width // 2 + len(received)]
-
-
-def _best(read: Sequence[_Sentence], scores: npt.NDArray[np.float32], budget: int) -> list[_Sentence]:
-    """Return the sentences with the best tokens, best first, as many as the budget holds.
+def best_sentences(
+    read: Sequence[Sentence], received: npt.NDArray[np.float32], phrase: int, budget: int
+) -> list[Sentence]:
+    """Return the sentences that hold the best tokens, best first, as many as the budget holds.
 
     Args:
         read: In the order in which they were read.
-        scores: Of their tokens, one after the other.
+        received: Attention to their tokens, one after the other, float32 (tokens,).
+        phrase: Neighbouring tokens whose attention is summed.
         budget: Tokens.
     """
+    sums = np.convolve(received, np.ones(phrase, np.float32))[phrase // 2 :][: len(received)]
     starts = np.cumsum([0, *(len(one.ids) for one in read[:-1])])
-    best = np.maximum.reduceat(scores, starts)
     chosen = []
-    for i in np.argsort(-best, kind="stable"):
+    for i in np.argsort(-np.maximum.reduceat(sums, starts), kind="stable"):
         if len(read[i].ids) <= budget:
             chosen.append(read[i])
             budget -= len(read[i].ids)

@@ -50,7 +50,26 @@ def run_pools(
     run_systems(short, reading, folder, host=host, budgets=budgets, say=say)
 
 
-def press_answers(folder: Path, pools: Sequence[Pool], budget: int) -> list[Answer]:
+def summarize(
+    pools: Sequence[Pool], folder: RunFolder, budget: int, reference: str
+) -> tuple[list[Comparison], list[Cost]]:
+    """Compare all methods at each length, answers from compressed caches included, and return their costs.
+
+    Args:
+        pools: Documents and questions.
+        folder: With the records.
+        budget: Of the answers, and where the full context is shown, whose budget is its own.
+        reference: Name of the method that the others are compared with.
+    """
+    results = folder.results.all()
+    results = [replace(one, budget=budget) if one.method == FULL_CONTEXT else one for one in results]
+    answers = [replace(one, budget=budget) for one in folder.answers.all()]
+    answers += _press_answers(folder.path, pools, budget)
+    comparisons = [*_compare(results, pools, reference), *_compare(answers, pools, reference)]
+    return comparisons, _costs(folder.builds.all(), results, pools)
+
+
+def _press_answers(folder: Path, pools: Sequence[Pool], budget: int) -> list[Answer]:
     """Return the answers from compressed caches: of the presses and lengths where no question is missing."""
     wanted: defaultdict[int, set[tuple[str, str]]] = defaultdict(set)
     lengths = {pool.data.name: pool.length for pool in pools}
@@ -68,7 +87,7 @@ def press_answers(folder: Path, pools: Sequence[Pool], budget: int) -> list[Answ
     ]
 
 
-def compare_lengths(records: Sequence[_Record], pools: Sequence[Pool], reference: str) -> list[Comparison]:
+def _compare(records: Sequence[_Record], pools: Sequence[Pool], reference: str) -> list[Comparison]:
     """Compare all methods at each length by every measure; see ``summary.compare``.
 
     Pools of a set count as one: the macro average is the mean over sets of the mean over a set's questions.
@@ -85,7 +104,7 @@ def compare_lengths(records: Sequence[_Record], pools: Sequence[Pool], reference
     return found
 
 
-def costs_by_length(builds: Sequence[Build], results: Sequence[Result], pools: Sequence[Pool]) -> list[Cost]:
+def _costs(builds: Sequence[Build], results: Sequence[Result], pools: Sequence[Pool]) -> list[Cost]:
     """Return what each method cost at each length: means over pools, but of the peak the most."""
     names = {pool.data.name: f"pools of {pool.length:,}" for pool in pools}
     grouped: defaultdict[tuple[str, ...], list[Build]] = defaultdict(list)

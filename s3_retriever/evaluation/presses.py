@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import kvpress
 import torch
 from transformers import DynamicCache
 
-from s3_retriever.errors import S3RetrieverError
+from s3_retriever.errors import MissingDependencyError, S3RetrieverError
 from s3_retriever.evaluation.answers import exact_match, f1
 from s3_retriever.evaluation.contexts import CONTEXTS, PRESS_ANSWERS, Asking, Context, read_contexts
 from s3_retriever.evaluation.records import Answer, Records
@@ -34,25 +33,25 @@ class Press:
     """A method of compression.
 
     Attributes:
-        make: Makes it from the share of keys and values to drop.
+        kind: Name of its class in ``kvpress``; None: nothing is dropped.
         asked: Whether it looks at the question: then the question is read with the context, before the
             compression, and every question needs a cache of its own.
     """
 
-    make: Callable[[float], Any]
+    kind: str | None
     asked: bool = False
 
 
 PRESSES = {
-    "snapkv": Press(lambda ratio: kvpress.SnapKVPress(compression_ratio=ratio), asked=True),
-    "streaming-llm": Press(lambda ratio: kvpress.StreamingLLMPress(compression_ratio=ratio)),
-    "keydiff": Press(lambda ratio: kvpress.KeyDiffPress(compression_ratio=ratio)),
-    "expected-attention": Press(lambda ratio: kvpress.ExpectedAttentionPress(compression_ratio=ratio)),
-    "tova": Press(lambda ratio: kvpress.TOVAPress(compression_ratio=ratio), asked=True),
-    "pyramidkv": Press(lambda ratio: kvpress.PyramidKVPress(compression_ratio=ratio), asked=True),
-    "knorm": Press(lambda ratio: kvpress.KnormPress(compression_ratio=ratio)),
-    "random": Press(lambda ratio: kvpress.RandomPress(compression_ratio=ratio)),
-    "none": Press(lambda _: None),
+    "snapkv": Press("SnapKVPress", asked=True),
+    "streaming-llm": Press("StreamingLLMPress"),
+    "keydiff": Press("KeyDiffPress"),
+    "expected-attention": Press("ExpectedAttentionPress"),
+    "tova": Press("TOVAPress", asked=True),
+    "pyramidkv": Press("PyramidKVPress", asked=True),
+    "knorm": Press("KnormPress"),
+    "random": Press("RandomPress"),
+    "none": Press(None),
 }
 """By name. With "none" nothing is dropped: what the full context gives, in this environment."""
 
@@ -64,10 +63,34 @@ class PressRunner:
 
     Args:
         host: A model that ``kvpress`` supports.
+
+    Raises:
+        MissingDependencyError: ``kvpress`` is not installed.
     """
 
     def __init__(self, host: Host) -> None:
-        self._pipeline = _FixedPrompt(model=host.model, tokenizer=host.tokenizer)
+        try:
+            import kvpress
+        except ImportError as error:
+            msg = f"compressed caches need kvpress ({error}); 'make kvpress' makes an environment that has it"
+            raise MissingDependencyError(msg) from error
+
+        class FixedPrompt(kvpress.KVPressTextGenerationPipeline):  # type: ignore[misc]  # it has no types
+            """The pipeline of ``kvpress``, but for the chat template: what it is given is the prompt."""
+
+            def preprocess(self, context: str, questions: list[str], **_: Any) -> dict[str, Any]:
+                """Tokenise."""
+                parts = [torch.tensor([encode(part)]) for part in (context, *questions)]
+                return {"context_ids": parts[0], "questions_ids": parts[1:]}
+
+        def encode(text: str) -> list[int]:
+            ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+            return ids
+
+        tokenizer: Any = host.tokenizer
+        self._encode = encode
+        self._kvpress = kvpress
+        self._pipeline = FixedPrompt(model=host.model, tokenizer=tokenizer)
 
     def answer(self, name: str, context: Context) -> list[Answer]:
         """Answer the questions about a context.
@@ -95,10 +118,12 @@ class PressRunner:
         self, name: str, context: Context, beginning: str, questions: Sequence[Asking], texts: Sequence[str]
     ) -> list[Answer]:
         """Compress the beginning of prompts and answer what follows it."""
-        n_text, n_all = (len(self._pipeline.encode(part)) for part in (context.text, beginning))
+        n_text, n_all = (len(self._encode(part)) for part in (context.text, beginning))
         kept = min(n_all, n_all - n_text + context.budget)
         # kvpress drops what is left of a fraction; in the middle between two, it keeps the lower one.
-        press = PRESSES[name].make(1 - (kept + 0.5) / n_all if kept < n_all else 0.0)
+        ratio = 1 - (kept + 0.5) / n_all if kept < n_all else 0.0
+        kind = PRESSES[name].kind
+        press = None if kind is None else getattr(self._kvpress, kind)(compression_ratio=ratio)
         cache = DynamicCache()
         found = self._pipeline(
             beginning,
@@ -121,22 +146,6 @@ class PressRunner:
             )
             for one, line in zip(questions, lines, strict=True)
         ]
-
-
-class _FixedPrompt(kvpress.KVPressTextGenerationPipeline):  # type: ignore[misc]  # of a package without types
-    """The pipeline of ``kvpress``, but what it is given is the prompt: no template is put around it."""
-
-    def encode(self, text: str) -> list[int]:
-        """Return the ids of a part of a prompt."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
-
-    def preprocess(self, context: str, questions: list[str], **_: Any) -> dict[str, Any]:
-        """Tokenise."""
-        return {
-            "context_ids": torch.tensor([self.encode(context)]),
-            "questions_ids": [torch.tensor([self.encode(question)]) for question in questions],
-        }
 
 
 def answer_contexts(folder: Path, names: Sequence[str], say: Callable[[str], None]) -> None:

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation import Region, load_sets
 from s3_retriever.evaluation.attention import AttentionReader
 from s3_retriever.evaluation.infiniretri import InfiniRetri, InfiniRetriConfig
 from s3_retriever.evaluation.methods import Corpus, make_systems
+from s3_retriever.evaluation.reading_layers import recall_by_layer
 from s3_retriever.features import Artifact
+from s3_retriever.features.pairs import Pair
 from s3_retriever.host import Host
 
 QUESTION = "What is the tail of the comet made of?"
@@ -51,10 +54,10 @@ def test_a_budget_for_everything_returns_everything(corpus: Corpus) -> None:
         assert "".join(document.text[start:end] for start, end in pieces) == document.text
 
 
-@pytest.mark.parametrize("layer", [None, 1])
-def test_attention_is_that_of_the_model(wide_host: Host, layer: int | None) -> None:
+@pytest.mark.parametrize("layers", [[3], [2, 0]])
+def test_attention_is_that_of_the_model(wide_host: Host, layers: list[int]) -> None:
     ids = wide_host.encode("The comet returns every 76 years. Its tail is made of dust.").ids
-    received = AttentionReader(wide_host, layer).received(ids, slice(3, 7))
+    received = AttentionReader(wide_host, layers).received(ids, slice(3, 7))
     model = wide_host.model
     before = model.config._attn_implementation
     model.set_attn_implementation("eager")
@@ -63,8 +66,9 @@ def test_attention_is_that_of_the_model(wide_host: Host, layer: int | None) -> N
             output = model.model(torch.from_numpy(ids.astype(np.int64))[None], output_attentions=True)
     finally:
         model.set_attn_implementation(before)
-    theirs = output.attentions[3 if layer is None else layer][0, :, 3:7].sum(dim=(0, 1)).numpy()
-    np.testing.assert_allclose(received, theirs, atol=1e-5)
+    for own, layer in zip(received, layers, strict=True):
+        theirs = output.attentions[layer][0, :, 3:7].sum(dim=(0, 1)).numpy()
+        np.testing.assert_allclose(own, theirs, atol=1e-5)
     assert before == "sdpa"  # as it was before the reader
 
 
@@ -87,3 +91,13 @@ def test_what_exceeds_the_window_is_refused(corpus: Corpus) -> None:
         ask(corpus, 900, InfiniRetriConfig(64))
     with pytest.raises(InvalidInputError, match="must be at least 1, not 0 and 8"):
         InfiniRetriConfig(0)
+
+
+def test_the_layers_of_a_host_are_compared(wide_host: Host) -> None:
+    text = "The mill grinds oats. " * 4 + "Its wheel was cast in 1790. " + "The miller sleeps. " * 4
+    start = text.index("Its wheel")
+    pairs = [Pair("When was the wheel cast?", "mill", ((start, start + 27),))]
+    found = recall_by_layer(wide_host, [Document("mill", text)], pairs, budget=40)
+    assert list(found) == [0, 1, 2, 3]
+    assert all(0 <= recall <= 1 for recall in found.values())
+    assert set(recall_by_layer(wide_host, [Document("mill", text)], pairs, budget=500).values()) == {1.0}
