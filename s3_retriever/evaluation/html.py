@@ -15,7 +15,7 @@ from s3_retriever.evaluation.failures import Failure
 from s3_retriever.evaluation.measures import TITLES
 from s3_retriever.evaluation.plots import HEIGHT, WIDTH, Plot, draw
 from s3_retriever.evaluation.summary import Comparison, Cost
-from s3_retriever.evaluation.tables import COST_COLUMNS, cells, columns, cost_cells, title
+from s3_retriever.evaluation.tables import COST_COLUMNS, cells, columns, cost_cells, length_cells, title
 from s3_retriever.files import new_file
 
 _TEMPLATE = "evaluation.html"
@@ -83,6 +83,7 @@ def write_html(path: Path, report: Report) -> None:
         titles=TITLES,
         cells=cells,
         columns=columns,
+        length_cells=length_cells,
         cost_cells=cost_cells,
         cost_columns=COST_COLUMNS,
         comparison_title=title,

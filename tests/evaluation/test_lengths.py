@@ -148,6 +148,7 @@ def test_answers_of_presses_are_shown_when_complete(
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "F1 by length of the context within 64 tokens, mean of the sets" in page
     assert "window held 100% at 300, " in page
+    assert '<th scope="row">kvpress keydiff</th><td>1.000</td><td>-</td></tr>' in page
 
 
 @pytest.mark.parametrize("changes", [{"ablations": True}, {"tokens": 100}])
