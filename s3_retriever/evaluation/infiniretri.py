@@ -111,7 +111,7 @@ class BuiltInfiniRetri:
         self._sentences = cut_sentences(corpus)
 
     def find(self, method: Method, question: str, budget: int) -> list[Region]:
-        """Return the sentences kept after the last chunk, those with the most attention first.
+        """Return the sentences kept after the last chunk, in the order of the text, neighbours joined.
 
         Raises:
             InvalidInputError: Prompt, chunk and budget together exceed the host's window.
@@ -119,13 +119,11 @@ class BuiltInfiniRetri:
         prompt = AskingPrompt(self._host, question)
         self._check_window(len(prompt.before) + len(prompt.after), budget)
         kept: list[Sentence] = []
-        ranked: list[Sentence] = []
         for chunk in _chunks(self._sentences, self._config.chunk):
             read = [*kept, *chunk]
             (received,) = prompt.attention(self._reader, read)
-            ranked = best_sentences(read, received, self._config.phrase, budget)
-            kept = sorted(ranked, key=lambda one: one.number)  # read on in the order of the text
-        return [one.region for one in ranked]
+            kept = best_sentences(read, received, self._config.phrase, budget)
+        return _passages(kept)
 
     def _check_window(self, prompt: int, budget: int) -> None:
         longest = prompt + budget + self._config.chunk + _LONGEST
@@ -214,7 +212,7 @@ def _chunks(every: Sequence[Sentence], size: int) -> Iterator[list[Sentence]]:
 def best_sentences(
     read: Sequence[Sentence], received: npt.NDArray[np.float32], phrase: int, budget: int
 ) -> list[Sentence]:
-    """Return the sentences that hold the best tokens, best first, as many as the budget holds.
+    """Return the sentences that hold the best tokens, in the order of the text, as many as the budget holds.
 
     Args:
         read: In the order in which they were read.
@@ -229,4 +227,15 @@ def best_sentences(
         if len(read[i].ids) <= budget:
             chosen.append(read[i])
             budget -= len(read[i].ids)
-    return chosen
+    return sorted(chosen, key=lambda one: one.number)
+
+
+def _passages(kept: Sequence[Sentence]) -> list[Region]:
+    """Return where the sentences stand; those that follow each other in a document are one region."""
+    found: list[Region] = []
+    for one in kept:
+        if found and (found[-1].doc_id, found[-1].end) == one.region[:2]:
+            found[-1] = found[-1]._replace(end=one.region.end)
+        else:
+            found.append(one.region)
+    return found

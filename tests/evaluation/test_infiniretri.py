@@ -44,14 +44,14 @@ def test_whole_sentences_within_the_budget(corpus: Corpus, chunk: int, budget: i
     for passage, (id_, _, end) in zip(passages, found, strict=True):
         assert passage.rstrip().endswith(".")
         assert end == len(texts[id_]) or texts[id_][end - 1 : end + 1].strip()[0].isupper()
+    ids = [document.id for document in corpus.documents]
+    assert found == sorted(found, key=lambda region: (ids.index(region.doc_id), region.start))
     assert ask(corpus, budget, InfiniRetriConfig(chunk)) == found
 
 
 def test_a_budget_for_everything_returns_everything(corpus: Corpus) -> None:
     found = ask(corpus, 500, InfiniRetriConfig(64))
-    for document in corpus.documents:
-        pieces = sorted((start, end) for id_, start, end in found if id_ == document.id)
-        assert "".join(document.text[start:end] for start, end in pieces) == document.text
+    assert found == [Region(document.id, 0, len(document.text)) for document in corpus.documents]
 
 
 @pytest.mark.parametrize("layers", [[3], [2, 0]])
