@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from statistics import fmean
 from typing import TypeVar
 
@@ -64,43 +63,29 @@ def summarize(
     results = folder.results.all()
     results = [replace(one, budget=budget) if one.method == FULL_CONTEXT else one for one in results]
     answers = [replace(one, budget=budget) for one in folder.answers.all()]
-    answers += _press_answers(folder.path, pools, budget)
+    answers += [one for one in Records(folder.path / PRESS_ANSWERS, Answer).all() if one.budget == budget]
     comparisons = [*_compare(results, pools, reference), *_compare(answers, pools, reference)]
     return comparisons, _costs(folder.builds.all(), results, pools)
-
-
-def _press_answers(folder: Path, pools: Sequence[Pool], budget: int) -> list[Answer]:
-    """Return the answers from compressed caches: of the presses and lengths where no question is missing."""
-    wanted: defaultdict[int, set[tuple[str, str]]] = defaultdict(set)
-    lengths = {pool.data.name: pool.length for pool in pools}
-    for pool in pools:
-        wanted[pool.length] |= {(pool.data.name, one.id) for one in pool.data.questions if one.answers}
-    given: defaultdict[tuple[str, int], list[Answer]] = defaultdict(list)
-    for answer in Records(folder / PRESS_ANSWERS, Answer).all():
-        if answer.set in lengths and answer.budget == budget:
-            given[answer.method, lengths[answer.set]].append(answer)
-    return [
-        answer
-        for (_, length), answers in given.items()
-        if {(one.set, one.question) for one in answers} == wanted[length]
-        for answer in answers
-    ]
 
 
 def _compare(records: Sequence[_Record], pools: Sequence[Pool], reference: str) -> list[Comparison]:
     """Compare all methods at each length by every measure; see ``summary.compare``.
 
     Pools of a set count as one: the macro average is the mean over sets of the mean over a set's questions.
+    Methods that were not asked every question of a length, since their run was killed, are left out there.
     """
     by_name = {pool.data.name: pool for pool in pools}
     found = []
     for length in dict.fromkeys(pool.length for pool in pools):
-        own = [
-            replace(record, set=by_name[record.set].set)
-            for record in records
-            if by_name[record.set].length == length
+        own = [one for one in records if one.set in by_name and by_name[one.set].length == length]
+        every = {(one.set, one.question) for one in own}
+        n_asked = Counter((one.method, one.window, one.budget) for one in own)
+        whole = [
+            replace(one, set=by_name[one.set].set)
+            for one in own
+            if n_asked[one.method, one.window, one.budget] == len(every)
         ]
-        found += [replace(one, length=length) for one in compare(own, reference)]
+        found += [replace(one, length=length) for one in compare(whole, reference)]
     return found
 
 
