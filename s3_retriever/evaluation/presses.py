@@ -163,8 +163,8 @@ def answer_contexts(folder: Path, names: Sequence[str], say: Callable[[str], Non
     answers = Records(folder / PRESS_ANSWERS, Answer)
     answered = {(one.set, one.question, one.method, one.budget) for one in answers.all()}
     runners: dict[str, PressRunner] = {}
-    for name in names:
-        for context in contexts:
+    for context in contexts:  # shorter ones come first: what is killed has finished some length
+        for name in names:
             keys = {(context.set, one.id, f"kvpress {name}", context.budget) for one in context.questions}
             if keys <= answered:
                 continue
