@@ -127,7 +127,7 @@ BY_LENGTH = EvaluateConfig(
     windows=(128,),
     lengths=(2_000, 8_000, 32_000, 128_000),
 )
-"""The comparisons of the S3-Attention paper that a small host allows, within half an hour on two cores."""
+"""The comparisons of the S3-Attention paper that a small host allows."""
 
 
 @dataclass(frozen=True)
