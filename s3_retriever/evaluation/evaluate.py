@@ -196,10 +196,11 @@ def run_evaluation(
         run_pools(pools, systems, folder, host=host, budgets=config.budgets, read_up_to=reach, say=say)
     else:
         run_systems(sets, systems, folder, host=host, budgets=config.budgets, say=say)
+    if pools:
+        write_contexts(pools, folder, config.middle_budget, host)
     if config.answers:
         answer_questions(sets, _answered(systems, folder, config.middle_budget), folder, Reader(host), say)
     if pools:
-        write_contexts(pools, folder, config.middle_budget, host)
         found = summarize(pools, folder, config.middle_budget, config.base)
     else:
         results = folder.results.all()

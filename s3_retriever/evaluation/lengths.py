@@ -72,20 +72,28 @@ def _compare(records: Sequence[_Record], pools: Sequence[Pool], reference: str) 
     """Compare all methods at each length by every measure; see ``summary.compare``.
 
     Pools of a set count as one: the macro average is the mean over sets of the mean over a set's questions.
-    Methods that were not asked every question of a length, since their run was killed, are left out there.
+    Methods that were not asked every question of a length, since their run was killed, are left out there,
+    and so are lengths without the reference.
     """
     by_name = {pool.data.name: pool for pool in pools}
     found = []
     for length in dict.fromkeys(pool.length for pool in pools):
         own = [one for one in records if one.set in by_name and by_name[one.set].length == length]
-        every = {(one.set, one.question) for one in own}
+        answering = any(isinstance(one, Answer) for one in own)
+        every = [
+            question
+            for pool in pools
+            for question in pool.data.questions
+            if pool.length == length and (question.answers or not answering)
+        ]
         n_asked = Counter((one.method, one.window, one.budget) for one in own)
         whole = [
             replace(one, set=by_name[one.set].set)
             for one in own
             if n_asked[one.method, one.window, one.budget] == len(every)
         ]
-        found += [replace(one, length=length) for one in compare(whole, reference)]
+        if any(one.method == reference for one in whole):
+            found += [replace(one, length=length) for one in compare(whole, reference)]
     return found
 
 

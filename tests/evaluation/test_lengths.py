@@ -19,7 +19,7 @@ from s3_retriever.evaluation.evaluate import EvaluateConfig, Evaluation, run_eva
 from s3_retriever.evaluation.infiniretri import InfiniRetri, InfiniRetriConfig
 from s3_retriever.evaluation.methods import FullContext, WindowSystem
 from s3_retriever.evaluation.reader import Asked, Reader, prompt_around
-from s3_retriever.evaluation.records import RESULTS, Answer, Records, Result
+from s3_retriever.evaluation.records import ANSWERS, RESULTS, Answer, Records, Result
 from s3_retriever.host import Host
 
 NAMES = ("window-bm25", "infiniretri", "full-context")
@@ -149,6 +149,17 @@ def test_answers_of_presses_are_shown_when_complete(
     assert "F1 by length of the context within 64 tokens, mean of the sets" in page
     assert "window held 100% at 300, " in page
     assert '<th scope="row">kvpress keydiff</th><td>1.000</td><td>-</td></tr>' in page
+
+
+def test_a_length_that_is_not_finished_is_left_out(out: Path, go_on: Compare) -> None:
+    records = (out / ANSWERS).read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in records if "@600" not in line]
+    (out / ANSWERS).write_text(
+        "".join([*kept, *(set(records) - set(kept))][: len(kept) + 1]), encoding="utf-8"
+    )
+    evaluation = go_on(answers=False)
+    assert {one.length for one in evaluation.comparisons if one.measure == "f1"} == {300}
+    assert {one.length for one in evaluation.comparisons if one.measure == "recall"} == {300, 600}
 
 
 @pytest.mark.parametrize("changes", [{"ablations": True}, {"tokens": 100}])
