@@ -1,18 +1,21 @@
 # make demo and make test do all their own set-up; the second run starts at once.
 #
 #   PYTHON  the interpreter to build the environment with, 3.10 or newer
-#   DATA    for make bench: a folder of evaluation sets
+#   DATA    for make bench and make kvpress: a folder of evaluation sets
+#   OUT     for make kvpress: folder of the comparison by length of context; ARGS: more for its command
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 INTERCHANGE := $(VENV)/interchange
+KVPRESS := $(VENV)/kvpress
 INTEGRATIONS := $(wildcard integrations/*/pyproject.toml)
 TORCH := 2.13.0
+BY_LENGTH = $(BIN)/s3-retriever evaluate "$(DATA)" --lengths --answers --out "$(OUT)" $(ARGS)
 
 .DELETE_ON_ERROR:
-.PHONY: demo test stress interchange package bench overhead lint clean
+.PHONY: demo test stress interchange kvpress kvpress-test package bench overhead lint clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -27,6 +30,17 @@ stress: $(READY)
 # Our SAEs in SAELens, and those of SAELens and sparsify in ours, computed by both sides.
 interchange: $(INTERCHANGE)/.ready
 	HF_HUB_OFFLINE=1 $(INTERCHANGE)/bin/python -m pytest tests/interchange/against_libraries.py
+
+# By length of context: retrievers, InfiniRetri, the full context and compressed KV caches, in one report.
+kvpress: $(KVPRESS)/.ready
+	@test -n "$(DATA)" -a -n "$(OUT)" || { echo "usage: make kvpress DATA=FOLDER OUT=FOLDER" >&2; exit 2; }
+	$(BY_LENGTH)
+	$(KVPRESS)/bin/python -m s3_retriever.evaluation.presses "$(OUT)"
+	$(BY_LENGTH)
+
+# What kvpress answers from a context that we wrote, and how much it keeps.
+kvpress-test: $(KVPRESS)/.ready
+	HF_HUB_OFFLINE=1 $(KVPRESS)/bin/python -m pytest tests/presses/with_kvpress.py
 
 # Builds all three distributions and runs the tests on the wheels, away from this folder; see .ci/package.
 package: $(READY)
@@ -59,10 +73,19 @@ $(READY): pyproject.toml $(INTEGRATIONS)
 	$(BIN)/python -m s3_retriever.host
 	touch $@
 
-# The two libraries bring some fifty packages, 500 MB: an environment on top of the first, which stays as it is.
-$(INTERCHANGE)/.ready: $(READY)
-	test -x $(INTERCHANGE)/bin/python || $(BIN)/python -m venv $(INTERCHANGE)
+# An environment on top of the first, which stays as it is.
+ON_TOP = { test -x $(1)/bin/python || $(BIN)/python -m venv $(1); } && \
 	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
-		> "$$($(INTERCHANGE)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
+	> "$$($(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
+
+# The two libraries bring some fifty packages, 500 MB.
+$(INTERCHANGE)/.ready: $(READY)
+	$(call ON_TOP,$(INTERCHANGE))
 	$(INTERCHANGE)/bin/python -m pip install --quiet 'sae-lens>=6.40,<7' 'eai-sparsify>=1.3,<2'
+	touch $@
+
+# It wants an older transformers than ours may be; some twenty packages, 400 MB.
+$(KVPRESS)/.ready: $(READY)
+	$(call ON_TOP,$(KVPRESS))
+	$(KVPRESS)/bin/python -m pip install --quiet 'kvpress==0.5.5' 'transformers<5.3'
 	touch $@

@@ -31,8 +31,9 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         "--methods",
         nargs="+",
         metavar="NAME",
-        help="s3, hybrid, bm25, paper, window-bm25, minilm, minilm+bm25, full-context (default: these), or "
-        "bge-small, bge-base, a hub name or a folder of sentence-transformers, each also with +bm25",
+        help="s3, hybrid, bm25, paper, window-bm25, minilm, minilm+bm25, full-context (default: these), "
+        "infiniretri, infiniretri:LAYER, or bge-small, bge-base, a hub name or a folder of "
+        "sentence-transformers, each also with +bm25",
     )
     parser.add_argument(
         "--reference",
@@ -58,6 +59,20 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         help="compare variants of our retriever, each without one of its parts, instead of methods",
     )
     parser.add_argument(
+        "--lengths",
+        type=int,
+        nargs="*",
+        metavar="N",
+        help="pool the documents to contexts of so many tokens (default: 2000 8000 32000 128000) and compare "
+        "by length what the S3-Attention paper compares",
+    )
+    parser.add_argument(
+        "--read-up-to",
+        type=int,
+        metavar="N",
+        help="with --lengths: longest context for what reads it anew for every question (default: 8000)",
+    )
+    parser.add_argument(
         "--quick", action="store_true", help="a few questions, methods and documents: about three minutes"
     )
 
@@ -66,11 +81,18 @@ def evaluate(args: argparse.Namespace) -> None:
     """Run ``evaluate``."""
     from rich.console import Console
 
-    from s3_retriever.evaluation.evaluate import QUICK, REPORT, EvaluateConfig, run_evaluation
+    from s3_retriever.errors import InvalidInputError
+    from s3_retriever.evaluation.evaluate import BY_LENGTH, QUICK, REPORT, EvaluateConfig, run_evaluation
     from s3_retriever.evaluation.tables import show
     from s3_retriever.host.model import Host
 
     base = QUICK if args.quick else EvaluateConfig()
+    if args.lengths is not None:
+        if args.quick:
+            msg = "--quick searches parts of whole sets; with --lengths, ask fewer --questions"
+            raise InvalidInputError(msg)
+        base = BY_LENGTH
+        args.lengths = args.lengths or list(base.lengths)
     if args.ablations:
         base = replace(base, budgets=(base.middle_budget,))
     given: dict[str, Any] = {

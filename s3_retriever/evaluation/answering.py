@@ -22,6 +22,8 @@ def answer_questions(
 ) -> None:
     """Answer every question with known answers from what each method found, but for what is answered already.
 
+    Methods that a set's questions were not asked with are passed over.
+
     Batches are the same whether or not part of one was answered before: what shares a batch with a prompt
     moves the rounding of its numbers.
 
@@ -39,6 +41,8 @@ def answer_questions(
         batches = [questions[first : first + _BATCH] for first in range(0, len(questions), _BATCH)]
         for method, budget in chosen:
             keys = {question.id: (data.name, question.id, method, budget) for question in questions}
+            if any(key not in folder.results for key in keys.values()):
+                continue
             if any(key not in folder.answers for key in keys.values()):
                 say(f"{data.name}: answers from {method}")
             for batch in batches:

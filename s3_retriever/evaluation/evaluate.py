@@ -11,11 +11,19 @@ from statistics import fmean
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.ablations import REFERENCE, make_ablations
 from s3_retriever.evaluation.answering import answer_questions
+from s3_retriever.evaluation.contexts import write_contexts
 from s3_retriever.evaluation.datasets import EvaluationSet, load_sets
 from s3_retriever.evaluation.dense import DenseSystem, dense_variants
 from s3_retriever.evaluation.failures import worst
 from s3_retriever.evaluation.html import Report, check_jinja, write_html
+from s3_retriever.evaluation.lengths import (
+    asked,
+    length_notes,
+    run_pools,
+    summarize,
+)
 from s3_retriever.evaluation.methods import FULL_CONTEXT, MODES, WINDOW_BM25, Method, System, make_systems
+from s3_retriever.evaluation.pools import Pool, make_pools
 from s3_retriever.evaluation.reader import EXAMPLE, INSTRUCTION, MAX_NEW_TOKENS, Reader
 from s3_retriever.evaluation.recall import WINDOW_SIZES
 from s3_retriever.evaluation.records import RunFolder
@@ -33,6 +41,9 @@ from s3_retriever.files import new_file
 from s3_retriever.host.model import Host
 
 REPORT, SUMMARY = "report.html", "summary.json"
+READING = ("infiniretri", "infiniretri:17")
+"""InfiniRetri with the last layer, and with one that ``reading_layers`` finds good in the default host."""
+
 _FAILING = "hybrid"
 
 
@@ -52,6 +63,8 @@ class EvaluateConfig:
         artifact: Of our retriever: a name or a folder.
         answers: Whether the host answers from what was found at the middle budget.
         ablations: Whether to compare variants of our retriever instead of ``methods``.
+        lengths: Pool the sets' documents to contexts of so many tokens; empty: search whole sets.
+        read_up_to: Length up to which methods are asked that read the context anew for every question.
 
     Raises:
         InvalidInputError: A value cannot be used.
@@ -67,6 +80,8 @@ class EvaluateConfig:
     artifact: str = "fast"
     answers: bool = False
     ablations: bool = False
+    lengths: tuple[int, ...] = ()
+    read_up_to: int = 8_000
 
     def __post_init__(self) -> None:
         for name in ("methods", "budgets", "windows"):
@@ -74,12 +89,15 @@ class EvaluateConfig:
             if not values or len(set(values)) < len(values):
                 msg = f"{name} must be given, each once, not {values!r}"
                 raise InvalidInputError(msg)
-        for name in ("questions", "tokens", "budgets", "windows"):
+        for name in ("questions", "tokens", "budgets", "windows", "lengths", "read_up_to"):
             given = getattr(self, name)
             for value in given if isinstance(given, tuple) else (given,):
                 if value is not None and value < 1:
                     msg = f"{name} must be at least 1, not {value}"
                     raise InvalidInputError(msg)
+        if self.lengths and (self.ablations or self.tokens is not None):
+            msg = "lengths cannot go together with ablations or with a part of each set's tokens"
+            raise InvalidInputError(msg)
         if self.ablations:
             return
         if self.reference is not None and self.reference not in self.methods:
@@ -101,6 +119,15 @@ QUICK = EvaluateConfig(
     methods=("s3", "hybrid", WINDOW_BM25, "minilm+bm25"), questions=10, tokens=20_000, windows=(128,)
 )
 """A first look within three minutes on two cores."""
+
+BY_LENGTH = EvaluateConfig(
+    methods=("s3", "hybrid", "paper", "minilm", "minilm+bm25", *READING, FULL_CONTEXT),
+    questions=6,
+    budgets=(512,),
+    windows=(128,),
+    lengths=(2_000, 8_000, 32_000, 128_000),
+)
+"""The comparisons of the S3-Attention paper that a small host allows."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +173,12 @@ def run_evaluation(
     sets = load_sets(data, config.sets)
     artifact = Artifact.load(config.artifact)
     host = host or Host.load()
-    if config.questions is not None or config.tokens is not None:
+    whole = sets
+    pools: list[Pool] = []
+    if config.lengths:
+        pools = make_pools(sets, config.lengths, config.questions, host)
+        sets = [pool.data for pool in pools]
+    elif config.questions is not None or config.tokens is not None:
         sets = [part_of(one, config.questions, config.tokens, host) for one in sets]
     if systems is None and config.ablations:
         systems = [*make_ablations(artifact), DenseSystem(dense_variants(artifact, host))]
@@ -159,20 +191,31 @@ def run_evaluation(
     settings = fingerprint(sets, systems, config.budgets, host)
     settings |= {"artifact": artifact.digest, "prompt": [INSTRUCTION, *EXAMPLE], "new_tokens": MAX_NEW_TOKENS}
     folder = RunFolder(Path(out), settings)
-    run_systems(sets, systems, folder, host=host, budgets=config.budgets, say=say)
+    if pools:
+        reach = config.read_up_to
+        run_pools(pools, systems, folder, host=host, budgets=config.budgets, read_up_to=reach, say=say)
+    else:
+        run_systems(sets, systems, folder, host=host, budgets=config.budgets, say=say)
+    if pools:
+        write_contexts(pools, folder, config.middle_budget, host)
     if config.answers:
         answer_questions(sets, _answered(systems, folder, config.middle_budget), folder, Reader(host), say)
-    results = folder.results.all()
-    # The full context, whose budget is its own, is compared with the others' answers all the same.
-    answers = [replace(one, budget=config.middle_budget) for one in folder.answers.all()]
-    evaluation = Evaluation(
-        (*compare(results, config.base), *compare(answers, config.base)),
-        tuple(costs(folder.builds.all(), results)),
-        config.base,
-    )
+    if pools:
+        found = summarize(pools, folder, config.middle_budget, config.base)
+    else:
+        results = folder.results.all()
+        # The full context, whose budget is its own, is compared with the others' answers all the same.
+        answers = [replace(one, budget=config.middle_budget) for one in folder.answers.all()]
+        comparisons = [*compare(results, config.base), *compare(answers, config.base)]
+        found = comparisons, costs(folder.builds.all(), results)
+    evaluation = Evaluation(tuple(found[0]), tuple(found[1]), config.base)
+    report = _report(sets, config, folder, evaluation, host)
+    if pools:
+        notes = length_notes(pools, folder.answers.all(), host, config.read_up_to)
+        report = replace(report, sets=asked(whole, pools), failures={}, notes=notes)
     with new_file(folder.path / SUMMARY) as file:
         json.dump(asdict(evaluation), file, indent=1)
-    write_html(folder.path / REPORT, _report(sets, config, folder, evaluation, host))
+    write_html(folder.path / REPORT, report)
     return evaluation
 
 

@@ -15,12 +15,13 @@ from s3_retriever.evaluation.failures import Failure
 from s3_retriever.evaluation.measures import TITLES
 from s3_retriever.evaluation.plots import HEIGHT, WIDTH, Plot, draw
 from s3_retriever.evaluation.summary import Comparison, Cost
-from s3_retriever.evaluation.tables import COST_COLUMNS, cells, columns, cost_cells, title
+from s3_retriever.evaluation.tables import COST_COLUMNS, cells, columns, cost_cells, length_cells, title
 from s3_retriever.files import new_file
 
 _FOLDER, _TEMPLATE = files("s3_retriever.evaluation"), "evaluation.html"
 _MB = 1e6
-_MOST_LINES = 12  # of a plot that can be read
+_MOST_LINES = 13  # of a plot that can be read
+_BY_BUDGET, _BY_LENGTH = ("recall", "answer_hit"), ("recall", "f1")
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def write_html(path: Path, report: Report) -> None:
         titles=TITLES,
         cells=cells,
         columns=columns,
+        length_cells=length_cells,
         cost_cells=cost_cells,
         cost_columns=COST_COLUMNS,
         comparison_title=title,
@@ -114,7 +116,7 @@ def write_page(path: Path, template: str, **values: Any) -> None:
 
 
 def plots(report: Report) -> list[Plot]:
-    """Return the plots for which there is anything: quality by budget, memory and latency by size.
+    """Return the plots for which there is anything: quality by budget or length, memory and latency by size.
 
     None where there are too many methods.
     """
@@ -126,14 +128,28 @@ def plots(report: Report) -> list[Plot]:
         return []
     drawn = []
     for measure, comparisons in _by_measure(report.comparisons).items():
-        lines: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
-        for comparison in comparisons:
-            for row in comparison.rows:
-                lines[row.method.name].append((comparison.budget, row.macro))
-        if measure in ("recall", "answer_hit") and len(comparisons) > 1:
-            heading = f"{TITLES[measure].capitalize()} by token budget, mean of the sets"
-            labels = ("token budget", TITLES[measure])
-            drawn.append(draw(heading, *labels, lines, styles, log_x=True, y_from_zero=False))
+        by_length = comparisons[0].length is not None
+        if measure not in (_BY_LENGTH if by_length else _BY_BUDGET) or len(comparisons) < 2:
+            continue
+        name, x_label = TITLES[measure], "tokens of the context" if by_length else "token budget"
+        heading = f"{name[0].upper()}{name[1:]} by {'length of the context' if by_length else x_label}"
+        for budget in sorted({one.budget for one in comparisons}) if by_length else [0]:
+            lines: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+            for comparison in comparisons:
+                for row in comparison.rows if budget in (0, comparison.budget) else ():
+                    lines[row.method.name].append((comparison.length or comparison.budget, row.macro))
+            within = f" within {budget:,} tokens" if budget else ""
+            drawn.append(
+                draw(
+                    f"{heading}{within}, mean of the sets",
+                    x_label,
+                    name,
+                    lines,
+                    styles,
+                    log_x=True,
+                    y_from_zero=by_length,
+                )
+            )
     memory, latency = _by_size(report.costs)
     for heading, unit, found in (
         ("Memory added while building, by corpus length", "MB", memory),

@@ -211,8 +211,9 @@ def make_systems(
     """Return what offers the methods named; methods that can share a system do.
 
     Args:
-        names: Keys of :data:`MODES`, :data:`WINDOW_BM25`, :data:`FULL_CONTEXT`, or names of embedding models
-            (see :func:`s3_retriever.evaluation.embeddings.load_embedder`), with or without :data:`FUSED`.
+        names: Keys of :data:`MODES`, :data:`WINDOW_BM25`, :data:`FULL_CONTEXT`, "infiniretri" (with a layer:
+            "infiniretri:17"), or names of embedding models (see
+            :func:`s3_retriever.evaluation.embeddings.load_embedder`), with or without :data:`FUSED`.
         artifact: Of our retriever.
         windows: Sizes of windows, in tokens.
         host: Its window limits the full context.
@@ -222,6 +223,8 @@ def make_systems(
         HostNotFoundError: An embedding model cannot be had.
         MissingDependencyError: sentence-transformers is needed and not installed.
     """
+    from s3_retriever.evaluation.infiniretri import INFINIRETRI, InfiniRetri  # which needs this module
+
     if len(set(names)) < len(names):
         msg = f"a method is named twice: {', '.join(names)}"
         raise InvalidInputError(msg)
@@ -231,7 +234,9 @@ def make_systems(
         systems.append(RetrieverSystem(artifact, ours))
     if WINDOW_BM25 in names:
         systems += [WindowSystem(window, [WINDOW_BM25]) for window in windows]
-    rest = [name for name in names if name not in (*MODES, WINDOW_BM25, FULL_CONTEXT)]
+    reading = [name for name in names if name.partition(":")[0] == INFINIRETRI]
+    systems += [InfiniRetri.named(name) for name in reading]
+    rest = [name for name in names if name not in (*MODES, WINDOW_BM25, FULL_CONTEXT, *reading)]
     for model in dict.fromkeys(name.removesuffix(FUSED) for name in rest):
         embedder = load_embedder(model)
         offered = [name for name in rest if name.removesuffix(FUSED) == model]

@@ -21,7 +21,10 @@ EXAMPLE = (
 
 MAX_NEW_TOKENS = 24
 
-_PASSAGES = "\n\n"  # between passages
+PASSAGES = "\n\n"
+"""Between passages."""
+
+_PLACE = "\N{LEFT DOUBLE QUOTATION MARK}the text\N{RIGHT DOUBLE QUOTATION MARK}"  # of the text, in a prompt
 _MIN_SHARED = 1024  # tokens from which on the common beginning of prompts is read once for all
 
 
@@ -70,7 +73,7 @@ class Reader:
         self._host = host
         self._tokenizer: Any = host.tokenizer
         self._last: tuple[list[int], Any] | None = None
-        self._templated = getattr(host.tokenizer, "chat_template", None) is not None
+        self._templated = _templated(host.tokenizer)
 
     def answer(self, batch: Sequence[Asked]) -> list[Reading]:
         """Answer some questions at once; the same batch gives the same answers.
@@ -92,7 +95,7 @@ class Reader:
         return [Reading(answer, prompt.shown) for answer, prompt in zip(answers, prompts, strict=True)]
 
     def _prompt(self, asked: Asked) -> _Prompt:
-        text = _PASSAGES.join(asked.passages)
+        text = PASSAGES.join(asked.passages)
         bare = self._ids("", asked.question)
         room = self._host.max_tokens - MAX_NEW_TOKENS - len(bare)
         if room < 1:
@@ -109,18 +112,8 @@ class Reader:
             room = shown - excess
 
     def _ids(self, text: str, question: str) -> list[int]:
-        example, answer = EXAMPLE
-        asked = f"Text:\n{text}\n\nQuestion: {question}"
-        if self._templated:
-            turns = [
-                {"role": "user", "content": f"{INSTRUCTION}\n\n{example}"},
-                {"role": "assistant", "content": answer},
-                {"role": "user", "content": asked},
-            ]
-            prompt = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        else:
-            prompt = f"{INSTRUCTION}\n\n{example}\nAnswer: {answer}\n\n{asked}\nAnswer:"
         # A template writes the special tokens itself.
+        prompt = _prompt(self._tokenizer, text, question)
         ids: list[int] = self._tokenizer(prompt, add_special_tokens=not self._templated)["input_ids"]
         return ids
 
@@ -152,6 +145,31 @@ class Reader:
             )
         texts = self._tokenizer.batch_decode(grown[:, length:], skip_special_tokens=True)
         return [text.strip().partition("\n")[0].strip() for text in texts]
+
+
+def prompt_around(tokenizer: Any, question: str) -> tuple[str, str]:
+    """Return what the prompt has before the text, special tokens included, and what it has after."""
+    before, _, after = _prompt(tokenizer, _PLACE, question).partition(_PLACE)
+    bos = "" if _templated(tokenizer) else tokenizer.bos_token or ""
+    return bos + before, after
+
+
+def _prompt(tokenizer: Any, text: str, question: str) -> str:
+    example, answer = EXAMPLE
+    asked = f"Text:\n{text}\n\nQuestion: {question}"
+    if not _templated(tokenizer):
+        return f"{INSTRUCTION}\n\n{example}\nAnswer: {answer}\n\n{asked}\nAnswer:"
+    turns = [
+        {"role": "user", "content": f"{INSTRUCTION}\n\n{example}"},
+        {"role": "assistant", "content": answer},
+        {"role": "user", "content": asked},
+    ]
+    prompt: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    return prompt
+
+
+def _templated(tokenizer: Any) -> bool:
+    return getattr(tokenizer, "chat_template", None) is not None
 
 
 class _Prompt(NamedTuple):

@@ -108,7 +108,7 @@ def _run_system(
     if build.key not in folder.builds:
         folder.builds.add(build)
     texts = {document.id: document.text for document in data.documents}
-    for method in system.methods:
+    for method in system.methods if built.nbytes != 0 else ():
         built.find(method, _WARM_UP, pending[0][2])  # the first question reads the corpus for BM25
     for question, method, budget in tqdm(pending, data.name, unit=" questions", disable=None, leave=False):
         start = time.perf_counter()

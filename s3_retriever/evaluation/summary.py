@@ -54,12 +54,14 @@ class Comparison:
         budget: Tokens.
         n_questions: By set, those that the measure applies to.
         rows: One per method, in the order in which they were asked.
+        length: Tokens that the contexts have at most; None where whole sets are searched.
     """
 
     measure: str
     budget: int
     n_questions: Mapping[str, int]
     rows: tuple[Row, ...]
+    length: int | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table
@@ -17,7 +18,11 @@ _MINOR = ("precision", "iou", "mrr", "hit")  # in the report and in the JSON onl
 
 
 def show(comparisons: Sequence[Comparison], costs: Sequence[Cost], reference: str, console: Console) -> None:
-    """Write the comparisons by the leading measures, and the costs."""
+    """Write the comparisons by the leading measures, and the costs; those by length once more together."""
+    for measure, budget in dict.fromkeys((one.measure, one.budget) for one in comparisons if one.length):
+        if measure not in _MINOR:
+            same = [one for one in comparisons if (one.measure, one.budget) == (measure, budget)]
+            console.print(_by_length(same))
     for one in comparisons:
         if one.measure not in _MINOR:
             console.print(_comparison(one, reference))
@@ -52,10 +57,30 @@ def columns(comparison: Comparison) -> list[str]:
     return ["macro", *differences, *sets]
 
 
+def length_cells(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str]]]:
+    """Return each method and its macro averages by length of context, "-" where it was not asked.
+
+    Args:
+        comparisons: By one measure at one budget, one per length.
+    """
+    names = dict.fromkeys(row.method.name for one in comparisons for row in one.rows)
+    found = [{row.method.name: f"{row.macro:.3f}" for row in one.rows} for one in comparisons]
+    return [(name, [macros.get(name, "-") for macros in found]) for name in names]
+
+
 def title(comparison: Comparison) -> str:
     """Return what a comparison shows."""
     name = TITLES[comparison.measure]
-    return f"{name[0].upper()}{name[1:]} within {comparison.budget:,} tokens"
+    contexts = "" if comparison.length is None else f", contexts of {comparison.length:,}"
+    return f"{name[0].upper()}{name[1:]} within {comparison.budget:,} tokens{contexts}"
+
+
+def _by_length(comparisons: Sequence[Comparison]) -> Table:
+    heading = f"{title(replace(comparisons[0], length=None))} by length of the context, mean of the sets"
+    table = new_table(heading, "method", *(f"{one.length:,}" for one in comparisons))
+    for name, texts in length_cells(comparisons):
+        table.add_row(name, *texts)
+    return table
 
 
 def _comparison(one: Comparison, reference: str) -> Table:
