@@ -365,9 +365,12 @@ class S3Retriever:
             if scoring == "paper":
                 s3 = paper_density(self._shared_features(snapshot, asked), cells)
             else:
-                masses = (snapshot.cell_masses(row.tap, row.features, row.weights) for row in rows)
                 weights = self._token_weights(snapshot, asked)
-                s3 = s3_density(masses, weights, snapshot.cell_tokens, cells, self._scoring)
+                asking = weights > 0
+                masses = (
+                    snapshot.cell_masses(row.tap, row.features[asking], row.weights[asking]) for row in rows
+                )
+                s3 = s3_density(masses, weights[asking], snapshot.cell_tokens, cells, self._scoring)
         if words is not None:
             bm25 = bm25_density(words, cells, BM25_WIDTHS if asked is None else self._scoring.bm25_widths)
         return _Densities(s3, bm25)

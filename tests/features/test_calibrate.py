@@ -21,7 +21,7 @@ from s3_retriever.features.bank import Bank, Example, fill_bank
 from s3_retriever.features.calibrate import CalibrateConfig, _Density, calibrate
 from s3_retriever.features.segments import draw_segments
 from s3_retriever.index.layout import CELL
-from s3_retriever.search.scoring import BM25_WIDTHS, Scoring, bm25_density, s3_density
+from s3_retriever.search.scoring import Scoring, bm25_density, s3_density
 
 LENGTHS = [320, 150, 0, 500, 33]
 SHORT = CalibrateConfig(epochs=4, segment_cells=8, segments=4, map_rate=1e-2, constant_rate=5e-2)
@@ -157,7 +157,8 @@ def test_an_informative_head_gets_more_weight_and_the_loss_falls() -> None:
     noise, told, other_noise = np.array(learned.scoring.head_weights).sum(axis=1)
     assert told > 2 * max(noise, other_noise)
     assert [scale.sigma for scale in learned.scoring.scales] == list(SHORT.sigmas)
-    assert learned.scoring.bm25_widths == {sigma: 0.1 * weight for sigma, weight in BM25_WIDTHS.items()}
+    assert learned.scoring.bm25_widths == {0.5: config.fusion}
+    assert learned.scoring.bm25_rarity == config.rarity
     assert Scoring.from_json(learned.scoring.to_json()) == learned.scoring
 
 
