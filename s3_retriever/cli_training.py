@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3_retriever import cli_shared
+from s3_retriever.checks import check_positive
 from s3_retriever.cli_shared import peak, say, shows_progress
 from s3_retriever.errors import InvalidInputError
 
@@ -52,6 +53,12 @@ def add_train(parser: argparse.ArgumentParser) -> None:
         help="keep keys and the state of each SAE here until all is done; run again to go on from there",
     )
     parser.add_argument("--tokens", type=int, default=500_000, help="tokens to train on (default: 500000)")
+    parser.add_argument(
+        "--asked",
+        type=int,
+        metavar="FEATURES",
+        help="features that each query head looks up per question token (default: 96, or as calibrated)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
 
 
@@ -98,6 +105,8 @@ def train(args: argparse.Namespace) -> None:
     from s3_retriever.host.model import Host
 
     started = time.perf_counter()
+    if args.asked is not None:
+        check_positive("--asked", args.asked)
     config = _sae_config(args, query_metric=args.query_metric)
     heads, survey_config = check_choice(args)
     FORM.check_target(args.out)  # fails now rather than after the training
@@ -127,6 +136,8 @@ def train(args: argparse.Namespace) -> None:
             heads, _ = surveyed(args, host, documents, pairs, survey_config)
         texts = read_texts(args.text)
         artifact = train_artifact(host, name, heads, texts, questions, training, provenance=made)
+    if args.asked is not None:
+        artifact = replace(artifact, scoring={**artifact.scoring, "n_features": args.asked})
     _save(args, artifact, started)
     if args.checkpoints is not None:
         TrainingFolder(args.checkpoints, artifact.taps, 0, 0).remove()

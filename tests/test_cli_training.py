@@ -102,9 +102,17 @@ def test_training_goes_on_from_its_checkpoints_and_removes_them_at_the_end(
 def test_train_chooses_heads_and_says_why(
     folder: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(train(folder, tiny_folder, "--max-layer", "1", "--taps", "1", "--query-heads", "2")) == 0
+    assert (
+        main(
+            train(
+                folder, tiny_folder, "--max-layer", "1", "--taps", "1", "--query-heads", "2", "--asked", "9"
+            )
+        )
+        == 0
+    )
     artifact = Artifact.load(folder / "made")
     assert len(artifact.taps) == 1
+    assert artifact.scoring["n_features"] == 9
     out = capsys.readouterr().out
     said = re.findall(
         r"^(\d)\.(\d): alone 0\.\d{3}, with those above [01]\.\d{3} \([+-][01]\.\d{3}\)$", out, re.MULTILINE
@@ -136,6 +144,7 @@ def test_calibrate_without_own_pairs_uses_the_shipped_ones_and_replaces_an_artif
         (["--max-layer", "0", "--taps", "0"], "n_taps must be at least 1, not 0"),
         (["--heads", "1.0", "--features", "5000"], "give at least 50000 tokens"),
         (["--heads", "1.0", "-k", "17"], "k=17"),
+        (["--heads", "1.0", "--asked", "0"], "--asked must be a positive whole number, not 0"),
         (["--heads", "1.0", "--host", "no-such-host"], "no-such-host"),
     ],
 )
