@@ -15,6 +15,6 @@ TOPICS = {name: topics[name] for name in _NAMES if name in topics}
 # Chosen so that a model of 135 M parameters answers them in sentences that are right.
 QUESTIONS = (
     "When are the default values of a function's parameters evaluated?",
-    "Is the finally clause executed when an exception is not handled?",
+    "What happens when a return statement is in the try block and the finally clause too?",
     "What does a lambda expression yield?",
 )

@@ -130,7 +130,7 @@ def learn_heads(
     if not heads:
         heads, report = surveyed(args, host, documents, pairs, survey_config)
     settings = {"heads": "named" if args.heads else "surveyed", "pairs": len(pairs), "seed": args.seed}
-    settings |= {name: getattr(config, name) for name in ("epochs", "fusion", "rarity", "held_out")}
+    settings |= {name: getattr(config, name) for name in ("epochs", "held_out")}
     made, bank = calibrate_heads(
         host,
         args.name or args.out.name,
@@ -187,7 +187,7 @@ def _artifact(args: argparse.Namespace, config: CalibrateConfig) -> None:
     artifact = Artifact.load(args.target)
     host = Host.load(args.host or str(artifact.host["name"]))
     settings: dict[str, Any] = {"pairs": len(pairs)}
-    settings |= {name: getattr(config, name) for name in ("epochs", "seed", "fusion", "rarity")}
+    settings |= {name: getattr(config, name) for name in ("epochs", "seed")}
     calibrated = calibrate_artifact(
         host,
         artifact,

@@ -31,6 +31,7 @@ from s3_retriever.host.model import Host
 from s3_retriever.host.scan import scan
 from s3_retriever.index import Index, Layout, Segment, SegmentBuilder, Snapshot
 from s3_retriever.index.storage import MANIFEST
+from s3_retriever.search.bm25 import Emphasis
 from s3_retriever.search.density import Float32, token_weights
 from s3_retriever.search.explain import strongest_features
 from s3_retriever.search.filters import Filter, as_filter, matching
@@ -278,8 +279,8 @@ class S3Retriever:
         if not eligible_cells.any():
             return []
         # Before the host reads the question: BM25 would have to go back if the index changed meanwhile.
-        rarity = self._scoring.bm25_rarity if mode == "hybrid" else 0.0
-        words = None if mode == "s3" else self._lexical.scores(snapshot, question, rarity)
+        emphasis = Emphasis(self._scoring.bm25_rarity, self.host.surprise) if mode == "hybrid" else None
+        words = None if mode == "s3" else self._lexical.scores(snapshot, question, emphasis)
         asked = None if mode == "bm25" else ask(self.host, question, self.artifact.query_heads)
         rows = [] if asked is None else head_rows(self.artifact, asked.queries, self._scoring.n_features)
         sides = self._densities(snapshot, words, asked, rows, scoring)

@@ -19,9 +19,10 @@ from s3_retriever.host.scan import ScanConfig, scan
 from s3_retriever.host.taps import QueryHead, Tap
 from s3_retriever.index.kernels import cell_frequencies
 from s3_retriever.index.layout import CELL
-from s3_retriever.search.bm25 import RankBM25
+from s3_retriever.search.bm25 import Emphasis, RankBM25
 from s3_retriever.search.cells import cell_terms
 from s3_retriever.search.density import token_weights
+from s3_retriever.search.scoring import FUSED_RARITY
 from s3_retriever.search.text import words
 
 _CELLS = 2048  # cells normalised at a time
@@ -37,7 +38,7 @@ class Example:
         cells: int64 (e,), the cells that hold evidence.
         weights: float32 (e,), each one's share of the evidence; they sum to 1.
         document: Number of the evidence's document.
-        bm25: float32 (C,), BM25 of every cell.
+        bm25: float32 (C,), BM25 of every cell, as search fuses it.
     """
 
     queries: Floats
@@ -169,10 +170,12 @@ class Corpus:
     Args:
         n_taps: Taps, T.
         dim: Dimension of what is kept of a key.
+        surprise: Of a word, for BM25's :class:`~s3_retriever.search.bm25.Emphasis`.
     """
 
-    def __init__(self, n_taps: int, dim: int) -> None:
+    def __init__(self, n_taps: int, dim: int, surprise: Callable[[str], float]) -> None:
         self._shape = (n_taps, dim)
+        self._emphasis = Emphasis(FUSED_RARITY, surprise)
         self._numbers: dict[str, int] = {}
         self._documents: list[Document] = []
         self._starts: list[npt.NDArray[np.int32]] = []
@@ -207,7 +210,7 @@ class Corpus:
             InvalidInputError: A chunk would exceed the host's window.
             DuplicateDocumentError: Two documents have one id.
         """
-        corpus = cls(len(taps), dim or host.head_dim)
+        corpus = cls(len(taps), dim or host.head_dim, host.surprise)
         for piece in scan(documents, host, taps, scan_config, progress=progress):
             if piece.first:
                 corpus._begin(piece.document)
@@ -267,7 +270,8 @@ class Corpus:
         for pair, queries, ids in zip(pairs, questions.centred, questions.ids, strict=True):
             where, weights, document = self._evidence(pair, cells)
             rarity = token_weights(cell_frequencies(everything, pointers, documents, ids), int(cells[-1]))
-            scores = self._bm25.scores([term for term, _ in words(pair.question)]).astype(np.float32)
+            terms = [term for term, _ in words(pair.question)]
+            scores = self._bm25.scores(terms, self._emphasis).astype(np.float32)
             examples.append(Example(queries, rarity, where, weights, document, scores))
         return tuple(examples)
 

@@ -1,15 +1,17 @@
 """Calibration: learns from question/evidence pairs how the heads' queries should meet the keys.
 
 What is learned is small and linear: one map per query head, a weight per head and scale, and a saturation
-per scale; BM25 takes part, so that S3 learns what BM25 does not know. The loss is that of choosing the
-evidence: cross-entropy of a softmax over cells whose logits are the very density that search computes.
+per scale. BM25 takes part as search adds it, so that S3 learns what BM25 does not know; its weight is fixed,
+for S3 sees these pairs and BM25 does not, and a learned one comes out too low for questions new to both. The
+loss is that of choosing the evidence: cross-entropy of a softmax over cells whose logits are the very density
+that search computes.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +28,7 @@ from s3_retriever.features.sae import Floats
 from s3_retriever.features.segments import draw_segments
 from s3_retriever.index.layout import CELL
 from s3_retriever.search.density import Scale
-from s3_retriever.search.scoring import FUSED_WIDTHS, Scoring
+from s3_retriever.search.scoring import FUSED_RARITY, FUSED_WIDTHS, Scoring
 
 _TRUNCATE = 3.0
 
@@ -37,7 +39,6 @@ class CalibrateConfig:
 
     Attributes:
         sigmas: Widths at which the text is looked at, in cells; ``inf`` means the document.
-        bm25_sigmas: Widths at which BM25 is averaged.
         epochs: Times every pair is seen.
         batch_size: Pairs per optimiser step.
         map_rate: Learning rate of the maps.
@@ -46,8 +47,6 @@ class CalibrateConfig:
         segment_cells: Cells of one piece of text that a pair is compared with ...
         segments: ... and how many pieces, those with evidence among them.
         seed: Fixes the order of the pairs and the pieces.
-        fusion: Weight of BM25 beside S3's density afterwards, at each of :data:`FUSED_WIDTHS` ...
-        rarity: ... and how much more rare words count in it.
         held_out: Share of the pairs, by document, that are not learned from but measured.
 
     Raises:
@@ -55,7 +54,6 @@ class CalibrateConfig:
     """
 
     sigmas: tuple[float, ...] = (1.0, 4.0, 12.0, math.inf)
-    bm25_sigmas: tuple[float, ...] = (0.5, 2.0, 6.0, math.inf)
     epochs: int = 3
     batch_size: int = 8
     map_rate: float = 1e-3
@@ -64,8 +62,6 @@ class CalibrateConfig:
     segment_cells: int = 128
     segments: int = 8
     seed: int = 0
-    fusion: float = 1.75
-    rarity: float = 4.0
     held_out: float = 0.1
 
     def __post_init__(self) -> None:
@@ -79,9 +75,9 @@ class CalibrateConfig:
         if self.segments < 2:
             msg = f"CalibrateConfig.segments must be at least 2, not {self.segments}"
             raise InvalidInputError(msg)
-        for sigma in (*self.sigmas, *self.bm25_sigmas):
+        for sigma in self.sigmas:
             if not sigma > 0:
-                msg = f"CalibrateConfig.sigmas and bm25_sigmas must be positive, not {sigma}"
+                msg = f"CalibrateConfig.sigmas must be positive, not {sigma}"
                 raise InvalidInputError(msg)
 
 
@@ -171,13 +167,9 @@ def calibrate(
                 raise InvalidInputError(msg)
             losses.append(total / len(examples))
             bar.set_postfix(loss=f"{losses[-1]:.3f}")
-    # What BM25 got while learning is not kept: S3 has seen these pairs and BM25 has not, so its weights
-    # come out too low for questions that are new to both.
-    fusion = {sigma: config.fusion * weight for sigma, weight in FUSED_WIDTHS.items()}
-    scoring = replace(model.scoring(), bm25_widths=fusion, bm25_rarity=config.rarity)
     after = _measure(model, bank, held_out, config)
     measured = None if before is None or after is None else (before, after)
-    return Learned(model.maps.detach().numpy().copy(), scoring, tuple(losses), measured)
+    return Learned(model.maps.detach().numpy().copy(), model.scoring(), tuple(losses), measured)
 
 
 def _measure(
@@ -217,7 +209,6 @@ class _Density(nn.Module):
         self.maps = nn.Parameter(config.temperature * torch.eye(dim).repeat(n_heads, 1, 1))
         self.log_weights = nn.Parameter(torch.full((n_heads, n_scales), math.log(0.1)))
         self.log_saturations = nn.Parameter(torch.full((n_scales,), math.log(10.0)))
-        self.bm25 = nn.Parameter(torch.full((len(config.bm25_sigmas),), 0.05))
 
     def loss(self, example: Example, cells: npt.NDArray[np.int64]) -> torch.Tensor:
         """Return the cross-entropy of the evidence's cells among all cells drawn."""
@@ -234,7 +225,7 @@ class _Density(nn.Module):
         known = torch.from_numpy(cells >= 0)
         logits = self.s3(example, cells)
         scores = torch.from_numpy(example.bm25[np.maximum(cells, 0)]).view(1, 1, *cells.shape) * known
-        for weight, sigma in zip(self.bm25, self._config.bm25_sigmas, strict=True):
+        for sigma, weight in FUSED_WIDTHS.items():
             logits = logits + weight * _average(scores, known, sigma)[0, 0]
         return logits
 
@@ -256,7 +247,8 @@ class _Density(nn.Module):
         return Scoring(
             scales=tuple(Scale(*pair) for pair in zip(self._config.sigmas, saturations, strict=True)),
             head_weights=tuple(tuple(weights) for weights in self.log_weights.exp().tolist()),
-            bm25_widths=dict(zip(self._config.bm25_sigmas, self.bm25.tolist(), strict=True)),
+            bm25_widths=FUSED_WIDTHS,
+            bm25_rarity=FUSED_RARITY,
         )
 
     def _ratios(self, example: Example, flat: npt.NDArray[np.int64], known: torch.Tensor) -> torch.Tensor:

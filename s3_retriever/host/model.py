@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -173,6 +174,16 @@ class Host:
     def count_tokens(self, text: str) -> int:
         """Return how many tokens :meth:`encode` gives."""
         return len(self.encode(text))
+
+    def surprise(self, word: str) -> float:
+        """Return how rare a word is in the language, in [0, 1], as far as the vocabulary tells.
+
+        Vocabularies of subwords are built from frequent to rare, so that the logarithm of a token's id is
+        about that of its frequency's rank, and so, by Zipf's law, -log of its probability. Those of a word's
+        tokens add up; 1 is that of the rarest token, and of most words that take several.
+        """
+        ids = np.maximum(self.encode(f" {word}").ids, 1)
+        return min(1.0, float(np.log(ids).sum()) / math.log(self._config.vocab_size))
 
     def keys(
         self, batch: Sequence[npt.NDArray[np.int32]], taps: Sequence[Tap]

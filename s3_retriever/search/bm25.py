@@ -11,7 +11,8 @@ import math
 from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -26,15 +27,31 @@ K1 = 1.5
 B = 0.75
 
 
-def weight(n: int, n_cells: int, rarity: float) -> float:
-    """Return (idf / idf of a term that one cell has) to the power of ``rarity``, in [0, 1].
+@dataclass(frozen=True)
+class Emphasis:
+    """Lets rare words count more than they do in plain BM25.
 
-    Args:
-        n: Cells that have the term, at least 1.
-        n_cells: All cells.
-        rarity: 0 gives 1 for every term; the higher, the more the rarest terms decide.
+    A word that few cells hold may be rare in the corpus by chance, as "happens" is in a reference manual;
+    one that is rare in its language too is a name, a number or a term of art.
+
+    Attributes:
+        power: 0 is plain BM25; the higher, the more the rarest words decide.
+        surprise: How rare a word is in its language, in [0, 1].
     """
-    return (_idf(n, n_cells) / _idf(1, n_cells)) ** rarity if rarity else 1.0
+
+    power: float
+    surprise: Callable[[str], float]
+
+    def weight(self, term: str, n: int, n_cells: int) -> float:
+        """Return (idf / idf of a term that one cell has, times surprise) to the power, in [0, 1].
+
+        Args:
+            term: Of the question.
+            n: Cells that have the term, at least 1.
+            n_cells: All cells.
+        """
+        weight: float = (self.surprise(term) * _idf(n, n_cells) / _idf(1, n_cells)) ** self.power
+        return weight
 
 
 def _idf(n: int, n_cells: int) -> float:
@@ -62,12 +79,12 @@ class BM25(ABC):
         """
 
     @abstractmethod
-    def scores(self, terms: Sequence[str], rarity: float = 0.0) -> NDArray[np.float64]:
+    def scores(self, terms: Sequence[str], emphasis: Emphasis | None = None) -> NDArray[np.float64]:
         """Return the score of every cell, (n_cells,); 0 where no term occurs.
 
         Args:
             terms: Of the question.
-            rarity: Each term counts :func:`weight` times; 0 is plain BM25.
+            emphasis: Tells how many times each term counts; None is plain BM25.
         """
 
     def _check_range(self, first: int, last: int) -> None:
@@ -125,11 +142,11 @@ class RankBM25(BM25Okapi, BM25):  # type: ignore[misc]  # rank_bm25 carries no t
             self._append_to_lists(0)
         self._update_average()
 
-    def scores(self, terms: Sequence[str], rarity: float = 0.0) -> NDArray[np.float64]:
+    def scores(self, terms: Sequence[str], emphasis: Emphasis | None = None) -> NDArray[np.float64]:
         """Return the score of every cell, (n_cells,); 0 where no term occurs."""
-        return self.get_scores(terms, rarity)
+        return self.get_scores(terms, emphasis)
 
-    def get_scores(self, query: Sequence[str], rarity: float = 0.0) -> NDArray[np.float64]:
+    def get_scores(self, query: Sequence[str], emphasis: Emphasis | None = None) -> NDArray[np.float64]:
         """Do what ``BM25Okapi.get_scores`` does, reading only the cells that hold a term."""
         total = np.zeros(len(self._lengths), np.float64)
         lengths = np.array(self._lengths)
@@ -138,7 +155,9 @@ class RankBM25(BM25Okapi, BM25):  # type: ignore[misc]  # rank_bm25 carries no t
                 continue
             slots, counts = map(np.array, self._lists[term])
             norm = self.k1 * (1 - self.b + self.b * lengths[slots] / self.avgdl)
-            idf = self.idf.get(term) * weight(self._frequencies[term], self.corpus_size, rarity)
+            idf = self.idf.get(term)
+            if emphasis is not None:
+                idf *= emphasis.weight(term, self._frequencies[term], self.corpus_size)
             total[slots] += idf * (counts * (self.k1 + 1) / (counts + norm))
         scores: NDArray[np.float64] = total[self._slots]
         return scores
@@ -221,7 +240,7 @@ class BM25S(BM25):
         del self._cells[first:last]
         self._index = None
 
-    def scores(self, terms: Sequence[str], rarity: float = 0.0) -> NDArray[np.float64]:
+    def scores(self, terms: Sequence[str], emphasis: Emphasis | None = None) -> NDArray[np.float64]:
         """Return the score of every cell, (n_cells,); 0 where no term occurs."""
         if not terms or not any(self._cells):
             return np.zeros(self.n_cells)
@@ -230,7 +249,7 @@ class BM25S(BM25):
             index = self._make()
             index.index(self._cells, create_empty_token=False, show_progress=False)
             self._index = index
-        if not rarity:
+        if emphasis is None:
             scores: NDArray[np.float64] = self._scale * index.get_scores(list(terms))
             return scores
         total = np.zeros(self.n_cells)
@@ -238,5 +257,5 @@ class BM25S(BM25):
             found = index.get_scores([term])
             n = int(np.count_nonzero(found))
             if n:
-                total += self._scale * weight(n, self.n_cells, rarity) * found
+                total += self._scale * emphasis.weight(term, n, self.n_cells) * found
         return total

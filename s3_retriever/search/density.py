@@ -26,7 +26,7 @@ Int64 = npt.NDArray[np.int64]
 _TILE = 512  # cells averaged at a time: all buffers of a tile stay in the first-level cache
 _TRUNCATE = 3.0  # standard deviations at which a Gaussian is cut
 _HIGHEST = np.float32(1e4)  # averaged ratios over their saturation count as this at most
-_LEAST_WEIGHT = 0.25  # of a question's token
+_LEAST_RARITY = 0.25  # of a question's token, over the mean
 _LN2 = np.float32(math.log(2))
 
 
@@ -72,20 +72,22 @@ def mass_ratios(extra: Float32, cell_tokens: npt.NDArray[np.int32]) -> Float32:
 
 
 def token_weights(frequencies: Int64, n_cells: int) -> Float32:
-    """Return how much each token of a question counts, float32 (n,): its rarity over the mean rarity.
+    """Return how much each token of a question counts, float32 (n,): the root of its rarity over the mean's.
 
     A token that stands in few cells tells more than one that stands in many (inverse document frequency,
     Spärck Jones 1972). The softmax over the corpus sees how rare what a token *looks for* is; that the token
-    itself is common here, it does not. Tokens below a quarter of the mean ("the", "of") count 0: they need
-    not be asked at all.
+    itself is common here, it does not. Half of the truth only, hence the root: in a small corpus a word may
+    be rare that says nothing. Tokens whose rarity is below a quarter of the mean ("the", "of") count 0: they
+    need not be asked at all.
 
     Args:
         frequencies: int64 (n,), cells that hold the token.
         n_cells: Cells of the corpus.
     """
     rarity = np.log((n_cells + 1) / (frequencies + 0.5))
-    weights: Float32 = (rarity / rarity.mean()).astype(np.float32)
-    weights[weights < _LEAST_WEIGHT] = 0
+    relative = rarity / rarity.mean()
+    weights: Float32 = np.sqrt(relative).astype(np.float32)
+    weights[relative < _LEAST_RARITY] = 0
     return weights
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.index.segment import Segment
 from s3_retriever.index.snapshot import Snapshot
-from s3_retriever.search.bm25 import BM25, BM25S, RankBM25
+from s3_retriever.search.bm25 import BM25, BM25S, Emphasis, RankBM25
 from s3_retriever.search.cells import cell_terms
 from s3_retriever.search.text import words
 
@@ -50,8 +50,10 @@ class LexicalIndex:
         self._snapshot: Snapshot | None = None
         self._lock = threading.Lock()
 
-    def scores(self, snapshot: Snapshot, question: str, rarity: float = 0.0) -> npt.NDArray[np.float64]:
-        """Return BM25 of every cell, float64 (snapshot.n_cells,); rare words count more with ``rarity``."""
+    def scores(
+        self, snapshot: Snapshot, question: str, emphasis: Emphasis | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Return BM25 of every cell, float64 (snapshot.n_cells,); plain BM25 without an emphasis."""
         terms = [term for term, _ in words(question)]
         with self._lock:
             if snapshot is not self._snapshot:
@@ -60,7 +62,7 @@ class LexicalIndex:
                 except BaseException:  # what is held is not consistent any more
                     self._bm25, self._held, self._snapshot = self._make(), [], None
                     raise
-            return self._bm25.scores(terms, rarity)
+            return self._bm25.scores(terms, emphasis)
 
     def _follow(self, snapshot: Snapshot) -> None:
         """Drop documents that are gone and append new ones; those that stay keep their order."""

@@ -18,7 +18,10 @@ BM25_WIDTHS: Mapping[float, float] = {0.5: 1.0, 2.0: 1.0, 6.0: 1.0}
 words around it."""
 
 FUSED_WIDTHS: Mapping[float, float] = {0.5: 1.0}
-"""Widths beside S3's density, which looks around by itself."""
+"""Widths beside S3's density, which looks around by itself; what calibration adds to it, fixed."""
+
+FUSED_RARITY = 2.0
+"""How much more rare words count there."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,8 @@ class Scoring:
         head_weights: (H, S): weight of each query head at each scale.
         bm25_widths: Weight of BM25 beside S3's density, averaged at each width (sigma in cells; ``inf``
             means the document).
-        bm25_rarity: How much more rare words count in that BM25 than they do anyway; see
-            :func:`s3_retriever.search.bm25.weight`.
+        bm25_rarity: How much more rare words count in that BM25 than they do anyway; the power of
+            :class:`s3_retriever.search.bm25.Emphasis`.
         n_features: Features kept per question token and query head.
 
     Raises:

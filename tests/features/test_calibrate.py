@@ -21,7 +21,8 @@ from s3_retriever.features.bank import Bank, Example, fill_bank
 from s3_retriever.features.calibrate import CalibrateConfig, _Density, calibrate
 from s3_retriever.features.segments import draw_segments
 from s3_retriever.index.layout import CELL
-from s3_retriever.search.scoring import Scoring, bm25_density, s3_density
+from s3_retriever.search.bm25 import Emphasis
+from s3_retriever.search.scoring import FUSED_RARITY, FUSED_WIDTHS, Scoring, bm25_density, s3_density
 
 LENGTHS = [320, 150, 0, 500, 33]
 SHORT = CalibrateConfig(epochs=4, segment_cells=8, segments=4, map_rate=1e-2, constant_rate=5e-2)
@@ -50,9 +51,9 @@ def density_with_other_constants(bank: Bank, config: CalibrateConfig, seed: int)
     random = torch.Generator().manual_seed(seed)
     model = _Density(bank, config)
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for parameter in model.parameters():
             step = torch.randn(parameter.shape, generator=random)
-            parameter += (0.2 if name == "bm25" else 0.5) * step
+            parameter += 0.5 * step
     return model
 
 
@@ -82,15 +83,12 @@ def assert_same_density(bank: Bank, config: CalibrateConfig, seed: int) -> None:
 @given(
     lengths=st.lists(st.integers(0, 400), min_size=2, max_size=6).filter(lambda ls: sum(ls) > 200),
     sigmas=st.lists(st.sampled_from([0.3, 1.0, 2.5, 12.0, math.inf]), min_size=1, max_size=4),
-    bm25_sigmas=st.lists(st.sampled_from([0.5, 6.0, math.inf]), max_size=3, unique=True),
     size=st.integers(13, 20),
     seed=st.integers(0, 1000),
 )
-def test_the_density_is_that_of_search(
-    lengths: list[int], sigmas: list[float], bm25_sigmas: list[float], size: int, seed: int
-) -> None:
+def test_the_density_is_that_of_search(lengths: list[int], sigmas: list[float], size: int, seed: int) -> None:
     bank = made_bank(lengths, n=2, seed=seed)
-    config = CalibrateConfig(sigmas=tuple(sigmas), bm25_sigmas=tuple(bm25_sigmas), segment_cells=size)
+    config = CalibrateConfig(sigmas=tuple(sigmas), segment_cells=size)
     assert_same_density(bank, config, seed)
 
 
@@ -131,7 +129,8 @@ def test_the_density_is_that_of_an_index(tiny_host: Host, tiny_artifact: Artifac
         expected = s3_density(
             masses, example.token_weights, snapshot.cell_tokens, snapshot.document_cells, scoring
         )
-        bm25 = retriever._lexical.scores(snapshot, pair.question)
+        emphasis = Emphasis(scoring.bm25_rarity, tiny_host.surprise)
+        bm25 = retriever._lexical.scores(snapshot, pair.question, emphasis)
         expected += bm25_density(bm25, snapshot.document_cells, scoring.bm25_widths)
         logits = model.logits(example, cells).detach().numpy()[cells >= 0]
         np.testing.assert_allclose(logits, expected, atol=0.03 * np.ptp(expected))
@@ -157,8 +156,8 @@ def test_an_informative_head_gets_more_weight_and_the_loss_falls() -> None:
     noise, told, other_noise = np.array(learned.scoring.head_weights).sum(axis=1)
     assert told > 2 * max(noise, other_noise)
     assert [scale.sigma for scale in learned.scoring.scales] == list(SHORT.sigmas)
-    assert learned.scoring.bm25_widths == {0.5: config.fusion}
-    assert learned.scoring.bm25_rarity == config.rarity
+    assert learned.scoring.bm25_widths == FUSED_WIDTHS
+    assert learned.scoring.bm25_rarity == FUSED_RARITY
     assert Scoring.from_json(learned.scoring.to_json()) == learned.scoring
 
 
@@ -206,7 +205,6 @@ def test_segments_hold_the_evidence_and_no_border(
         {"temperature": math.nan},
         {"segments": 1},
         {"sigmas": (1.0, 0.0)},
-        {"bm25_sigmas": (-2.0,)},
     ],
 )
 def test_settings_out_of_range_are_named(wrong: dict[str, Any]) -> None:

@@ -64,6 +64,19 @@ def test_long_text_without_a_space_is_cut_with_exact_offsets(
     assert_offsets_exact(text, tiny_host.encode(text), tiny_tokenizer)
 
 
+@given(ANY_TEXT)
+def test_surprise_lies_in_the_unit_interval(tiny_host: Host, word: str) -> None:
+    assert 0 <= tiny_host.surprise(word[:40]) <= 1
+
+
+def test_names_surprise_more_than_common_words(host: Host) -> None:
+    words = ("the", "what", "happens", "chlorophyll")
+    values = [host.surprise(word) for word in words]
+    assert values == sorted(values)
+    assert values[0] < 0.6
+    assert host.surprise("ulvenholt") == 1
+
+
 def test_special_tokens_in_a_text_are_plain_text(tiny_host: Host) -> None:
     assert tiny_host.encode("<|end|>").ids.tolist() != [0]
     assert len(tiny_host.encode("")) == 0

@@ -12,6 +12,7 @@ from rank_bm25 import BM25Okapi
 
 from s3_retriever.errors import InvalidInputError, MissingDependencyError
 from s3_retriever.search import BM25, BM25S, RankBM25
+from s3_retriever.search.bm25 import Emphasis
 
 TERMS = st.lists(st.sampled_from("abcdefgh"), max_size=6)
 CELLS = st.lists(TERMS, max_size=12)
@@ -39,11 +40,16 @@ def test_a_term_in_most_cells_still_counts_for_them() -> None:
     assert (RankBM25([["a"], ["a"], ["a", "b"], ["c"]]).scores(["a"])[:3] > 0).all()
 
 
-def test_rarity_lets_one_rare_term_outweigh_several_common_ones() -> None:
-    alike = [["who", "bought", "mill", f"name{i}"] for i in range(10)]
-    bm25 = RankBM25([*alike, ["name10", *"abcdefgh"], *([["other"]] * 39)])
+def alike(_: str) -> float:
+    """All terms are as rare as can be in their language."""
+    return 1.0
+
+
+def test_emphasis_lets_one_rare_term_outweigh_several_common_ones() -> None:
+    others = [["who", "bought", "mill", f"name{i}"] for i in range(10)]
+    bm25 = RankBM25([*others, ["name10", *"abcdefgh"], *([["other"]] * 39)])
     query = ["who", "bought", "mill", "name10"]
-    plain, rare = bm25.scores(query), bm25.scores(query, 4.0)
+    plain, rare = bm25.scores(query), bm25.scores(query, Emphasis(4.0, alike))
     assert plain.argmax() < 10
     assert rare.argmax() == 10
     many, one = (math.log(1 + (50 - n + 0.5) / (n + 0.5)) for n in (10, 1))
@@ -51,10 +57,24 @@ def test_rarity_lets_one_rare_term_outweigh_several_common_ones() -> None:
     assert rare[10] == plain[10]  # a term of one cell counts as ever
 
 
+def test_a_word_that_is_rare_here_only_does_not_speak_for_a_name() -> None:
+    cells = [["what", "happens"], ["mill", "Ulvenholt"], *([["mill"]] * 8)]
+    bm25, query = RankBM25(cells), ["what", "happens", "mill", "Ulvenholt"]
+    common = {"what": 0.5, "happens": 0.7}
+    scores = bm25.scores(query, Emphasis(2.0, lambda word: common.get(word, 1.0)))
+    plain = bm25.scores(query)
+    assert plain.argmax() == 0
+    assert scores.argmax() == 1
+    idf = math.log(1 + (10 - 1 + 0.5) / (1 + 0.5))
+    assert scores[0] / plain[0] == pytest.approx((0.5**2 + 0.7**2) / 2)  # both stand in one cell of ten
+    assert plain[0] == pytest.approx(2 * idf * 2.5 / (1 + 1.5 * (0.25 + 0.75 * 2 / 1.2)))
+
+
 @settings(deadline=None)
-@given(CELLS, TERMS, st.floats(0.5, 8))
-def test_bm25s_knows_rarity_too(cells: list[list[str]], query: list[str], rarity: float) -> None:
-    ours, theirs = RankBM25(cells).scores(query, rarity), BM25S(cells).scores(query, rarity)
+@given(CELLS, TERMS, st.floats(0, 8))
+def test_bm25s_knows_emphasis_too(cells: list[list[str]], query: list[str], power: float) -> None:
+    emphasis = Emphasis(power, lambda term: 1 / (1 + ord(term) % 3))
+    ours, theirs = RankBM25(cells).scores(query, emphasis), BM25S(cells).scores(query, emphasis)
     np.testing.assert_allclose(theirs, ours, rtol=1e-9, atol=1e-12)
 
 
