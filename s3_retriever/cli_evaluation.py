@@ -33,7 +33,8 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="s3, hybrid, bm25, paper, window-bm25, minilm, minilm+bm25, full-context (default: these), "
         "infiniretri, infiniretri:LAYER, or bge-small, bge-base, a hub name or a folder of "
-        "sentence-transformers, each also with +bm25",
+        "sentence-transformers, each also with +bm25; run:FOLDER is what another retriever found, files "
+        "SET.jsonl as 'search --queries' writes them",
     )
     parser.add_argument(
         "--reference",
@@ -42,6 +43,12 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sets", nargs="+", metavar="NAME", help="sets to use (default: all)")
     parser.add_argument("--questions", type=int, metavar="N", help="ask only N questions of each set")
+    parser.add_argument(
+        "--part",
+        type=_part,
+        metavar="K/N",
+        help="ask only every N-th question, beginning with the K-th: choose on 1/2, report on 2/2",
+    )
     parser.add_argument(
         "--budgets", type=int, nargs="+", metavar="N", help="tokens to return (default: 256 512 1024)"
     )
@@ -105,6 +112,11 @@ def evaluate(args: argparse.Namespace) -> None:
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     show(evaluation.comparisons, evaluation.costs, evaluation.reference, console)
     sys.stdout.write(f"wrote {args.out / REPORT}\n")
+
+
+def _part(text: str) -> tuple[int, int]:
+    k, _, n = text.partition("/")
+    return int(k), int(n)
 
 
 def _note(text: str) -> None:

@@ -27,7 +27,8 @@ from s3_retriever.evaluation.pools import Pool, make_pools
 from s3_retriever.evaluation.reader import EXAMPLE, INSTRUCTION, MAX_NEW_TOKENS, Reader
 from s3_retriever.evaluation.recall import WINDOW_SIZES
 from s3_retriever.evaluation.records import RunFolder
-from s3_retriever.evaluation.runner import BUDGETS, fingerprint, part_of, run_systems
+from s3_retriever.evaluation.runner import BUDGETS, every_nth, fingerprint, part_of, run_systems
+from s3_retriever.evaluation.saved_runs import RUN, SavedRun
 from s3_retriever.evaluation.summary import (
     Comparison,
     Cost,
@@ -56,6 +57,8 @@ class EvaluateConfig:
         reference: Method that the others are compared with; the first embedding model fused with BM25 or,
             where there is none, the last method if None.
         sets: Names of the sets; all if empty.
+        part: ``(k, n)``: ask only every n-th question of a set, beginning with the k-th, so that what is
+            chosen on one part can be reported on another; None: all.
         questions: Ask only so many questions per set, evenly spaced.
         tokens: Search only about so many tokens of each set's documents, those that the questions need first.
         budgets: Tokens of the host that a method may return.
@@ -73,6 +76,7 @@ class EvaluateConfig:
     methods: tuple[str, ...] = (*MODES, WINDOW_BM25, "minilm", "minilm+bm25", FULL_CONTEXT)
     reference: str | None = None
     sets: tuple[str, ...] = ()
+    part: tuple[int, int] | None = None
     questions: int | None = None
     tokens: int | None = None
     budgets: tuple[int, ...] = BUDGETS
@@ -95,6 +99,9 @@ class EvaluateConfig:
                 if value is not None and value < 1:
                     msg = f"{name} must be at least 1, not {value}"
                     raise InvalidInputError(msg)
+        if self.part is not None and not 1 <= self.part[0] <= self.part[1]:
+            msg = f"part must be k/n with k from 1 to n, not {self.part[0]}/{self.part[1]}"
+            raise InvalidInputError(msg)
         if self.lengths and (self.ablations or self.tokens is not None):
             msg = "lengths cannot go together with ablations or with a part of each set's tokens"
             raise InvalidInputError(msg)
@@ -171,6 +178,8 @@ def run_evaluation(
     check_jinja()
     say = say or (lambda _: None)
     sets = load_sets(data, config.sets)
+    if config.part is not None:
+        sets = [every_nth(one, *config.part) for one in sets]
     artifact = Artifact.load(config.artifact)
     host = host or Host.load()
     whole = sets
@@ -183,13 +192,17 @@ def run_evaluation(
     if systems is None and config.ablations:
         systems = [*make_ablations(artifact), DenseSystem(dense_variants(artifact, host))]
     elif systems is None:
-        systems = make_systems(config.methods, artifact, config.windows, host)
+        made = [name for name in config.methods if not name.startswith(RUN)]
+        systems = make_systems(made, artifact, config.windows, host)
+        systems += [SavedRun(name, sets) for name in config.methods if name.startswith(RUN)]
     names = [method.name for system in systems for method in system.methods]
     if config.base not in names:  # now, not after the run
         msg = f"the reference {config.base!r} is none of the methods {', '.join(dict.fromkeys(names))}"
         raise InvalidInputError(msg)
     settings = fingerprint(sets, systems, config.budgets, host)
     settings |= {"artifact": artifact.digest, "prompt": [INSTRUCTION, *EXAMPLE], "new_tokens": MAX_NEW_TOKENS}
+    if runs := {name: one.digest for one in systems if isinstance(one, SavedRun) for name, _ in one.methods}:
+        settings |= {"runs": runs}
     folder = RunFolder(Path(out), settings)
     if pools:
         reach = config.read_up_to

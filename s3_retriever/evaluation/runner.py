@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from s3_retriever import __version__
 from s3_retriever.documents import Document
+from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.datasets import EvaluationSet, Question
 from s3_retriever.evaluation.measures import measure
 from s3_retriever.evaluation.memory import peak_growth
@@ -131,6 +132,18 @@ def _run_system(
 
 def _count(found: Iterable[Region], texts: Mapping[str, str], host: Host) -> int:
     return sum(host.count_tokens(texts[doc_id][start:end]) for doc_id, start, end in found)
+
+
+def every_nth(data: EvaluationSet, k: int, n: int) -> EvaluationSet:
+    """Return a set with every ``n``-th question, beginning with the ``k``-th.
+
+    Raises:
+        InvalidInputError: There is none.
+    """
+    if k > len(data.questions):
+        msg = f"part {k}/{n} of {data.name!r} holds none of its {len(data.questions)} questions"
+        raise InvalidInputError(msg)
+    return replace(data, questions=data.questions[k - 1 :: n])
 
 
 def part_of(data: EvaluationSet, n_questions: int | None, n_tokens: int | None, host: Host) -> EvaluationSet:
