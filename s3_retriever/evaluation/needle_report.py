@@ -13,9 +13,9 @@ from rich.console import Console
 
 from s3_retriever.evaluation.datasets import EvaluationSet
 from s3_retriever.evaluation.failures import WORST, worst
-from s3_retriever.evaluation.heatmap import HeatMap, draw_heat_map
 from s3_retriever.evaluation.html import write_page
 from s3_retriever.evaluation.methods import Method
+from s3_retriever.evaluation.needle_map import HeatMap, draw_heat_map
 from s3_retriever.evaluation.needle_scores import Haystack, LengthScore, NeedleScores
 from s3_retriever.evaluation.plots import WIDTH
 from s3_retriever.evaluation.records import Build, Result
