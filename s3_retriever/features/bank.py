@@ -19,11 +19,7 @@ from s3_retriever.host.scan import ScanConfig, scan
 from s3_retriever.host.taps import QueryHead, Tap
 from s3_retriever.index.kernels import cell_frequencies
 from s3_retriever.index.layout import CELL
-from s3_retriever.search.bm25 import Emphasis, RankBM25
-from s3_retriever.search.cells import cell_terms
 from s3_retriever.search.density import token_weights
-from s3_retriever.search.scoring import FUSED_RARITY
-from s3_retriever.search.text import words
 
 _CELLS = 2048  # cells normalised at a time
 
@@ -38,7 +34,6 @@ class Example:
         cells: int64 (e,), the cells that hold evidence.
         weights: float32 (e,), each one's share of the evidence; they sum to 1.
         document: Number of the evidence's document.
-        bm25: float32 (C,), BM25 of every cell, as search fuses it.
     """
 
     queries: Floats
@@ -46,7 +41,6 @@ class Example:
     cells: npt.NDArray[np.int64]
     weights: Floats
     document: int
-    bm25: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,18 +164,15 @@ class Corpus:
     Args:
         n_taps: Taps, T.
         dim: Dimension of what is kept of a key.
-        surprise: Of a word, for BM25's :class:`~s3_retriever.search.bm25.Emphasis`.
     """
 
-    def __init__(self, n_taps: int, dim: int, surprise: Callable[[str], float]) -> None:
+    def __init__(self, n_taps: int, dim: int) -> None:
         self._shape = (n_taps, dim)
-        self._emphasis = Emphasis(FUSED_RARITY, surprise)
         self._numbers: dict[str, int] = {}
         self._documents: list[Document] = []
         self._starts: list[npt.NDArray[np.int32]] = []
         self._ids: list[npt.NDArray[np.int32]] = []
         self._keys: list[list[npt.NDArray[np.float16]]] = []
-        self._bm25 = RankBM25([])
 
     @classmethod
     def read(
@@ -210,7 +201,7 @@ class Corpus:
             InvalidInputError: A chunk would exceed the host's window.
             DuplicateDocumentError: Two documents have one id.
         """
-        corpus = cls(len(taps), dim or host.head_dim, host.surprise)
+        corpus = cls(len(taps), dim or host.head_dim)
         for piece in scan(documents, host, taps, scan_config, progress=progress):
             if piece.first:
                 corpus._begin(piece.document)
@@ -239,15 +230,12 @@ class Corpus:
         n_taps, dim = self._shape
         keys = np.zeros((n_taps, int(pointers[-1]) * CELL, dim), np.float16)
         tokens = np.full(int(pointers[-1]), CELL, np.int32)
-        terms: list[list[str]] = []
         for number, length in enumerate(lengths.tolist()):
             first = int(pointers[number]) * CELL
             keys[:, first : first + length] = np.concatenate(self._keys[number]).transpose(1, 0, 2)
             self._keys[number] = []
             if length % CELL:
                 tokens[pointers[number + 1] - 1] = length % CELL
-            terms += cell_terms(self._documents[number].text, self._starts[number].astype(np.uint32))
-        self._bm25 = RankBM25(terms)
         return keys.reshape(n_taps, len(tokens), CELL, dim), tokens, pointers
 
     def examples(
@@ -270,9 +258,7 @@ class Corpus:
         for pair, queries, ids in zip(pairs, questions.centred, questions.ids, strict=True):
             where, weights, document = self._evidence(pair, cells)
             rarity = token_weights(cell_frequencies(everything, pointers, documents, ids), int(cells[-1]))
-            terms = [term for term, _ in words(pair.question)]
-            scores = self._bm25.scores(terms, self._emphasis).astype(np.float32)
-            examples.append(Example(queries, rarity, where, weights, document, scores))
+            examples.append(Example(queries, rarity, where, weights, document))
         return tuple(examples)
 
     def _evidence(

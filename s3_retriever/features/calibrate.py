@@ -1,10 +1,9 @@
 """Calibration: learns from question/evidence pairs how the heads' queries should meet the keys.
 
 What is learned is small and linear: one map per query head, a weight per head and scale, and a saturation
-per scale. BM25 takes part as search adds it, so that S3 learns what BM25 does not know; its weight is fixed,
-for S3 sees these pairs and BM25 does not, and a learned one comes out too low for questions new to both. The
-loss is that of choosing the evidence: cross-entropy of a softmax over cells whose logits are the very density
-that search computes.
+per scale. The loss is that of choosing the evidence: cross-entropy of a softmax over cells whose logits are
+the very density that search computes in mode "s3". BM25 takes no part: beside it S3 would learn only what the
+words of these questions do not say already, and find little by itself.
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ class Measured(NamedTuple):
     """Means over examples, each compared with pieces of text that are the same every time.
 
     Attributes:
-        loss: In nats, BM25 taking part.
+        loss: In nats.
         recall: Share of the evidence in the cells that are densest by S3 alone, as heads are chosen by.
     """
 
@@ -185,7 +184,7 @@ def _measure(
             cells = _segments(bank, example, config, rng)
             losses.append(float(model.loss(example, cells)))
             seen = View.of(
-                bank, example, cells[cells >= 0], model.s3(example, cells).numpy()[None, cells >= 0]
+                bank, example, cells[cells >= 0], model.density(example, cells).numpy()[None, cells >= 0]
             )
             recalls.append(seen.recall([0], CELLS))
     return Measured(math.fsum(losses) / len(losses), math.fsum(recalls) / len(recalls))
@@ -216,30 +215,21 @@ class _Density(nn.Module):
         evidence = np.zeros(self._bank.document_cells[-1], np.float32)
         evidence[example.cells] = example.weights
         target = torch.from_numpy(evidence[np.maximum(cells, 0)]) * known
-        logits = self.logits(example, cells).masked_fill(~known, -torch.inf)
+        logits = self.density(example, cells).masked_fill(~known, -torch.inf)
         log_shares = logits.view(-1).log_softmax(0).view(logits.shape)
         return -(target * log_shares.masked_fill(~known, 0)).sum() / target.sum()
 
-    def logits(self, example: Example, cells: npt.NDArray[np.int64]) -> torch.Tensor:
+    def density(self, example: Example, cells: npt.NDArray[np.int64]) -> torch.Tensor:
         """Return the density of the cells drawn, as if they were the corpus; (S, segment_cells)."""
         known = torch.from_numpy(cells >= 0)
-        logits = self.s3(example, cells)
-        scores = torch.from_numpy(example.bm25[np.maximum(cells, 0)]).view(1, 1, *cells.shape) * known
-        for sigma, weight in FUSED_WIDTHS.items():
-            logits = logits + weight * _average(scores, known, sigma)[0, 0]
-        return logits
-
-    def s3(self, example: Example, cells: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Return what :meth:`logits` does, but for BM25."""
-        known = torch.from_numpy(cells >= 0)
         ratios = self._ratios(example, np.maximum(cells, 0).reshape(-1), known)
-        logits = torch.zeros(cells.shape)
+        density = torch.zeros(cells.shape)
         tokens = torch.from_numpy(example.token_weights)
         weights, saturations = self.log_weights.exp(), self.log_saturations.exp()
         for scale, sigma in enumerate(self._config.sigmas):
             rows = torch.log1p(_average(ratios, known, sigma) / saturations[scale])
-            logits = logits + torch.einsum("h,n,hnsc->sc", weights[:, scale], tokens, rows)
-        return logits
+            density = density + torch.einsum("h,n,hnsc->sc", weights[:, scale], tokens, rows)
+        return density
 
     def scoring(self) -> Scoring:
         """Return the learned constants."""

@@ -74,7 +74,6 @@ def made_bank(
                 cells=np.array([cell]),
                 weights=np.ones(1, np.float32),
                 document=int(np.searchsorted(pointers, cell, side="right")) - 1,
-                bm25=random.exponential(size=len(tokens)).astype(np.float32),
             )
         )
     keys *= (np.arange(CELL) < tokens[:, None])[..., None]

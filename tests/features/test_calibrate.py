@@ -21,8 +21,7 @@ from s3_retriever.features.bank import Bank, Example, fill_bank
 from s3_retriever.features.calibrate import CalibrateConfig, _Density, calibrate
 from s3_retriever.features.segments import draw_segments
 from s3_retriever.index.layout import CELL
-from s3_retriever.search.bm25 import Emphasis
-from s3_retriever.search.scoring import FUSED_RARITY, FUSED_WIDTHS, Scoring, bm25_density, s3_density
+from s3_retriever.search.scoring import FUSED_RARITY, FUSED_WIDTHS, Scoring, s3_density
 
 LENGTHS = [320, 150, 0, 500, 33]
 SHORT = CalibrateConfig(epochs=4, segment_cells=8, segments=4, map_rate=1e-2, constant_rate=5e-2)
@@ -64,9 +63,7 @@ def search_density(bank: Bank, example: Example, maps: np.ndarray, scoring: Scor
     for head, tap in enumerate(bank.head_taps):
         scores = np.einsum("nd,ctd->nct", example.queries[:, head] @ maps[head], bank.keys[tap].astype(float))
         masses.append((np.expm1(scores) * real).sum(axis=2).astype(np.float32))
-    density = s3_density(masses, example.token_weights, bank.tokens, bank.document_cells, scoring)
-    bm25 = bm25_density(example.bm25.astype(float), bank.document_cells, scoring.bm25_widths)
-    return density + bm25
+    return s3_density(masses, example.token_weights, bank.tokens, bank.document_cells, scoring)
 
 
 def assert_same_density(bank: Bank, config: CalibrateConfig, seed: int) -> None:
@@ -74,7 +71,7 @@ def assert_same_density(bank: Bank, config: CalibrateConfig, seed: int) -> None:
     cells = whole_documents(bank, config.segment_cells)
     maps = model.maps.detach().numpy()
     for example in bank.examples:
-        logits = model.logits(example, cells).detach().numpy()[cells >= 0]
+        logits = model.density(example, cells).detach().numpy()[cells >= 0]
         expected = search_density(bank, example, maps, model.scoring())
         np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-3)
 
@@ -96,7 +93,7 @@ def test_the_density_is_that_of_search_on_real_text(tiny_host: Host, tiny_artifa
     bank = fill_bank(tiny_host, DOCUMENTS, PAIRS, tiny_artifact.query_heads, scan_config=SCAN)
     config = CalibrateConfig(temperature=0.5)
     model = density_with_other_constants(bank, config, seed=0)
-    logits = model.logits(bank.examples[0], whole_documents(bank, 128)).detach().numpy()
+    logits = model.density(bank.examples[0], whole_documents(bank, 128)).detach().numpy()
     assert np.ptp(logits) > 0.5  # constants would agree with anything
     assert_same_density(bank, config, seed=0)
 
@@ -118,7 +115,7 @@ def test_the_density_is_that_of_an_index(tiny_host: Host, tiny_artifact: Artifac
     )
     snapshot = retriever._index.snapshot
     cells = whole_documents(bank, 128)
-    for pair, example in zip(PAIRS, bank.examples, strict=True):
+    for example in bank.examples:
         masses = []
         for head, tap in enumerate(bank.head_taps):
             asked = example.queries[:, head] @ model.maps[head].detach().numpy()
@@ -129,10 +126,7 @@ def test_the_density_is_that_of_an_index(tiny_host: Host, tiny_artifact: Artifac
         expected = s3_density(
             masses, example.token_weights, snapshot.cell_tokens, snapshot.document_cells, scoring
         )
-        emphasis = Emphasis(scoring.bm25_rarity, tiny_host.surprise)
-        bm25 = retriever._lexical.scores(snapshot, pair.question, emphasis)
-        expected += bm25_density(bm25, snapshot.document_cells, scoring.bm25_widths)
-        logits = model.logits(example, cells).detach().numpy()[cells >= 0]
+        logits = model.density(example, cells).detach().numpy()[cells >= 0]
         np.testing.assert_allclose(logits, expected, atol=0.03 * np.ptp(expected))
 
 
@@ -141,7 +135,7 @@ def test_the_loss_is_the_cross_entropy_of_the_evidence() -> None:
     example = replace(bank.examples[0], cells=np.array([3, 12]), weights=np.array([0.25, 0.75], np.float32))
     model = density_with_other_constants(bank, CalibrateConfig(segment_cells=16), seed=0)
     cells = whole_documents(bank, 16)
-    logits = model.logits(example, cells).detach().numpy()[cells >= 0].astype(float)
+    logits = model.density(example, cells).detach().numpy()[cells >= 0].astype(float)
     log_shares = logits - np.log(np.exp(logits).sum())
     expected = -(0.25 * log_shares[3] + 0.75 * log_shares[12])
     assert float(model.loss(example, cells).detach()) == pytest.approx(expected, rel=1e-4)
