@@ -80,7 +80,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         help="with --lengths: longest context for what reads it anew for every question (default: 8000)",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="a few questions, methods and documents: about three minutes"
+        "--quick", action="store_true", help="a few questions, methods and documents: about a minute"
     )
 
 

@@ -125,7 +125,7 @@ class EvaluateConfig:
 QUICK = EvaluateConfig(
     methods=("s3", "hybrid", WINDOW_BM25, "minilm+bm25"), questions=10, tokens=20_000, windows=(128,)
 )
-"""A first look within three minutes on two cores."""
+"""A first look within three minutes on two cores, a slow machine's included."""
 
 BY_LENGTH = EvaluateConfig(
     methods=("s3", "hybrid", "paper", "minilm", "minilm+bm25", *READING, FULL_CONTEXT),
