@@ -15,6 +15,7 @@ from s3_retriever.errors import InvalidInputError
 from s3_retriever.host.model import Host
 from s3_retriever.host.taps import Tap
 from s3_retriever.host.tokens import Tokens
+from s3_retriever.memory import give_back
 
 _READ_AHEAD = 16
 """How many batches' worth of tokens are read ahead, to find chunks of one length for each batch."""
@@ -128,6 +129,7 @@ def _scan(
             for piece in _scan_window(window, host, taps, config.batch_tokens):
                 bar.update(len(piece.starts))
                 yield piece
+            give_back()  # keys lay between what the host took: holes that would add up from window to window
 
 
 def _chunks(documents: Iterable[Document], host: Host, config: ScanConfig) -> Iterator[_Chunk]:
