@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import shutil
@@ -288,11 +289,12 @@ class S3Retriever:
         density[~eligible_cells] = -np.inf
         if mode == "bm25":
             density[density <= 0] = -np.inf
+        read = functools.cache(snapshot.document)  # it parses the document anew
         selected = select_spans(
             density,
             snapshot.document_cells,
             budget=token_budget,
-            document=lambda i: (snapshot.document(i).text, snapshot.token_starts(i)),
+            document=lambda i: (read(i).text, snapshot.token_starts(i)),
             count_tokens=self.host.count_tokens,
             config=self.config.spans,
         )
@@ -300,8 +302,8 @@ class S3Retriever:
         low, high = (float(finite.min()), float(finite.max())) if unit_scores and finite.size else (0.0, 1.0)
         spans = []
         for span in selected[:top_k]:
-            explanation = self._explain(snapshot, span, sides, rows, asked) if explain else None
-            document = snapshot.document(span.doc)
+            document = read(span.doc)
+            explanation = self._explain(snapshot, span, document, sides, rows, asked) if explain else None
             score = (span.score - low) / (high - low) if high > low else 1.0
             spans.append(_span(document, span, score, explanation))
         return spans
@@ -395,6 +397,7 @@ class S3Retriever:
         self,
         snapshot: Snapshot,
         span: SelectedSpan,
+        document: Document,
         sides: _Densities,
         rows: list[HeadRows],
         asked: Asked | None,
@@ -410,7 +413,7 @@ class S3Retriever:
             weights = [math.fsum(weights) for weights in self._scoring.head_weights]
             tokens = (span.first_token, span.last_token)
             asking = list(zip(asked.tokens, self._token_weights(snapshot, asked).tolist(), strict=True))
-            features = strongest_features(snapshot, span.doc, tokens, rows, weights, asking)
+            features = strongest_features(snapshot, span.doc, document.text, tokens, rows, weights, asking)
         return Explanation(s3=share, bm25=1 - share, features=features)
 
     def _header(self) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import gc
 import json
 import subprocess
@@ -18,7 +17,7 @@ from s3_retriever.errors import S3RetrieverError
 from s3_retriever.evaluation.datasets import load_sets
 from s3_retriever.evaluation.speed import in_turns, limited, repeated
 from s3_retriever.host.model import Host
-from s3_retriever.memory import peak_bytes
+from s3_retriever.memory import give_back, peak_bytes
 from s3_retriever.retriever import S3Retriever
 
 SIZES = (100_000, 1_000_000)
@@ -97,8 +96,7 @@ def peak_growth() -> Iterator[Growth]:
     """
     growth = Growth()
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)  # what earlier work freed is given back, where the C library can
+    give_back()
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew
     except OSError:

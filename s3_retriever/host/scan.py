@@ -15,6 +15,7 @@ from s3_retriever.errors import InvalidInputError
 from s3_retriever.host.model import Host
 from s3_retriever.host.taps import Tap
 from s3_retriever.host.tokens import Tokens
+from s3_retriever.memory import give_back
 
 _READ_AHEAD = 16
 """How many batches' worth of tokens are read ahead, to find chunks of one length for each batch."""
@@ -128,6 +129,7 @@ def _scan(
             for piece in _scan_window(window, host, taps, config.batch_tokens):
                 bar.update(len(piece.starts))
                 yield piece
+            give_back()  # keys lay between what the host took: holes that would add up from window to window
 
 
 def _chunks(documents: Iterable[Document], host: Host, config: ScanConfig) -> Iterator[_Chunk]:
@@ -161,13 +163,17 @@ def _scan_window(
 ) -> Iterator[ScannedPiece]:
     """Scan chunks in batches of one padded length each, and yield their pieces in order."""
     lengths = [host.padded_length(len(chunk.tokens)) for chunk in window]
-    keys: dict[int, npt.NDArray[np.float32]] = {}
+    places = np.cumsum([0, *(len(chunk.tokens) - chunk.overlap for chunk in window)])
+    # One array: many small ones would lie between what the host takes and frees, and leave holes.
+    keys = np.empty((places[-1], len(taps), host.head_dim), np.float32)
     by_length = sorted(range(len(window)), key=lengths.__getitem__)
     for length, group in itertools.groupby(by_length, key=lengths.__getitem__):
         rows = max(1, batch_tokens // max(1, length))
         members = list(group)
-        for batch in (members[i : i + rows] for i in range(0, len(members), rows)):
-            keys.update(zip(batch, host.keys([window[i].tokens.ids for i in batch], taps), strict=True))
+        for batch in _batches(members, rows):
+            read = host.keys([window[i].tokens.ids for i in batch], taps)
+            for i, own in zip(batch, read, strict=True):
+                keys[places[i] : places[i + 1]] = own[window[i].overlap :]
     for i, chunk in enumerate(window):
         new = slice(chunk.overlap, None)
         yield ScannedPiece(
@@ -177,5 +183,18 @@ def _scan_window(
             ids=chunk.tokens.ids[new],
             starts=chunk.tokens.starts[new],
             ends=chunk.tokens.ends[new],
-            keys=keys.pop(i)[new],
+            keys=keys[places[i] : places[i + 1]].copy(),  # who keeps a piece does not keep the window
         )
+
+
+def _batches(members: Sequence[int], most: int) -> Iterator[Sequence[int]]:
+    """Cut into batches of ``most``, and what is left into powers of two.
+
+    torch makes kernels for each number of rows and keeps them, 2 MB at a time: few numbers, little memory.
+    """
+    start = 0
+    while start < len(members):
+        left = len(members) - start
+        rows = most if left >= most else 1 << (left.bit_length() - 1)
+        yield members[start : start + rows]
+        start += rows

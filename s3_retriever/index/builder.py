@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from array import array
 from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
@@ -41,12 +42,13 @@ class SegmentBuilder:
         self._codes_out = _Spool(np.uint8)
         self._starts_out = _Spool(np.uint32)
         self._ids_out = _Spool(np.uint32)
-        self._pointers: list[npt.NDArray[np.int64]] = []
-        self._documents: list[Document | records.StoredDocument] = []
+        self._pointers_out = _Spool(np.int64)
+        self._lines = _Spool(np.uint8)
+        self._line_offsets = array("q", [0])
         self._ids: dict[str, None] = {}
-        self._lengths: list[int] = []
+        self._lengths = array("q")
         self._columns = columns.ColumnsBuilder()
-        self._token_pointers = [0]
+        self._token_pointers = array("q", [0])
         self._open = False
 
     def begin(self, document: Document) -> None:
@@ -64,7 +66,7 @@ class SegmentBuilder:
         if len(document.text) >= 2**32:
             msg = f"document {document.id!r} has {len(document.text)} characters; split it below 2**32"
             raise InvalidDocumentError(msg)
-        self._register(document, document.id, len(document.text))
+        self._register(document.id, len(document.text), np.frombuffer(records.to_line(document), np.uint8))
         self._columns.add(metadata)
         self._open = True
 
@@ -147,7 +149,7 @@ class SegmentBuilder:
                 done += len(rows)
                 self._advance(len(rows))
         for i in np.flatnonzero(alive).tolist():
-            self._register(segment.documents[i], segment.ids[i], int(segment.text_lengths[i]))
+            self._register(segment.ids[i], int(segment.text_lengths[i]), segment.documents.line(i))
             self._starts_out.append(segment.starts(i))
             self._ids_out.append(segment.own_ids(i))
             self._token_pointers.append(len(self._starts_out))
@@ -166,11 +168,11 @@ class SegmentBuilder:
             self._invert()
         segment = Segment(
             self.layout,
-            self._documents,
+            records.Lines(self._lines.take(), np.array(self._line_offsets, np.int64)),
             list(self._ids),
             positions=self._positions_out.take(),
             codes=self._codes_out.take(),
-            pointers=np.array(self._pointers, np.int64).reshape(-1, self.layout.feature_offsets[-1] + 1),
+            pointers=self._pointers_out.take().reshape(-1, self.layout.feature_offsets[-1] + 1),
             token_pointers=np.array(self._token_pointers, np.int64),
             token_starts=self._starts_out.take(),
             token_ids=self._ids_out.take(),
@@ -180,13 +182,14 @@ class SegmentBuilder:
         self._reset()
         return segment
 
-    def _register(self, document: Document | records.StoredDocument, key: str, length: int) -> None:
+    def _register(self, key: str, length: int, line: npt.NDArray[np.uint8]) -> None:
         if key in self._ids:
             msg = f"document id {key!r} occurs twice; ids must be unique"
             raise DuplicateDocumentError(msg)
         self._ids[key] = None
-        self._documents.append(document)
         self._lengths.append(length)
+        self._lines.append(line)
+        self._line_offsets.append(len(self._lines))
 
     def _checked(
         self, tap: int, n: int, features: Sequence[npt.NDArray[Any]], weights: Sequence[npt.NDArray[Any]]
@@ -218,7 +221,7 @@ class SegmentBuilder:
         pointers, positions, codes = postings.invert(
             self._features[used], self._codes[used], self._slot_bases, self.layout.feature_offsets[-1]
         )
-        self._pointers.append(pointers + len(self._codes_out))
+        self._pointers_out.append(pointers + len(self._codes_out))
         self._positions_out.append(positions)
         self._codes_out.append(codes)
         self._codes.fill(0)  # slots skipped by the padding between documents must stay empty

@@ -1,4 +1,4 @@
-"""Documents as lines of JSON, so that one text is read without touching the others.
+"""Documents as lines of JSON, so that one is read without touching the others.
 
 Lines are UTF-8 with ``surrogatepass``: escaped lone surrogates would pair up into other characters
 when read back, which would move every offset after them.
@@ -7,37 +7,47 @@ when read back, which would move every offset after them.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from mmap import mmap
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from s3_retriever.documents import Document
 
 
-@dataclass(frozen=True, slots=True)
-class StoredDocument:
-    """A document that stays on disk: bytes ``start:end`` of a mapped file."""
+class Lines:
+    """The D documents of a segment, each as its line; nothing in it ever changes.
 
-    file: mmap
-    start: int
-    end: int
+    Not as ``str``: that takes two or four bytes a character as soon as one needs them.
+
+    Attributes:
+        utf8: uint8, all lines, one after the other, maybe memory-mapped.
+        offsets: int64 (D + 1,), where each begins and ends.
+    """
+
+    def __init__(self, utf8: npt.NDArray[Any], offsets: npt.NDArray[Any]) -> None:
+        self.utf8 = np.asarray(utf8)
+        self.offsets = np.asarray(offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def line(self, number: int) -> npt.NDArray[np.uint8]:
+        """Return one document's line, uint8, line feed included."""
+        return self.utf8[self.offsets[number] : self.offsets[number + 1]]
+
+    def __getitem__(self, number: int) -> Document:
+        """Read one document."""
+        fields = json.loads(self.line(number).tobytes().decode("utf-8", "surrogatepass"))
+        return Document(fields["id"], fields["text"], fields["title"], fields["metadata"])
 
 
-def read(entry: Document | StoredDocument) -> Document:
-    """Return the document itself, from disk if that is where it is."""
-    if isinstance(entry, Document):
-        return entry
-    fields = json.loads(to_line(entry).decode("utf-8", "surrogatepass"))
-    return Document(fields["id"], fields["text"], fields["title"], fields["metadata"])
-
-
-def to_line(entry: Document | StoredDocument) -> bytes:
-    """Return the document's line, line feed included."""
-    if isinstance(entry, StoredDocument):
-        return entry.file[entry.start : entry.end]
+def to_line(document: Document) -> bytes:
+    """Return a document's line, line feed included."""
     fields = {
-        "id": entry.id,
-        "title": entry.title,
-        "metadata": dict(entry.metadata),
-        "text": entry.text,
+        "id": document.id,
+        "title": document.title,
+        "metadata": dict(document.metadata),
+        "text": document.text,
     }
     return f"{json.dumps(fields, ensure_ascii=False)}\n".encode("utf-8", "surrogatepass")

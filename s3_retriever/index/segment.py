@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from s3_retriever.documents import Document
 from s3_retriever.errors import IndexFormatError
-from s3_retriever.index import records
 from s3_retriever.index.columns import Columns, ascends
 from s3_retriever.index.layout import BLOCK, CELL, Layout
+from s3_retriever.index.records import Lines
 
 Array = npt.NDArray[Any]
 
@@ -39,7 +38,7 @@ class Segment:
 
     Attributes:
         layout: Taps and their sizes.
-        documents: The D documents, in order, in memory or still on disk.
+        documents: The D documents, in order.
         ids: Their ids.
         positions: uint16 (P,), position of each posting within its block.
         codes: uint8 (P,), its weight in units of ``layout.step(tap)``, at least 1.
@@ -57,7 +56,7 @@ class Segment:
     def __init__(
         self,
         layout: Layout,
-        documents: Sequence[Document | records.StoredDocument],
+        documents: Lines,
         ids: Sequence[str],
         *,
         positions: Array,
@@ -71,7 +70,7 @@ class Segment:
         name: str | None = None,
     ) -> None:
         self.layout = layout
-        self.documents = tuple(documents)
+        self.documents = documents
         self.ids = tuple(ids)
         # Numba compiles read-only and writable arrays apart: one kind for all segments.
         self.positions = _read_only(positions)
@@ -140,8 +139,7 @@ class Segment:
             values = np.ascontiguousarray(getattr(self, array))
             digest.update(f"{array} {values.shape}".encode())
             digest.update(values.data if values.size else b"")
-        for entry in self.documents:
-            digest.update(records.to_line(entry))
+        digest.update(self.documents.utf8.data)
         return digest.hexdigest()[:16]
 
     def starts(self, document: int) -> npt.NDArray[np.uint32]:
@@ -167,6 +165,8 @@ class Segment:
             and ascends(np.concatenate(([0], self.pointers.ravel())), len(self.positions))
             and np.array_equal(self.pointers[1:, 0], self.pointers[:-1, -1])
             and len(self.positions) == len(self.codes)
+            and self.documents.offsets.dtype == np.int64
+            and ascends(self.documents.offsets, len(self.documents.utf8))
         )
         if not sound:
             msg = f"the arrays of a segment of {len(self)} documents contradict each other; index them again"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError, UnknownDocumentError
-from s3_retriever.index import kernels, postings, records
+from s3_retriever.index import kernels, postings
 from s3_retriever.index.layout import BLOCK, CELL, Layout
 from s3_retriever.index.segment import Segment
 
@@ -165,9 +165,9 @@ class Snapshot:
         return segment.ids[i]
 
     def document(self, document: int) -> Document:
-        """Return a document by its number, reading it from disk if need be."""
+        """Read a document by its number."""
         segment, i = self._locate(document)
-        return records.read(segment.documents[i])
+        return segment.documents[i]
 
     def token_starts(self, document: int) -> npt.NDArray[np.uint32]:
         """Return uint32 (n,): the character offset of each token of a document."""

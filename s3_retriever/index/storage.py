@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 import os
 import re
 import shutil
 import uuid
 from collections.abc import Mapping
-from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -143,11 +141,8 @@ def _write_segment(folder: Path, segment: Segment) -> dict[str, dict[str, Any]]:
     arrays = {array: getattr(segment, array) for array in ARRAYS} | segment.columns.arrays
     for array, values in arrays.items():
         np.save(temporary / f"{array}.npy", values, allow_pickle=False)
-    lengths = []
-    with (temporary / _DOCUMENTS).open("wb") as file:
-        for entry in segment.documents:
-            lengths.append(file.write(records.to_line(entry)))  # noqa: PERF401
-    np.save(temporary / _OFFSETS, np.array([*accumulate(lengths, initial=0)], np.int64), allow_pickle=False)
+    (temporary / _DOCUMENTS).write_bytes(segment.documents.utf8.data)
+    np.save(temporary / _OFFSETS, segment.documents.offsets, allow_pickle=False)
     ids = json.dumps(segment.ids, ensure_ascii=False).encode("utf-8", "surrogatepass")
     (temporary / _IDS).write_bytes(ids)
     files = {}
@@ -172,10 +167,8 @@ def _read_part(folder: Path, layout: Layout, entry: Mapping[str, Any]) -> Part:
     for file, expected in entry["files"].items():
         _check_file(folder / file, expected)
     arrays = {array: _map_array(folder / f"{array}.npy") for array in ARRAYS}
-    offsets = _map_array(folder / _OFFSETS).tolist()
-    with (folder / _DOCUMENTS).open("rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    documents = [records.StoredDocument(mapped, start, end) for start, end in pairwise(offsets)]
+    lines = np.memmap(folder / _DOCUMENTS, np.uint8, "r")
+    documents = records.Lines(lines, _map_array(folder / _OFFSETS))
     ids = json.loads((folder / _IDS).read_bytes().decode("utf-8", "surrogatepass"))
     metadata = {array: _map_array(folder / f"{array}.npy") for array in columns.ARRAYS}
     store = columns.Columns(len(documents), metadata)

@@ -20,6 +20,7 @@ SHOWN = 8
 def strongest_features(
     snapshot: Snapshot,
     document: int,
+    text: str,
     tokens: tuple[int, int],
     rows: Sequence[HeadRows],
     head_weights: Sequence[float],
@@ -33,6 +34,7 @@ def strongest_features(
     Args:
         snapshot: The version that was searched.
         document: Number of the span's document.
+        text: That document's.
         tokens: First token of the span, and one past its last.
         rows: Rows of each query head.
         head_weights: Weight of each query head.
@@ -54,7 +56,7 @@ def strongest_features(
                 largest, place = part, int(where[row, slot])
             found[key] = (value + part, largest, place)
     strongest = sorted(found.items(), key=lambda item: (-item[1][0], item[0]))[:SHOWN]
-    text, starts = snapshot.document(document).text, snapshot.token_starts(document)
+    starts = snapshot.token_starts(document)
     result = []
     for (row, tap, feature), (value, _, place) in strongest:
         token = tokens[0] + place

@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +86,70 @@ def test_any_text_survives(tmp_path_factory, text, doc_id):
     path = tmp_path_factory.mktemp("text")
     index.save(path)
     assert {doc.id: doc.text for doc in Index.load(path).snapshot} == texts
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    text=st.text(st.characters(exclude_categories=()), max_size=30),
+    title=st.text(st.characters(exclude_categories=()), max_size=8),
+    metadata=st.dictionaries(st.text(max_size=5), JSON_VALUES, max_size=3),
+)
+def test_documents_in_memory_are_those_given(text, title, metadata):
+    odd = {
+        "text": "\ud83d\ude00 is not \U0001f600\x00\r\n\u2028",
+        "title": "\udfff",
+        "漢字": ["\x00", {"": -0.5}],
+    }
+    given_ = [
+        Document("a", text, title, metadata),
+        Document("b", "", metadata={"none": None}),
+        Document("漢字\ud800", odd["text"], odd["title"], odd),
+    ]
+    segment = build([replace(scan("x", 3, 0), document=one) for one in given_])
+    assert [segment.documents[i] for i in range(3)] == given_
+    index = Index(LAYOUT, {})
+    index.add(segment)
+    index.add(build([scan("c", 3, 0)]))
+    index.delete(["a"])
+    index.merge()
+    assert list(index.snapshot)[:2] == given_[1:]
+
+
+def test_what_json_changes_is_the_same_before_and_after_a_save(tmp_path):
+    metadata = {"pair": (1, 2), 3: "key", "nested": {"tuple": ((),), None: True}}
+    index = Index(LAYOUT, {})
+    index.add(build([replace(scan("x", 3, 0), document=Document("a", "text", metadata=metadata))]))
+    index.save(tmp_path)
+    (before,), (after,) = index.snapshot, Index.load(tmp_path).snapshot
+    assert before == after
+    assert before.metadata == {"pair": [1, 2], "3": "key", "nested": {"tuple": [[]], "null": True}}
+    metadata["pair"] = None
+    assert index.snapshot.document(0) == before  # what was given is the caller's, to change as he likes
+
+
+def test_one_character_does_not_widen_a_text_in_memory():
+    n, copies = 100_000, 20
+    builder = SegmentBuilder(LAYOUT)
+    tracemalloc.start()
+    try:
+        for number in range(copies):
+            builder.begin(Document(str(number), f"{number:09}\U0001f600".rjust(n)))  # 4 n bytes as str
+            builder.end()
+        waiting = tracemalloc.get_traced_memory()[0]
+        segment = builder.build()
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert len(segment.documents[0].text) == n
+    assert waiting < 0.6 * n * copies  # what is large waits on disk
+    assert held < 1.1 * n * copies + 1e6
 
 
 def every_file(path):
