@@ -190,7 +190,7 @@ def _scan_window(
 def _batches(members: Sequence[int], most: int) -> Iterator[Sequence[int]]:
     """Cut into batches of ``most``, and what is left into powers of two.
 
-    torch makes kernels for each number of rows and keeps them, 2 MB at a time: few numbers, little memory.
+    torch makes kernels for each number of tokens in a batch and keeps them: few numbers, little memory.
     """
     start = 0
     while start < len(members):

@@ -105,6 +105,22 @@ def test_a_long_document_is_not_held_as_keys(tiny_host: Host, monkeypatch: pytes
     assert scanned_tokens <= 16 * 64 + 32
 
 
+def test_batches_come_in_few_sizes(tiny_host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = []
+    keys = Host.keys
+
+    def noting(self: Host, batch: list, taps: list) -> list:
+        rows.append(len(batch))
+        return keys(self, batch, taps)
+
+    monkeypatch.setattr(Host, "keys", noting)
+    documents = [Document(str(i), "the lazy dog") for i in range(23)]
+    length = tiny_host.padded_length(tiny_host.count_tokens(documents[0].text))
+    config = ScanConfig(length, 0, batch_tokens=12 * length)
+    assert [piece.document for piece in scan(documents, tiny_host, TAPS, config)] == documents
+    assert rows == [0, 12, 8, 2, 1]  # nothing first, to check the taps
+
+
 def test_mistakes_are_named_before_anything_is_read(tiny_host: Host) -> None:
     with pytest.raises(InvalidInputError, match=r"tap 9\.0"):
         scan([], tiny_host, [Tap(9, 0)], SMALL)
