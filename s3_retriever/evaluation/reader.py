@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from s3_retriever.errors import InvalidInputError, UnsupportedHostError
+from s3_retriever.host.generation import cache_argument
 from s3_retriever.host.model import Host
 
 INSTRUCTION = "Answer the question with a few words from the text."
@@ -122,7 +123,8 @@ class Reader:
         if self._last is None or self._last[0] != beginning:
             ids = torch.tensor([beginning], device=self._host.model.device)
             with torch.inference_mode():  # without logits: those of thousands of tokens are large
-                cache = self._host.model.get_decoder()(input_ids=ids, use_cache=True).past_key_values
+                decoder = self._host.model.get_decoder()
+                cache = decoder(input_ids=ids, use_cache=True)[cache_argument(decoder)]
             self._last = beginning, cache
         return self._last[1]
 
@@ -132,7 +134,7 @@ class Reader:
         length = max(map(len, prompts))
         ids = torch.tensor([[0] * (length - len(prompt)) + prompt for prompt in prompts], device=model.device)
         mask = torch.tensor([[0] * (length - len(p)) + [1] * len(p) for p in prompts], device=model.device)
-        options = {} if cache is None else {"past_key_values": cache}
+        options = {} if cache is None else {cache_argument(model): cache}
         ends = model.generation_config.eos_token_id or self._tokenizer.eos_token_id
         with torch.inference_mode():
             grown = model.generate(

@@ -184,10 +184,15 @@ def _step(model: Any, ids: list[int], cache: Any) -> tuple[torch.Tensor, Any]:
     One pass, not the loop: the caller's code runs between two tokens, and not in inference mode.
     """
     inputs = torch.tensor([ids], device=model.get_input_embeddings().weight.device)
-    # Its name depends on the version of transformers; the class knows it even where the method is wrapped.
-    name = "cache" if "cache" in inspect.signature(type(model).forward).parameters else "past_key_values"
+    name = cache_argument(model)
     output = model(input_ids=inputs, use_cache=True, logits_to_keep=1, **{name: cache})
     return output.logits[0, -1].float().cpu(), output[name]
+
+
+def cache_argument(model: Any) -> str:
+    """Return how a model calls its KV cache, which depends on the version of transformers."""
+    parameters = inspect.signature(type(model).forward).parameters  # known even where the method is wrapped
+    return "cache" if "cache" in parameters else "past_key_values"
 
 
 def _end_tokens(host: Host) -> frozenset[int]:
