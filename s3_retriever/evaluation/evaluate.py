@@ -220,7 +220,8 @@ def run_evaluation(
         # The full context, whose budget is its own, is compared with the others' answers all the same.
         answers = [replace(one, budget=config.middle_budget) for one in folder.answers.all()]
         comparisons = [*compare(results, config.base), *compare(answers, config.base)]
-        found = comparisons, costs(folder.builds.all(), results)
+        timed = [one for one in results if not one.method.startswith(RUN)]  # reading a file costs nothing
+        found = comparisons, costs(folder.builds.all(), timed)
     evaluation = Evaluation(tuple(found[0]), tuple(found[1]), config.base)
     report = _report(sets, config, folder, evaluation, host)
     if pools:

@@ -49,6 +49,8 @@ def test_a_run_of_search_scores_as_the_retriever_itself(
         cut = found[question, f"run:{run}", 16]
         assert 0 < cut.tokens <= 16
         assert cut.spans[0][:2] == found[question, "hybrid", 32].spans[0][:2]
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert {cost["method"][0] for cost in summary["costs"]} == {"hybrid"}  # a run tells nothing of its time
 
 
 @pytest.mark.parametrize(
