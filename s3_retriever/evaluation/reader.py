@@ -15,10 +15,11 @@ from s3_retriever.host.model import Host
 INSTRUCTION = "Answer the question with a few words from the text."
 EXAMPLE = (
     "Text:\nThe ferry to Norderney, which Anna Harms built in 1921, leaves at nine.\n\n"
-    "Question: When was the ferry built?",
-    "1921",
+    "Question: Who built the ferry?",
+    "Anna Harms",
 )
-"""A question and its answer that come before: without, small models answer in sentences."""
+"""A question and its answer that come before: without, small models answer in sentences. A number for an answer
+they would give to other questions too."""
 
 MAX_NEW_TOKENS = 24
 
