@@ -18,8 +18,8 @@ EXAMPLE = (
     "Question: Who built the ferry?",
     "Anna Harms",
 )
-"""A question and its answer that come before: without, small models answer in sentences. A number for an answer
-they would give to other questions too."""
+"""A question and its answer that come before: without, small models answer in sentences. A number for an
+answer they would give to other questions too."""
 
 MAX_NEW_TOKENS = 24
 
