@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-_WIDTH = 150  # of the tables, where the output is not a terminal
+from s3_retriever import cli_shared
 
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
@@ -20,13 +19,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         help="a set, or a folder of sets: each has corpus.jsonl {_id, title, text} and queries.jsonl "
         "{_id, text, answers, evidence: [{doc_id, start, end}]}, or qrels/*.tsv as in BEIR",
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="folder for the records and report.html; a run that was killed goes on from it",
-    )
+    cli_shared.add_run(parser)
     parser.add_argument(
         "--methods",
         nargs="+",
@@ -55,8 +48,6 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--windows", type=int, nargs="+", metavar="N", help="tokens per window (default: 64 128 256)"
     )
-    parser.add_argument("--artifact", metavar="ARTIFACT", help="fast, best, or a folder (default: fast)")
-    parser.add_argument("--host", metavar="NAME_OR_PATH", help="language model; the default host if omitted")
     parser.add_argument(
         "--answers", action="store_true", help="let the host answer from what was found (slow)"
     )
@@ -86,8 +77,6 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Run ``evaluate``."""
-    from rich.console import Console
-
     from s3_retriever.errors import InvalidInputError
     from s3_retriever.evaluation.evaluate import BY_LENGTH, QUICK, REPORT, EvaluateConfig, run_evaluation
     from s3_retriever.evaluation.tables import show
@@ -102,22 +91,15 @@ def evaluate(args: argparse.Namespace) -> None:
         args.lengths = args.lengths or list(base.lengths)
     if args.ablations:
         base = replace(base, budgets=(base.middle_budget,))
-    given: dict[str, Any] = {
-        field.name: tuple(value) if isinstance(value, list) else value
-        for field in fields(EvaluateConfig)
-        if (value := getattr(args, field.name, None)) is not None
-    }
-    config = replace(base, **given)
-    evaluation = run_evaluation(args.data, args.out, config, host=Host.load(args.host), say=_note)
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
-    show(evaluation.comparisons, evaluation.costs, evaluation.reference, console)
+    config = replace(base, **cli_shared.given(args, EvaluateConfig))
+    evaluation = run_evaluation(args.data, args.out, config, host=Host.load(args.host), say=cli_shared.note)
+    show(evaluation.comparisons, evaluation.costs, evaluation.reference, cli_shared.console())
     sys.stdout.write(f"wrote {args.out / REPORT}\n")
 
 
 def _part(text: str) -> tuple[int, int]:
     k, _, n = text.partition("/")
+    if not (k.isdecimal() and n.isdecimal()):
+        msg = f"must be K/N, such as 1/2, not {text!r}"
+        raise argparse.ArgumentTypeError(msg)
     return int(k), int(n)
-
-
-def _note(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

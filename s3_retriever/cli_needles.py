@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from s3_retriever import cli_shared
 from s3_retriever.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from s3_retriever.documents import Document
 
-_WIDTH = 150  # of the tables, where the output is not a terminal
-
 
 def add_needles(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``needles``."""
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="folder for the records and report.html; a run that was killed goes on from it",
-    )
+    cli_shared.add_run(parser)
     text = parser.add_mutually_exclusive_group()
     text.add_argument(
         "--text",
@@ -67,28 +60,19 @@ def add_needles(parser: argparse.ArgumentParser) -> None:
         "--windows", type=int, nargs="+", metavar="N", help="tokens per window (default: 128)"
     )
     parser.add_argument("--budget", type=int, metavar="N", help="tokens to return (default: 512)")
-    parser.add_argument("--artifact", metavar="ARTIFACT", help="fast, best, or a folder (default: fast)")
-    parser.add_argument("--host", metavar="NAME_OR_PATH", help="language model; the default host if omitted")
     parser.add_argument("--seed", type=int, metavar="N", help="of the needles and their places (default: 0)")
 
 
 def needles(args: argparse.Namespace) -> None:
     """Run ``needles``."""
-    from rich.console import Console
-
     from s3_retriever.evaluation.needle_report import show
     from s3_retriever.evaluation.needles import REPORT, NeedleConfig, run_needles
     from s3_retriever.host.model import Host
 
-    given: dict[str, Any] = {
-        field.name: tuple(value) if isinstance(value, list) else value
-        for field in fields(NeedleConfig)
-        if (value := getattr(args, field.name, None)) is not None
-    }
-    config = NeedleConfig(**given)
+    config = NeedleConfig(**cli_shared.given(args, NeedleConfig))
     documents = _documents(args.text, args.data)
-    scores = run_needles(documents, args.out, config, host=Host.load(args.host), say=_note)
-    show(scores, config.budget, Console(width=None if sys.stdout.isatty() else _WIDTH))
+    scores = run_needles(documents, args.out, config, host=Host.load(args.host), say=cli_shared.note)
+    show(scores, config.budget, cli_shared.console())
     sys.stdout.write(f"wrote {args.out / REPORT}\n")
 
 
@@ -118,7 +102,3 @@ def _documents(text: list[Path] | None, data: Path | None) -> list[Document]:
             msg = f"{path}: not UTF-8 (byte {error.start + 1}); convert the file"
             raise InvalidInputError(msg) from error
     return documents
-
-
-def _note(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s3_retriever.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from s3_retriever.documents import Document
     from s3_retriever.features.pairs import Pair
     from s3_retriever.host.taps import QueryHead
 
 _HEAD = re.compile(r"(\d+)\.(\d+)")
+_WIDTH = 150  # of tables, where the output is not a terminal
 
 
 def add_head_choice(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +37,41 @@ def add_head_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--heat-map", type=Path, metavar="FILE.png", help="draw what each head finds (needs matplotlib)"
     )
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of every run that is recorded: where to, with which artifact and host."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for the records and report.html; a run that was killed goes on from it",
+    )
+    parser.add_argument("--artifact", metavar="ARTIFACT", help="fast, best, or a folder (default: fast)")
+    parser.add_argument("--host", metavar="NAME_OR_PATH", help="language model; the default host if omitted")
+
+
+def given(args: argparse.Namespace, config: type[Any]) -> dict[str, Any]:
+    """Return what was given on the command line of a dataclass's fields."""
+    values = {field.name: getattr(args, field.name, None) for field in fields(config)}
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def note(text: str) -> None:
+    """Say what is about to be done, beside the results."""
+    sys.stderr.write(f"{text}\n")
+
+
+def console() -> Console:
+    """Return where tables go, as wide as they need where that is no terminal."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _WIDTH)
 
 
 def calibration_set(pairs_path: Path | None, text_path: Path | None) -> tuple[list[Document], list[Pair]]:

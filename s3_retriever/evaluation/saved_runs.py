@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from operator import index
 from pathlib import Path
 
 from s3_retriever.errors import InvalidInputError
@@ -83,7 +84,9 @@ def _read(path: Path, data: EvaluationSet) -> dict[str, list[Region]]:
     try:
         for number, fields in read_objects(path):
             try:
-                spans = [Region(one["doc_id"], one["start"], one["end"]) for one in fields["spans"]]
+                spans = [
+                    Region(one["doc_id"], index(one["start"]), index(one["end"])) for one in fields["spans"]
+                ]
                 by_id[str(fields["query_id"])] = spans
                 outside = [one for one in spans if not 0 <= one.start < one.end <= lengths[one.doc_id]]
             except (KeyError, TypeError) as error:

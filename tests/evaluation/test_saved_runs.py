@@ -66,6 +66,7 @@ def test_a_run_of_search_scores_as_the_retriever_itself(
             "line 3: expected .*'village', not .*moon",
         ),
         (SPANS | {"q0": [{"doc_id": "comet"}]}, "line 1: expected"),
+        (SPANS | {"q0": [{"doc_id": "comet", "start": 0.5, "end": 9}]}, "line 1: expected"),
     ],
 )
 def test_a_run_that_does_not_fit_is_refused(
@@ -114,6 +115,15 @@ def test_parts_share_the_questions(data: Path, tmp_path: Path) -> None:
         asked.append([json.loads(line)["question"] for line in (out / RESULTS).read_text().splitlines()])
     assert asked == [["q0", "q2"], ["q1"]]
     assert sum(map(len, asked)) == len(DOCUMENTS)
+
+
+@pytest.mark.parametrize("part", ["2", "a/b", "1/", "-1/2"])
+def test_a_part_that_cannot_be_read_says_how_to_write_it(
+    part: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["evaluate", str(data), f"--part={part}", "--out", str(tmp_path / "out")])
+    assert f"must be K/N, such as 1/2, not '{part}'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
