@@ -315,7 +315,7 @@ class S3Retriever:
         return doc_id in self._index
 
     def document(self, doc_id: str) -> Document:
-        """Return a document as it was given.
+        """Return a document as it was given, its metadata as JSON holds it (a tuple is a list).
 
         Raises:
             UnknownDocumentError: There is no such document.
