@@ -35,7 +35,7 @@ interchange: $(INTERCHANGE)/.ready
 kvpress: $(KVPRESS)/.ready
 	@test -n "$(DATA)" -a -n "$(OUT)" || { echo "usage: make kvpress DATA=FOLDER OUT=FOLDER" >&2; exit 2; }
 	$(BY_LENGTH)
-	$(KVPRESS)/bin/python -m s3_retriever.evaluation.presses "$(OUT)"
+	$(KVPRESS)/bin/python -m s3_retriever.evaluation.rivals.presses "$(OUT)"
 	$(BY_LENGTH)
 
 # What kvpress answers from a context that we wrote, and how much it keeps.

@@ -79,7 +79,7 @@ def evaluate(args: argparse.Namespace) -> None:
     """Run ``evaluate``."""
     from s3_retriever.errors import InvalidInputError
     from s3_retriever.evaluation.evaluate import BY_LENGTH, QUICK, REPORT, EvaluateConfig, run_evaluation
-    from s3_retriever.evaluation.tables import show
+    from s3_retriever.evaluation.report.tables import show
     from s3_retriever.host.model import Host
 
     base = QUICK if args.quick else EvaluateConfig()

@@ -65,8 +65,8 @@ def add_needles(parser: argparse.ArgumentParser) -> None:
 
 def needles(args: argparse.Namespace) -> None:
     """Run ``needles``."""
-    from s3_retriever.evaluation.needle_report import show
-    from s3_retriever.evaluation.needles import REPORT, NeedleConfig, run_needles
+    from s3_retriever.evaluation.needles.report import show
+    from s3_retriever.evaluation.needles.run import REPORT, NeedleConfig, run_needles
     from s3_retriever.host.model import Host
 
     config = NeedleConfig(**cli_shared.given(args, NeedleConfig))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -27,3 +30,29 @@ def give_back() -> None:
     """Give back to the system what was freed, where the C library would keep it for later (glibc does)."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # no such function, or no such library
         ctypes.CDLL(None).malloc_trim(0)
+
+
+@dataclass
+class Growth:
+    """By how much the resident memory of this process rose, at most; None where it cannot be told."""
+
+    bytes: int | None = None
+
+
+@contextlib.contextmanager
+def peak_growth() -> Iterator[Growth]:
+    """Measure how far the resident memory rises within the block above what it is at its beginning.
+
+    Linux only: elsewhere the peak of a process cannot be set back.
+    """
+    growth = Growth()
+    gc.collect()
+    give_back()
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew
+    except OSError:
+        yield growth
+        return
+    before = peak_bytes()
+    yield growth
+    growth.bytes = peak_bytes() - before

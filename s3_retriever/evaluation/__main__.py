@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from s3_retriever.errors import S3RetrieverError
-from s3_retriever.evaluation.bench import BenchConfig, run_bench
-from s3_retriever.evaluation.report import show, to_json
+from s3_retriever.evaluation.benchmark.report import show, to_json
+from s3_retriever.evaluation.benchmark.run import BenchConfig, run_bench
 from s3_retriever.features.artifact import shipped
 
 _WIDTH = 150  # of the tables, where the output is not a terminal

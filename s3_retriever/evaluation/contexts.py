@@ -17,7 +17,7 @@ from s3_retriever.files import new_file
 from s3_retriever.host.model import Host
 
 CONTEXTS, PRESS_ANSWERS = "contexts.jsonl", "presses.jsonl"
-"""What is asked, and what :mod:`s3_retriever.evaluation.presses` makes of it."""
+"""What is asked, and what :mod:`s3_retriever.evaluation.rivals.presses` makes of it."""
 
 _WHOLE = 0.95  # share of a pool that the host's window must hold
 

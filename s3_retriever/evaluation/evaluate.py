@@ -14,8 +14,6 @@ from s3_retriever.evaluation.answering import answer_questions
 from s3_retriever.evaluation.contexts import write_contexts
 from s3_retriever.evaluation.datasets import EvaluationSet, load_sets
 from s3_retriever.evaluation.dense import DenseSystem, dense_variants
-from s3_retriever.evaluation.failures import worst
-from s3_retriever.evaluation.html import Report, check_jinja, write_html
 from s3_retriever.evaluation.lengths import (
     asked,
     length_notes,
@@ -25,10 +23,12 @@ from s3_retriever.evaluation.lengths import (
 from s3_retriever.evaluation.methods import FULL_CONTEXT, MODES, WINDOW_BM25, Method, System, make_systems
 from s3_retriever.evaluation.pools import Pool, make_pools
 from s3_retriever.evaluation.reader import EXAMPLE, INSTRUCTION, MAX_NEW_TOKENS, Reader
-from s3_retriever.evaluation.recall import WINDOW_SIZES
 from s3_retriever.evaluation.records import RunFolder
+from s3_retriever.evaluation.report.failures import worst
+from s3_retriever.evaluation.report.html import Report, check_jinja, write_html
+from s3_retriever.evaluation.rivals.saved_runs import RUN, SavedRun
+from s3_retriever.evaluation.rivals.windows import WINDOW_SIZES
 from s3_retriever.evaluation.runner import BUDGETS, every_nth, fingerprint, part_of, run_systems
-from s3_retriever.evaluation.saved_runs import RUN, SavedRun
 from s3_retriever.evaluation.summary import (
     Comparison,
     Cost,

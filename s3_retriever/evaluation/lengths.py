@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from s3_retriever.evaluation.contexts import PRESS_ANSWERS
 from s3_retriever.evaluation.datasets import EvaluationSet
-from s3_retriever.evaluation.infiniretri import InfiniRetri
 from s3_retriever.evaluation.methods import FULL_CONTEXT, System
 from s3_retriever.evaluation.pools import Pool
 from s3_retriever.evaluation.records import Answer, Build, Records, Result, RunFolder
+from s3_retriever.evaluation.rivals.infiniretri import InfiniRetri
 from s3_retriever.evaluation.runner import run_systems
 from s3_retriever.evaluation.summary import Comparison, Cost, compare, costs
 from s3_retriever.host.model import Host

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.evaluation.baselines import WindowRanker, Windows
-from s3_retriever.evaluation.embeddings import Embedder, load_embedder
 from s3_retriever.evaluation.metrics import Region
+from s3_retriever.evaluation.rivals.embeddings import Embedder, load_embedder
+from s3_retriever.evaluation.rivals.windows import WindowRanker, Windows
 from s3_retriever.features.artifact import Artifact
 from s3_retriever.host.model import Host
 from s3_retriever.retriever import S3Retriever
@@ -213,7 +213,7 @@ def make_systems(
     Args:
         names: Keys of :data:`MODES`, :data:`WINDOW_BM25`, :data:`FULL_CONTEXT`, "infiniretri" (with a layer:
             "infiniretri:17"), or names of embedding models (see
-            :func:`s3_retriever.evaluation.embeddings.load_embedder`), with or without :data:`FUSED`.
+            :func:`s3_retriever.evaluation.rivals.embeddings.load_embedder`), with or without :data:`FUSED`.
         artifact: Of our retriever.
         windows: Sizes of windows, in tokens.
         host: Its window limits the full context.
@@ -223,7 +223,7 @@ def make_systems(
         HostNotFoundError: An embedding model cannot be had.
         MissingDependencyError: sentence-transformers is needed and not installed.
     """
-    from s3_retriever.evaluation.infiniretri import INFINIRETRI, InfiniRetri  # which needs this module
+    from s3_retriever.evaluation.rivals.infiniretri import INFINIRETRI, InfiniRetri  # which needs this module
 
     if len(set(names)) < len(names):
         msg = f"a method is named twice: {', '.join(names)}"

@@ -16,11 +16,11 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.datasets import EvaluationSet, Question
 from s3_retriever.evaluation.measures import measure
-from s3_retriever.evaluation.memory import peak_growth
 from s3_retriever.evaluation.methods import Corpus, Method, System
 from s3_retriever.evaluation.metrics import Region
 from s3_retriever.evaluation.records import Build, Result, RunFolder
 from s3_retriever.host.model import Host
+from s3_retriever.memory import peak_growth
 
 BUDGETS = (256, 512, 1024)
 """Tokens of the host that a method may return."""

@@ -9,10 +9,9 @@ from s3_retriever import Host
 from s3_retriever.documents import Document
 from s3_retriever.evaluation import Overlap, load_sets, overlap
 from s3_retriever.evaluation.__main__ import main
-from s3_retriever.evaluation.memory import measure_memory
-from s3_retriever.evaluation.metrics import Region
-from s3_retriever.evaluation.recall import BUDGETS, SystemScore, ratios
-from s3_retriever.evaluation.speed import (
+from s3_retriever.evaluation.benchmark.memory import measure_memory
+from s3_retriever.evaluation.benchmark.recall import SystemScore, ratios
+from s3_retriever.evaluation.benchmark.speed import (
     limited,
     measure_disk_size,
     measure_latency,
@@ -20,6 +19,8 @@ from s3_retriever.evaluation.speed import (
     repeated,
     repeated_corpus,
 )
+from s3_retriever.evaluation.metrics import Region
+from s3_retriever.evaluation.runner import BUDGETS
 from s3_retriever.features import Artifact
 
 

@@ -11,10 +11,10 @@ import torch
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation import Region, load_sets
-from s3_retriever.evaluation.attention import AttentionReader
-from s3_retriever.evaluation.infiniretri import InfiniRetri, InfiniRetriConfig
 from s3_retriever.evaluation.methods import Corpus, make_systems
-from s3_retriever.evaluation.reading_layers import recall_by_layer
+from s3_retriever.evaluation.rivals.attention import AttentionReader
+from s3_retriever.evaluation.rivals.infiniretri import InfiniRetri, InfiniRetriConfig
+from s3_retriever.evaluation.rivals.reading_layers import recall_by_layer
 from s3_retriever.features import Artifact
 from s3_retriever.features.pairs import Pair
 from s3_retriever.host import Host

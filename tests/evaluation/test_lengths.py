@@ -16,10 +16,10 @@ from village_set import DOCUMENTS, QUESTIONS, write_jsonl
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.contexts import CONTEXTS, PRESS_ANSWERS, read_contexts
 from s3_retriever.evaluation.evaluate import EvaluateConfig, Evaluation, run_evaluation
-from s3_retriever.evaluation.infiniretri import InfiniRetri, InfiniRetriConfig
 from s3_retriever.evaluation.methods import FullContext, WindowSystem
 from s3_retriever.evaluation.reader import Asked, Reader, prompt_around
 from s3_retriever.evaluation.records import ANSWERS, RESULTS, Answer, Records, Result
+from s3_retriever.evaluation.rivals.infiniretri import InfiniRetri, InfiniRetriConfig
 from s3_retriever.host import Host
 
 NAMES = ("window-bm25", "infiniretri", "full-context")

@@ -19,14 +19,14 @@ from s3_retriever.cli import main
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation import EvaluationSet, Question, Region
-from s3_retriever.evaluation.haystack import Buried, Supply, bury
 from s3_retriever.evaluation.methods import Corpus, Method, System, WindowSystem
-from s3_retriever.evaluation.needle_facts import FactMaker
-from s3_retriever.evaluation.needle_map import draw_heat_map
-from s3_retriever.evaluation.needle_prose import KINDS
-from s3_retriever.evaluation.needle_scores import Haystack, NeedleScores, score, wilson
-from s3_retriever.evaluation.needles import NeedleConfig, make_haystacks, run_needles
+from s3_retriever.evaluation.needles.facts import FactMaker
+from s3_retriever.evaluation.needles.haystack import Buried, Supply, bury
+from s3_retriever.evaluation.needles.prose import KINDS
+from s3_retriever.evaluation.needles.run import NeedleConfig, make_haystacks, run_needles
+from s3_retriever.evaluation.needles.scores import Haystack, NeedleScores, score, wilson
 from s3_retriever.evaluation.records import RESULTS, Records, Result
+from s3_retriever.evaluation.report.heat_map import draw_heat_map
 from s3_retriever.host import Host
 from s3_retriever.search.text import sentences
 

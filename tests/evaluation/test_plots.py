@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.evaluation.plots import draw, ticks
+from s3_retriever.evaluation.report.plots import draw, ticks
 
 
 @given(low=st.floats(0, 1e6), width=st.floats(0, 1e6))

@@ -6,11 +6,12 @@ import json
 from rich.console import Console
 
 from s3_retriever.evaluation import Overlap
-from s3_retriever.evaluation.bench import Results
-from s3_retriever.evaluation.memory import ScanMemory
-from s3_retriever.evaluation.recall import BUDGETS, SystemScore
-from s3_retriever.evaluation.report import show, to_json
-from s3_retriever.evaluation.speed import DiskSize, Latency, Throughput
+from s3_retriever.evaluation.benchmark.memory import ScanMemory
+from s3_retriever.evaluation.benchmark.recall import SystemScore
+from s3_retriever.evaluation.benchmark.report import show, to_json
+from s3_retriever.evaluation.benchmark.run import Results
+from s3_retriever.evaluation.benchmark.speed import DiskSize, Latency, Throughput
+from s3_retriever.evaluation.runner import BUDGETS
 
 RESULTS = Results(
     scores=(

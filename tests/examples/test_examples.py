@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 from pytest_socket import disable_socket, enable_socket
 from transformers import AutoModel, BertConfig, BertModel, PreTrainedTokenizerFast
 
-from s3_retriever.evaluation.minilm import minilm_folder
+from s3_retriever.evaluation.rivals.minilm import minilm_folder
 from s3_retriever.host.resolve import is_intact
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from s3_retriever.evaluation.contexts import CONTEXTS, PRESS_ANSWERS
-from s3_retriever.evaluation.presses import DEFAULT, PRESSES, main
 from s3_retriever.evaluation.reader import Asked, Reader, prompt_around
 from s3_retriever.evaluation.records import Answer, Records
+from s3_retriever.evaluation.rivals.presses import DEFAULT, PRESSES, main
 from s3_retriever.host import Host
 
 TEXT = " ".join(f"House {n} was painted in {1800 + n} by its keeper." for n in range(24))

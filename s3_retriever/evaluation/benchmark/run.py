@@ -9,18 +9,15 @@ from itertools import islice
 from pathlib import Path
 
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.evaluation.datasets import EvaluationSet, load_sets
-from s3_retriever.evaluation.hosts import AskedOnceHost
-from s3_retriever.evaluation.memory import ScanMemory, measure_memory
-from s3_retriever.evaluation.minilm import MiniLM
-from s3_retriever.evaluation.recall import (
+from s3_retriever.evaluation.benchmark.memory import ScanMemory, measure_memory
+from s3_retriever.evaluation.benchmark.recall import (
     ByBudget,
     SystemScore,
     score_baselines,
     score_bm25_mode,
     score_retriever,
 )
-from s3_retriever.evaluation.speed import (
+from s3_retriever.evaluation.benchmark.speed import (
     DiskSize,
     Latency,
     Throughput,
@@ -31,6 +28,9 @@ from s3_retriever.evaluation.speed import (
     measure_throughput,
     repeated_corpus,
 )
+from s3_retriever.evaluation.datasets import EvaluationSet, load_sets
+from s3_retriever.evaluation.hosts import AskedOnceHost
+from s3_retriever.evaluation.rivals.minilm import MiniLM
 from s3_retriever.features.artifact import Artifact
 from s3_retriever.host.model import Host
 from s3_retriever.retriever import S3Retriever

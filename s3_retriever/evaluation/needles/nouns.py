@@ -11,7 +11,7 @@ class Relation:
     """Something that a subject has one of.
 
     Attributes:
-        value: Kind of the value, as :mod:`s3_retriever.evaluation.needle_facts` makes it.
+        value: Kind of the value, as :mod:`s3_retriever.evaluation.needles.facts` makes it.
         statements: Sentences that tell it.
         questions: Questions for it, in other words than the statements'.
         together: The question for that of several subjects.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from s3_retriever.evaluation.plots import WIDTH, short
+from s3_retriever.evaluation.report.plots import WIDTH, Frame, short
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 8, 38
 _ROW = 20
@@ -37,32 +37,18 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class HeatMap:
-    """A heat map as wide as a plot.
+class HeatMap(Frame):
+    """A heat map; its ticks are at the middle of columns and rows.
 
     Attributes:
-        title: What it shows.
-        x_label: Of the x axis, with unit.
-        y_label: Of the y axis, with unit.
-        x_ticks: Middle of a column in pixels, and text.
-        y_ticks: Middle of a row in pixels, and text.
         tiles: Where there is a share.
         column: Width of a column, in pixels.
         row: Height of a row, in pixels.
-        height: Of the whole, in pixels.
-        box: Left, top, right and bottom of the area, in pixels.
     """
 
-    title: str
-    x_label: str
-    y_label: str
-    x_ticks: tuple[tuple[float, str], ...]
-    y_ticks: tuple[tuple[float, str], ...]
     tiles: tuple[Tile, ...]
     column: float
     row: float
-    height: int
-    box: tuple[int, int, int, int]
 
 
 def draw_heat_map(
@@ -102,11 +88,11 @@ def draw_heat_map(
         y_label,
         tuple((_LEFT + column * (i + 0.5), short(length)) for i, length in enumerate(lengths)),
         tuple((_TOP + _ROW * (i + 0.5), percent(depth)) for i, depth in enumerate(depths)),
+        (_LEFT, _TOP, right, bottom),
+        bottom + _BOTTOM,
         tuple(tiles),
         column,
         _ROW,
-        bottom + _BOTTOM,
-        (_LEFT, _TOP, right, bottom),
     )
 
 

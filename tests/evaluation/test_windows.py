@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import HostNotFoundError, InvalidInputError, MissingDependencyError
-from s3_retriever.evaluation.baselines import WindowRanker, Windows, rankings, reciprocal_rank_fusion
-from s3_retriever.evaluation.embeddings import SentenceModel, load_embedder
 from s3_retriever.evaluation.metrics import n_characters
-from s3_retriever.evaluation.minilm import MiniLM, minilm_folder
+from s3_retriever.evaluation.rivals.embeddings import SentenceModel, load_embedder
+from s3_retriever.evaluation.rivals.minilm import MiniLM, minilm_folder
+from s3_retriever.evaluation.rivals.windows import WindowRanker, Windows, rankings, reciprocal_rank_fusion
 from s3_retriever.host import Host
 
 FRUIT = Document("fruit", "Apples grow on trees. Melons grow on the ground. Cherries are small and red.")

@@ -7,19 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from s3_retriever.evaluation.baselines import Order, Windows, rankings
 from s3_retriever.evaluation.datasets import EvaluationSet, Question
 from s3_retriever.evaluation.methods import regions
 from s3_retriever.evaluation.metrics import Overlap, Region, overlap
-from s3_retriever.evaluation.minilm import MiniLM
+from s3_retriever.evaluation.rivals.minilm import MiniLM
+from s3_retriever.evaluation.rivals.windows import WINDOW_SIZES, Order, Windows, rankings
+from s3_retriever.evaluation.runner import BUDGETS
 from s3_retriever.host.model import Host
 from s3_retriever.retriever import S3Retriever
-
-BUDGETS = (256, 512, 1024)
-"""Tokens of the host that a system may return."""
-
-WINDOW_SIZES = (64, 128, 256)
-"""Tokens of the host per window of a baseline."""
 
 Find = Callable[[int, int], Iterable[Region]]
 """Takes the number of a question and a token budget, and returns what a system finds."""

@@ -12,14 +12,13 @@ from typing import Any
 from rich.console import Console
 
 from s3_retriever.evaluation.datasets import EvaluationSet
-from s3_retriever.evaluation.failures import WORST, worst
-from s3_retriever.evaluation.html import write_page
 from s3_retriever.evaluation.methods import Method
-from s3_retriever.evaluation.needle_map import HeatMap, draw_heat_map
-from s3_retriever.evaluation.needle_scores import Haystack, LengthScore, NeedleScores
-from s3_retriever.evaluation.plots import WIDTH
+from s3_retriever.evaluation.needles.scores import Haystack, LengthScore, NeedleScores
 from s3_retriever.evaluation.records import Build, Result
-from s3_retriever.evaluation.report import new_table
+from s3_retriever.evaluation.report.failures import WORST, worst
+from s3_retriever.evaluation.report.heat_map import HeatMap, draw_heat_map
+from s3_retriever.evaluation.report.html import write_page
+from s3_retriever.evaluation.report.tables import new_table
 
 _TEMPLATE = "needles.html"
 _ONE = "Percent of the needles found, its 95 % interval (Wilson), and how many at the depth with the fewest."
@@ -110,7 +109,6 @@ def write_needle_report(
         n_questions=sum(len(one.questions) for one in sets),
         budget=f"{budget:,}",
         maps=heat_maps(scores),
-        width=WIDTH,
         tables=needle_tables(scores, budget),
         costs=_costs(haystacks, results, builds),
         cost_columns=_COSTS,

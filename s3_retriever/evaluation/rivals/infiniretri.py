@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.evaluation.attention import AttentionReader
 from s3_retriever.evaluation.methods import Corpus, Method
 from s3_retriever.evaluation.metrics import Region
 from s3_retriever.evaluation.reader import prompt_around
+from s3_retriever.evaluation.rivals.attention import AttentionReader
 from s3_retriever.host.model import Host
 from s3_retriever.search import sentences
 

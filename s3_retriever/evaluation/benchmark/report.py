@@ -9,9 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from s3_retriever.evaluation.bench import Results
-from s3_retriever.evaluation.memory import ScanMemory
-from s3_retriever.evaluation.recall import BUDGETS, Ratio, SystemScore, ratios
+from s3_retriever.evaluation.benchmark.memory import ScanMemory
+from s3_retriever.evaluation.benchmark.recall import Ratio, SystemScore, ratios
+from s3_retriever.evaluation.benchmark.run import Results
+from s3_retriever.evaluation.report.tables import new_table
+from s3_retriever.evaluation.runner import BUDGETS
 
 _MB = 1e6
 
@@ -108,13 +110,4 @@ def _memory_table(scans: Sequence[ScanMemory]) -> Table:
         growths = (scan.peak_bytes - base.peak_bytes, scan.index_bytes - base.index_bytes)
         numbers = (scan.peak_bytes, scan.index_bytes, *growths)
         table.add_row(scan.artifact, f"{scan.n_tokens:,}", *(f"{number / _MB:.1f}" for number in numbers))
-    return table
-
-
-def new_table(title: str, first: str, *others: str) -> Table:
-    """Return an empty table with these columns, all but the first one of numbers."""
-    table = Table(title=title, title_justify="left")
-    table.add_column(first, no_wrap=True)
-    for other in others:
-        table.add_column(other, justify="right")
     return table

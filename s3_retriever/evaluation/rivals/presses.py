@@ -1,8 +1,9 @@
-"""The host with its KV cache compressed by ``kvpress``: ``python -m s3_retriever.evaluation.presses DIR``.
+"""The host with its KV cache compressed by ``kvpress``.
 
-Reads the contexts that ``s3-retriever evaluate --lengths --answers`` left in a folder and adds answers, which
-the same command then shows. NVIDIA's ``kvpress`` needs an older ``transformers`` than ours may be:
-``make kvpress`` runs this in an environment of its own.
+``python -m s3_retriever.evaluation.rivals.presses DIR`` reads the contexts that ``s3-retriever evaluate``
+with ``--lengths --answers`` left in a folder and adds answers, which the same command then shows. NVIDIA's
+``kvpress`` needs an older ``transformers`` than ours may be: ``make kvpress`` runs this in an environment of
+its own.
 
 A press keeps of every layer and head as many keys and values as a retriever's prompt has tokens before the
 question: those of the instruction and its example, and the token budget.
@@ -180,7 +181,7 @@ def answer_contexts(folder: Path, names: Sequence[str], say: Callable[[str], Non
 def main(arguments: list[str] | None = None) -> int:
     """Answer the contexts of a folder; return the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m s3_retriever.evaluation.presses",
+        prog="python -m s3_retriever.evaluation.rivals.presses",
         description="Answer the questions of 's3-retriever evaluate --lengths' with compressed caches.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the run")

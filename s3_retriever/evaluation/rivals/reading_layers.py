@@ -1,4 +1,4 @@
-"""Which layer of a host attends to the answer: ``python -m s3_retriever.evaluation.reading_layers``.
+"""Which layer of a host attends to the answer: ``python -m s3_retriever.evaluation.rivals.reading_layers``.
 
 For InfiniRetri, which reads the last one unless it is told another. Asked are the pairs that come with this
 package, never the questions of an evaluation.
@@ -16,15 +16,15 @@ from tqdm import tqdm
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import S3RetrieverError
-from s3_retriever.evaluation.attention import AttentionReader
-from s3_retriever.evaluation.infiniretri import (
+from s3_retriever.evaluation.methods import Corpus
+from s3_retriever.evaluation.metrics import Region, evidence_recall
+from s3_retriever.evaluation.rivals.attention import AttentionReader
+from s3_retriever.evaluation.rivals.infiniretri import (
     AskingPrompt,
     InfiniRetriConfig,
     best_sentences,
     cut_sentences,
 )
-from s3_retriever.evaluation.methods import Corpus
-from s3_retriever.evaluation.metrics import Region, evidence_recall
 from s3_retriever.features.pairs import Pair, shipped_pairs
 from s3_retriever.host.model import Host
 
@@ -66,7 +66,7 @@ def recall_by_layer(
 def main(arguments: list[str] | None = None) -> int:
     """Write each layer's recall on the shipped pairs; return the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m s3_retriever.evaluation.reading_layers",
+        prog="python -m s3_retriever.evaluation.rivals.reading_layers",
         description="Evidence recall of InfiniRetri within 256 tokens of a passage, by the layer it reads.",
     )
     parser.add_argument("--host", metavar="NAME_OR_PATH", help="language model; the default host if omitted")

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import torch
 
 from s3_retriever.documents import Document
-from s3_retriever.evaluation.baselines import Windows
 from s3_retriever.evaluation.hosts import BorrowedHost
-from s3_retriever.evaluation.minilm import MiniLM
+from s3_retriever.evaluation.rivals.minilm import MiniLM
+from s3_retriever.evaluation.rivals.windows import Windows
 from s3_retriever.features.artifact import Artifact
 from s3_retriever.host.model import Host, Projection
 from s3_retriever.host.scan import ScanConfig, scan

@@ -17,7 +17,7 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.datasets import EvaluationSet, Question
 from s3_retriever.evaluation.metrics import Region
-from s3_retriever.evaluation.needle_facts import NeedleQuestion
+from s3_retriever.evaluation.needles.facts import NeedleQuestion
 from s3_retriever.host.model import Host
 from s3_retriever.search.spans import sentence_borders
 from s3_retriever.search.text import sentences

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from s3_retriever.evaluation.measures import TITLES
 from s3_retriever.evaluation.methods import Method
-from s3_retriever.evaluation.report import new_table
 from s3_retriever.evaluation.summary import Comparison, Cost, Row
 
 _MB = 1e6
@@ -27,6 +26,15 @@ def show(comparisons: Sequence[Comparison], costs: Sequence[Cost], reference: st
         if one.measure not in _MINOR:
             console.print(_comparison(one, reference))
     console.print(_costs(costs))
+
+
+def new_table(title: str, first: str, *others: str) -> Table:
+    """Return an empty table with these columns, all but the first one of numbers."""
+    table = Table(title=title, title_justify="left")
+    table.add_column(first, no_wrap=True)
+    for other in others:
+        table.add_column(other, justify="right")
+    return table
 
 
 def cells(comparison: Comparison) -> list[tuple[Method, list[str]]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from s3_retriever.evaluation.needle_nouns import Relation, noun_relations
-from s3_retriever.evaluation.needle_words import FIRST_NAMES
+from s3_retriever.evaluation.needles.nouns import Relation, noun_relations
+from s3_retriever.evaluation.needles.words import FIRST_NAMES
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,21 @@ from typing import Any
 
 from s3_retriever.errors import MissingDependencyError
 from s3_retriever.evaluation.datasets import EvaluationSet
-from s3_retriever.evaluation.failures import Failure
 from s3_retriever.evaluation.measures import TITLES
-from s3_retriever.evaluation.plots import HEIGHT, WIDTH, Plot, draw
+from s3_retriever.evaluation.report.failures import Failure
+from s3_retriever.evaluation.report.plots import WIDTH, Plot, draw
+from s3_retriever.evaluation.report.tables import (
+    COST_COLUMNS,
+    cells,
+    columns,
+    cost_cells,
+    length_cells,
+    title,
+)
 from s3_retriever.evaluation.summary import Comparison, Cost
-from s3_retriever.evaluation.tables import COST_COLUMNS, cells, columns, cost_cells, length_cells, title
 from s3_retriever.files import new_file
 
-_FOLDER, _TEMPLATE = files("s3_retriever.evaluation"), "evaluation.html"
+_FOLDER, _TEMPLATE = files("s3_retriever.evaluation.report"), "evaluation.html"
 _MB = 1e6
 _MOST_LINES = 13  # of a plot that can be read
 _BY_BUDGET, _BY_LENGTH = ("recall", "answer_hit"), ("recall", "f1")
@@ -83,8 +90,6 @@ def write_html(path: Path, report: Report) -> None:
         cost_cells=cost_cells,
         cost_columns=COST_COLUMNS,
         comparison_title=title,
-        width=WIDTH,
-        height=HEIGHT,
     )
 
 
@@ -110,7 +115,7 @@ def write_page(path: Path, template: str, **values: Any) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template(template).render(values)
+    page = environment.get_template(template).render(values, width=WIDTH)
     with new_file(path) as file:
         file.write(page.encode("utf-8", "replace").decode("utf-8"))  # a document may hold half a surrogate
 

@@ -9,13 +9,16 @@ import numpy.typing as npt
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.evaluation.embeddings import Embedder
 from s3_retriever.evaluation.metrics import Region
-from s3_retriever.evaluation.minilm import MiniLM
+from s3_retriever.evaluation.rivals.embeddings import Embedder
+from s3_retriever.evaluation.rivals.minilm import MiniLM
 from s3_retriever.search import RankBM25, words
 
 Order = npt.NDArray[np.int64]
 """Numbers of windows, best first."""
+
+WINDOW_SIZES = (64, 128, 256)
+"""Tokens of the host per window."""
 
 _RRF_K = 60
 

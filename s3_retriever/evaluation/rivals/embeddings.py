@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.errors import HostNotFoundError, MissingDependencyError
-from s3_retriever.evaluation.minilm import MiniLM
+from s3_retriever.evaluation.rivals.minilm import MiniLM
 
 MINILM = "minilm"
 """Name of all-MiniLM-L6-v2."""

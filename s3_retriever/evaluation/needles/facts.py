@@ -7,9 +7,9 @@ from itertools import cycle, islice
 from random import Random
 
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.evaluation import needle_words as invented
-from s3_retriever.evaluation.needle_nouns import Relation
-from s3_retriever.evaluation.needle_prose import KINDS, Kind
+from s3_retriever.evaluation.needles import words as invented
+from s3_retriever.evaluation.needles.nouns import Relation
+from s3_retriever.evaluation.needles.prose import KINDS, Kind
 
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July", "August", "September", "October"),

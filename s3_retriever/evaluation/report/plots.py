@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from s3_retriever.errors import InvalidInputError
 
-WIDTH, HEIGHT = 360, 250
+WIDTH = 360
+"""Of every picture, in pixels."""
+
+_HEIGHT = 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 18, 12, 40
 _STEPS = (1, 2, 2.5, 5, 10)
 _TICKS = 5
@@ -37,8 +40,8 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Plot:
-    """A plot of :data:`WIDTH` by :data:`HEIGHT` pixels.
+class Frame:
+    """What a picture has around what it shows; :data:`WIDTH` pixels wide.
 
     Attributes:
         title: What it shows.
@@ -46,8 +49,8 @@ class Plot:
         y_label: Of the y axis, with unit.
         x_ticks: Pixel and text.
         y_ticks: Pixel and text.
-        lines: One per method.
         box: Left, top, right and bottom of the area, in pixels.
+        height: Of the whole, in pixels.
     """
 
     title: str
@@ -55,8 +58,19 @@ class Plot:
     y_label: str
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
+    box: tuple[int, int, int, int]
+    height: int
+
+
+@dataclass(frozen=True)
+class Plot(Frame):
+    """A plot.
+
+    Attributes:
+        lines: One per method.
+    """
+
     lines: tuple[Line, ...]
-    box: tuple[int, int, int, int] = (_LEFT, _TOP, WIDTH - _RIGHT, HEIGHT - _BOTTOM)
 
 
 def draw(
@@ -92,7 +106,7 @@ def draw(
     x_values = xs if log_x else ticks(0.0, xs[-1])
     scale: Callable[[float], float] = math.log if log_x else float
     across = _axis(scale(x_values[0]), scale(x_values[-1]), _LEFT, WIDTH - _RIGHT)
-    up = _axis(y_values[0], y_values[-1], HEIGHT - _BOTTOM, _TOP)
+    up = _axis(y_values[0], y_values[-1], _HEIGHT - _BOTTOM, _TOP)
     lines = tuple(
         Line(name, styles[name], tuple((across(scale(x)), up(y)) for x, y in sorted(line)))
         for name, line in series.items()
@@ -104,6 +118,8 @@ def draw(
         y_label,
         tuple((across(scale(x)), short(x)) for x in x_values),
         tuple((up(y), short(y)) for y in y_values),
+        (_LEFT, _TOP, WIDTH - _RIGHT, _HEIGHT - _BOTTOM),
+        _HEIGHT,
         lines,
     )
 

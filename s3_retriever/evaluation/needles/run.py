@@ -17,13 +17,13 @@ from typing import Any
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.evaluation.haystack import Buried, Supply, bury
-from s3_retriever.evaluation.html import check_jinja
 from s3_retriever.evaluation.methods import WINDOW_BM25, System, make_systems
-from s3_retriever.evaluation.needle_facts import FactMaker
-from s3_retriever.evaluation.needle_report import write_needle_report
-from s3_retriever.evaluation.needle_scores import Haystack, NeedleScores, score
+from s3_retriever.evaluation.needles.facts import FactMaker
+from s3_retriever.evaluation.needles.haystack import Buried, Supply, bury
+from s3_retriever.evaluation.needles.report import write_needle_report
+from s3_retriever.evaluation.needles.scores import Haystack, NeedleScores, score
 from s3_retriever.evaluation.records import RunFolder
+from s3_retriever.evaluation.report.html import check_jinja
 from s3_retriever.evaluation.runner import fingerprint, run_systems
 from s3_retriever.features.artifact import Artifact
 from s3_retriever.files import new_file

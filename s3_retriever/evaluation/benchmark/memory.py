@@ -1,23 +1,21 @@
-"""Peak memory of a scan, measured in processes of their own: ``python -m s3_retriever.evaluation.memory``."""
+"""Peak memory of a scan, measured in processes that run this module."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import gc
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from s3_retriever.errors import S3RetrieverError
+from s3_retriever.evaluation.benchmark.speed import in_turns, limited, repeated
 from s3_retriever.evaluation.datasets import load_sets
-from s3_retriever.evaluation.speed import in_turns, limited, repeated
 from s3_retriever.host.model import Host
-from s3_retriever.memory import give_back, peak_bytes
+from s3_retriever.memory import peak_bytes
 from s3_retriever.retriever import S3Retriever
 
 SIZES = (100_000, 1_000_000)
@@ -79,32 +77,6 @@ def scan_once(data: str | Path, artifact: str, n_tokens: int) -> ScanMemory:
         retriever.save(saved)
         size = sum(file.stat().st_size for file in (saved / "index").rglob("*") if file.is_file())
     return ScanMemory(artifact, retriever.n_tokens, peak, size)
-
-
-@dataclass
-class Growth:
-    """By how much the resident memory of this process rose, at most; None where it cannot be told."""
-
-    bytes: int | None = None
-
-
-@contextlib.contextmanager
-def peak_growth() -> Iterator[Growth]:
-    """Measure how far the resident memory rises within the block above what it is at its beginning.
-
-    Linux only: elsewhere the peak of a process cannot be set back.
-    """
-    growth = Growth()
-    gc.collect()
-    give_back()
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew
-    except OSError:
-        yield growth
-        return
-    before = peak_bytes()
-    yield growth
-    growth.bytes = peak_bytes() - before
 
 
 def main() -> None:

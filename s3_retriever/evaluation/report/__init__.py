@@ -1,0 +1,1 @@
+"""A run as tables on the terminal and as one self-contained page."""

@@ -1,0 +1,1 @@
+"""What the retriever is compared with."""
