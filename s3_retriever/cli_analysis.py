@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from s3_retriever.checks import check_plots
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.files import new_folder
 
@@ -48,7 +49,7 @@ def add_analyze(parser: argparse.ArgumentParser) -> None:
 def analyze(args: argparse.Namespace) -> None:
     """Run ``analyze``."""
     from s3_retriever.analysis import analyze as analysis
-    from s3_retriever.analysis.plots import draw, require_matplotlib
+    from s3_retriever.analysis.plots import draw
     from s3_retriever.analysis.report import to_markdown
     from s3_retriever.features.pairs import read_texts
     from s3_retriever.host.model import Host
@@ -65,7 +66,7 @@ def analyze(args: argparse.Namespace) -> None:
         seed=args.seed,
     )
     if args.plots:
-        require_matplotlib()
+        check_plots()
     if args.out.exists() and not (args.out / _JSON).is_file():
         msg = f"{args.out} exists and holds no analysis (no {_JSON}); choose another folder"
         raise InvalidInputError(msg)

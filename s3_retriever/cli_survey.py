@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from s3_retriever.checks import check_plots
 from s3_retriever.cli_shared import parse_heads, peak, say, shows_progress
 from s3_retriever.errors import InvalidInputError
 
@@ -26,7 +27,6 @@ def check_choice(args: argparse.Namespace) -> tuple[list[QueryHead], SurveyConfi
         InvalidInputError: A head is malformed or a limit is out of range.
         MissingDependencyError: A heat map is wanted without matplotlib.
     """
-    from s3_retriever.features.heatmap import check_plots
     from s3_retriever.features.survey import SurveyConfig
 
     heads = parse_heads(args.heads) if args.heads else []

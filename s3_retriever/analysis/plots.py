@@ -9,26 +9,11 @@ from typing import Any
 import numpy as np
 
 from s3_retriever.analysis.results import QUANTITIES, SIDES, Analysis
-from s3_retriever.errors import MissingDependencyError
+from s3_retriever.checks import check_plots
 
 _COLORS = {"keys": "tab:blue", "values": "tab:orange"}
 _LABELS = {"fvu": "fraction of variance unexplained", "output_error": "error of the attention's output"}
 _DPI = 90
-
-
-def require_matplotlib() -> Callable[..., Any]:
-    """Return matplotlib's ``Figure``.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        msg = 'plots need matplotlib: pip install "s3-retriever[plots]"'
-        raise MissingDependencyError(msg) from error
-    figure: Callable[..., Any] = Figure
-    return figure
 
 
 def draw(analysis: Analysis, folder: Path) -> None:
@@ -38,9 +23,11 @@ def draw(analysis: Analysis, folder: Path) -> None:
         MissingDependencyError: matplotlib is not installed.
         OSError: The folder cannot be written.
     """
-    figure = require_matplotlib()
-    _errors(analysis, figure).savefig(folder / "errors.png", dpi=_DPI)
-    _perplexity(analysis, figure).savefig(folder / "perplexity.png", dpi=_DPI)
+    check_plots()
+    from matplotlib.figure import Figure  # not pyplot, which keeps figures in global state
+
+    _errors(analysis, Figure).savefig(folder / "errors.png", dpi=_DPI)
+    _perplexity(analysis, Figure).savefig(folder / "perplexity.png", dpi=_DPI)
 
 
 def _errors(analysis: Analysis, figure: Callable[..., Any]) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from s3_retriever.errors import MissingDependencyError
+from s3_retriever.checks import check_plots
 from s3_retriever.features.sae import Floats
 from s3_retriever.host.taps import QueryHead
 
@@ -43,19 +43,6 @@ def heat_table(recalls: Mapping[QueryHead, float], chosen: Collection[QueryHead]
             cells.append(Text(f"{shade}{100 * recall:2.0f}{mark}", style="bold cyan" if mark == "*" else ""))
         table.add_row(str(layer), *cells)
     return table
-
-
-def check_plots() -> None:
-    """Raise now rather than after the work if pictures cannot be drawn.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-    """
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        msg = 'drawing a heat map needs matplotlib: pip install "s3-retriever[plots]"'
-        raise MissingDependencyError(msg) from error
 
 
 def save_heat_map(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from village_set import DOCUMENTS, write_jsonl
 
 from s3_retriever.cli import main
-from s3_retriever.errors import InvalidInputError
+from s3_retriever.errors import InvalidInputError, MissingDependencyError
 from s3_retriever.evaluation import Region, load_sets
 from s3_retriever.evaluation.evaluate import EvaluateConfig, Evaluation, run_evaluation
 from s3_retriever.evaluation.methods import Corpus, FullContext, Method, System, WindowSystem, make_systems
@@ -248,6 +249,17 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
     assert "methods must be given, each once" in capsys.readouterr().err
     assert main(["evaluate", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 2
     assert "holds no evaluation sets" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_jinja_nothing_is_begun(
+    evaluate: Callable[..., Evaluation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(
+        MissingDependencyError, match=r'^reports need Jinja2: pip install "s3-retriever\[report\]"$'
+    ):
+        evaluate("out")
     assert not (tmp_path / "out").exists()
 
 

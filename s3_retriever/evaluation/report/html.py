@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from s3_retriever.errors import MissingDependencyError
+from s3_retriever.checks import check_library
 from s3_retriever.evaluation.datasets import EvaluationSet
 from s3_retriever.evaluation.measures import TITLES
 from s3_retriever.evaluation.report.failures import Failure
@@ -62,11 +62,7 @@ def check_jinja() -> None:
     Raises:
         MissingDependencyError: Jinja2 is not installed.
     """
-    try:
-        import jinja2  # noqa: F401
-    except ImportError as error:
-        msg = 'the report needs Jinja2: pip install "s3-retriever[report]"'
-        raise MissingDependencyError(msg) from error
+    check_library("reports", "Jinja2", "jinja2", "report")
 
 
 def write_html(path: Path, report: Report) -> None:
