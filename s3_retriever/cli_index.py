@@ -67,7 +67,7 @@ def index(args: argparse.Namespace) -> None:
 
 def _check_out(out: Path, overwrite: bool) -> None:
     """Refuse to replace what is not an index, and an index unless that is wanted."""
-    from s3_retriever.retriever import holds_index
+    from s3_retriever.folder import holds_index
 
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
@@ -86,7 +86,7 @@ def add_info(parser: argparse.ArgumentParser) -> None:
 
 def info(args: argparse.Namespace) -> None:
     """Run ``info``."""
-    from s3_retriever.retriever import read_saved
+    from s3_retriever.folder import read_saved
 
     index, artifact = read_saved(args.index)
     host = index.header["host"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import os
-import shutil
 import threading
 from collections.abc import Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,17 +20,16 @@ from s3_retriever.documents import Document, Explanation, Span, TokenFeature, as
 from s3_retriever.errors import (
     DuplicateDocumentError,
     HostNotFoundError,
-    IndexFormatError,
     InvalidInputError,
 )
 from s3_retriever.features.artifact import Artifact, TapCodec
 from s3_retriever.features.queries import Asked, HeadRows, ask, head_rows
 from s3_retriever.features.sae import center_and_normalize
-from s3_retriever.files import LOCK, only_writer
+from s3_retriever.files import only_writer
+from s3_retriever.folder import check_target, read_saved, save_parts
 from s3_retriever.host.model import Host
 from s3_retriever.host.scan import scan
 from s3_retriever.index import Index, Layout, Segment, SegmentBuilder, Snapshot
-from s3_retriever.index.storage import MANIFEST
 from s3_retriever.search.bm25 import Emphasis
 from s3_retriever.search.density import Float32, token_weights
 from s3_retriever.search.explain import strongest_features
@@ -42,10 +40,6 @@ from s3_retriever.search.spans import SelectedSpan, select_spans
 
 MODES = ("hybrid", "s3", "bm25")
 SCORINGS = ("attention", "paper")
-
-_INDEX, _ARTIFACT = "index", "artifact"
-_UNFINISHED = f".{_ARTIFACT}-"  # how the folders begin that a killed Artifact.save leaves
-
 
 Float64 = npt.NDArray[np.float64]
 
@@ -196,14 +190,9 @@ class S3Retriever:
             IndexBusyError: Somebody else is saving to the folder.
         """
         path = Path(path)
-        _check_target(path)
+        check_target(path)
         with self._changing, only_writer(path):
-            self._check_artifact(path)
-            for abandoned in path.glob(f"{_UNFINISHED}*"):
-                shutil.rmtree(abandoned, ignore_errors=True)
-            if not (path / _ARTIFACT).exists():
-                self.artifact.save(path / _ARTIFACT)
-            self._index.save(path / _INDEX)
+            save_parts(path, self._index, self.artifact)
 
     @classmethod
     def load(cls, path: str | Path, *, host: Any = None) -> S3Retriever:
@@ -422,51 +411,6 @@ class S3Retriever:
             "host": self.host.identity,
             "config": self.config.to_json(),
         }
-
-    def _check_artifact(self, path: Path) -> None:
-        """Refuse a folder that holds the index of another artifact."""
-        if (path / _ARTIFACT).exists() and Artifact.load(path / _ARTIFACT).digest != self.artifact.digest:
-            msg = f"{path} holds an index made with another artifact; choose another folder or delete it"
-            raise InvalidInputError(msg)
-
-
-def read_saved(path: str | Path) -> tuple[Index, Artifact]:
-    """Read a saved index and its artifact, without the host.
-
-    Raises:
-        IndexFormatError: The index is missing, truncated, altered or of another version.
-        ArtifactError: So is the artifact.
-    """
-    path = Path(path)
-    if not (path / _INDEX).is_dir():
-        msg = f"{path} holds no index (it has no folder {_INDEX!r}); write one with save()"
-        raise IndexFormatError(msg)
-    index = Index.load(path / _INDEX)
-    artifact = Artifact.load(path / _ARTIFACT)
-    if index.header.get("artifact") != artifact.digest:
-        msg = f"{path / _ARTIFACT} is not the artifact that the index beside it was made with"
-        raise IndexFormatError(msg)
-    return index, artifact
-
-
-def holds_index(path: Path) -> bool:
-    """Whether a folder holds a saved index, sound or damaged, and nothing else."""
-    return (path / _INDEX / MANIFEST).is_file() and not _others(path)
-
-
-def _check_target(path: Path) -> None:
-    """Refuse a folder that holds something else than a saved index."""
-    others = _others(path)
-    if others:
-        msg = f"{path} holds {others[0]!r}, which is no part of an index; choose another folder"
-        raise InvalidInputError(msg)
-
-
-def _others(path: Path) -> list[str]:
-    """Return the names in a folder, if there is one, that no save has written; sorted."""
-    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
-    ours = (_INDEX, _ARTIFACT, LOCK)
-    return [name for name in names if name not in ours and not name.startswith(_UNFINISHED)]
 
 
 def _layout(artifact: Artifact) -> Layout:

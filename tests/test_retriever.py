@@ -43,7 +43,8 @@ from s3_retriever.errors import (
     UnknownDocumentError,
 )
 from s3_retriever.features import Artifact
-from s3_retriever.retriever import MODES, SCORINGS, holds_index
+from s3_retriever.folder import holds_index
+from s3_retriever.retriever import MODES, SCORINGS
 
 CONFIG = RetrieverConfig(scan=ScanConfig(chunk_tokens=128, overlap_tokens=16, batch_tokens=512))
 QUESTION = "Where does the lighthouse keeper store the oil?"
