@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.search.cells import CELL
-from s3_retriever.search.text import sentences, splits_word
+from s3_retriever.search.text import sentences, splits_word, trails
 
 # Characters that tell whether a sentence begins: a short line and its break before, a list marker after.
 _AROUND = 64
@@ -161,7 +161,7 @@ def snap(
     if before:
         first = before[outer - 1] if outer else before[0]
     else:
-        first = _first_whole(text, starts, range(first, max(0, first - slack) - 1, -1))
+        first = _beginning(text, starts, range(first, max(0, first - slack) - 1, -1))
     if after:
         last = after[inner] if inner < len(after) else after[-1]
     else:
@@ -206,9 +206,12 @@ def tidy(text: str, starts: NDArray[np.uint32], first: int, last: int) -> tuple[
 
 
 def whole_words(text: str, starts: NDArray[np.uint32], first: int, last: int) -> tuple[int, int]:
-    """Drop the incomplete word at either end of a passage, unless there is nothing else in it."""
+    """Drop the incomplete word at either end of a passage, unless there is nothing else in it.
+
+    A passage does not begin with the mark that ends what was cut off either.
+    """
     end = _first_whole(text, starts, range(last, first, -1))
-    begin = _first_whole(text, starts, range(first, end))
+    begin = _beginning(text, starts, range(first, end))
     start, stop = _characters(text, starts, begin, end)
     return (begin, end) if text[start:stop].strip() else (first, last)
 
@@ -308,6 +311,17 @@ def _first_whole(text: str, starts: NDArray[np.uint32], tokens: range) -> int:
     """Return the first of some tokens before which a cut splits no word, or just the first one."""
     whole = (one for one in tokens if not splits_word(text, _characters(text, starts, one, one)[0]))
     return next(whole, tokens.start)
+
+
+def _beginning(text: str, starts: NDArray[np.uint32], tokens: range) -> int:
+    """Return the first of some tokens before which a cut splits no word and leaves no mark behind.
+
+    If there is none, the first that splits no word, or just the first one.
+    """
+    offsets = ((one, _characters(text, starts, one, one)[0]) for one in tokens)
+    whole = [(one, at) for one, at in offsets if not splits_word(text, at)]
+    clean = (one for one, at in whole if not trails(text, at))
+    return next(clean, whole[0][0] if whole else tokens.start)
 
 
 def _characters(text: str, starts: NDArray[np.uint32], first: int, last: int) -> tuple[int, int]:

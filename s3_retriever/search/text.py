@@ -26,6 +26,7 @@ _PART = re.compile(f"([{_UNSPACED}]+)|[^{_UNSPACED}]+")
 
 # Two characters of one word: letters (digits, marks), or a letter and an apostrophe between letters.
 _LETTER = rf"(?![{_UNSPACED}])[\w{_MARKS}]"
+_TRAILING = re.compile(r"\s*[.,;:!?…。、！？；：)\]}»”’](?!\w)")
 _GLUED = re.compile(rf"{_LETTER}(?:{_LETTER}|['’](?={_LETTER}))|(?<=\w)['’]{_LETTER}")
 
 
@@ -59,6 +60,11 @@ def words(text: str) -> list[tuple[str, int]]:
 def splits_word(text: str, at: int) -> bool:
     """Tell whether an offset lies inside a word; between characters of scripts without spaces, none does."""
     return at > 0 and _GLUED.match(text, at - 1) is not None
+
+
+def trails(text: str, at: int) -> bool:
+    """Tell whether what comes at an offset belongs to what is before it: a mark that ends a clause."""
+    return at > 0 and _TRAILING.match(text, at) is not None
 
 
 @lru_cache(maxsize=1 << 16)

@@ -150,6 +150,14 @@ def test_a_span_cut_to_the_rest_of_the_budget_keeps_whole_words() -> None:
         assert count_finely(text[span.start : span.end]) <= budget
 
 
+@pytest.mark.parametrize("mark", [".", ",", ")", " ."])
+def test_a_span_cut_to_the_budget_begins_with_no_mark_of_what_was_cut_off(mark: str) -> None:
+    text, starts = tokenise_finely(f"some words{mark} " * 60)
+    for budget in range(8, 60):
+        (span,) = select(one_peak([(text, starts)], 7), [(text, starts)], budget, count_tokens=count_finely)
+        assert text[span.start].isalpha()
+
+
 @given(st.data(), FINE_TEXTS, st.integers(1, 60), st.integers(0, 12))
 def test_spans_begin_and_end_inside_a_word_only_if_they_are_part_of_one(
     data: st.DataObject, text: str, budget: int, bias_tokens: int

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_retriever.search import cell_terms, sentences, words
-from s3_retriever.search.text import _PART, _RUN, _STOP, splits_word
+from s3_retriever.search.text import _PART, _RUN, _STOP, splits_word, trails
 
 # Marks, breaks and scripts that decide borders, plus anything at all, lone surrogates included.
 CRITICAL = st.text(st.sampled_from(list(" \n\t.!?…。！\"')-1aAé漢ไท\0\ud800😀")), max_size=60)
@@ -153,3 +153,8 @@ def test_cells_share_out_all_words(text: str, offsets: list[int], cell: int) -> 
 )
 def test_words_are_split_inside_only(text: str, inside: list[int]) -> None:
     assert [at for at in range(len(text) + 2) if splits_word(text, at)] == inside
+
+
+def test_marks_trail_what_is_before_them_unless_a_number_begins_with_one() -> None:
+    text = "Yes (p < .05) . Then"
+    assert [at for at in range(len(text)) if trails(text, at)] == [12, 13, 14]
