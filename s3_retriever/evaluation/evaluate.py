@@ -42,8 +42,8 @@ from s3_retriever.files import new_file
 from s3_retriever.host.model import Host
 
 REPORT, SUMMARY = "report.html", "summary.json"
-READING = ("infiniretri", "infiniretri:21")
-"""InfiniRetri with the last layer, and with one that ``reading_layers`` finds good in the default host."""
+READING = ("infiniretri", "infiniretri:17", "infiniretri:21")
+"""InfiniRetri with the last layer, and with two that find more in the default host."""
 
 _FAILING = "hybrid"
 
