@@ -319,9 +319,8 @@ def _beginning(text: str, starts: NDArray[np.uint32], tokens: range) -> int:
     If there is none, the first that splits no word, or just the first one.
     """
     offsets = ((one, _characters(text, starts, one, one)[0]) for one in tokens)
-    whole = [(one, at) for one, at in offsets if not splits_word(text, at)]
-    clean = (one for one, at in whole if not trails(text, at))
-    return next(clean, whole[0][0] if whole else tokens.start)
+    clean = (one for one, at in offsets if not splits_word(text, at) and not trails(text, at))
+    return next(clean, _first_whole(text, starts, tokens))
 
 
 def _characters(text: str, starts: NDArray[np.uint32], first: int, last: int) -> tuple[int, int]:

@@ -26,8 +26,10 @@ _PART = re.compile(f"([{_UNSPACED}]+)|[^{_UNSPACED}]+")
 
 # Two characters of one word: letters (digits, marks), or a letter and an apostrophe between letters.
 _LETTER = rf"(?![{_UNSPACED}])[\w{_MARKS}]"
-_TRAILING = re.compile(r"\s*[.,;:!?…。、！？；：)\]}»”’](?!\w)")
 _GLUED = re.compile(rf"{_LETTER}(?:{_LETTER}|['’](?={_LETTER}))|(?<=\w)['’]{_LETTER}")
+
+# A mark that ends a clause; where a number begins with a point, that is none.
+_TRAILING = re.compile(r"\s*[.,;:!?…。、！？；：)\]}»”’](?!\w)")
 
 
 def words(text: str) -> list[tuple[str, int]]:
