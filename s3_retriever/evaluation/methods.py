@@ -219,7 +219,8 @@ def make_systems(
         host: Its window limits the full context.
 
     Raises:
-        InvalidInputError: A name is given twice, or the host's window is too small for the full context.
+        InvalidInputError: A name is given twice, the host's window is too small for the full context, or it
+            has no attention in a layer that is named.
         HostNotFoundError: An embedding model cannot be had.
         MissingDependencyError: sentence-transformers is needed and not installed.
     """
@@ -235,7 +236,7 @@ def make_systems(
     if WINDOW_BM25 in names:
         systems += [WindowSystem(window, [WINDOW_BM25]) for window in windows]
     reading = [name for name in names if name.partition(":")[0] == INFINIRETRI]
-    systems += [InfiniRetri.named(name) for name in reading]
+    systems += [InfiniRetri.named(name, host) for name in reading]
     rest = [name for name in names if name not in (*MODES, WINDOW_BM25, FULL_CONTEXT, *reading)]
     for model in dict.fromkeys(name.removesuffix(FUSED) for name in rest):
         embedder = load_embedder(model)

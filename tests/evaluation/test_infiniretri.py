@@ -72,16 +72,16 @@ def test_attention_is_that_of_the_model(wide_host: Host, layers: list[int]) -> N
     assert before == "sdpa"  # as it was before the reader
 
 
-def test_layers_are_named(tiny_artifact: Artifact, wide_host: Host, corpus: Corpus) -> None:
+def test_layers_are_named(tiny_artifact: Artifact, wide_host: Host) -> None:
     systems = make_systems(["infiniretri", "infiniretri:2"], tiny_artifact, (), wide_host)
     assert [str(method) for system in systems for method in system.methods] == [
         "infiniretri",
         "infiniretri:2",
     ]
     with pytest.raises(InvalidInputError, match="write infiniretri:17 for layer 17"):
-        InfiniRetri.named("infiniretri:last")
+        InfiniRetri.named("infiniretri:last", wide_host)
     with pytest.raises(InvalidInputError, match="host 'tiny' has no attention in layer 4"):
-        InfiniRetri.named("infiniretri:4").build(corpus)
+        make_systems(["infiniretri:4"], tiny_artifact, (), wide_host)  # before anything is built
 
 
 def test_what_exceeds_the_window_is_refused(corpus: Corpus) -> None:

@@ -18,6 +18,18 @@ from s3_retriever.host.model import Complete, Host
 _NAME = "s3_retriever_observed"
 
 
+def check_layers(host: Host, layers: Sequence[int]) -> None:
+    """Make sure that layers have attention.
+
+    Raises:
+        InvalidInputError: A layer is not there, or has none; names those that have.
+    """
+    for layer in layers:
+        if layer not in host.attention_layers:
+            msg = f"host {host.name!r} has no attention in layer {layer}; it has in {host.attention_layers}"
+            raise InvalidInputError(msg)
+
+
 class AttentionReader:
     """Runs the host over a row, up to the deepest of the layers whose attention is wanted.
 
@@ -32,12 +44,7 @@ class AttentionReader:
     """
 
     def __init__(self, host: Host, layers: Sequence[int]) -> None:
-        for layer in layers:
-            if layer not in host.attention_layers:
-                msg = (
-                    f"host {host.name!r} has no attention in layer {layer}; it has in {host.attention_layers}"
-                )
-                raise InvalidInputError(msg)
+        check_layers(host, layers)
         self._host = host
         self._layers = tuple(layers)
         self._rows = slice(0, 0)

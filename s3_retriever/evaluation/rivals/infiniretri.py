@@ -22,7 +22,7 @@ from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.methods import Corpus, Method
 from s3_retriever.evaluation.metrics import Region
 from s3_retriever.evaluation.reader import prompt_around
-from s3_retriever.evaluation.rivals.attention import AttentionReader
+from s3_retriever.evaluation.rivals.attention import AttentionReader, check_layers
 from s3_retriever.host.model import Host
 from s3_retriever.search import sentences
 
@@ -73,16 +73,18 @@ class InfiniRetri:
         )
 
     @classmethod
-    def named(cls, name: str) -> InfiniRetri:
+    def named(cls, name: str, host: Host) -> InfiniRetri:
         """Return the method that is called so: :data:`INFINIRETRI`, or that with a colon and a layer.
 
         Raises:
-            InvalidInputError: What follows the colon is no number.
+            InvalidInputError: What follows the colon is no layer of the host that has attention.
         """
         layer = name.removeprefix(INFINIRETRI).removeprefix(":")
         if layer and not layer.isdecimal():
             msg = f"{name!r} names no layer; write {INFINIRETRI}:17 for layer 17"
             raise InvalidInputError(msg)
+        if layer:
+            check_layers(host, [int(layer)])  # now, not when the other methods have been asked
         return cls(InfiniRetriConfig(layer=int(layer) if layer else None))
 
     def build(self, corpus: Corpus) -> BuiltInfiniRetri:
