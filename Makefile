@@ -1,10 +1,13 @@
 # make demo and make test do all their own set-up; the second run starts at once.
 #
 #   PYTHON  the interpreter to build the environment with, 3.10 or newer
-#   DATA    for make bench and make kvpress: a folder of evaluation sets
+#   BASE    for make bench-speed: the commit that it compares with
+#   DATA    for make bench, make bench-speed and make kvpress: a folder of evaluation sets
+#   COVERAGE  for make test: "COVERAGE=" measures none
 #   OUT     for make kvpress: folder of the comparison by length of context; ARGS: more for its command
 
 PYTHON ?= python3
+BASE ?= f8b58ea
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -12,20 +15,42 @@ INTERCHANGE := $(VENV)/interchange
 KVPRESS := $(VENV)/kvpress
 INTEGRATIONS := $(wildcard integrations/*/pyproject.toml)
 TORCH := 2.13.0
+PYTEST = HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+# One worker a core; each loads torch, so that more than eight would load longer than they run.
+PARALLEL := --numprocesses logical --maxprocesses 8 --dist worksteal
+# What Python 3.12 and newer bring costs little; on older ones a test of plain Python takes a third longer.
+COVERAGE = --cov --cov-report=
+CORE = $(shell $(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")')
 BY_LENGTH = $(BIN)/s3-retriever evaluate "$(DATA)" --lengths --answers --out "$(OUT)" $(ARGS)
 
+# Without compiled modules each test process would compile all tests again, for half a minute.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DELETE_ON_ERROR:
-.PHONY: demo test stress interchange kvpress kvpress-test package bench overhead lint clean
+.PHONY: demo test test-fast test-slow docs stress interchange kvpress kvpress-test package bench bench-speed overhead lint clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
 
-test: lint
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+# Tiers: a fast test needs no weights and hardly any time, "long" takes longer, "host" needs the default host's weights;
+# "slow" says little that no other test says.
+test: lint docs
+	COVERAGE_CORE=$(CORE) $(PYTEST) $(PARALLEL) -m "not slow" $(COVERAGE)
+	$(if $(COVERAGE),$(BIN)/python .ci/coverage_by_room.py)
+
+test-fast: $(READY)
+	$(PYTEST) $(PARALLEL) -m "not host and not long and not slow"
+
+test-slow: stress
+	$(PYTEST) -m slow
+
+# The site, into build/site; fails at a broken link. Nothing is fetched.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # Eight threads search for a minute while one changes the corpus; every answer is checked afterwards.
 stress: $(READY)
-	S3_STRESS_SECONDS=60 S3_STRESS_THREADS=8 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/test_living_corpus.py
+	S3_STRESS_SECONDS=60 S3_STRESS_THREADS=8 $(PYTEST) tests/test_living_corpus.py
 
 # Our SAEs in SAELens, and those of SAELens and sparsify in ours, computed by both sides.
 interchange: $(INTERCHANGE)/.ready
@@ -55,12 +80,20 @@ bench: $(READY)
 	@test -n "$(DATA)" || { echo "usage: make bench DATA=FOLDER_OF_EVALUATION_SETS" >&2; exit 2; }
 	$(BIN)/python -m s3_retriever.evaluation "$(DATA)"
 
+# This build beside an older one, by turns: questions, cold start, scan, bytes. BASE is a commit.
+bench-speed: $(READY)
+	@test -n "$(DATA)" || { echo "usage: make bench-speed DATA=FOLDER_OF_EVALUATION_SETS [BASE=COMMIT]" >&2; exit 2; }
+	$(BIN)/python -m pip install --quiet -e '.[bench,plots]'
+	test -d build/base-$(BASE) || git worktree add --detach build/base-$(BASE) $(BASE)
+	$(BIN)/python -m s3_retriever.evaluation.benchmark.builds "$(DATA)" --base build/base-$(BASE) \
+	    --out build/speed $(ARGS)
+
 # What each integration adds to a search of the core, and how long it holds up an event loop.
 overhead: $(READY)
 	$(BIN)/python integrations/overhead.py
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis demo-index *.egg-info
+	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis demo-index *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Plain torch may bring several GB of CUDA on Linux; where it does, point pip at PyTorch's index of CPU
@@ -69,7 +102,7 @@ $(READY): pyproject.toml $(INTEGRATIONS)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet torch==$(TORCH) || $(BIN)/python -m pip install --quiet torch
-	$(BIN)/python -m pip install --quiet -e '.[dev,gguf]' $(foreach file,$(INTEGRATIONS),-e $(dir $(file)))
+	$(BIN)/python -m pip install --quiet -e '.[dev,docs,gguf]' $(foreach file,$(INTEGRATIONS),-e $(dir $(file)))
 	$(BIN)/python -m s3_retriever.host
 	touch $@
 

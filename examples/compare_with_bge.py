@@ -31,7 +31,7 @@ from llama_index.retrievers.s3 import HostLLM, S3Retriever
 from s3_retriever import Host
 from s3_retriever.errors import HostNotFoundError
 from s3_retriever.evaluation.rivals.minilm import fetch_minilm
-from s3_retriever.host.resolve import quiet_transformers, resolve_host
+from s3_retriever.host.weights import quiet_transformers, resolve_host
 
 BGE = "BAAI/bge-small-en-v1.5"
 CHUNK = 128  # tokens of the host; an embedding retriever needs chunks cut beforehand

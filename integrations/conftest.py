@@ -21,6 +21,7 @@ tiny_artifact = _FIXTURES.tiny_artifact
 tiny_host = _FIXTURES.tiny_host
 tiny_model = _FIXTURES.tiny_model
 tiny_tokenizer = _FIXTURES.tiny_tokenizer
+pytest_collection_modifyitems = _FIXTURES.pytest_collection_modifyitems
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from s3_retriever.cli import main
+from s3_retriever.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from s3_retriever.errors import InvalidDocumentError
+from s3_retriever.checks import check, instance
+from s3_retriever.disk import hash_values
+from s3_retriever.errors import DuplicateDocumentError, InvalidDocumentError, InvalidInputError
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,16 @@ class Document:
         id: Unique, non-empty.
         text: Any ``str``; character offsets of spans refer to it exactly as given.
         title: Stored and returned with results; not part of ``text`` and never inside an offset.
-        metadata: JSON-serialisable values, read by filters and handed back with every span of the document.
+        metadata: Read by filters and handed back with every span of the document, as JSON has it: dates are
+            text, sets are lists; see :func:`s3_retriever.json_form.json_form`.
+
+    Raises:
+        InvalidDocumentError: A value is of another type, or the id is empty.
+
+    Examples:
+        >>> document = Document("ferry", "The ferry leaves at nine.", metadata={"year": 2024})
+        >>> document.id, document.title, document.metadata
+        ('ferry', '', {'year': 2024})
     """
 
     id: str
@@ -30,9 +40,14 @@ class Document:
         if not isinstance(self.id, str) or not self.id:
             msg = f"a document's id must be a non-empty str, not {self.id!r}"
             raise InvalidDocumentError(msg)
-        for name in ("text", "title"):
-            if not isinstance(getattr(self, name), str):
-                msg = f"document {self.id!r}: {name} must be a str, not {type(getattr(self, name)).__name__}"
+        for name, kind, wanted in (
+            ("text", str, "a str"),
+            ("title", str, "a str"),
+            ("metadata", Mapping, "a mapping"),
+        ):
+            if not isinstance(getattr(self, name), kind):
+                found = type(getattr(self, name)).__name__
+                msg = f"document {self.id!r}: {name} must be {wanted}, not {found}"
                 raise InvalidDocumentError(msg)
 
 
@@ -83,6 +98,11 @@ class Span:
         score: Higher is better; comparable within one query only.
         metadata: The document's metadata.
         explanation: Filled when asked for (``explain=True``).
+
+    Examples:
+        >>> span = Span("ferry:4-9", doc_id="ferry", start=4, end=9, text="ferry", score=1.0)
+        >>> "The ferry leaves at nine."[span.start : span.end] == span.text
+        True
     """
 
     id: str
@@ -110,15 +130,52 @@ def as_documents(items: Iterable[Any]) -> Iterator[Document]:
         yield as_document(item, position)
 
 
+def distinct(documents: Iterable[Document], taken: Container[str] = ()) -> Iterator[Document]:
+    """Pass documents on, lazily, up to one whose id came before or is taken.
+
+    Args:
+        documents: Any iterable.
+        taken: Ids of documents that an index holds already.
+
+    Raises:
+        DuplicateDocumentError: Names the id.
+    """
+    seen: set[str] = set()
+    for document in documents:
+        if document.id in seen:
+            msg = f"two documents have the id {document.id!r}; give each its own"
+            raise DuplicateDocumentError(msg)
+        if document.id in taken:
+            msg = f"document {document.id!r} is already in the index; replace it with update()"
+            raise DuplicateDocumentError(msg)
+        seen.add(document.id)
+        yield document
+
+
 def refuse_single(items: object, single: tuple[type, ...]) -> None:
     """Refuse one document where several are expected: a text would be taken for its characters.
 
     Raises:
-        InvalidDocumentError: ``items`` is of one of the types of a single document.
+        InvalidDocumentError: ``items`` is of one of the types of a single document, or no iterable.
     """
-    if isinstance(items, single):
+    if isinstance(items, single) or not isinstance(items, Iterable):
         msg = f"expected an iterable of documents, not a single {type(items).__name__}; wrap it in a list"
         raise InvalidDocumentError(msg)
+
+
+def as_ids(doc_ids: object) -> list[str]:
+    """Return ids of documents as a list.
+
+    Raises:
+        InvalidInputError: They are no iterable or a single text, or one is no text.
+    """
+    if isinstance(doc_ids, str) or not isinstance(doc_ids, Iterable):
+        msg = f"doc_ids must be a list of ids, not {doc_ids!r:.200}"
+        raise InvalidInputError(msg)
+    ids = list(doc_ids)
+    for one in ids:
+        check("a document's id", one, instance(str, "a str"))
+    return ids
 
 
 def as_document(item: Any, position: int = 0) -> Document:
@@ -147,7 +204,7 @@ def as_document(item: Any, position: int = 0) -> Document:
 
 def content_id(text: str) -> str:
     """Return an id derived from the text alone (16 hexadecimal digits)."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return hash_values(text)[:16]
 
 
 def _document(key: object, text: object, title: str, metadata: Mapping[str, Any], position: int) -> Document:

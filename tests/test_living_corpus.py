@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from s3_retriever import Compare, Document, Host, RetrieverConfig, S3Retriever, ScanConfig, Span
-from s3_retriever.features import Artifact
+from s3_retriever.encode import Artifact
 
-SECONDS = float(os.environ.get("S3_STRESS_SECONDS", "3"))
+SECONDS = float(os.environ.get("S3_STRESS_SECONDS", "1"))
 CHANGES = 20  # at least, however long they take
 SEARCHERS = int(os.environ.get("S3_STRESS_THREADS", "3"))
 
@@ -144,7 +144,8 @@ def _restless() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_restless")
-@pytest.mark.parametrize("bm25", ["rank_bm25", "bm25s"])
+@pytest.mark.parametrize("bm25", ["rank_bm25", pytest.param("bm25s", marks=pytest.mark.slow)])
+@pytest.mark.long
 def test_every_answer_is_that_of_a_version_which_was_current(
     tiny_host: Host, tiny_artifact: Artifact, tmp_path: Path, bm25: str
 ) -> None:

@@ -42,6 +42,7 @@ def read(folder: Path) -> dict[str, Any]:
         return tomllib.load(file)
 
 
+@pytest.mark.slow  # test_architecture.py reads the same from the source
 def test_the_core_needs_no_framework() -> None:
     command = [sys.executable, "-c", WITHOUT_FRAMEWORKS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
+import pickle
+import shutil
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pydoc_data.topics import topics
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+import s3_retriever
 from s3_retriever import (
     Compare,
     Document,
@@ -32,7 +36,10 @@ from s3_retriever import (
     ScanConfig,
     Span,
     SpanConfig,
+    errors,
 )
+from s3_retriever.config import MODES, SCORINGS
+from s3_retriever.encode import Artifact
 from s3_retriever.errors import (
     ArtifactError,
     DuplicateDocumentError,
@@ -42,9 +49,9 @@ from s3_retriever.errors import (
     InvalidInputError,
     UnknownDocumentError,
 )
-from s3_retriever.features import Artifact
-from s3_retriever.folder import holds_index
-from s3_retriever.retriever import MODES, SCORINGS
+from s3_retriever.host.taps import QueryHead, Tap
+from s3_retriever.index import Index, Layout
+from s3_retriever.saved import holds_index
 
 CONFIG = RetrieverConfig(scan=ScanConfig(chunk_tokens=128, overlap_tokens=16, batch_tokens=512))
 QUESTION = "Where does the lighthouse keeper store the oil?"
@@ -89,12 +96,20 @@ def shared(make: Maker) -> S3Retriever:
     return make(DOCUMENTS)
 
 
+@pytest.fixture(scope="module")
+def refusing(make: Maker) -> tuple[S3Retriever, list[list[Span]]]:
+    """A retriever to which tests offer what it refuses, and what it answered before."""
+    retriever = make(DOCUMENTS)
+    return retriever, answers(retriever)
+
+
 def answers(retriever: S3Retriever) -> list[list[Span]]:
     spans = [retriever.retrieve(QUESTION, 150, mode=mode, scoring=scoring) for mode, scoring in WAYS]
     where = {"name": ["harbour", "letter", "long", 0, 3]}
     return [*spans, *(retriever.retrieve(QUESTION, 60, mode=mode, where=where) for mode in MODES)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("mode", "scoring"), WAYS)
 @pytest.mark.parametrize("bias_tokens", [0, 5])
 def test_spans_are_exact_ordered_disjoint_and_within_the_budget(
@@ -114,6 +129,7 @@ def test_spans_are_exact_ordered_disjoint_and_within_the_budget(
             assert one.doc_id != other.doc_id or one.end <= other.start or other.end <= one.start
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(
     texts=st.lists(st.text(st.characters(codec=None), max_size=300), max_size=4), budget=st.integers(1, 80)
@@ -125,6 +141,7 @@ def test_any_text_gives_exact_offsets(make: Maker, texts: list[str], budget: int
     assert sum(retriever.host.count_tokens(span.text) for span in spans) <= budget
 
 
+@pytest.mark.long
 def test_bm25_finds_the_words_and_is_silent_without_them(shared: S3Retriever) -> None:
     spans = shared.retrieve("oil cellar", 60, mode="bm25")
     assert "oil in the cellar" in spans[0].text
@@ -136,6 +153,7 @@ def test_bm25_finds_the_words_and_is_silent_without_them(shared: S3Retriever) ->
     names=st.sets(st.sampled_from([*TEXTS, "nowhere"])),
     way=st.sampled_from(WAYS),
 )
+@pytest.mark.long
 def test_a_filter_gives_what_the_matching_documents_can_give_and_nothing_else(
     shared: S3Retriever, names: set[str], way: tuple[str, str]
 ) -> None:
@@ -227,6 +245,7 @@ class Model:
         max_size=6,
     )
 )
+@pytest.mark.long
 def test_after_any_changes_a_search_equals_one_on_an_index_from_scratch(
     make: Maker, changes: list[tuple[str, set[int]]]
 ) -> None:
@@ -240,6 +259,7 @@ def test_after_any_changes_a_search_equals_one_on_an_index_from_scratch(
     assert model.retriever.n_tokens == fresh.n_tokens
 
 
+@pytest.mark.long
 def test_settings_and_documents_survive_saving(make: Maker, tmp_path: Path) -> None:
     config = RetrieverConfig(CONFIG.scan, SpanConfig(context=3, bias_tokens=4), bm25="bm25s")
     before = make(DOCUMENTS, config)
@@ -275,19 +295,23 @@ def save_until_killed(retriever: S3Retriever, path: Path, step: int) -> bool:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.long
 def test_a_save_killed_at_any_moment_leaves_the_old_index_or_the_new(make: Maker, tmp_path: Path) -> None:
     old, new = make(DOCUMENTS[:4]), make(DOCUMENTS[3:])
     seen = []
+    old.save(tmp_path / "old")
     for step in itertools.count(step=2):
-        old.save(tmp_path)
-        if not save_until_killed(new, tmp_path, step):
+        path = tmp_path / str(step)
+        shutil.copytree(tmp_path / "old", path)
+        if not save_until_killed(new, path, step):
             break
-        seen.append(make.load(tmp_path).document_ids)
+        seen.append(make.load(path).document_ids)
     assert set(seen) == {old.document_ids, new.document_ids}
-    assert make.load(tmp_path).document_ids == new.document_ids
+    assert make.load(path).document_ids == new.document_ids
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.long
 def test_a_killed_first_save_leaves_no_index_or_a_whole_one_and_can_be_repeated(
     make: Maker, tmp_path: Path
 ) -> None:
@@ -307,6 +331,7 @@ def test_a_killed_first_save_leaves_no_index_or_a_whole_one_and_can_be_repeated(
     assert step > 10
 
 
+@pytest.mark.long
 def test_threads_that_save_to_one_folder_mix_nothing(
     make: Maker, random_artifact: Callable[..., Artifact], tmp_path: Path
 ) -> None:
@@ -334,6 +359,125 @@ def test_threads_that_save_to_one_folder_mix_nothing(
         assert any(answers(loaded) == answers(one) for one in saved)
 
 
+@pytest.mark.long
+def test_settings_do_not_change_behind_a_retriever(make: Maker, tmp_path: Path) -> None:
+    retriever = make(DOCUMENTS, RetrieverConfig(CONFIG.scan, SpanConfig(bias_tokens=16)))
+    with pytest.raises(AttributeError):
+        retriever.config = CONFIG  # type: ignore[misc]
+    retriever.save(tmp_path)
+    assert make.load(tmp_path).config.spans.bias_tokens == 16
+    assert make.load(tmp_path).retrieve(QUESTION, 60) == retriever.retrieve(QUESTION, 60)
+
+
+@pytest.mark.long
+def test_a_call_may_cut_spans_otherwise(make: Maker, shared: S3Retriever) -> None:
+    wide = SpanConfig(context=16, bias_tokens=4)
+    expected = make(DOCUMENTS, RetrieverConfig(CONFIG.scan, wide)).retrieve(QUESTION, 60)
+    before = shared.retrieve(QUESTION, 60)
+    assert shared.retrieve(QUESTION, 60, spans=wide) == expected != before
+    assert shared.retrieve(QUESTION, 60) == before
+    assert shared.config == CONFIG
+
+
+@pytest.mark.long
+def test_an_empty_index_that_is_given_is_used(make: Maker) -> None:
+    first = make([])
+    second = S3Retriever(host=make.host, artifact=make.artifact, index=first.index, config=CONFIG)
+    second.add(DOCUMENTS)
+    assert first.index is second.index
+    assert first.document_ids == tuple(TEXTS)
+
+
+@pytest.mark.long
+def test_an_index_that_is_given_keeps_its_settings_or_takes_those_given(make: Maker, tmp_path: Path) -> None:
+    first = make(DOCUMENTS, RetrieverConfig(CONFIG.scan, SpanConfig(bias_tokens=4)))
+    parts = {"host": make.host, "artifact": make.artifact, "index": first.index}
+    assert S3Retriever(**parts).config == first.config
+    other = RetrieverConfig(CONFIG.scan, SpanConfig(bias_tokens=16))
+    S3Retriever(**parts, config=other).save(tmp_path / "given")
+    assert make.load(tmp_path / "given").config == other
+    empty = S3Retriever(**{**parts, "index": Index(first.index.layout, {})}, config=CONFIG)
+    empty.add(DOCUMENTS)
+    empty.save(tmp_path / "empty")
+    assert make.load(tmp_path / "empty").config == CONFIG
+    with pytest.raises(ArtifactError, match="not made with artifact"):
+        S3Retriever(
+            **{
+                **parts,
+                "artifact": replace(make.artifact, scoring={**make.artifact.scoring, "n_features": 1}),
+            }
+        )
+
+
+@pytest.mark.parametrize(
+    "copy_it", [copy.copy, copy.deepcopy, pickle.dumps], ids=["copy", "deepcopy", "pickle"]
+)
+def test_copying_says_what_to_do_instead(shared: S3Retriever, copy_it: Callable[[Any], Any]) -> None:
+    for what, instead in ((shared, "save"), (shared.host, "load"), (shared.index, "save")):
+        with pytest.raises(
+            InvalidInputError, match=rf"{type(what).__name__} cannot be pickled.*{instead}\(\)"
+        ):
+            copy_it(what)
+
+
+def test_everything_damaged_on_disk_has_one_parent() -> None:
+    for name in ("IndexFormatError", "ArtifactFormatError", "CheckpointError"):
+        assert issubclass(getattr(s3_retriever, name), s3_retriever.StorageError)
+    assert issubclass(s3_retriever.StorageError, ValueError)
+
+
+@pytest.mark.long
+def test_retrievers_that_share_an_index_save_their_own_settings(make: Maker, tmp_path: Path) -> None:
+    first = make(["The keeper stores the oil."])
+    spans = SpanConfig(bias_tokens=16)
+    second = S3Retriever(
+        host=first.host, artifact=first.artifact, index=first.index, config=replace(CONFIG, spans=spans)
+    )
+    first.save(tmp_path / "first")
+    second.save(tmp_path / "second")
+    assert S3Retriever.load(tmp_path / "first", host=first.host).config == CONFIG
+    assert S3Retriever.load(tmp_path / "second", host=first.host).config.spans == spans
+
+
+def test_a_ranker_that_was_given_is_given_again_to_load(make: Maker, tmp_path: Path) -> None:
+    retriever = make(["The keeper stores the oil."])
+    retriever.save(tmp_path)
+    ranker = replace(retriever.ranker, rarity=False)
+    assert S3Retriever.load(tmp_path, host=retriever.host).ranker.rarity
+    assert S3Retriever.load(tmp_path, host=retriever.host, ranker=ranker).ranker is ranker
+
+
+@pytest.mark.long
+def test_settings_on_disk_that_cannot_be_read_are_damage(make: Maker, tmp_path: Path) -> None:
+    retriever = make(["The keeper stores the oil."])
+    retriever.save(tmp_path)
+    index = Index.load(tmp_path / "index")
+    known = CONFIG.to_json()
+    for config in (5, {}, known | {"scan": 3}, known | {"of_a_later_release": 1}):
+        index.save(tmp_path / "index", index.header | {"config": config})
+        with pytest.raises(IndexFormatError, match="settings that cannot be read"):
+            S3Retriever.load(tmp_path, host=retriever.host)
+    index.save(tmp_path / "index")
+    assert S3Retriever.load(tmp_path, host=retriever.host).config == CONFIG
+
+
+def test_an_empty_index_of_another_artifact_is_refused(make: Maker) -> None:
+    made = make([])
+    other = Index(Layout(taps=("0.0",), n_features=(8,), k=(2,)), {})
+    with pytest.raises(ArtifactError, match="not made with artifact"):
+        S3Retriever(host=made.host, artifact=made.artifact, index=other)
+
+
+def test_all_that_is_raised_is_exported() -> None:
+    ours = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.S3RetrieverError)
+    }
+    assert ours <= set(s3_retriever.__all__)
+    assert all(getattr(s3_retriever, name) is not None for name in s3_retriever.__all__)
+
+
 def test_save_refuses_a_folder_that_holds_something_else(make: Maker, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work", encoding="utf-8")
     with pytest.raises(InvalidInputError, match=r"thesis\.tex"):
@@ -346,6 +490,7 @@ def test_load_names_what_is_missing(make: Maker, tmp_path: Path) -> None:
         make.load(tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("documents", [[], [""], ["", " "]])
 def test_a_corpus_without_words_gives_no_spans(make: Maker, tmp_path: Path, documents: list[str]) -> None:
     retriever = make(Document(str(i), text) for i, text in enumerate(documents))
@@ -354,6 +499,7 @@ def test_a_corpus_without_words_gives_no_spans(make: Maker, tmp_path: Path, docu
     assert len(make.load(tmp_path)) == len(documents)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("documents", "error"),
     [
@@ -369,16 +515,16 @@ def test_a_corpus_without_words_gives_no_spans(make: Maker, tmp_path: Path, docu
     ],
 )
 def test_documents_that_are_refused_change_nothing(
-    make: Maker, documents: Any, error: type[Exception]
+    refusing: tuple[S3Retriever, list[list[Span]]], documents: Any, error: type[Exception]
 ) -> None:
-    retriever = make(DOCUMENTS)
-    before = answers(retriever)
+    retriever, before = refusing
     with pytest.raises(error):
         retriever.add(documents)
     assert retriever.document_ids == tuple(TEXTS)
     assert answers(retriever) == before
 
 
+@pytest.mark.long
 def test_an_update_replaces_adds_and_is_read_lazily(make: Maker) -> None:
     retriever = make(DOCUMENTS)
     new = [Document("short", "A new keeper.", "new", {"age": 20}), Document("fresh", "Fresh oil.")]
@@ -393,6 +539,25 @@ def test_an_update_replaces_adds_and_is_read_lazily(make: Maker) -> None:
         retriever.update([], delete="fresh")
 
 
+@pytest.mark.parametrize("change", ["add", "update", "delete", "merge", "save"])
+def test_documents_that_change_the_retriever_while_it_reads_them_are_refused(
+    make: Maker, tmp_path: Path, change: str
+) -> None:
+    retriever = make(DOCUMENTS)
+    arguments = {"add": [["More."]], "update": [["More."]], "delete": [[]], "save": [tmp_path], "merge": []}
+
+    def documents() -> Iterator[str]:
+        yield "The ferry leaves at nine."
+        getattr(retriever, change)(*arguments[change])
+
+    before = answers(retriever)
+    with pytest.raises(InvalidInputError, match="collect the documents in a list first"):
+        retriever.add(documents())
+    assert answers(retriever) == before
+    retriever.add(["The ferry leaves at nine."])  # the lock was left
+    assert len(retriever) == len(DOCUMENTS) + 1
+
+
 @pytest.mark.parametrize(
     ("documents", "error"),
     [
@@ -403,16 +568,16 @@ def test_an_update_replaces_adds_and_is_read_lazily(make: Maker) -> None:
     ],
 )
 def test_an_update_that_is_refused_changes_nothing(
-    make: Maker, documents: Any, error: type[Exception]
+    refusing: tuple[S3Retriever, list[list[Span]]], documents: Any, error: type[Exception]
 ) -> None:
-    retriever = make(DOCUMENTS)
-    before = answers(retriever)
+    retriever, before = refusing
     with pytest.raises(error):
         retriever.update(documents)
     assert retriever.document_ids == tuple(TEXTS)
     assert answers(retriever) == before
 
 
+@pytest.mark.long
 def test_an_unknown_id_deletes_nothing(make: Maker) -> None:
     retriever = make(DOCUMENTS)
     with pytest.raises(UnknownDocumentError, match="nowhere"):
@@ -492,6 +657,7 @@ def test_explanations_add_up_and_speak_of_the_question(shared: S3Retriever, mode
     assert shared.retrieve(QUESTION)[0].explanation is None
 
 
+@pytest.mark.long
 def test_searches_during_changes_see_whole_versions_only(make: Maker) -> None:
     retriever = make(DOCUMENTS[:4])
     more = DOCUMENTS[4:]
@@ -527,6 +693,7 @@ def other_model(tiny_model: LlamaForCausalLM) -> LlamaForCausalLM:
         return LlamaForCausalLM(tiny_model.config).eval()
 
 
+@pytest.mark.long
 def test_another_model_of_the_same_shape_is_refused(
     make: Maker,
     other_model: LlamaForCausalLM,
@@ -540,24 +707,20 @@ def test_another_model_of_the_same_shape_is_refused(
         S3Retriever.from_documents([], host=(other_model, tiny_tokenizer), artifact=make.artifact)
 
 
+@pytest.mark.long
 def test_an_index_beside_another_artifact_is_refused(make: Maker, tmp_path: Path) -> None:
     retriever = make(["text"])
     retriever.save(tmp_path)
     scoring = {**make.artifact.scoring, "n_features": 3}
-    parts = {name: getattr(make.artifact, name) for name in ("name", "host", "codecs", "queries", "probe")}
+    parts = {
+        name: getattr(make.artifact, name) for name in ("name", "host", "codecs", "queries", "fingerprint")
+    }
     other = Artifact(**parts, scoring=scoring)
     with pytest.raises(InvalidInputError, match="another artifact"):
         S3Retriever.from_documents([], host=make.host, artifact=other, config=CONFIG).save(tmp_path)
     other.save(tmp_path / "artifact")
     with pytest.raises(IndexFormatError, match="artifact"):
         make.load(tmp_path)
-
-
-def test_the_light_parts_do_not_load_torch() -> None:
-    code = "import sys, s3_retriever, s3_retriever.index, s3_retriever.search, s3_retriever.cli; "
-    code += "print('torch' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
-    assert result.stdout.strip() == "False"
 
 
 NAMES = ("with", "assert", "lambda", "global")
@@ -615,3 +778,78 @@ def test_the_default_host_is_found_again_by_name(reference: S3Retriever, tmp_pat
     loaded = S3Retriever.load(tmp_path)
     question = "What does a global statement do?"
     assert loaded.retrieve(question) == reference.retrieve(question)
+
+
+def test_an_argument_of_another_type_is_named(
+    tiny_host: Host, tiny_artifact: Artifact, tmp_path: Path
+) -> None:
+    """And what could be meant is said; nothing but our own error, and nothing changes."""
+    retriever = S3Retriever(host=tiny_host, artifact=tiny_artifact, config=CONFIG)
+    parts = {"host": tiny_host, "artifact": tiny_artifact}
+    wrong: list[tuple[Callable[[], Any], str]] = [
+        (lambda: S3Retriever(**parts | {"host": "x"}), "host must be a Host"),
+        (lambda: S3Retriever(**parts | {"artifact": "fast"}), "artifact must be an Artifact"),
+        (lambda: S3Retriever(**parts, index={}), "index must be an Index"),
+        (lambda: S3Retriever(**parts, config={}), "config must be a RetrieverConfig"),
+        (lambda: S3Retriever(**parts, ranker=1), "ranker must be a Ranker"),
+        (lambda: S3Retriever.from_documents([], host=3), "host must be a name"),
+        (lambda: S3Retriever.from_documents([], host=tiny_host, artifact=3), "artifact must be a path"),
+        (lambda: S3Retriever.load(None), "path must be a path, not None"),
+        (lambda: retriever.save(3), "path must be a path, not 3"),
+        (lambda: retriever.add(None), "iterable of documents, not a single NoneType"),
+        (lambda: retriever.update(3), "iterable of documents, not a single int"),
+        (lambda: retriever.delete(None), "doc_ids must be a list of ids, not None"),
+        (lambda: retriever.delete("harbour"), "doc_ids must be a list of ids, not 'harbour'"),
+        (lambda: retriever.update([], delete=3), "doc_ids must be a list of ids, not 3"),
+        (lambda: retriever.delete([["a"]]), r"a document's id must be a str, not \['a'\]"),
+        (lambda: retriever.update([], delete=[1]), "a document's id must be a str, not 1"),
+        (lambda: retriever.document([]), r"a document's id must be a str, not \[\]"),
+        (lambda: retriever.index.delete("harbour"), "doc_ids must be a list of ids, not 'harbour'"),
+        (lambda: retriever.index.add(5), "segment must be a Segment, not 5"),
+        (lambda: Index(5, {}), "layout must be a Layout, not 5"),
+        (lambda: Index(retriever.index.layout, None), "header must be a mapping, not None"),
+        (lambda: replace(retriever.ranker, scoring=1), "scoring must be a Scoring, not 1"),
+        (lambda: replace(retriever.ranker, fuse="sum"), "fuse must be a function, not 'sum'"),
+        (lambda: replace(retriever.ranker.scoring, scales=5), "scales must be a list"),
+        (lambda: replace(retriever.ranker.scoring, bm25_widths=5), "bm25_widths must be a mapping"),
+        (lambda: replace(tiny_artifact, queries=5), "queries must be a list"),
+        (lambda: replace(tiny_artifact, codecs=(5,)), "codecs must be a list, each a KeyCodec"),
+        (lambda: replace(tiny_artifact, fingerprint=5), "fingerprint must be a Fingerprint"),
+        (lambda: Tap("a", 0), "layer must be a whole number, 0 or more, not 'a'"),
+        (lambda: QueryHead(0, -1), "head must be a whole number, 0 or more, not -1"),
+        (lambda: tiny_host.count_tokens(None), "a text must be a str, not None"),
+        (lambda: retriever.retrieve("oil", mode=np.array([1, 2])), "mode must be one of"),
+        (lambda: retriever.add(["oil"], show_progress="yes"), "show_progress must be True or False"),
+        (lambda: retriever.retrieve("oil", explain="yes"), "explain must be True or False"),
+        (lambda: retriever.retrieve("oil", unit_scores=1), "unit_scores must be True or False"),
+        (lambda: Document("a", "b", metadata=3), "metadata must be a mapping, not int"),
+    ]
+    for call, message in wrong:
+        with pytest.raises(InvalidInputError, match=message):
+            call()
+    assert len(retriever) == 0
+
+
+@pytest.mark.long
+def test_the_index_is_the_same_whatever_the_number_of_threads(
+    make: Maker, tiny_host: Host, tiny_artifact: Artifact, tmp_path: Path
+) -> None:
+    """Its files are named by their hashes."""
+    saved = []
+    for threads in (None, 1, 2, 3):
+        retriever = S3Retriever.from_documents(
+            DOCUMENTS[:4], host=tiny_host, artifact=tiny_artifact, config=CONFIG, threads=threads
+        )
+        retriever.add(DOCUMENTS[4:], threads=threads)
+        retriever.update(DOCUMENTS[:2], threads=threads)
+        retriever.save(tmp_path / str(threads))
+        saved.append(sorted(path.name for path in (tmp_path / str(threads)).rglob("*")))
+    assert all(one == saved[0] for one in saved)
+
+
+def test_a_wrong_number_of_threads_is_found_before_the_host_is_loaded(shared: S3Retriever) -> None:
+    with pytest.raises(InvalidInputError, match="threads must be a whole number, 1 or more, or None, not 0"):
+        S3Retriever.from_documents(["x"], host="no such host", threads=0)
+    for change in (shared.add, shared.update):
+        with pytest.raises(InvalidInputError, match="threads must be"):
+            change(["x"], threads=0)

@@ -9,18 +9,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import numpy.typing as npt
+import torch
 from tqdm import tqdm
 
-from s3_retriever.analysis.codec import Codec, edit_by
 from s3_retriever.analysis.kv import Vectors, batches, collect, split_rows
 from s3_retriever.analysis.results import SIDES, Analysis, Measure, Perplexity, Side
+from s3_retriever.checks import check_settings, each, number, optional, whole
 from s3_retriever.documents import Document
+from s3_retriever.encode.sae import Floats, TopKSAE, unexplained
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.features.train import TrainConfig
 from s3_retriever.host.edit import Edits, Rows, negative_log_likelihood, output_errors, require_head
 from s3_retriever.host.model import Host
 from s3_retriever.host.projections import Edit
 from s3_retriever.host.taps import Tap
+from s3_retriever.training.sae_training import TrainConfig, train_sae
 
 _LAYERS = 4
 
@@ -34,13 +37,13 @@ class AnalyzeConfig:
 
     Attributes:
         layers: Layers to analyse; None takes four, evenly spread.
-        budgets: Features per vector, k, to try; an SAE is trained for each.
+        budgets: Values of k, features per vector, to try; an SAE is trained for each.
         n_features: Size of every dictionary.
         steps: Training steps of every SAE.
         batch_size: Vectors per step.
-        learning_rate: Peak rate of Adam for k = 1; that for k is sqrt(k) times as high. With one rate for
-            all, few steps leave either few or many features far from what they reach in the end.
-        tokens: Tokens to train on.
+        learning_rate: Peak rate of Adam for k = 1; for other k it is sqrt(k) times as high. With the same
+            rate for all, a short training favours some k over others.
+        tokens: Tokens to train on, at least ten for each feature.
         held_out_tokens: Tokens to measure on.
         row_tokens: Tokens that see each other; at most the host's window.
         tolerance: By which share perplexity may rise at the dual budget.
@@ -63,17 +66,18 @@ class AnalyzeConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("layers", "budgets"):
-            given = getattr(self, name)
-            if given is not None and (not given or len(set(given)) != len(given)):
-                msg = f"AnalyzeConfig.{name} must be one or more numbers, each once, not {list(given)}"
-                raise InvalidInputError(msg)
-        least = {"held_out_tokens": 1, "row_tokens": 2, "tolerance": 0, "tokens": 10 * self.n_features}
-        for name, bound in least.items():
-            if not getattr(self, name) >= bound:
-                why = " (10 for each feature)" if name == "tokens" else ""
-                msg = f"AnalyzeConfig.{name} must be at least {bound}{why}, not {getattr(self, name)}"
-                raise InvalidInputError(msg)
+        check_settings(
+            self,
+            layers=optional(each(whole(), distinct=True)),
+            budgets=each(whole(1), distinct=True),
+            n_features=whole(1),
+            steps=whole(1),
+            learning_rate=number(above=0),
+            held_out_tokens=whole(1),
+            row_tokens=whole(2),
+            tolerance=number(0),
+        )
+        check_settings(self, tokens=whole(10 * self.n_features))  # ten for each feature
         for k in self.budgets:
             self.training(k)
 
@@ -90,30 +94,82 @@ class AnalyzeConfig:
             batch_size=self.batch_size,
             learning_rate=self.learning_rate * math.sqrt(k),
             warmup=min(100, self.steps // 4),
-            # Plain Top-k in all; what the epochs of a training measure is pursued, and must not end it.
+            # Plain Top-k throughout. Epochs measure pursued codes, so they must not end the training.
             pursue=False,
             epoch_steps=self.steps,
             seed=self.seed,
         )
 
 
-def analyze(
-    host: Host, texts: Iterable[Document], config: AnalyzeConfig | None = None, *, progress: bool = False
-) -> Analysis:
-    """Train SAEs on keys and values of some layers, and measure what is lost by them on text held out.
+@dataclass(frozen=True, eq=False)
+class Codec:
+    """An SAE for raw vectors: x_hat = mean + scale * SAE((x - mean) / scale).
 
-    Keys are read after norms and before rotary embedding. Neither they nor values are scaled to unit length:
-    see :class:`~s3_retriever.analysis.codec.Codec`.
+    Vectors are not scaled to unit length, since attention needs their lengths. The code of a vector is its k
+    largest activations.
+
+    Attributes:
+        mean: float32 (d,).
+        scale: Root of the mean squared distance to the mean; the SAE sees vectors of length about 1.
+        sae: Plain Top-k, as in arXiv 2512.10547.
+    """
+
+    mean: Floats
+    scale: float
+    sae: TopKSAE
+
+    @classmethod
+    def train(cls, vectors: npt.NDArray[np.float16], config: TrainConfig) -> Codec:
+        """Train an SAE on raw keys or values (n, d).
+
+        Raises:
+            InvalidInputError: The vectors hold values that are not finite.
+        """
+        mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+        centred = vectors - mean
+        scale = float(np.sqrt(np.square(centred).sum(axis=1, dtype=np.float64).mean())) or 1.0
+        sae, _ = train_sae(centred / np.float32(scale), config)
+        return cls(mean, scale, sae)
+
+    def reconstruct(self, x: npt.NDArray[np.floating]) -> Floats:
+        """Return the reconstruction of vectors (n, d), float32."""
+        scale = np.float32(self.scale)
+        return self.sae.decode(self.sae.encode((x - self.mean) / scale)) * scale + self.mean
+
+    def fvu(self, x: npt.NDArray[np.floating]) -> float:
+        """Return the fraction of variance unexplained of vectors (n, d)."""
+        x = x.astype(np.float32)
+        return unexplained(x, self.reconstruct(x))
+
+
+def _edit_by(codecs: Sequence[Codec]) -> Edit:
+    """Return the edit that replaces heads (rows, n, K, d) by their reconstructions, with a codec per head."""
+
+    def edit(heads: torch.Tensor) -> torch.Tensor:
+        flat = heads.flatten(0, 1).float().cpu().numpy()
+        new = np.stack([codec.reconstruct(flat[:, h]) for h, codec in enumerate(codecs)], axis=1)
+        return torch.from_numpy(new).reshape(heads.shape).to(heads.device)
+
+    return edit
+
+
+def analyze(
+    host: Host, texts: Iterable[Document], config: AnalyzeConfig | None = None, *, show_progress: bool = False
+) -> Analysis:
+    """Train SAEs on keys and values of some layers, and measure their errors on other text.
+
+    Keys are read after norms and before rotary embedding. Neither keys nor values are scaled to unit length;
+    see :class:`Codec`.
 
     Args:
         host: A host with its language-model head.
         texts: Text of the kind that matters; read until there is enough.
         config: Settings; the defaults if None.
-        progress: Show progress bars.
+        show_progress: Show progress bars.
 
     Raises:
         InvalidInputError: A layer has no attention, the texts are too short, or a row does not suit the host.
-        UnsupportedHostError: The host has no language-model head, or where its values are is not known.
+        UnsupportedHostError: The host has no language-model head, or its values cannot be located.
     """
     started = time.perf_counter()
     config = config or AnalyzeConfig()
@@ -128,11 +184,16 @@ def analyze(
             f"{host.name!r}, not {config.row_tokens}"
         )
         raise InvalidInputError(msg)
-    train, held_out = split_rows(
-        host, texts, row_tokens=config.row_tokens, n_train=config.tokens, n_held_out=config.held_out_tokens
+    train_rows, test_rows = split_rows(
+        host, texts, row_tokens=config.row_tokens, n_train=config.tokens, n_test=config.held_out_tokens
     )
-    codecs = _train(collect(host, train, layers, progress=progress), budgets, config, progress=progress)
-    edits = {place: edit_by(of_heads) for place, of_heads in codecs.items()}
+    codecs = _train(
+        collect(host, train_rows, layers, show_progress=show_progress),
+        budgets,
+        config,
+        show_progress=show_progress,
+    )
+    edits = {place: _edit_by(of_heads) for place, of_heads in codecs.items()}
     settings = {name: value for name, value in asdict(config).items() if name not in ("layers", "budgets")}
     return Analysis(
         host=host.identity,
@@ -140,25 +201,25 @@ def analyze(
         layers=layers,
         budgets=budgets,
         tolerance=config.tolerance,
-        measures=_measure(host, held_out, codecs, edits),
-        perplexities=_perplexities(host, held_out, layers, budgets, edits, progress=progress),
+        measures=_measure(host, test_rows, codecs, edits),
+        perplexities=_perplexities(host, test_rows, layers, budgets, edits, show_progress=show_progress),
         seconds=time.perf_counter() - started,
     )
 
 
 def _spread(layers: Sequence[int]) -> tuple[int, ...]:
-    """Return the middles of as many equal parts as there are to be layers."""
+    """Return up to four layers, evenly spread: the middles of equal parts."""
     n = min(_LAYERS, len(layers))
     return tuple(layers[(2 * i + 1) * len(layers) // (2 * n)] for i in range(n))
 
 
 def _train(
-    vectors: Vectors, budgets: Sequence[int], config: AnalyzeConfig, *, progress: bool
+    vectors: Vectors, budgets: Sequence[int], config: AnalyzeConfig, *, show_progress: bool
 ) -> dict[Place, list[Codec]]:
     """Train a codec for each side, layer, k and head."""
     codecs: dict[Place, list[Codec]] = {}
     places = list(itertools.product(SIDES, vectors.keys, budgets))
-    for side, layer, k in tqdm(places, desc="SAEs of a layer", unit="set", disable=not progress):
+    for side, layer, k in tqdm(places, desc="SAEs of a layer", unit="set", disable=not show_progress):
         heads = getattr(vectors, side)[layer].swapaxes(0, 1)
         codecs[side, layer, k] = [Codec.train(head, config.training(k)) for head in heads]
     return codecs
@@ -194,14 +255,14 @@ def _perplexities(
     budgets: Sequence[int],
     edits: Mapping[Place, Edit],
     *,
-    progress: bool,
+    show_progress: bool,
 ) -> tuple[Perplexity, ...]:
     def chosen(side: Side, k: int | None) -> dict[int, Edit]:
         return {} if k is None else {layer: edits[side, layer, k] for layer in layers}
 
     found = []
     pairs = list(itertools.product((None, *budgets), repeat=2))
-    for k_keys, k_values in tqdm(pairs, desc="perplexity", unit="pass", disable=not progress):
+    for k_keys, k_values in tqdm(pairs, desc="perplexity", unit="pass", disable=not show_progress):
         replaced = Edits(chosen("keys", k_keys), chosen("values", k_values))
         losses = [len(batch) * negative_log_likelihood(host, batch, replaced) for batch in batches(rows)]
         found.append(Perplexity(k_keys, k_values, math.exp(sum(losses) / len(rows))))

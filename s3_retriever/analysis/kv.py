@@ -16,7 +16,7 @@ from s3_retriever.host.model import Host
 from s3_retriever.host.taps import Tap
 
 _ROWS_PER_DOCUMENT = 4
-"""Rows that a document gives before others had their turn, so that a few long ones do not stand for all."""
+"""Rows that a document gives at first, so that a few long documents do not stand for all."""
 _BATCH_TOKENS = 1024
 
 
@@ -33,24 +33,24 @@ class Vectors:
     values: dict[int, npt.NDArray[np.float16]]
 
 
-def collect(host: Host, rows: Rows, layers: Sequence[int], *, progress: bool = False) -> Vectors:
+def collect(host: Host, rows: Rows, layers: Sequence[int], *, show_progress: bool = False) -> Vectors:
     """Read all keys and values of some layers.
 
     Args:
         host: The host.
         rows: Token ids (rows, n).
         layers: The layers.
-        progress: Show a progress bar.
+        show_progress: Show a progress bar.
 
     Raises:
         InvalidInputError: A layer has no heads, or a row is longer than the host's window.
-        UnsupportedHostError: It is not known where the host's values are.
+        UnsupportedHostError: The host's values cannot be located.
     """
     taps = [Tap(layer, head) for layer in layers for head in range(host.n_key_heads)]
     shape = (len(layers), rows.size, host.n_key_heads, host.head_dim)
     keys, values = np.empty(shape, np.float16), np.empty(shape, np.float16)
     at = 0
-    with tqdm(total=rows.size, desc="host", unit="token", disable=not progress) as bar:
+    with tqdm(total=rows.size, desc="host", unit="token", disable=not show_progress) as bar:
         for batch in batches(rows):
             for read in host.project(list(batch), taps=taps, values=taps):
                 end = at + rows.shape[1]
@@ -89,18 +89,19 @@ class _Part:
 
 
 def split_rows(
-    host: Host, texts: Iterable[Document], *, row_tokens: int, n_train: int, n_held_out: int
+    host: Host, texts: Iterable[Document], *, row_tokens: int, n_train: int, n_test: int
 ) -> tuple[Rows, Rows]:
-    """Cut texts in rows of tokens to train on and rows held out, which no document shares.
+    """Cut texts in rows of tokens to train on and rows held out; no document gives both.
 
-    Texts are read until there is enough, a few rows of each; only if they end before that, more of each.
+    Texts are read until there are enough rows, a few of each document. Only if the texts end before that, the
+    documents give more.
 
     Args:
         host: The host.
-        texts: Text; what is left of a document after whole rows is not used.
+        texts: Text; the rest of a document after whole rows is not used.
         row_tokens: Tokens per row.
         n_train: Tokens to train on, at least; whole rows are taken.
-        n_held_out: Tokens held out, at least.
+        n_test: Tokens held out, at least.
 
     Returns:
         Token ids int32 (rows, row_tokens) to train on, and held out.
@@ -108,14 +109,14 @@ def split_rows(
     Raises:
         InvalidInputError: The texts are too short.
     """
-    train, held_out = _Part(-(-n_train // row_tokens)), _Part(-(-n_held_out // row_tokens))
+    train, test = _Part(-(-n_train // row_tokens)), _Part(-(-n_test // row_tokens))
     for document in texts:
         ids = host.encode(document.text).ids
         rows = list(ids[: len(ids) // row_tokens * row_tokens].reshape(-1, row_tokens))
-        min(train, held_out, key=lambda part: part.share).add(rows)
-        if train.share >= 1 and held_out.share >= 1:
+        min(train, test, key=lambda part: part.share).add(rows)
+        if train.share >= 1 and test.share >= 1:
             break
-    for part, purpose in ((train, "to train on"), (held_out, "held out")):
+    for part, purpose in ((train, "to train on"), (test, "held out")):
         found = len(part.rows) + len(part.spare)
         if found < part.wanted:
             msg = (
@@ -124,4 +125,4 @@ def split_rows(
                 "a row, or ask for fewer tokens"
             )
             raise InvalidInputError(msg)
-    return train.taken(), held_out.taken()
+    return train.taken(), test.taken()

@@ -1,11 +1,15 @@
-"""An analysis as Markdown, for people."""
+"""An analysis for people: Markdown, and pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
-from s3_retriever.analysis.elbow import Elbow
-from s3_retriever.analysis.results import QUANTITIES, SIDES, Analysis, Quantity, Side
+import numpy as np
+
+from s3_retriever.analysis.results import QUANTITIES, SIDES, Analysis, Elbow, Quantity, Side
+from s3_retriever.checks import check_plots
 
 _TITLES: dict[Quantity, str] = {
     "fvu": "Fraction of variance unexplained",
@@ -14,7 +18,7 @@ _TITLES: dict[Quantity, str] = {
 
 
 def to_markdown(analysis: Analysis) -> str:
-    """Return tables of all that was measured, and in sentences what follows."""
+    """Return tables of all measurements, and the conclusions in sentences."""
     host, settings = analysis.host, analysis.settings
     parts = [
         f"# STA analysis of {host['name']}",
@@ -32,7 +36,7 @@ def to_markdown(analysis: Analysis) -> str:
 
 
 def conclusions(analysis: Analysis) -> list[str]:
-    """Return what follows, a sentence each: elbows, asymmetry, dual budget."""
+    """Return the conclusions as sentences: elbows, asymmetry of keys and values, dual budget."""
     lines = []
     for quantity in QUANTITIES:
         keys, values = (_elbow(analysis.elbow(side, quantity)) for side in SIDES)
@@ -57,7 +61,7 @@ def conclusions(analysis: Analysis) -> list[str]:
 
 
 def _matched(analysis: Analysis, quantity: Quantity) -> str:
-    """Say which budget brings values to where keys are at their elbow, or else at their middle budget."""
+    """Say at which budget values have the error of keys at their elbow, or else at their middle budget."""
     elbow = analysis.elbow("keys", quantity)
     k = elbow.k if elbow else analysis.budgets[len(analysis.budgets) // 2]
     error = analysis.curve("keys", quantity)[analysis.budgets.index(k)]
@@ -111,3 +115,77 @@ def _listed(numbers: Sequence[int]) -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     marks = ["---", *("---:" for _ in head[1:])]
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, marks, *rows))
+
+
+_COLORS = {"keys": "tab:blue", "values": "tab:orange"}
+_LABELS = {"fvu": "fraction of variance unexplained", "output_error": "error of the attention's output"}
+_DPI = 90
+
+
+def draw(analysis: Analysis, folder: Path) -> None:
+    """Write ``errors.png`` (error against k) and ``perplexity.png`` (of all pairs) into a folder.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+        OSError: The folder cannot be written.
+    """
+    check_plots()
+    from matplotlib.figure import Figure  # not pyplot, which keeps figures in global state
+
+    _errors(analysis, Figure).savefig(folder / "errors.png", dpi=_DPI)
+    _draw_perplexity(analysis, Figure).savefig(folder / "perplexity.png", dpi=_DPI)
+
+
+def _errors(analysis: Analysis, figure: Callable[..., Any]) -> Any:
+    picture = figure(figsize=(9, 3.6), layout="constrained")
+    for axes, quantity in zip(picture.subplots(1, len(QUANTITIES)), QUANTITIES, strict=True):
+        for side in SIDES:
+            for layer in analysis.layers:
+                axes.plot(
+                    analysis.budgets,
+                    analysis.curve(side, quantity, layer),
+                    color=_COLORS[side],
+                    alpha=0.3,
+                    linewidth=1,
+                )
+            curve = analysis.curve(side, quantity)
+            axes.plot(
+                analysis.budgets,
+                curve,
+                color=_COLORS[side],
+                marker="o",
+                label=f"{side}, mean (thin: a layer)",
+            )
+            elbow = analysis.elbow(side, quantity)
+            if elbow:
+                height = curve[analysis.budgets.index(elbow.k)]
+                axes.plot(elbow.k, height, "o", markersize=12, fillstyle="none", color=_COLORS[side])
+        axes.set_xticks(analysis.budgets)
+        axes.set(xlabel="features per vector, k (circle: elbow)", ylabel=_LABELS[quantity], ylim=(0, None))
+        axes.legend()
+    return picture
+
+
+def _draw_perplexity(analysis: Analysis, figure: Callable[..., Any]) -> Any:
+    choices = (None, *analysis.budgets)
+    names = ["as is", *map(str, analysis.budgets)]
+    rises = np.array([[100 * analysis.rise(keys, values) for values in choices] for keys in choices])
+    picture = figure(figsize=(5.2, 4.2), layout="constrained")
+    axes = picture.subplots()
+    shades = np.log1p(np.maximum(rises, 0))  # the least budgets would take all the shades otherwise
+    axes.imshow(shades, cmap="Oranges")
+    for row, column in np.ndindex(*rises.shape):
+        rise = rises[row, column]
+        dark = shades[row, column] > 0.7 * shades.max()
+        axes.text(
+            column,
+            row,
+            f"{rise:+.0f}" if rise >= 99.95 else f"{rise:+.1f}",
+            ha="center",
+            va="center",
+            color="white" if dark else "black",
+        )
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="k of values", ylabel="k of keys", title="rise of perplexity, %")
+    return picture

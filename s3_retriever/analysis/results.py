@@ -1,14 +1,14 @@
-"""What an analysis measured, and what follows from it."""
+"""What an analysis measured, and the elbows and budgets that follow from it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from s3_retriever.analysis.elbow import Elbow, find_elbow
+from s3_retriever.errors import InvalidInputError
 
 Side = Literal["keys", "values"]
 Quantity = Literal["fvu", "output_error"]
@@ -16,17 +16,30 @@ SIDES: tuple[Side, Side] = ("keys", "values")
 QUANTITIES: tuple[Quantity, Quantity] = ("fvu", "output_error")
 
 
+class Elbow(NamedTuple):
+    """The bend of a falling curve of error against budget.
+
+    Attributes:
+        k: The budget at which it lies, one of those measured.
+        strength: How far the curve lies below its chord there, both axes scaled to [0, 1]: 0 for a straight
+            line, towards 1 for a curve that falls at once and stays level.
+    """
+
+    k: int
+    strength: float
+
+
 @dataclass(frozen=True)
 class Measure:
-    """How well one layer's keys or values are represented by k features a head; on text held out.
+    """How well k features a head represent one layer's keys or values, on text held out.
 
     Attributes:
         layer: The layer.
         side: Its keys, or its values.
         k: Features per vector.
         fvu_per_head: Fraction of variance unexplained of each key head.
-        output_error: sum |o - o_hat|^2 / sum |o|^2 of the layer's attention, only this side replaced, and
-            in this layer only.
+        output_error: sum |o - o_hat|^2 / sum |o|^2 of the layer's attention, with only this side of the layer
+            replaced.
     """
 
     layer: int
@@ -107,7 +120,7 @@ class Analysis:
     def dual_budget(self) -> Perplexity | None:
         """Return the pair of least k_keys + k_values that keeps perplexity within the tolerance, if any.
 
-        Of two as small, the one of lower perplexity. Both sides cost the same per feature.
+        Of several as small, the one with the lowest perplexity. Both sides cost the same per feature.
         """
         within = [one for one in self._pairs() if self.rise(one.k_keys, one.k_values) <= self.tolerance]
         return min(within, key=lambda one: ((one.k_keys or 0) + (one.k_values or 0), one.value), default=None)
@@ -153,3 +166,33 @@ class Analysis:
 
     def _pairs(self) -> Iterator[Perplexity]:
         return (one for one in self.perplexities if one.k_keys is not None and one.k_values is not None)
+
+
+def find_elbow(budgets: Sequence[int], errors: Sequence[float]) -> Elbow | None:
+    """Return the point furthest below the chord from the first to the last (Kneedle, Satopaa et al. 2011).
+
+    With few points no smoothing is needed. The elbow depends on the range of budgets: even a power law, which
+    has no scale, has an elbow on any range.
+
+    Args:
+        budgets: Values of k, rising; not their logarithms, as each further feature costs the same.
+        errors: The error at each.
+
+    Returns:
+        None where the curve does not fall, or nowhere lies below its chord.
+
+    Raises:
+        InvalidInputError: The lengths differ, or the budgets do not rise.
+    """
+    k, error = np.asarray(budgets, np.float64), np.asarray(errors, np.float64)
+    if k.shape != error.shape or k.ndim != 1 or (np.diff(k) <= 0).any():
+        msg = f"an elbow needs rising budgets and an error for each, not {list(budgets)} and {list(errors)}"
+        raise InvalidInputError(msg)
+    if len(k) < 3 or not error[-1] < error[0]:
+        return None
+    along = (k - k[0]) / (k[-1] - k[0])
+    height = (error - error[-1]) / (error[0] - error[-1])
+    below = 1 - along - height
+    best = int(below.argmax())
+    # A straight line lies below its chord by rounding only.
+    return Elbow(int(k[best]), float(below[best])) if below[best] > 1e-9 else None

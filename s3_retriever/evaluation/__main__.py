@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
+from s3_retriever.disk import write_json
+from s3_retriever.encode.artifact import shipped
 from s3_retriever.errors import S3RetrieverError
 from s3_retriever.evaluation.benchmark.report import show, to_json
 from s3_retriever.evaluation.benchmark.run import BenchConfig, run_bench
-from s3_retriever.features.artifact import shipped
 
 _WIDTH = 150  # of the tables, where the output is not a terminal
 
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     show(results, Console(width=None if sys.stdout.isatty() else _WIDTH))
     if options.json:
-        options.json.write_text(json.dumps(to_json(results), indent=1) + "\n", encoding="utf-8")
+        write_json(options.json, to_json(results))
     return 0
 
 

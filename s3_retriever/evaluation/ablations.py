@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from s3_retriever.config import Mode, ScoringName
+from s3_retriever.encode.artifact import Artifact
 from s3_retriever.evaluation.hosts import AskedOnceHost
-from s3_retriever.evaluation.methods import Built, Corpus, Method, System, regions
-from s3_retriever.evaluation.metrics import Region
-from s3_retriever.features.artifact import Artifact
-from s3_retriever.features.heads import TEMPERATURE
-from s3_retriever.features.queries import Asked
-from s3_retriever.index import Snapshot
+from s3_retriever.evaluation.methods import Built, Corpus, Method, System, searcher
+from s3_retriever.evaluation.rivals.windows import RRF_K
+from s3_retriever.index import Index
 from s3_retriever.retriever import S3Retriever
 from s3_retriever.search.density import Float32
-from s3_retriever.search.scoring import Scoring
+from s3_retriever.search.rank import Fuse, Scoring
+from s3_retriever.training.density import TEMPERATURE
 
 REFERENCE = "s3"
 """What the variants are compared with: S3 without BM25, as shipped."""
 
 _FEATURES = (8, 16, 32, 64, 192)
 _KEPT = (2, 4)  # features per key
-_RRF_K = 60
 _Z_WEIGHT = 0.25  # of BM25 in the sum of z-scores
-
-Fuse = Callable[[Float32, Float32], Float32]
-"""Joins S3's and BM25's densities, float32 (C,) each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,15 +36,15 @@ class Variant:
         artifact: With the taps and SAEs of the index.
         mode: Of the retriever.
         scoring: Of the retriever.
-        fuse: Instead of the sum of the densities, in mode "hybrid".
+        fuse: Joins the densities in mode "hybrid".
         rarity: Whether a question's rare tokens count more than common ones.
     """
 
     name: str
     artifact: Artifact
-    mode: str = "s3"
-    scoring: str = "attention"
-    fuse: Fuse | None = None
+    mode: Mode = "s3"
+    scoring: ScoringName = "attention"
+    fuse: Fuse = np.add
     rarity: bool = True
 
 
@@ -72,37 +67,20 @@ class VariantSystem:
         base = S3Retriever.from_documents(
             corpus.documents, host=AskedOnceHost(corpus.host), artifact=self._artifact
         )
-        return _BuiltVariants(base, self._variants)
-
-
-class _BuiltVariants:
-    def __init__(self, base: S3Retriever, variants: Sequence[Variant]) -> None:
-        self.nbytes: int | None = base.nbytes
-        self._variants = {one.name: (one, _VariantRetriever(base, one)) for one in variants}
-
-    def find(self, method: Method, question: str, budget: int) -> list[Region]:
-        variant, retriever = self._variants[method.name]
-        return regions(retriever, question, budget, mode=variant.mode, scoring=variant.scoring)
-
-
-class _VariantRetriever(S3Retriever):
-    """Searches the index of another retriever."""
-
-    def __init__(self, base: S3Retriever, variant: Variant) -> None:
-        super().__init__(host=base.host, artifact=variant.artifact, index=base._index, config=base.config)
-        self._lexical = base._lexical
-        self._fuse, self._rarity = variant.fuse, variant.rarity
-
-    def _token_weights(self, snapshot: Snapshot, asked: Asked) -> Float32:
-        return (
-            super()._token_weights(snapshot, asked) if self._rarity else np.ones(len(asked.ids), np.float32)
+        return searcher(
+            base, {one.name: (_variant(base, one), one.mode, one.scoring) for one in self._variants}
         )
 
-    def _densities(self, *args: Any) -> Any:
-        sides = super()._densities(*args)
-        if self._fuse is None or sides.s3 is None or sides.bm25 is None:
-            return sides
-        return sides._replace(s3=self._fuse(sides.s3, sides.bm25), bm25=None)
+
+def _variant(base: S3Retriever, variant: Variant) -> S3Retriever:
+    """Return a retriever over the index of another one."""
+    scoring = Scoring.from_json(variant.artifact.scoring)
+    ranker = replace(base.ranker, scoring=scoring, rarity=variant.rarity, fuse=variant.fuse)
+    index = Index(base.index.layout, {})  # it belongs to the variant
+    index.snapshot = base.index.snapshot
+    return S3Retriever(
+        host=base.host, artifact=variant.artifact, index=index, config=base.config, ranker=ranker
+    )
 
 
 def make_ablations(artifact: Artifact) -> list[System]:
@@ -136,7 +114,7 @@ def fuse_ranks(s3: Float32, bm25: Float32) -> Float32:
     total = np.zeros(len(s3), np.float32)
     for density in (s3, bm25):
         order = np.argsort(-density, kind="stable")
-        total[order] += (1 / (_RRF_K + np.arange(1, len(order) + 1))).astype(np.float32)
+        total[order] += (1 / (RRF_K + np.arange(1, len(order) + 1))).astype(np.float32)
     return total
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from s3_retriever.evaluation.answers import exact_match, f1
 from s3_retriever.evaluation.datasets import EvaluationSet, Question
 from s3_retriever.evaluation.methods import FULL_CONTEXT, Method
-from s3_retriever.evaluation.reader import Asked, Reader
+from s3_retriever.evaluation.metrics import answer_metrics
+from s3_retriever.evaluation.reader import Reader, ReadingTask
 from s3_retriever.evaluation.records import Answer, Result, RunFolder
 
 _BATCH = 8
@@ -20,12 +20,11 @@ def answer_questions(
     reader: Reader,
     say: Callable[[str], None],
 ) -> None:
-    """Answer every question with known answers from what each method found, but for what is answered already.
+    """Answer every question with known answers from what each method found.
 
-    Methods that a set's questions were not asked with are passed over.
-
-    Batches are the same whether or not part of one was answered before: what shares a batch with a prompt
-    moves the rounding of its numbers.
+    Answers that the folder holds already are not asked for again. A method that was not asked all of a set's
+    questions is skipped. Batches are the same whether or not part of one was answered before, as the prompts
+    in a batch change each other's rounding.
 
     Args:
         sets: With the questions.
@@ -50,8 +49,8 @@ def answer_questions(
                     continue
                 found = [folder.results[keys[question.id]] for question in batch]
                 passages = [[texts[id_][start:end] for id_, start, end in one.spans] for one in found]
-                asked = [Asked(question.text, one) for question, one in zip(batch, passages, strict=True)]
-                for question, result, reading in zip(batch, found, reader.answer(asked), strict=True):
+                tasks = [ReadingTask(one.text, shown) for one, shown in zip(batch, passages, strict=True)]
+                for question, result, reading in zip(batch, found, reader.answer(tasks), strict=True):
                     whole = n_tokens[data.name] if method.name == FULL_CONTEXT else result.tokens
                     kept = min(1.0, reading.shown / whole) if whole else 1.0
                     if keys[question.id] not in folder.answers:
@@ -59,7 +58,6 @@ def answer_questions(
 
 
 def _record(question: Question, result: Result, text: str, kept: float) -> Answer:
-    metrics = {"exact_match": exact_match(text, question.answers), "f1": f1(text, question.answers)}
     return Answer(
         set=result.set,
         question=result.question,
@@ -68,5 +66,5 @@ def _record(question: Question, result: Result, text: str, kept: float) -> Answe
         budget=result.budget,
         text=text,
         kept=round(kept, 4),
-        metrics=metrics,
+        metrics=answer_metrics(text, question.answers),
     )

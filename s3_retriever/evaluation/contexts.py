@@ -1,4 +1,4 @@
-"""Contexts and questions as JSON lines, for what answers from a context in an environment of its own."""
+"""Contexts and questions as JSON lines, which another Python environment reads and answers."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from s3_retriever.disk import new_file
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.datasets import Question
 from s3_retriever.evaluation.methods import FULL_CONTEXT
 from s3_retriever.evaluation.pools import Pool
 from s3_retriever.evaluation.reader import MAX_NEW_TOKENS, PASSAGES, prompt_around
 from s3_retriever.evaluation.records import RunFolder
-from s3_retriever.files import new_file
 from s3_retriever.host.model import Host
+from s3_retriever.sources.jsonl import read_objects
 
 CONTEXTS, PRESS_ANSWERS = "contexts.jsonl", "presses.jsonl"
 """What is asked, and what :mod:`s3_retriever.evaluation.rivals.presses` makes of it."""
@@ -84,7 +86,7 @@ def write_contexts(pools: Sequence[Pool], folder: RunFolder, budget: int, host: 
                 continue
             context = Context(
                 set=pool.data.name,
-                host=str(getattr(host.model.config, "_name_or_path", "") or host.name),
+                host=str(getattr(host.model.config, "name_or_path", "") or host.name),
                 budget=budget,
                 new_tokens=MAX_NEW_TOKENS,
                 before=prompt_around(host.tokenizer, questions[0].text)[0],
@@ -101,13 +103,12 @@ def read_contexts(path: Path) -> list[Context]:
         InvalidInputError: The file is not there, or a line is no context; names the line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        return [_context(fields, f"{path}, line {number}") for number, fields in read_objects(path)]
     except OSError as error:
         msg = (
             f"{path} cannot be read ({error.strerror}): run 's3-retriever evaluate --lengths --answers' first"
         )
         raise InvalidInputError(msg) from error
-    return [_context(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
 
 
 def _asking(question: Question, host: Host) -> Asking:
@@ -116,11 +117,10 @@ def _asking(question: Question, host: Host) -> Asking:
     return Asking(question.id, after[:end], after[end:], question.answers)
 
 
-def _context(line: str, place: str) -> Context:
+def _context(fields: dict[str, Any], place: str) -> Context:
     try:
-        fields = json.loads(line)
         asked = [{**one, "answers": tuple(one["answers"])} for one in fields.pop("questions")]
         return Context(**fields, questions=tuple(Asking(**one) for one in asked))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError) as error:
         msg = f"{place} is no context ({error})"
         raise InvalidInputError(msg) from error

@@ -5,6 +5,7 @@ What is known may be gold regions, answers, or (as in BEIR) documents judged in 
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,10 +14,10 @@ from typing import TypeVar
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.metrics import Region
-from s3_retriever.evaluation.qrels import read_qrels
-from s3_retriever.files import Line, read_corpus, read_lines
+from s3_retriever.sources.jsonl import JsonLine, read_corpus, read_lines
 
 CORPUS, QUERIES = "corpus.jsonl", "queries.jsonl"
+_QRELS, _PREFERRED = "qrels", "test.tsv"
 
 _EXPECTED = (
     f"expected one folder per set, each with {CORPUS} (lines {{_id, title, text}}) and "
@@ -27,7 +28,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Question:
-    """A question and what is known of its answer: at least one of evidence, answers and judged documents.
+    """A question, with evidence, answers or judged documents; it has at least one of the three.
 
     Attributes:
         id: Unique in its set.
@@ -108,6 +109,41 @@ def load_set(folder: str | Path) -> EvaluationSet:
     return EvaluationSet(folder.resolve().name, documents, tuple(questions))
 
 
+def read_qrels(folder: Path) -> dict[str, dict[str, int]] | None:
+    """Read the grades of documents by question and document, as BEIR writes them: ``qrels/SPLIT.tsv``.
+
+    Args:
+        folder: Of a set; its ``qrels/test.tsv`` is read or, where there is none, every ``qrels/*.tsv``.
+
+    Returns:
+        Grades, 0 where a document was judged to be irrelevant; None where there are no judgments.
+
+    Raises:
+        InvalidInputError: A line is malformed or a file cannot be read; names file and line.
+    """
+    paths = sorted((folder / _QRELS).glob("*.tsv"))
+    paths = [path for path in paths if path.name == _PREFERRED] or paths
+    grades: dict[str, dict[str, int]] = {}
+    for path in paths:
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                rows = list(enumerate(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE), 1))
+        except (OSError, UnicodeDecodeError) as error:
+            msg = f"{path} cannot be read ({error})"
+            raise InvalidInputError(msg) from error
+        for number, row in rows:
+            if not row or (number == 1 and row[-1] == "score"):
+                continue
+            try:
+                question, document, grade = row
+                grades.setdefault(question, {})[document] = int(grade)
+            except ValueError as error:
+                wanted = "question, document and a whole number, between tabs"
+                msg = f"{path}, line {number}: expected {wanted}, not {row!r:.80}"
+                raise InvalidInputError(msg) from error
+    return grades if paths else None
+
+
 def _all(path: Path, read: Callable[[Path], Iterator[_T]]) -> tuple[_T, ...]:
     """Return what a file holds, at least one item."""
     try:
@@ -122,7 +158,7 @@ def _all(path: Path, read: Callable[[Path], Iterator[_T]]) -> tuple[_T, ...]:
 
 
 def _question(
-    line: Line, lengths: Mapping[str, int], qrels: Mapping[str, Mapping[str, int]] | None
+    line: JsonLine, lengths: Mapping[str, int], qrels: Mapping[str, Mapping[str, int]] | None
 ) -> Question:
     """Return the question of a line.
 

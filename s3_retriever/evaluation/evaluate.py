@@ -2,50 +2,51 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
+from s3_retriever.checks import check, check_settings, choice, each, instance, optional, whole
+from s3_retriever.disk import write_json
+from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.ablations import REFERENCE, make_ablations
 from s3_retriever.evaluation.answering import answer_questions
 from s3_retriever.evaluation.contexts import write_contexts
 from s3_retriever.evaluation.datasets import EvaluationSet, load_sets
 from s3_retriever.evaluation.dense import DenseSystem, dense_variants
-from s3_retriever.evaluation.lengths import (
-    asked,
-    length_notes,
-    run_pools,
-    summarize,
+from s3_retriever.evaluation.lengths import length_notes, pooled, run_pools, summarize
+from s3_retriever.evaluation.methods import (
+    FULL_CONTEXT,
+    OWN_METHODS,
+    WINDOW_BM25,
+    Method,
+    System,
+    make_systems,
 )
-from s3_retriever.evaluation.methods import FULL_CONTEXT, MODES, WINDOW_BM25, Method, System, make_systems
-from s3_retriever.evaluation.pools import Pool, make_pools
+from s3_retriever.evaluation.pools import make_pools
 from s3_retriever.evaluation.reader import EXAMPLE, INSTRUCTION, MAX_NEW_TOKENS, Reader
-from s3_retriever.evaluation.records import RunFolder
+from s3_retriever.evaluation.records import REPORT, SUMMARY, RunFolder
 from s3_retriever.evaluation.report.failures import worst
 from s3_retriever.evaluation.report.html import Report, check_jinja, write_html
 from s3_retriever.evaluation.rivals.saved_runs import RUN, SavedRun
 from s3_retriever.evaluation.rivals.windows import WINDOW_SIZES
 from s3_retriever.evaluation.runner import BUDGETS, every_nth, fingerprint, part_of, run_systems
-from s3_retriever.evaluation.summary import (
-    Comparison,
-    Cost,
-    best_windows,
-    compare,
-    costs,
-    default_reference,
-)
-from s3_retriever.features.artifact import Artifact
-from s3_retriever.files import new_file
+from s3_retriever.evaluation.summary import Evaluation, best_windows, compare, costs, default_reference
 from s3_retriever.host.model import Host
 
-REPORT, SUMMARY = "report.html", "summary.json"
 READING = ("infiniretri", "infiniretri:17", "infiniretri:21")
 """InfiniRetri with the last layer, and with two that find more in the default host."""
 
 _FAILING = "hybrid"
+
+
+def _part(value: object) -> str:
+    match value:
+        case (int(k), int(n)) if 1 <= k <= n:
+            return ""
+    return "(k, n) with k from 1 to n"
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class EvaluateConfig:
 
     Attributes:
         methods: Names, as :func:`s3_retriever.evaluation.methods.make_systems` takes them.
-        reference: Method that the others are compared with; the first embedding model fused with BM25 or,
-            where there is none, the last method if None.
+        reference: Method that the others are compared with. None takes the first embedding model fused with
+            BM25, or the last method where there is none.
         sets: Names of the sets; all if empty.
         part: ``(k, n)``: ask only every n-th question of a set, beginning with the k-th, so that what is
             chosen on one part can be reported on another; None: all.
@@ -67,13 +68,13 @@ class EvaluateConfig:
         answers: Whether the host answers from what was found at the middle budget.
         ablations: Whether to compare variants of our retriever instead of ``methods``.
         lengths: Pool the sets' documents to contexts of so many tokens; empty: search whole sets.
-        read_up_to: Length up to which methods are asked that read the context anew for every question.
+        read_up_to: Longest context for methods that read all of it for every question.
 
     Raises:
         InvalidInputError: A value cannot be used.
     """
 
-    methods: tuple[str, ...] = (*MODES, WINDOW_BM25, "minilm", "minilm+bm25", FULL_CONTEXT)
+    methods: tuple[str, ...] = (*OWN_METHODS, WINDOW_BM25, "minilm", "minilm+bm25", FULL_CONTEXT)
     reference: str | None = None
     sets: tuple[str, ...] = ()
     part: tuple[int, int] | None = None
@@ -88,28 +89,25 @@ class EvaluateConfig:
     read_up_to: int = 8_000
 
     def __post_init__(self) -> None:
-        for name in ("methods", "budgets", "windows"):
-            values = getattr(self, name)
-            if not values or len(set(values)) < len(values):
-                msg = f"{name} must be given, each once, not {values!r}"
-                raise InvalidInputError(msg)
-        for name in ("questions", "tokens", "budgets", "windows", "lengths", "read_up_to"):
-            given = getattr(self, name)
-            for value in given if isinstance(given, tuple) else (given,):
-                if value is not None and value < 1:
-                    msg = f"{name} must be at least 1, not {value}"
-                    raise InvalidInputError(msg)
-        if self.part is not None and not 1 <= self.part[0] <= self.part[1]:
-            msg = f"part must be k/n with k from 1 to n, not {self.part[0]}/{self.part[1]}"
-            raise InvalidInputError(msg)
+        names, sizes = each(instance(str, "a name"), distinct=True), each(whole(1), distinct=True)
+        check_settings(
+            self,
+            methods=names,
+            reference=optional(instance(str, "a name")),
+            sets=each(instance(str, "a name"), least=0),
+            budgets=sizes,
+            windows=sizes,
+            lengths=each(whole(1), least=0),
+            questions=optional(whole(1)),
+            tokens=optional(whole(1)),
+            read_up_to=whole(1),
+            part=optional(_part),
+        )
         if self.lengths and (self.ablations or self.tokens is not None):
             msg = "lengths cannot go together with ablations or with a part of each set's tokens"
             raise InvalidInputError(msg)
-        if self.ablations:
-            return
-        if self.reference is not None and self.reference not in self.methods:
-            msg = f"the reference {self.reference!r} is none of the methods {', '.join(self.methods)}"
-            raise InvalidInputError(msg)
+        if self.reference is not None and not self.ablations:
+            check("reference", self.reference, choice(self.methods))
 
     @property
     def base(self) -> str:
@@ -137,21 +135,6 @@ BY_LENGTH = EvaluateConfig(
 """The comparisons of the S3-Attention paper that a small host allows."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What was measured.
-
-    Attributes:
-        comparisons: By every measure and budget.
-        costs: Of every method on every set.
-        reference: Name of the method that the others are compared with.
-    """
-
-    comparisons: tuple[Comparison, ...]
-    costs: tuple[Cost, ...]
-    reference: str
-
-
 def run_evaluation(
     data: str | Path,
     out: str | Path,
@@ -172,7 +155,7 @@ def run_evaluation(
         say: Called with what is about to be done.
 
     Raises:
-        S3RetrieverError: The data, the artifact, the host or an embedding model cannot be had, Jinja2 is
+        S3RetrieverError: The data, the artifact, the host or an embedding model cannot be loaded, Jinja2 is
             missing, or ``out`` holds something else.
     """
     check_jinja()
@@ -182,24 +165,17 @@ def run_evaluation(
         sets = [every_nth(one, *config.part) for one in sets]
     artifact = Artifact.load(config.artifact)
     host = host or Host.load()
-    whole = sets
-    pools: list[Pool] = []
-    if config.lengths:
-        pools = make_pools(sets, config.lengths, config.questions, host)
-        sets = [pool.data for pool in pools]
-    elif config.questions is not None or config.tokens is not None:
-        sets = [part_of(one, config.questions, config.tokens, host) for one in sets]
-    if systems is None and config.ablations:
-        systems = [*make_ablations(artifact), DenseSystem(dense_variants(artifact, host))]
-    elif systems is None:
-        made = [name for name in config.methods if not name.startswith(RUN)]
-        systems = make_systems(made, artifact, config.windows, host)
-        systems += [SavedRun(name, sets) for name in config.methods if name.startswith(RUN)]
-    names = [method.name for system in systems for method in system.methods]
+    pools = make_pools(sets, config.lengths, config.questions, host)
+    searched = [pool.data for pool in pools] or [
+        part_of(one, config.questions, config.tokens, host) for one in sets
+    ]
+    if systems is None:
+        systems = _systems(config, artifact, searched, host)
+    names = dict.fromkeys(method.name for system in systems for method in system.methods)
     if config.base not in names:  # now, not after the run
-        msg = f"the reference {config.base!r} is none of the methods {', '.join(dict.fromkeys(names))}"
+        msg = f"the reference {config.base!r} is none of the methods {', '.join(names)}"
         raise InvalidInputError(msg)
-    settings = fingerprint(sets, systems, config.budgets, host)
+    settings = fingerprint(searched, systems, config.budgets, host)
     settings |= {"artifact": artifact.digest, "prompt": [INSTRUCTION, *EXAMPLE], "new_tokens": MAX_NEW_TOKENS}
     if runs := {name: one.digest for one in systems if isinstance(one, SavedRun) for name, _ in one.methods}:
         settings |= {"runs": runs}
@@ -207,30 +183,43 @@ def run_evaluation(
     if pools:
         reach = config.read_up_to
         run_pools(pools, systems, folder, host=host, budgets=config.budgets, read_up_to=reach, say=say)
-    else:
-        run_systems(sets, systems, folder, host=host, budgets=config.budgets, say=say)
-    if pools:
         write_contexts(pools, folder, config.middle_budget, host)
+    else:
+        run_systems(searched, systems, folder, host=host, budgets=config.budgets, say=say)
     if config.answers:
-        answer_questions(sets, _answered(systems, folder, config.middle_budget), folder, Reader(host), say)
+        chosen = _answered(systems, folder, config.middle_budget)
+        answer_questions(searched, chosen, folder, Reader(host), say)
     if pools:
-        found = summarize(pools, folder, config.middle_budget, config.base)
+        comparisons, spent = summarize(pools, folder, config.middle_budget, config.base)
     else:
         results = folder.results.all()
         # The full context, whose budget is its own, is compared with the others' answers all the same.
         answers = [replace(one, budget=config.middle_budget) for one in folder.answers.all()]
         comparisons = [*compare(results, config.base), *compare(answers, config.base)]
         timed = [one for one in results if not one.method.startswith(RUN)]  # reading a file costs nothing
-        found = comparisons, costs(folder.builds.all(), timed)
-    evaluation = Evaluation(tuple(found[0]), tuple(found[1]), config.base)
-    report = _report(sets, config, folder, evaluation, host)
+        spent = costs(folder.builds.all(), timed)
+    evaluation = Evaluation(tuple(comparisons), tuple(spent), config.base)
+    write_json(folder.path / SUMMARY, asdict(evaluation))
+    report = _report(searched, config, folder, evaluation, host)
     if pools:
         notes = length_notes(pools, folder.answers.all(), host, config.read_up_to)
-        report = replace(report, sets=asked(whole, pools), failures={}, notes=notes)
-    with new_file(folder.path / SUMMARY) as file:
-        json.dump(asdict(evaluation), file, indent=1)
+        report = replace(report, sets=pooled(sets, pools), failures={}, notes=notes)
     write_html(folder.path / REPORT, report)
     return evaluation
+
+
+def _systems(
+    config: EvaluateConfig, artifact: Artifact, sets: Sequence[EvaluationSet], host: Host
+) -> list[System]:
+    """Return what offers the methods that the settings name."""
+    if config.ablations:
+        return [*make_ablations(artifact), DenseSystem(dense_variants(artifact, host))]
+    runs = [name for name in config.methods if name.startswith(RUN)]
+    made = [name for name in config.methods if name not in runs]
+    return [
+        *make_systems(made, artifact, config.windows, host),
+        *(SavedRun(name, sets) for name in runs),
+    ]
 
 
 def _answered(systems: Sequence[System], folder: RunFolder, budget: int) -> list[tuple[Method, int]]:
@@ -264,9 +253,7 @@ def _report(
     return Report(
         sets=sets,
         settings=folder.settings,
-        reference=evaluation.reference,
-        comparisons=evaluation.comparisons,
-        costs=evaluation.costs,
+        evaluation=evaluation,
         failures={
             one.name: worst(one, results, failing, best.get(evaluation.reference), budget) for one in sets
         },

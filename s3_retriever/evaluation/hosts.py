@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from s3_retriever.host.model import Host
+from s3_retriever.host.model import Host, Projection
 from s3_retriever.host.taps import QueryHead
 
 
@@ -15,19 +16,23 @@ class BorrowedHost(Host):
     """A host over the model and tokenizer of another one."""
 
     def __init__(self, host: Host) -> None:
-        vars(self).update(vars(host))
+        super().__init__(model=host.model, tokenizer=host.tokenizer, name=host.name, revision=host.revision)
 
 
 class AskedOnceHost(BorrowedHost):
-    """Passes each question once: recall is measured in many modes, which need the same queries."""
+    """Passes each question through the model once: the modes compared need the same queries."""
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
-        self._known: dict[bytes, npt.NDArray[np.float32]] = {}
+        self._known: dict[bytes, Projection] = {}
 
-    def queries(self, ids: npt.NDArray[np.int32], heads: Sequence[QueryHead]) -> npt.NDArray[np.float32]:
-        """Return the queries of the heads, remembered where the same tokens were asked before."""
-        key = ids.tobytes() + repr(heads).encode()
-        if key not in self._known:
-            self._known[key] = super().queries(ids, heads)
-        return self._known[key]
+    def project(
+        self, batch: Sequence[npt.NDArray[np.int32]], *, heads: Sequence[QueryHead] = (), **others: Any
+    ) -> list[Projection]:
+        """Read projections; queries are remembered where the same tokens were asked before."""
+        if others:
+            return super().project(batch, heads=heads, **others)
+        keys = [ids.tobytes() + repr(heads).encode() for ids in batch]
+        new = {key: ids for key, ids in zip(keys, batch, strict=True) if key not in self._known}
+        self._known.update(zip(new, super().project([*new.values()], heads=heads), strict=True))
+        return [self._known[key] for key in keys]

@@ -12,7 +12,7 @@ from s3_retriever.evaluation.contexts import PRESS_ANSWERS
 from s3_retriever.evaluation.datasets import EvaluationSet
 from s3_retriever.evaluation.methods import FULL_CONTEXT, System
 from s3_retriever.evaluation.pools import Pool
-from s3_retriever.evaluation.records import Answer, Build, Records, Result, RunFolder
+from s3_retriever.evaluation.records import Answer, Records, Result, RunFolder
 from s3_retriever.evaluation.rivals.infiniretri import InfiniRetri
 from s3_retriever.evaluation.runner import run_systems
 from s3_retriever.evaluation.summary import Comparison, Cost, compare, costs
@@ -39,7 +39,7 @@ def run_pools(
         folder: Where the records go.
         host: Counts tokens, and is the host of our retriever.
         budgets: Tokens.
-        read_up_to: Length up to which methods are asked that read the context anew for every question.
+        read_up_to: Longest context for methods that read all of it for every question.
         say: Called with what is about to be done.
     """
     reading = [system for system in systems if isinstance(system, InfiniRetri)]
@@ -65,7 +65,8 @@ def summarize(
     answers = [replace(one, budget=budget) for one in folder.answers.all()]
     answers += [one for one in Records(folder.path / PRESS_ANSWERS, Answer).all() if one.budget == budget]
     comparisons = [*_compare(results, pools, reference), *_compare(answers, pools, reference)]
-    return comparisons, _costs(folder.builds.all(), results, pools)
+    groups = {pool.data.name: f"pools of {pool.length:,}" for pool in pools}
+    return comparisons, costs(folder.builds.all(), results, groups)
 
 
 def _compare(records: Sequence[_Record], pools: Sequence[Pool], reference: str) -> list[Comparison]:
@@ -86,40 +87,18 @@ def _compare(records: Sequence[_Record], pools: Sequence[Pool], reference: str) 
             for question in pool.data.questions
             if pool.length == length and (question.answers or not answering)
         ]
-        n_asked = Counter((one.method, one.window, one.budget) for one in own)
+        n_asked = Counter((one.method_used, one.budget) for one in own)
         whole = [
             replace(one, set=by_name[one.set].set)
             for one in own
-            if n_asked[one.method, one.window, one.budget] == len(every)
+            if n_asked[one.method_used, one.budget] == len(every)
         ]
         if any(one.method == reference for one in whole):
             found += [replace(one, length=length) for one in compare(whole, reference)]
     return found
 
 
-def _costs(builds: Sequence[Build], results: Sequence[Result], pools: Sequence[Pool]) -> list[Cost]:
-    """Return what each method cost at each length: means over pools, but of the peak the most."""
-    names = {pool.data.name: f"pools of {pool.length:,}" for pool in pools}
-    grouped: defaultdict[tuple[str, ...], list[Build]] = defaultdict(list)
-    for build in builds:
-        renamed = replace(build, set=names[build.set])
-        grouped[renamed.key].append(renamed)
-    means = []
-    for same in grouped.values():
-        sizes = [one.nbytes for one in same if one.nbytes is not None]
-        peaks = [one.peak_bytes for one in same if one.peak_bytes is not None]
-        mean = replace(
-            same[0],
-            n_tokens=round(fmean(one.n_tokens for one in same)),
-            seconds=fmean(one.seconds for one in same),
-            nbytes=round(fmean(sizes)) if sizes else None,
-            peak_bytes=max(peaks, default=None),
-        )
-        means.append(mean)
-    return costs(means, [replace(result, set=names[result.set]) for result in results])
-
-
-def asked(sets: Sequence[EvaluationSet], pools: Sequence[Pool]) -> list[EvaluationSet]:
+def pooled(sets: Sequence[EvaluationSet], pools: Sequence[Pool]) -> list[EvaluationSet]:
     """Return the sets with only those questions that some pool asks."""
     found = []
     for one in sets:
@@ -134,7 +113,7 @@ def length_notes(pools: Sequence[Pool], answers: Sequence[Answer], host: Host, r
     notes = [
         "Contexts are pools of documents, those longer than a quarter of the context cut between sentences: "
         "the evidence of some questions of one set, and other documents of it and of the other sets, in an "
-        "order drawn once. The full context is of its own size. Methods that read the context anew for "
+        "order drawn once. The full context is of its own size. Methods that read the whole context for "
         f"every question were asked with contexts of up to {read_up_to:,} tokens; a compressed cache needs "
         f"one that fits the host's window of {host.max_tokens:,} tokens."
     ]

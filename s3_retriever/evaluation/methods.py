@@ -1,11 +1,11 @@
-"""What is compared: systems that read a corpus, and the methods by which each then searches it.
+"""What is compared: systems that read a corpus, and their methods of searching it.
 
 A further system needs the three members of :class:`System`, and what it builds those of :class:`Built`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -13,12 +13,13 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from s3_retriever.config import Mode, ScoringName
 from s3_retriever.documents import Document
+from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.metrics import Region
 from s3_retriever.evaluation.rivals.embeddings import Embedder, load_embedder
 from s3_retriever.evaluation.rivals.windows import WindowRanker, Windows
-from s3_retriever.features.artifact import Artifact
 from s3_retriever.host.model import Host
 from s3_retriever.retriever import S3Retriever
 
@@ -31,7 +32,7 @@ FULL_CONTEXT = "full-context"
 PROMPT_ROOM = 256
 """Tokens of the host's window that the full context leaves to the prompt, the question and the answer."""
 
-MODES = {
+OWN_METHODS: dict[str, tuple[Mode, ScoringName]] = {
     "s3": ("s3", "attention"),
     "hybrid": ("hybrid", "attention"),
     "bm25": ("bm25", "attention"),
@@ -79,16 +80,27 @@ class Corpus:
 
 
 class Built(Protocol):
-    """A system that has read a corpus.
+    """A system that has read a corpus."""
+
+    @property
+    def nbytes(self) -> int | None:
+        """Bytes of what it searches, texts excluded; None where that cannot be told."""
+
+    def find(self, method: Method, question: str, budget: int, /) -> Sequence[Region]:
+        """Return what one of the system's methods finds, best first, ``budget`` tokens at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Searcher:
+    """A system that has read a corpus and whose search is one function.
 
     Attributes:
-        nbytes: Of what it searches, texts excluded; None where that cannot be told.
+        nbytes: Bytes of what it searches, texts excluded; None where that cannot be told.
+        find: As :meth:`Built.find`.
     """
 
     nbytes: int | None
-
-    def find(self, method: Method, question: str, budget: int) -> Sequence[Region]:
-        """Return what one of the system's methods finds, best first, ``budget`` tokens at most."""
+    find: Callable[[Method, str, int], Sequence[Region]]
 
 
 class System(Protocol):
@@ -111,7 +123,7 @@ class RetrieverSystem:
 
     Args:
         artifact: What was learned for the host.
-        names: Keys of :data:`MODES`.
+        names: Keys of :data:`OWN_METHODS`.
     """
 
     budget: int | None = None
@@ -123,17 +135,7 @@ class RetrieverSystem:
     def build(self, corpus: Corpus) -> Built:
         """Scan and index."""
         retriever = S3Retriever.from_documents(corpus.documents, host=corpus.host, artifact=self._artifact)
-        return _BuiltRetriever(retriever)
-
-
-class _BuiltRetriever:
-    def __init__(self, retriever: S3Retriever) -> None:
-        self.nbytes: int | None = retriever.nbytes
-        self._retriever = retriever
-
-    def find(self, method: Method, question: str, budget: int) -> list[Region]:
-        mode, scoring = MODES[method.name]
-        return regions(self._retriever, question, budget, mode=mode, scoring=scoring)
+        return searcher(retriever)
 
 
 class WindowSystem:
@@ -154,20 +156,16 @@ class WindowSystem:
     def build(self, corpus: Corpus) -> Built:
         """Cut and embed the windows, and count their words."""
         windows = Windows(corpus.documents, corpus.token_starts, self._window)
-        return _BuiltWindows(windows, WindowRanker(windows, self._embedder))
+        ranker = WindowRanker(windows, self._embedder)
 
+        def find(method: Method, question: str, budget: int) -> list[Region]:
+            if method.name == WINDOW_BM25:
+                rank = ranker.by_bm25
+            else:
+                rank = ranker.by_both if method.name.endswith(FUSED) else ranker.by_embedding
+            return windows.take(rank(question), budget)
 
-class _BuiltWindows:
-    def __init__(self, windows: Windows, ranker: WindowRanker) -> None:
-        self.nbytes: int | None = ranker.nbytes or None  # BM25 keeps Python objects
-        self._windows, self._ranker = windows, ranker
-
-    def find(self, method: Method, question: str, budget: int) -> list[Region]:
-        if method.name == WINDOW_BM25:
-            rank = self._ranker.by_bm25
-        else:
-            rank = self._ranker.by_both if method.name.endswith(FUSED) else self._ranker.by_embedding
-        return self._windows.take(rank(question), budget)
+        return Searcher(ranker.nbytes or None, find)  # BM25 keeps Python objects
 
 
 class FullContext:
@@ -184,21 +182,32 @@ class FullContext:
 
     def build(self, corpus: Corpus) -> Built:
         """Note the documents."""
-        return _BuiltContext(Windows(corpus.documents, corpus.token_starts, max(1, corpus.n_tokens)))
+        whole = Windows(corpus.documents, corpus.token_starts, max(1, corpus.n_tokens))
+        every = np.arange(len(whole.texts))
+        return Searcher(0, lambda method, question, budget: whole.take(every, budget))
 
 
-class _BuiltContext:
-    nbytes: int | None = 0
+def searcher(
+    base: S3Retriever, ways: Mapping[str, tuple[S3Retriever, Mode, ScoringName]] | None = None
+) -> Searcher:
+    """Return retrievers over one index as what was built of a system.
 
-    def __init__(self, whole: Windows) -> None:
-        self._whole = whole
+    Args:
+        base: A retriever over the index.
+        ways: By the method's name: which retriever searches, in which mode, by which scoring; the methods in
+            :data:`OWN_METHODS`, by the retriever itself, if None.
+    """
+    known = {name: (base, *mode) for name, mode in OWN_METHODS.items()} if ways is None else ways
 
-    def find(self, method: Method, question: str, budget: int) -> list[Region]:
-        return self._whole.take(np.arange(len(self._whole.texts)), budget)
+    def find(method: Method, question: str, budget: int) -> list[Region]:
+        retriever, mode, scoring = known[method.name]
+        return regions(retriever, question, budget, mode=mode, scoring=scoring)
+
+    return Searcher(base.nbytes, find)
 
 
 def regions(
-    retriever: S3Retriever, question: str, budget: int, *, mode: str, scoring: str = "attention"
+    retriever: S3Retriever, question: str, budget: int, *, mode: Mode, scoring: ScoringName = "attention"
 ) -> list[Region]:
     """Return the places of the spans that a retriever finds."""
     spans = retriever.retrieve(question, budget, mode=mode, scoring=scoring)
@@ -211,8 +220,8 @@ def make_systems(
     """Return what offers the methods named; methods that can share a system do.
 
     Args:
-        names: Keys of :data:`MODES`, :data:`WINDOW_BM25`, :data:`FULL_CONTEXT`, "infiniretri" (with a layer:
-            "infiniretri:17"), or names of embedding models (see
+        names: Keys of :data:`OWN_METHODS`, :data:`WINDOW_BM25`, :data:`FULL_CONTEXT`, "infiniretri" (with a
+            layer: "infiniretri:17"), or names of embedding models (see
             :func:`s3_retriever.evaluation.rivals.embeddings.load_embedder`), with or without :data:`FUSED`.
         artifact: Of our retriever.
         windows: Sizes of windows, in tokens.
@@ -221,7 +230,7 @@ def make_systems(
     Raises:
         InvalidInputError: A name is given twice, the host's window is too small for the full context, or it
             has no attention in a layer that is named.
-        HostNotFoundError: An embedding model cannot be had.
+        HostNotFoundError: An embedding model cannot be loaded.
         MissingDependencyError: sentence-transformers is needed and not installed.
     """
     from s3_retriever.evaluation.rivals.infiniretri import INFINIRETRI, InfiniRetri  # which needs this module
@@ -230,14 +239,14 @@ def make_systems(
         msg = f"a method is named twice: {', '.join(names)}"
         raise InvalidInputError(msg)
     systems: list[System] = []
-    ours = [name for name in names if name in MODES]
+    ours = [name for name in names if name in OWN_METHODS]
     if ours:
         systems.append(RetrieverSystem(artifact, ours))
     if WINDOW_BM25 in names:
         systems += [WindowSystem(window, [WINDOW_BM25]) for window in windows]
     reading = [name for name in names if name.partition(":")[0] == INFINIRETRI]
     systems += [InfiniRetri.named(name, host) for name in reading]
-    rest = [name for name in names if name not in (*MODES, WINDOW_BM25, FULL_CONTEXT, *reading)]
+    rest = [name for name in names if name not in (*OWN_METHODS, WINDOW_BM25, FULL_CONTEXT, *reading)]
     for model in dict.fromkeys(name.removesuffix(FUSED) for name in rest):
         embedder = load_embedder(model)
         offered = [name for name in rest if name.removesuffix(FUSED) == model]

@@ -1,7 +1,7 @@
 """Contexts of a given length, made by pooling documents of evaluation sets.
 
-A pool holds the evidence of as many questions as fit, so that an index or a KV cache is made once for all of
-them, and other documents up to the length.
+A pool holds the evidence of as many questions as fit, and other documents up to the length. One index or KV
+cache then serves all of these questions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.datasets import EvaluationSet, Question
 from s3_retriever.evaluation.metrics import Region
 from s3_retriever.host.model import Host
-from s3_retriever.search import sentences
+from s3_retriever.search.text import sentences
 
 _MOST_OF_A_POOL = 4
 """A document longer than this part of a pool is cut, so that no pool is a single document."""
@@ -39,7 +39,7 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Cut:
     """A document, or sentences of it.
 
     Attributes:
@@ -91,7 +91,7 @@ def make_pools(
     return pools
 
 
-def _parts(data: EvaluationSet, most: int, host: Host) -> list[_Part]:
+def _parts(data: EvaluationSet, most: int, host: Host) -> list[_Cut]:
     """Return the documents, those of more than ``most`` tokens cut between sentences, or within one."""
     found = []
     for document in data.documents:
@@ -99,7 +99,7 @@ def _parts(data: EvaluationSet, most: int, host: Host) -> list[_Part]:
         starts = host.encode(document.text).starts
         if len(starts) <= most:
             whole = Document(id_, document.text, document.title)
-            found.append(_Part(whole, source, 0, len(starts)))
+            found.append(_Cut(whole, source, 0, len(starts)))
             continue
         borders = np.array([start for start, _ in sentences(document.text)] + [len(document.text)])
         start = 0
@@ -113,15 +113,19 @@ def _parts(data: EvaluationSet, most: int, host: Host) -> list[_Part]:
                 end = border if border > start else max(limit, start + 1)
             text = document.text[start:end]
             cut = Document(f"{id_}[{start}:{end}]", text, document.title)
-            found.append(_Part(cut, source, start, host.count_tokens(text)))
+            found.append(_Cut(cut, source, start, host.count_tokens(text)))
             start = end
     return found
 
 
 def _pools_of(
-    data: EvaluationSet, length: int, n_questions: int | None, parts: dict[str, list[_Part]], seed: int
+    data: EvaluationSet,
+    length: int,
+    n_questions: int | None,
+    parts: dict[str, list[_Cut]],
+    seed: int,
 ) -> list[Pool]:
-    own: dict[str, list[_Part]] = {}
+    own: dict[str, list[_Cut]] = {}
     for part in parts[data.name]:
         own.setdefault(part.source[1], []).append(part)
     sizes = {part.document.id: part.n_tokens for part in parts[data.name]}
@@ -157,7 +161,7 @@ def _pools_of(
 
 
 def _filled(
-    held: set[str], length: int, name: str, parts: dict[str, list[_Part]], rng: np.random.Generator
+    held: set[str], length: int, name: str, parts: dict[str, list[_Cut]], rng: np.random.Generator
 ) -> tuple[Document, ...]:
     """Return the parts held and others up to the length; parts of one document stay in order."""
     every = [part for own in (name, *(other for other in parts if other != name)) for part in parts[own]]

@@ -1,4 +1,4 @@
-"""The host as a reader: it answers from passages, under one fixed prompt, greedily."""
+"""The host as a reader: it answers questions from passages, greedily and with one fixed prompt."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PLACE = "\N{LEFT DOUBLE QUOTATION MARK}the text\N{RIGHT DOUBLE QUOTATION MARK}"
 _MIN_SHARED = 1024  # tokens from which on the common beginning of prompts is read once for all
 
 
-class Asked(NamedTuple):
+class ReadingTask(NamedTuple):
     """A question to answer.
 
     Attributes:
@@ -77,7 +77,7 @@ class Reader:
         self._last: tuple[list[int], Any] | None = None
         self._templated = _templated(host.tokenizer)
 
-    def answer(self, batch: Sequence[Asked]) -> list[Reading]:
+    def answer(self, batch: Sequence[ReadingTask]) -> list[Reading]:
         """Answer some questions at once; the same batch gives the same answers.
 
         Raises:
@@ -96,7 +96,7 @@ class Reader:
             answers = [self._continue([one], copy.deepcopy(cache))[0] for one in ids]
         return [Reading(answer, prompt.shown) for answer, prompt in zip(answers, prompts, strict=True)]
 
-    def _prompt(self, asked: Asked) -> _Prompt:
+    def _prompt(self, asked: ReadingTask) -> _Prompt:
         text = PASSAGES.join(asked.passages)
         bare = self._ids("", asked.question)
         room = self._host.max_tokens - MAX_NEW_TOKENS - len(bare)

@@ -1,4 +1,4 @@
-"""What a run writes: one JSON line per measurement at once, so that a killed run goes on where it was."""
+"""The files of a run. Each measurement is written at once, so that a killed run can go on."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from s3_retriever.disk import refuse_foreign, write_json
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.methods import Method
-from s3_retriever.files import new_file
 
 SETTINGS, BUILDS, RESULTS, ANSWERS = "settings.json", "builds.jsonl", "results.jsonl", "answers.jsonl"
+SUMMARY, REPORT = "summary.json", "report.html"
 
 
 @dataclass(frozen=True)
@@ -41,24 +42,20 @@ class Build:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What no two builds of a run share."""
+        """Unique among the builds of a run."""
         return self.set, str(self.window), *self.methods
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a method found for a question within a budget.
+class _OfQuestion:
+    """What a method did for a question within a budget.
 
     Attributes:
         set: Name of the set.
         question: Its id.
         method: Name of the method.
         window: Tokens per window; 0 where the method has none.
-        budget: Tokens that it might return.
-        tokens: Tokens of the passages, each tokenised by itself.
-        spans: Document, start and end of each passage, best first.
-        metrics: Values by the keys of :data:`s3_retriever.evaluation.measures.TITLES`.
-        ms: Milliseconds until it was found.
+        budget: Tokens that its passages might have.
     """
 
     set: str
@@ -66,52 +63,55 @@ class Result:
     method: str
     window: int
     budget: int
+
+    @property
+    def method_used(self) -> Method:
+        """The method with its window."""
+        return Method(self.method, self.window)
+
+    @property
+    def key(self) -> tuple[str, str, Method, int]:
+        """Unique among the results of a run, and among its answers: an answer has its result's key."""
+        return self.set, self.question, self.method_used, self.budget
+
+
+@dataclass(frozen=True)
+class Result(_OfQuestion):
+    """What a method found for a question within a budget.
+
+    Attributes:
+        tokens: Tokens of the passages, each tokenised by itself.
+        spans: Document, start and end of each passage, best first.
+        metrics: Values by the keys of :data:`s3_retriever.evaluation.metrics.TITLES`.
+        ms: Milliseconds until it was found.
+    """
+
     tokens: int
     spans: tuple[tuple[str, int, int], ...]
     metrics: Mapping[str, float]
     ms: float
 
-    @property
-    def key(self) -> tuple[str, str, Method, int]:
-        """What no two results of a run share."""
-        return self.set, self.question, Method(self.method, self.window), self.budget
-
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(_OfQuestion):
     """What the host answered from a result's passages.
 
     Attributes:
-        set: Name of the set.
-        question: Its id.
-        method: Name of the method.
-        window: Tokens per window; 0 where the method has none.
-        budget: Tokens that the passages might have.
         text: The answer.
         kept: Share of the corpus' tokens (full context) or of the passages' tokens that the host was shown.
         metrics: "exact_match" and "f1".
     """
 
-    set: str
-    question: str
-    method: str
-    window: int
-    budget: int
     text: str
     kept: float
     metrics: Mapping[str, float]
-
-    @property
-    def key(self) -> tuple[str, str, Method, int]:
-        """What no two answers of a run share: the key of the result."""
-        return self.set, self.question, Method(self.method, self.window), self.budget
 
 
 Record = TypeVar("Record", Build, Result, Answer)
 
 
 class Records(Generic[Record]):
-    """A file of records of one kind, to which each is added as soon as it is known.
+    """A file of records of one kind; each is written as soon as it is added.
 
     A last line without its end, left by a process that was killed, is dropped.
 
@@ -177,16 +177,13 @@ class RunFolder:
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
         self.settings = settings
+        refuse_foreign(path, "a run of evaluate", lambda _: False, marker=SETTINGS)
         path.mkdir(parents=True, exist_ok=True)
         file = path / SETTINGS
         if file.exists():
             _check_same(path, json.loads(file.read_text(encoding="utf-8")), json.loads(json.dumps(settings)))
-        elif any(path.iterdir()):
-            msg = f"{path} holds no run of evaluate and is not empty; choose another folder"
-            raise InvalidInputError(msg)
         else:
-            with new_file(file) as out:
-                json.dump(settings, out, indent=1)
+            write_json(file, settings)
         self.builds = Records(path / BUILDS, Build)
         self.results = Records(path / RESULTS, Result)
         self.answers = Records(path / ANSWERS, Answer)

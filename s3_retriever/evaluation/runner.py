@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, replace
 from typing import Any
 
@@ -12,12 +11,12 @@ import numpy as np
 from tqdm import tqdm
 
 from s3_retriever import __version__
+from s3_retriever.disk import hash_values
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.datasets import EvaluationSet, Question
-from s3_retriever.evaluation.measures import measure
-from s3_retriever.evaluation.methods import Corpus, Method, System
-from s3_retriever.evaluation.metrics import Region
+from s3_retriever.evaluation.methods import Built, Corpus, Method, System
+from s3_retriever.evaluation.metrics import measure
 from s3_retriever.evaluation.records import Build, Result, RunFolder
 from s3_retriever.host.model import Host
 from s3_retriever.memory import peak_growth
@@ -35,7 +34,7 @@ _WARM_UP_CHARS = 2000
 def fingerprint(
     sets: Sequence[EvaluationSet], systems: Sequence[System], budgets: Sequence[int], host: Host
 ) -> dict[str, Any]:
-    """Return all that the records of a run depend on, but artifacts, JSON-able."""
+    """Return what the records of a run depend on, as JSON-able values. Artifacts are not among it."""
     return {
         "version": __version__,
         "sets": {one.name: _digest(one) for one in sets},
@@ -55,7 +54,7 @@ def run_systems(
     budgets: Sequence[int] = BUDGETS,
     say: Callable[[str], None],
 ) -> None:
-    """Ask every method every question at every budget, but for what the folder holds already.
+    """Ask every method every question at every budget; what the folder holds already is not asked again.
 
     Args:
         sets: Documents and questions.
@@ -108,30 +107,40 @@ def _run_system(
     )
     if build.key not in folder.builds:
         folder.builds.add(build)
-    texts = {document.id: document.text for document in data.documents}
     for method in system.methods if built.nbytes != 0 else ():
-        built.find(method, _WARM_UP, pending[0][2])  # the first question reads the corpus for BM25
-    for question, method, budget in tqdm(pending, data.name, unit=" questions", disable=None, leave=False):
-        start = time.perf_counter()
+        built.find(method, _WARM_UP, pending[0][2])  # the first question reads what is mapped
+    bar = tqdm(pending, data.name, unit=" questions", disable=None, leave=False)
+    for result in ask(built, data, corpus.host, bar):
+        folder.results.add(result)
+
+
+def ask(
+    built: Built, data: EvaluationSet, host: Host, questions: Iterable[tuple[Question, Method, int]]
+) -> Iterator[Result]:
+    """Ask questions, one after the other, and yield what was found with its measures.
+
+    Args:
+        built: What has read the set's documents.
+        data: The set.
+        host: Counts tokens.
+        questions: Each with the method to ask and a token budget.
+    """
+    texts = {document.id: document.text for document in data.documents}
+    for question, method, budget in questions:
+        begin = time.perf_counter()
         found = built.find(method, question.text, budget)
-        seconds = time.perf_counter() - start
-        folder.results.add(
-            Result(
-                set=data.name,
-                question=question.id,
-                method=method.name,
-                window=method.window,
-                budget=budget,
-                tokens=_count(found, texts, corpus.host),
-                spans=tuple((region.doc_id, region.start, region.end) for region in found),
-                metrics=measure(question, found, texts),
-                ms=round(1e3 * seconds, 3),
-            )
+        seconds = time.perf_counter() - begin
+        yield Result(
+            set=data.name,
+            question=question.id,
+            method=method.name,
+            window=method.window,
+            budget=budget,
+            tokens=sum(host.count_tokens(texts[doc_id][start:end]) for doc_id, start, end in found),
+            spans=tuple((region.doc_id, region.start, region.end) for region in found),
+            metrics=measure(question, found, texts),
+            ms=round(1e3 * seconds, 3),
         )
-
-
-def _count(found: Iterable[Region], texts: Mapping[str, str], host: Host) -> int:
-    return sum(host.count_tokens(texts[doc_id][start:end]) for doc_id, start, end in found)
 
 
 def every_nth(data: EvaluationSet, k: int, n: int) -> EvaluationSet:
@@ -177,7 +186,5 @@ def _documents(
 
 
 def _digest(data: EvaluationSet) -> str:
-    content = hashlib.sha256()
-    content.update(repr([astuple(document) for document in data.documents]).encode("utf-8", "surrogatepass"))
-    content.update(repr([astuple(question) for question in data.questions]).encode("utf-8", "surrogatepass"))
-    return content.hexdigest()[:16]
+    documents, questions = map(astuple, data.documents), map(astuple, data.questions)
+    return hash_values(repr([*documents]), repr([*questions]))[:16]

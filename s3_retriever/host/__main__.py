@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from s3_retriever.errors import S3RetrieverError
-from s3_retriever.host.resolve import resolve_host
+from s3_retriever.host.weights import resolve_host
 
 
 def prefetch(arguments: list[str]) -> int:

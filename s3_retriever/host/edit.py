@@ -15,7 +15,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from s3_retriever.errors import InvalidInputError, UnsupportedHostError
-from s3_retriever.host.model import Complete, Host
+from s3_retriever.host.model import Host
+from s3_retriever.host.passes import StopForward
 from s3_retriever.host.projections import Edit, Projections
 
 Rows = npt.NDArray[np.int32]
@@ -50,7 +51,7 @@ def negative_log_likelihood(host: Host, rows: Rows, edits: Edits | None = None) 
     edits = edits or Edits()
     _check(host, rows, [edits])
     require_head(host)
-    with host.undisturbed() as projections, _hooks(_editing(projections, edits)):
+    with host.exclusive() as projections, _hooks(_editing(projections, edits)):
         ids = _tensor(host, rows)
         logits = host.model(input_ids=ids, use_cache=False).logits
         # Row by row: all logits in float32 may take a gigabyte.
@@ -85,7 +86,7 @@ def output_errors(
         [Edits(dict.fromkeys(edits, torch.clone)), *(e for es in edits.values() for e in es)],
     )
     sums = {}
-    with host.undisturbed() as projections:
+    with host.exclusive() as projections:
         calls = _calls(host, rows, [projections.attentions[layer] for layer in edits])
         for layer, variants in edits.items():
             attention = projections.attentions[layer]
@@ -130,9 +131,9 @@ def _calls(host: Host, rows: Rows, modules: Sequence[nn.Module]) -> dict[nn.Modu
     def keep(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         calls[module] = _Call(args, kwargs, _first(output))
         if len(calls) == len(modules):
-            raise Complete
+            raise StopForward
 
-    with _hooks([(module, keep) for module in modules]), contextlib.suppress(Complete):
+    with _hooks([(module, keep) for module in modules]), contextlib.suppress(StopForward):
         host.model(input_ids=_tensor(host, rows), use_cache=False)
     return calls
 

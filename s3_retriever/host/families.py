@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from s3_retriever.checks import check_settings, choice, instance, optional
 from s3_retriever.errors import InvalidInputError, UnsupportedHostError
 
-Layout = Literal["separate", "blocks", "groups"]
+HeadLayout = Literal["separate", "blocks", "groups"]
 """How the outputs of a projection are laid out, heads of ``head_dim`` channels each:
 
 - ``separate``: queries and keys have a projection each, head after head;
@@ -31,7 +32,7 @@ class QKNorm:
         only_if: The setting of the configuration that switches them on; "" where they are always there.
 
     Raises:
-        InvalidInputError: ``over`` is unknown.
+        InvalidInputError: ``over`` is unknown, or a value is of another type.
     """
 
     query: str
@@ -40,9 +41,7 @@ class QKNorm:
     only_if: str = ""
 
     def __post_init__(self) -> None:
-        if self.over not in get_args(NormOver):
-            msg = f"over must be one of {list(get_args(NormOver))}, not {self.over!r}"
-            raise InvalidInputError(msg)
+        check_settings(self, over=choice(get_args(NormOver)))
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Family:
         layers: Path of the list of layers, from the base decoder.
         query: Path of the query projection, from a layer.
         key: Path of the key projection, from a layer; the same as ``query`` where they are fused.
-        layout: How their outputs are laid out; see :data:`Layout`.
+        layout: How their outputs are laid out; see :data:`HeadLayout`.
         norm: Norms of queries and keys before the rotary embedding.
         clip: The setting that bounds queries, keys and values to [-x, x], where it is not None; "" where
             the family has none.
@@ -68,13 +67,14 @@ class Family:
             reads values needs it.
 
     Raises:
-        InvalidInputError: ``layout`` is unknown, or does not fit ``query``, ``key`` and ``value``.
+        InvalidInputError: ``layout`` is unknown, or does not fit ``query``, ``key`` and ``value``; or a value
+            is of another type.
     """
 
     layers: str
     query: str
     key: str
-    layout: Layout = "separate"
+    layout: HeadLayout = "separate"
     norm: QKNorm | None = None
     clip: str = ""
     window: str = "max_position_embeddings"
@@ -83,9 +83,12 @@ class Family:
     value: str = ""
 
     def __post_init__(self) -> None:
-        if self.layout not in get_args(Layout):
-            msg = f"layout must be one of {list(get_args(Layout))}, not {self.layout!r}"
-            raise InvalidInputError(msg)
+        check_settings(
+            self,
+            layout=choice(get_args(HeadLayout)),
+            norm=optional(instance(QKNorm, "a QKNorm")),
+            key_heads=optional(instance(Callable, "a function of the configuration")),
+        )
         if (self.layout == "separate") == (self.query == self.key):
             msg = (
                 f"layout {self.layout!r} does not fit query {self.query!r} and key {self.key!r}: "
@@ -191,6 +194,10 @@ def register_family(model_type: str, family: Family) -> None:
 
     Raises:
         InvalidInputError: The name is taken by a family that differs.
+
+    Examples:
+        >>> norm = QKNorm("attn.q_norm", "attn.k_norm")
+        >>> register_family("my_model", Family("blocks", query="attn.wq", key="attn.wk", norm=norm))
     """
     known = FAMILIES.setdefault(model_type, family)
     if known != family:

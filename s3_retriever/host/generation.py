@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from s3_retriever.checks import check_positive
+from s3_retriever.checks import check_settings, number, optional, whole
 from s3_retriever.errors import InvalidInputError, UnsupportedHostError
 from s3_retriever.host.model import Host
 from s3_retriever.host.tokens import without_surrogates
@@ -53,14 +53,14 @@ class Sampling:
     stop: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        check_positive("max_new_tokens", self.max_new_tokens)
-        if not isinstance(self.temperature, (int, float)) or not 0 <= self.temperature < float("inf"):
-            msg = f"temperature must be a number of 0 or more, not {self.temperature!r}"
-            raise InvalidInputError(msg)
-        if self.seed is not None and not (isinstance(self.seed, int) and -(2**63) <= self.seed < 2**64):
-            msg = f"seed must be None or a whole number of 64 bits, not {self.seed!r}"
-            raise InvalidInputError(msg)
-        if isinstance(self.stop, str) or not all(isinstance(text, str) and text for text in self.stop):
+        check_settings(
+            self,
+            max_new_tokens=whole(1),
+            temperature=number(0),
+            seed=optional(whole(-(2**63), 2**64 - 1)),
+        )
+        texts = isinstance(self.stop, (list, tuple))
+        if not texts or not all(isinstance(text, str) and text for text in self.stop):
             msg = f"stop must be a list of texts that are not empty, not {self.stop!r}"
             raise InvalidInputError(msg)
         object.__setattr__(self, "stop", tuple(self.stop))

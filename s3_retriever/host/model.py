@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,14 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
+from s3_retriever.checks import Uncopyable
 from s3_retriever.errors import HostNotFoundError, InvalidInputError, UnsupportedHostError
 from s3_retriever.host.families import family_of, text_config
+from s3_retriever.host.passes import Passes
 from s3_retriever.host.projections import Projections
-from s3_retriever.host.resolve import HostFiles, describe_folder, quiet_transformers, resolve_host
 from s3_retriever.host.taps import QueryHead, Tap
 from s3_retriever.host.tokens import OffsetTokenizer, Tokens
+from s3_retriever.host.weights import HostFiles, describe_folder, quiet_transformers, resolve_host
 
 PAD_MULTIPLE = 32
 """Rows are padded to a multiple of this. Rows of one padded length give the same projections, bit for
@@ -40,11 +40,12 @@ class Projection(NamedTuple):
     values: npt.NDArray[np.float32]
 
 
-class Host:
+class Host(Uncopyable):
     """A language model, read but never modified.
 
-    Safe to share between threads: passes take turns, and a pass of the same model elsewhere in the
-    process (its owner generating text) is left alone. Use :meth:`load` rather than the constructor.
+    Safe to share between threads: on a CPU their passes run side by side, elsewhere they take turns. A pass
+    of the same model elsewhere in the process (its owner generating text) is left alone. Use :meth:`load`
+    rather than the constructor.
 
     Args:
         model: A ``transformers`` decoder, with or without its language-model head.
@@ -61,6 +62,8 @@ class Host:
             not built as its family is declared.
     """
 
+    instead = "threads may share it as it is; in another process use Host.load()"
+
     def __init__(self, *, model: Any, tokenizer: Any, name: str, revision: str = "") -> None:
         config = getattr(model, "config", model)
         family = family_of(config)
@@ -74,7 +77,7 @@ class Host:
         # transformers 4.56 finds none in most models, 4.57 the whole model where it has another name (GPT-2).
         self._decoder: Any = model.base_model if decoder is None or decoder is model else decoder
         self._projections = Projections(self._decoder, family, self._config)
-        self._lock = threading.Lock()
+        self._passes = Passes(model)
 
     @classmethod
     def load(cls, host: str | Path | tuple[Any, Any] | Host | None = None) -> Host:
@@ -85,9 +88,14 @@ class Host:
                 as they are), a :class:`Host` (returned as is), or None for the default host.
 
         Raises:
-            HostNotFoundError: The weights are neither here nor to be had.
+            HostNotFoundError: The weights were not found.
             UnsupportedHostError: The model or tokenizer cannot serve.
             InvalidInputError: ``host`` is of another type.
+
+        Examples:
+            >>> host = Host.load()
+            >>> host.n_layers, host.count_tokens("The ferry leaves at nine.")
+            (30, 6)
         """
         if isinstance(host, Host):
             return host
@@ -129,7 +137,7 @@ class Host:
 
     @property
     def attention_layers(self) -> list[int]:
-        """The layers that have heads: all of them, but for hybrids of attention and something else."""
+        """The layers that have attention heads. Hybrids also have layers without."""
         return list(self._projections.keys)
 
     @property
@@ -151,6 +159,11 @@ class Host:
     def max_tokens(self) -> int:
         """The longest row the host takes, in tokens."""
         return self._projections.window
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the host computes on a CPU."""
+        return self._device.type == "cpu"
 
     @property
     def identity(self) -> dict[str, str | int]:
@@ -233,20 +246,22 @@ class Host:
                 f"a row of {longest} tokens exceeds the host's window of {self.max_tokens}; cut it in chunks"
             )
             raise InvalidInputError(msg)
-        read = self._read(
-            self._padded(batch) if longest else None,
-            {tap.layer for tap in taps},
-            {head.layer for head in heads},
-            {tap.layer for tap in values},
-        )
-        return [
-            Projection(
-                self._row([(read.keys.get(tap.layer), tap.head) for tap in taps], i, len(ids)),
-                self._row([(read.queries.get(at.layer), at.head) for at in heads], i, len(ids)),
-                self._row([(read.values.get(tap.layer), tap.head) for tap in values], i, len(ids)),
+        # Many passes keep the cores of a CPU busy; one fills another device, which might not bear several.
+        with self._passes.beside_others() if self.on_cpu else self._passes.alone():
+            read = self._read(
+                self._padded(batch) if longest else None,
+                {tap.layer for tap in taps},
+                {head.layer for head in heads},
+                {tap.layer for tap in values},
             )
-            for i, ids in enumerate(batch)
-        ]
+            return [
+                Projection(
+                    self._row([(read.keys.get(tap.layer), tap.head) for tap in taps], i, len(ids)),
+                    self._row([(read.queries.get(at.layer), at.head) for at in heads], i, len(ids)),
+                    self._row([(read.values.get(tap.layer), tap.head) for tap in values], i, len(ids)),
+                )
+                for i, ids in enumerate(batch)
+            ]
 
     def require_values(self) -> None:
         """Check that values can be read.
@@ -263,9 +278,9 @@ class Host:
             raise UnsupportedHostError(msg)
 
     @contextlib.contextmanager
-    def undisturbed(self) -> Iterator[Projections]:
+    def exclusive(self) -> Iterator[Projections]:
         """Give where keys, queries and values are, while no other reader runs the model, and no dropout."""
-        with self._lock, _evaluating(self.model), torch.inference_mode():
+        with self._passes.alone():
             yield self._projections
 
     def padded_length(self, n: int) -> int:
@@ -291,7 +306,12 @@ class Host:
         padded = np.zeros((len(batch), self.padded_length(max(map(len, batch)))), np.int64)
         for row, ids in zip(padded, batch, strict=True):
             row[: len(ids)] = ids
-        return torch.from_numpy(padded).to(self._decoder.get_input_embeddings().weight.device)
+        return torch.from_numpy(padded).to(self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        device: torch.device = self._decoder.get_input_embeddings().weight.device
+        return device
 
     def _read(
         self, ids: torch.Tensor | None, key_layers: set[int], query_layers: set[int], value_layers: set[int]
@@ -303,32 +323,12 @@ class Host:
         modules |= {("value", i): projections.values[i].projection for i in value_layers}
         if ids is None or not modules:
             return _Heads({}, {}, {})
-        outputs = self._capture(ids, set(modules.values()))
-        with torch.inference_mode():  # weights of norms may ask for gradients
-            return _Heads(
-                {i: projections.key_heads(i, outputs[modules["key", i]]) for i in key_layers},
-                {i: projections.query_heads(i, outputs[modules["query", i]]) for i in query_layers},
-                {i: projections.value_heads(i, outputs[modules["value", i]]) for i in value_layers},
-            )
-
-    def _capture(self, ids: torch.Tensor, wanted: set[nn.Module]) -> dict[nn.Module, torch.Tensor]:
-        """Run the decoder until each wanted module has given its output (rows, length, channels)."""
-        outputs: dict[nn.Module, torch.Tensor] = {}
-        thread = threading.get_ident()
-
-        def keep(module: nn.Module, _: object, output: torch.Tensor) -> None:
-            if threading.get_ident() != thread:
-                return  # a pass that somebody else runs on this model at the same time
-            outputs[module] = output
-            if len(outputs) == len(wanted):
-                raise Complete
-
-        with self.undisturbed(), contextlib.ExitStack() as hooks:
-            for module in wanted:
-                hooks.enter_context(module.register_forward_hook(keep))
-            with contextlib.suppress(Complete):
-                self._decoder(input_ids=ids, use_cache=False)
-        return outputs
+        outputs = self._passes.outputs(modules.values(), self._decoder, ids)
+        return _Heads(
+            {i: projections.key_heads(i, outputs[modules["key", i]]) for i in key_layers},
+            {i: projections.query_heads(i, outputs[modules["query", i]]) for i in query_layers},
+            {i: projections.value_heads(i, outputs[modules["value", i]]) for i in value_layers},
+        )
 
     def _row(
         self, places: Sequence[tuple[torch.Tensor | None, int]], row: int, n: int
@@ -347,23 +347,6 @@ class _Heads(NamedTuple):
     keys: dict[int, torch.Tensor]
     queries: dict[int, torch.Tensor]
     values: dict[int, torch.Tensor]
-
-
-class Complete(Exception):  # noqa: N818 - not an error
-    """Ends a forward pass when all that was asked for is there."""
-
-
-@contextlib.contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Switch dropout off, and back on where it was on."""
-    training = [module for module in model.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def cpu_dtype() -> torch.dtype:

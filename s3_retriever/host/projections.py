@@ -17,7 +17,7 @@ Edit = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class ReadModules:
     """One layer's queries, keys or values: the module to watch, and what is done to its output."""
 
     projection: nn.Module
@@ -25,7 +25,7 @@ class Side:
 
     @property
     def last(self) -> nn.Module:
-        """The module whose output they are, but for a bound."""
+        """The last module that computes them. A clip of the family comes after it."""
         return self.projection if self.norm is None else self.norm
 
 
@@ -72,18 +72,18 @@ class Projections:
             self._norm = family.norm if self._setting(config, family.norm.only_if) else None
         layers = list(self._module(decoder, family.layers).children())
         self.n_layers = len(layers)
-        self.queries: dict[int, Side] = {}
-        self.keys: dict[int, Side] = {}
-        self.values: dict[int, Side] = {}
+        self.queries: dict[int, ReadModules] = {}
+        self.keys: dict[int, ReadModules] = {}
+        self.values: dict[int, ReadModules] = {}
         self.attentions: dict[int, nn.Module] = {}
         for i, layer in enumerate(layers):
             if family.hybrid and not _has(layer, family.query):
                 continue
-            self.queries[i] = self._side(layer, family.query, self._norm.query if self._norm else "")
-            self.keys[i] = self._side(layer, family.key, self._norm.key if self._norm else "")
+            self.queries[i] = self._modules_of(layer, family.query, self._norm.query if self._norm else "")
+            self.keys[i] = self._modules_of(layer, family.key, self._norm.key if self._norm else "")
             self.attentions[i] = self._module(layer, family.key.rpartition(".")[0])
             if family.value:
-                self.values[i] = self._side(layer, family.value, "")
+                self.values[i] = self._modules_of(layer, family.value, "")
         if not self.keys:
             self._refuse(f"no layer has {family.query!r}")
 
@@ -155,8 +155,8 @@ class Projections:
             return output.transpose(1, 2)
         return output
 
-    def _side(self, layer: nn.Module, projection: str, norm: str) -> Side:
-        return Side(self._module(layer, projection), self._module(layer, norm) if norm else None)
+    def _modules_of(self, layer: nn.Module, projection: str, norm: str) -> ReadModules:
+        return ReadModules(self._module(layer, projection), self._module(layer, norm) if norm else None)
 
     def _groups(self, output: torch.Tensor) -> torch.Tensor:
         """Return (rows, n, K, H / K + 2, d)."""
@@ -171,19 +171,19 @@ class Projections:
             )
         return output.reshape(*output.shape[:-1], n_heads, self.head_dim)
 
-    def _finish(self, side: Side, heads: torch.Tensor) -> torch.Tensor:
+    def _finish(self, modules: ReadModules, heads: torch.Tensor) -> torch.Tensor:
         """Norm and bound heads (rows, n, heads, d) as the layer does.
 
         The bound is applied here although some families clamp the projection's output in place: the
         deepest tap's pass ends before they do.
         """
-        if side.norm is not None and self._norm is not None:
+        if modules.norm is not None and self._norm is not None:
             if self._norm.over == "projection":
-                heads = side.norm(heads.flatten(-2)).reshape(heads.shape)
+                heads = modules.norm(heads.flatten(-2)).reshape(heads.shape)
             elif self._norm.over == "heads_first":
-                heads = side.norm(heads.transpose(1, 2)).transpose(1, 2)
+                heads = modules.norm(heads.transpose(1, 2)).transpose(1, 2)
             else:
-                heads = side.norm(heads)
+                heads = modules.norm(heads)
         return self._bounded(heads)
 
     def _bounded(self, heads: torch.Tensor) -> torch.Tensor:

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import operator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
+from s3_retriever.checks import FLAG, check, check_settings, optional, whole
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.host.model import Host
+from s3_retriever.host.one_core import single_threaded, usual_threads
+from s3_retriever.host.progress import ScanProgress
 from s3_retriever.host.taps import Tap
 from s3_retriever.host.tokens import Tokens
 from s3_retriever.memory import give_back
 
-_READ_AHEAD = 16
-"""How many batches' worth of tokens are read ahead, to find chunks of one length for each batch."""
+Keys = npt.NDArray[np.float32]
+"""Pre-rotary keys of consecutive tokens, float32 (n, T, d), in the order of the taps."""
+
+K = TypeVar("K")
+
+_WINDOW = 8
+"""How many batches' worth of tokens are read at once, to find chunks of one length for each batch."""
+
+_CORE_TOKENS = 512
+"""Tokens of a batch on a CPU, at most: one core gains nothing from more, and memory and progress suffer."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +42,8 @@ class ScanConfig:
     Attributes:
         chunk_tokens: Longest chunk, overlap included; at most the host's window.
         overlap_tokens: Tokens of the preceding chunk that a chunk sees as context.
-        batch_tokens: Tokens per forward pass, padding included.
+        batch_tokens: Tokens per forward pass at most, padding included. On a CPU, where larger passes gain
+            nothing, a pass has one chunk or 512 tokens, whichever is more.
 
     Raises:
         InvalidInputError: A value is out of range.
@@ -39,19 +54,14 @@ class ScanConfig:
     batch_tokens: int = 2048
 
     def __post_init__(self) -> None:
-        if self.chunk_tokens < 1:
-            msg = f"chunk_tokens must be at least 1, not {self.chunk_tokens}"
-            raise InvalidInputError(msg)
-        if not 0 <= self.overlap_tokens < self.chunk_tokens:
-            msg = f"overlap_tokens must be from 0 to chunk_tokens - 1, not {self.overlap_tokens}"
-            raise InvalidInputError(msg)
-        if self.batch_tokens < self.chunk_tokens:
-            msg = f"batch_tokens must be at least chunk_tokens ({self.chunk_tokens}), not {self.batch_tokens}"
-            raise InvalidInputError(msg)
+        check_settings(self, chunk_tokens=whole(1))
+        check_settings(
+            self, overlap_tokens=whole(0, self.chunk_tokens - 1), batch_tokens=whole(self.chunk_tokens)
+        )
 
 
 @dataclass(frozen=True, eq=False)
-class ScannedPiece:
+class ScannedPiece(Generic[K]):
     """Consecutive tokens of one document with their keys.
 
     A document's pieces follow one another and together hold each of its tokens once.
@@ -62,8 +72,7 @@ class ScannedPiece:
         last: Whether this is its last piece.
         ids: int32 (n,), the host's id of each token.
         starts: int32 (n,), first character of each token.
-        ends: int32 (n,), one past its last character.
-        keys: float32 (n, T, d), pre-rotary keys, in the order of the taps.
+        keys: float32 (n, T, d), pre-rotary keys, in the order of the taps; or what was made of them.
     """
 
     document: Document
@@ -71,19 +80,50 @@ class ScannedPiece:
     last: bool
     ids: npt.NDArray[np.int32]
     starts: npt.NDArray[np.int32]
-    ends: npt.NDArray[np.int32]
-    keys: npt.NDArray[np.float32]
+    keys: K
 
 
 @dataclass(frozen=True, eq=False)
 class _Chunk:
-    """What goes through the host at once: new tokens after ``overlap`` tokens of context."""
+    """What goes through the host at once: new tokens after ``overlap`` tokens of context.
+
+    Attributes:
+        share: Which part of the document's tokens are new here.
+    """
 
     document: Document
     first: bool
     last: bool
     tokens: Tokens
     overlap: int
+    share: float
+
+
+@overload
+def scan(
+    documents: Iterable[Document],
+    host: Host,
+    taps: Sequence[Tap],
+    config: ScanConfig | None = None,
+    *,
+    threads: int | None = None,
+    n_documents: int | None = None,
+    show_progress: bool = False,
+) -> Generator[ScannedPiece[Keys], None, None]: ...
+
+
+@overload
+def scan(
+    documents: Iterable[Document],
+    host: Host,
+    taps: Sequence[Tap],
+    config: ScanConfig | None = None,
+    *,
+    encode: Callable[[Keys], K],
+    threads: int | None = None,
+    n_documents: int | None = None,
+    show_progress: bool = False,
+) -> Generator[ScannedPiece[K], None, None]: ...
 
 
 def scan(
@@ -92,55 +132,84 @@ def scan(
     taps: Sequence[Tap],
     config: ScanConfig | None = None,
     *,
-    progress: bool = False,
-) -> Iterator[ScannedPiece]:
+    encode: Callable[[Keys], Any] | None = None,
+    threads: int | None = None,
+    n_documents: int | None = None,
+    show_progress: bool = False,
+) -> Generator[ScannedPiece[Any], None, None]:
     """Stream documents through the host and yield the keys of the taps, in document order.
 
-    Documents are read as they are needed, a few batches ahead. Chunks of neighbouring documents share
-    a batch when they are padded to one length, so a document's keys do not depend on its neighbours.
+    Documents are read as they are needed, some batches ahead. Threads pass a batch each, on one core each,
+    and encode its keys; whoever iterates has the rest to do meanwhile. Chunks of neighbouring documents share
+    a batch when they are padded to one length. So a document's keys depend neither on its neighbours nor on
+    the number of threads.
 
     Args:
         documents: Any iterable, consumed lazily.
         host: The language model.
         taps: Key heads to read.
         config: How to cut and batch.
-        progress: Show a bar that counts tokens.
+        encode: Makes of a piece's keys what the piece holds instead. Several threads call it at once.
+        threads: How many batches are under way at once. None: as many as torch would use threads, at most one
+            per core that this process may use.
+        n_documents: How many documents there are, for the progress; None: what ``len`` says, if anything.
+        show_progress: Show on standard error how far the scan is: a bar on a terminal, else a line every ten
+            seconds.
 
     Returns:
-        An iterator over pieces; a document without tokens gives one piece with n = 0.
+        A generator of pieces; a document without tokens gives one piece with n = 0. Its end, an error and
+        ``close()`` end the threads too.
 
     Raises:
-        InvalidInputError: A tap is not in the host, or a chunk would exceed its window.
+        InvalidInputError: A tap is not in the host, or a chunk would exceed its window; ``threads`` is not
+            positive; ``show_progress`` is no ``bool``.
     """
     config = config or ScanConfig()
+    check("threads", threads, optional(whole(1)))
+    check("show_progress", show_progress, FLAG)
     if config.chunk_tokens > host.max_tokens:
         msg = f"chunk_tokens {config.chunk_tokens} exceeds the host's window of {host.max_tokens} tokens"
         raise InvalidInputError(msg)
     host.keys([], taps)  # refuses a tap that is not there now, not at the first piece
-    return _scan(documents, host, taps, config, progress)
+    known = operator.length_hint(documents) if n_documents is None else n_documents
+    return _scan(
+        documents,
+        _Reader(host, tuple(taps), config.batch_tokens, encode),
+        config,
+        threads or usual_threads(),
+        lambda: ScanProgress(known, shown=show_progress),
+    )
 
 
 def _scan(
-    documents: Iterable[Document], host: Host, taps: Sequence[Tap], config: ScanConfig, progress: bool
-) -> Iterator[ScannedPiece]:
-    chunks = _chunks(documents, host, config)
-    with tqdm(desc="scan", unit=" tokens", unit_scale=True, disable=not progress) as bar:
-        for window in _windows(chunks, _READ_AHEAD * config.batch_tokens):
-            for piece in _scan_window(window, host, taps, config.batch_tokens):
-                bar.update(len(piece.starts))
-                yield piece
-            give_back()  # keys lay between what the host took: holes that would add up from window to window
+    documents: Iterable[Document],
+    reader: _Reader,
+    config: ScanConfig,
+    threads: int,
+    begin: Callable[[], ScanProgress],
+) -> Generator[ScannedPiece[Any], None, None]:
+    ahead: deque[_Window] = deque()
+    with begin() as progress, single_threaded(threads) as pool:
+        for chunks in _windows(_chunks(documents, reader.host, config), _WINDOW * config.batch_tokens):
+            ahead.append(_Window(chunks, reader.start(chunks, pool)))
+            ready = sum(len(window.batches) for window in itertools.islice(ahead, 1, None))
+            if ready >= 2 * threads:  # beside those of the window that is waited for
+                yield from ahead.popleft().pieces(progress)
+                give_back()  # what was kept lay between what the host took: holes that would add up
+        while ahead:
+            yield from ahead.popleft().pieces(progress)
 
 
 def _chunks(documents: Iterable[Document], host: Host, config: ScanConfig) -> Iterator[_Chunk]:
     """Cut each document by itself; all chunks but the last are full, overlap included."""
     for document in documents:
         tokens = host.encode(document.text)
-        start, end = 0, -1
-        while end < len(tokens):
+        start, end, n = 0, -1, len(tokens)
+        while end < n:
             left = max(0, start - config.overlap_tokens)
-            end = min(left + config.chunk_tokens, len(tokens))
-            yield _Chunk(document, start == 0, end == len(tokens), tokens[left:end], start - left)
+            end = min(left + config.chunk_tokens, n)
+            share = (end - start) / n if n else 1.0
+            yield _Chunk(document, start == 0, end == n, tokens[left:end], start - left, share)
             start = end
 
 
@@ -158,36 +227,67 @@ def _windows(chunks: Iterable[_Chunk], n_tokens: int) -> Iterator[list[_Chunk]]:
         yield window
 
 
-def _scan_window(
-    window: Sequence[_Chunk], host: Host, taps: Sequence[Tap], batch_tokens: int
-) -> Iterator[ScannedPiece]:
-    """Scan chunks in batches of one padded length each, and yield their pieces in order."""
-    lengths = [host.padded_length(len(chunk.tokens)) for chunk in window]
-    places = np.cumsum([0, *(len(chunk.tokens) - chunk.overlap for chunk in window)])
-    # One array: many small ones would lie between what the host takes and frees, and leave holes.
-    keys = np.empty((places[-1], len(taps), host.head_dim), np.float32)
-    by_length = sorted(range(len(window)), key=lengths.__getitem__)
-    for length, group in itertools.groupby(by_length, key=lengths.__getitem__):
-        rows = max(1, batch_tokens // max(1, length))
-        members = list(group)
-        for batch in _batches(members, rows):
-            read = host.keys([window[i].tokens.ids for i in batch], taps)
-            for i, own in zip(batch, read, strict=True):
-                keys[places[i] : places[i + 1]] = own[window[i].overlap :]
-    for i, chunk in enumerate(window):
-        new = slice(chunk.overlap, None)
-        yield ScannedPiece(
-            document=chunk.document,
-            first=chunk.first,
-            last=chunk.last,
-            ids=chunk.tokens.ids[new],
-            starts=chunk.tokens.starts[new],
-            ends=chunk.tokens.ends[new],
-            keys=keys[places[i] : places[i + 1]].copy(),  # who keeps a piece does not keep the window
-        )
+@dataclass(frozen=True, eq=False)
+class _Reader:
+    """What is read of a batch."""
+
+    host: Host
+    taps: tuple[Tap, ...]
+    batch_tokens: int
+    encode: Callable[[Keys], Any] | None
+
+    def start(self, chunks: Sequence[_Chunk], pool: Executor) -> dict[Future[list[Any]], list[int]]:
+        """Begin to read chunks in batches of one padded length each; return which chunks each batch has."""
+        most = min(self.batch_tokens, _CORE_TOKENS) if self.host.on_cpu else self.batch_tokens
+        lengths = [self.host.padded_length(len(chunk.tokens)) for chunk in chunks]
+        by_length = sorted(range(len(chunks)), key=lengths.__getitem__)
+        batches = {}
+        for length, group in itertools.groupby(by_length, key=lengths.__getitem__):
+            for batch in _batches(list(group), max(1, most // max(1, length))):
+                batches[pool.submit(self._read, [chunks[i] for i in batch])] = batch
+        return batches
+
+    def _read(self, chunks: Sequence[_Chunk]) -> list[Any]:
+        """Return what is kept of the new tokens of each chunk."""
+        read = self.host.keys([chunk.tokens.ids for chunk in chunks], self.taps)
+        new = [keys[chunk.overlap :] for chunk, keys in zip(chunks, read, strict=True)]
+        return new if self.encode is None else list(map(self.encode, new))
 
 
-def _batches(members: Sequence[int], most: int) -> Iterator[Sequence[int]]:
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """Consecutive chunks, and the batches that they are in."""
+
+    chunks: list[_Chunk]
+    batches: dict[Future[list[Any]], list[int]]
+
+    def pieces(self, progress: ScanProgress) -> Iterator[ScannedPiece[Any]]:
+        """Wait for the batches and yield the pieces in order."""
+        kept: list[Any] = [None] * len(self.chunks)
+        while self.batches:
+            # With a limit: so the display goes on, and on Windows an interrupt is heard.
+            done, _ = wait(self.batches, timeout=1, return_when=FIRST_COMPLETED)
+            progress.add(0, 0)
+            for future in done:
+                for i, one in zip(self.batches.pop(future), future.result(), strict=True):
+                    kept[i] = one
+                    chunk = self.chunks[i]
+                    progress.add(chunk.share, len(chunk.tokens) - chunk.overlap)
+        for i, chunk in enumerate(self.chunks):
+            new = slice(chunk.overlap, None)
+            piece = ScannedPiece(
+                document=chunk.document,
+                first=chunk.first,
+                last=chunk.last,
+                ids=chunk.tokens.ids[new],
+                starts=chunk.tokens.starts[new],
+                keys=kept[i],
+            )
+            kept[i] = None  # it belongs to whoever gets the piece
+            yield piece
+
+
+def _batches(members: list[int], most: int) -> Iterator[list[int]]:
     """Cut into batches of ``most``, and what is left into powers of two.
 
     torch makes kernels for each number of tokens in a batch and keeps them: few numbers, little memory.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from s3_retriever.checks import check, instance
 from s3_retriever.errors import UnsupportedHostError
 
 PIECE_CHARS = 50_000
@@ -70,6 +71,7 @@ class OffsetTokenizer:
 
     def encode(self, text: str) -> Tokens:
         """Tokenise a text; offsets count its characters exactly as given, lone surrogates included."""
+        check("a text", text, instance(str, "a str"))
         clean = without_surrogates(text)
         ids, offsets = [], []
         for start, end in _pieces(clean):

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import tempfile
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import DuplicateDocumentError, InvalidDocumentError, InvalidInputError
-from s3_retriever.index import columns, postings, records
+from s3_retriever.index import postings
+from s3_retriever.index.documents import DocumentStore, to_line, with_json_metadata
 from s3_retriever.index.layout import BLOCK, CELL, Layout
+from s3_retriever.index.metadata import MetadataBuilder, entries
 from s3_retriever.index.segment import Segment
-
-_IN_MEMORY = 1 << 20  # bytes of each array of a segment that need no temporary file
+from s3_retriever.index.spool import Spool
+from s3_retriever.index.terms import TermBuilder
 
 
 class SegmentBuilder:
     """Builds one segment: ``begin``, ``add`` any number of times, ``end``, for each document; ``build``.
 
-    Postings of the current block are held as they come and inverted when it is full. What is finished waits
-    in temporary files: memory takes up the segment at the end, at once and at its exact size, while arrays
-    that grow between other allocations leave as much unused memory behind again.
+    Postings of the current block are held in memory and inverted when it is full. Finished blocks spill to
+    temporary files, and so do the terms of each document, which are cut from its text at its end. The
+    segment is read back at the end, at its exact size. Arrays that grow beside other allocations would leave
+    as much unused memory behind as they take.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -38,18 +40,19 @@ class SegmentBuilder:
         self._features = np.zeros((BLOCK, slots), np.uint16)
         self._codes = np.zeros((BLOCK, slots), np.uint8)
         self._filled = 0
-        self._positions_out = _Spool(np.uint16)
-        self._codes_out = _Spool(np.uint8)
-        self._starts_out = _Spool(np.uint32)
-        self._ids_out = _Spool(np.uint32)
-        self._pointers_out = _Spool(np.int64)
-        self._lines = _Spool(np.uint8)
+        self._positions_out = Spool(np.uint16)
+        self._codes_out = Spool(np.uint8)
+        self._starts_out = Spool(np.uint32)
+        self._ids_out = Spool(np.uint32)
+        self._pointers_out = Spool(np.int64)
+        self._lines = Spool(np.uint8)
         self._line_offsets = array("q", [0])
         self._ids: dict[str, None] = {}
-        self._lengths = array("q")
-        self._columns = columns.ColumnsBuilder()
+        self._metadata = MetadataBuilder()
+        self._terms = TermBuilder()
         self._token_pointers = array("q", [0])
-        self._open = False
+        self._open: Document | None = None
+        self._cell_starts: list[npt.NDArray[np.int64]] = []
 
     def begin(self, document: Document) -> None:
         """Start a document.
@@ -59,16 +62,17 @@ class SegmentBuilder:
             InvalidDocumentError: Its metadata cannot be saved or its text is too long for uint32 offsets.
             InvalidInputError: The document before it was not ended.
         """
-        if self._open:
+        if self._open is not None:
             msg = f"document {document.id!r} begins before end() of the one before it; call end() first"
             raise InvalidInputError(msg)
-        metadata = columns.entries(document.id, document.metadata)
+        document = with_json_metadata(document)
+        metadata = entries(document)
         if len(document.text) >= 2**32:
             msg = f"document {document.id!r} has {len(document.text)} characters; split it below 2**32"
             raise InvalidDocumentError(msg)
-        self._register(document.id, len(document.text), np.frombuffer(records.to_line(document), np.uint8))
-        self._columns.add(metadata)
-        self._open = True
+        self._register(document.id, np.frombuffer(to_line(document), np.uint8))
+        self._metadata.add(metadata)
+        self._open = document
 
     def add(
         self,
@@ -89,7 +93,7 @@ class SegmentBuilder:
             InvalidInputError: No document was begun, a shape does not fit the layout, a feature id is out
                 of range or a weight is not finite.
         """
-        if not self._open:
+        if self._open is None:
             msg = f"add() of {len(starts)} tokens outside of a document; call begin() first"
             raise InvalidInputError(msg)
         if len(ids) != len(starts):
@@ -104,7 +108,6 @@ class SegmentBuilder:
                 postings.quantize(
                     kept[done : done + take],
                     values[done : done + take],
-                    self.layout.step(tap),
                     self._features,
                     self._codes,
                     self._filled,
@@ -112,23 +115,27 @@ class SegmentBuilder:
                 )
             done += take
             self._advance(take)
+        before = len(self._starts_out) - self._token_pointers[-1]
+        self._cell_starts.append(np.asarray(starts[-before % CELL :: CELL], np.int64))
         self._starts_out.append(starts)
         self._ids_out.append(ids)
 
     def end(self) -> None:
         """Finish the current document; the next one begins a new cell."""
-        if not self._open:
+        if self._open is None:
             msg = "end() outside of a document; call begin() first"
             raise InvalidInputError(msg)
+        self._terms.add(self._open.text, np.concatenate([np.zeros(0, np.int64), *self._cell_starts]))
         self._advance(-self._filled % CELL)
         self._token_pointers.append(len(self._starts_out))
-        self._open = False
+        self._open = None
+        self._cell_starts.clear()
 
     def extend(self, segment: Segment, alive: npt.NDArray[np.bool_]) -> None:
         """Append the documents of a segment for which ``alive`` (bool (D,)) is true, without a scan.
 
         Cells are the unit: those of live documents move as they are, so the result equals a segment
-        built from the same documents anew.
+        built from the same documents.
         """
         live_cells = np.repeat(alive, np.diff(segment.cell_pointers))
         feature_offsets = np.array(self.layout.feature_offsets)
@@ -149,11 +156,12 @@ class SegmentBuilder:
                 done += len(rows)
                 self._advance(len(rows))
         for i in np.flatnonzero(alive).tolist():
-            self._register(segment.ids[i], int(segment.text_lengths[i]), segment.documents.line(i))
+            self._register(segment.ids[i], segment.documents.line(i))
             self._starts_out.append(segment.starts(i))
             self._ids_out.append(segment.own_ids(i))
             self._token_pointers.append(len(self._starts_out))
-        self._columns.extend(segment.columns, alive)
+        self._metadata.extend(segment.metadata, alive)
+        self._terms.extend(segment.terms, live_cells)
 
     def build(self) -> Segment:
         """Return the segment; the builder is then empty again.
@@ -161,14 +169,15 @@ class SegmentBuilder:
         Raises:
             InvalidInputError: A document is still open.
         """
-        if self._open:
-            msg = f"document {next(reversed(self._ids))!r} was not ended; call end() first"
+        if self._open is not None:
+            msg = f"document {self._open.id!r} was not ended; call end() first"
             raise InvalidInputError(msg)
         if self._filled:
             self._invert()
+        terms = self._terms.build()  # first: what it needs beside the result is gone before the rest is read
         segment = Segment(
             self.layout,
-            records.Lines(self._lines.take(), np.array(self._line_offsets, np.int64)),
+            DocumentStore(self._lines.take(), np.array(self._line_offsets, np.int64)),
             list(self._ids),
             positions=self._positions_out.take(),
             codes=self._codes_out.take(),
@@ -176,18 +185,17 @@ class SegmentBuilder:
             token_pointers=np.array(self._token_pointers, np.int64),
             token_starts=self._starts_out.take(),
             token_ids=self._ids_out.take(),
-            text_lengths=np.array(self._lengths, np.int64),
-            columns=self._columns.build(),
+            metadata=self._metadata.build(),
+            terms=terms,
         )
         self._reset()
         return segment
 
-    def _register(self, key: str, length: int, line: npt.NDArray[np.uint8]) -> None:
+    def _register(self, key: str, line: npt.NDArray[np.uint8]) -> None:
         if key in self._ids:
             msg = f"document id {key!r} occurs twice; ids must be unique"
             raise DuplicateDocumentError(msg)
         self._ids[key] = None
-        self._lengths.append(length)
         self._lines.append(line)
         self._line_offsets.append(len(self._lines))
 
@@ -226,33 +234,6 @@ class SegmentBuilder:
         self._codes_out.append(codes)
         self._codes.fill(0)  # slots skipped by the padding between documents must stay empty
         self._filled = 0
-
-
-class _Spool:
-    """An array that grows outside of memory, if it is large.
-
-    Args:
-        dtype: Of the array.
-    """
-
-    def __init__(self, dtype: npt.DTypeLike) -> None:
-        self._dtype = np.dtype(dtype)
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by take()
-        self._length = 0
-
-    def __len__(self) -> int:
-        return self._length
-
-    def append(self, values: npt.NDArray[Any]) -> None:
-        """Append values (n,)."""
-        self._file.write(np.ascontiguousarray(values, self._dtype).data)
-        self._length += len(values)
-
-    def take(self) -> npt.NDArray[Any]:
-        """Return all values, read-only; no more can be appended."""
-        with self._file as file:
-            file.seek(0)
-            return np.frombuffer(file.read(), self._dtype)
 
 
 def merge(layout: Layout, parts: Iterable[tuple[Segment, npt.NDArray[np.bool_]]]) -> Segment:

@@ -7,15 +7,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from s3_retriever.checks import Uncopyable, check, instance
+from s3_retriever.documents import as_ids
 from s3_retriever.errors import DuplicateDocumentError, InvalidInputError, UnknownDocumentError
 from s3_retriever.index import storage
 from s3_retriever.index.builder import merge
 from s3_retriever.index.layout import Layout
 from s3_retriever.index.segment import Segment
-from s3_retriever.index.snapshot import Part, Snapshot
+from s3_retriever.index.snapshot import LiveSegment, Snapshot
 
 
-class Index:
+class Index(Uncopyable):
     """A changing set of documents over segments that never change.
 
     Every change replaces :attr:`snapshot` as a whole, under a lock between writers; a reader takes the
@@ -28,11 +30,16 @@ class Index:
         snapshot: The current version.
     """
 
+    instead = "use save() and load(); its snapshot never changes and may be shared"
+
     def __init__(self, layout: Layout, header: Mapping[str, Any]) -> None:
+        check("layout", layout, instance(Layout, "a Layout"))
+        check("header", header, instance(Mapping, "a mapping"))
         self.layout = layout
         self.header = dict(header)
         self.snapshot = Snapshot(layout)
         self._lock = threading.Lock()
+        self._generations: dict[Path, str] = {}  # what was last loaded from or saved to a folder
 
     @classmethod
     def load(cls, path: str | Path) -> Index:
@@ -41,23 +48,32 @@ class Index:
         Raises:
             IndexFormatError: It is missing, truncated, altered or of another version; names the file.
         """
-        header, snapshot = storage.load(Path(path))
+        header, snapshot, generation = storage.load(Path(path))
         index = cls(snapshot.layout, header)
         index.snapshot = snapshot
+        index._generations[Path(path).resolve()] = generation
         return index
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, header: Mapping[str, Any] | None = None) -> None:
         """Write the index to a folder: a new one, an empty one, or one that holds an index to replace.
 
         Whoever kills the process at any moment finds the old index or the new one.
+
+        Args:
+            path: The folder.
+            header: JSON values to keep in the manifest instead of :attr:`header`.
 
         Raises:
             InvalidInputError: The folder holds something else.
             IndexFormatError: The index that it holds is damaged.
             IndexBusyError: Somebody else is saving to the folder.
+            IndexChangedError: Somebody else saved to it since this index was loaded from it or saved to it.
         """
+        folder = Path(path).resolve()
+        header = self.header if header is None else header
         with self._lock:
-            storage.save(Path(path), self.header, self.snapshot)
+            known = self._generations.get(folder)
+            self._generations[folder] = storage.save(Path(path), header, self.snapshot, known)
 
     def add(self, segment: Segment) -> None:
         """Add the documents of a segment after those already here.
@@ -73,7 +89,7 @@ class Index:
                     msg = f"document id {doc_id!r} is already in the index; replace it with update()"
                     raise DuplicateDocumentError(msg)
             if len(segment):
-                self.snapshot = Snapshot(self.layout, (*self.snapshot.parts, Part(segment)))
+                self.snapshot = Snapshot(self.layout, (*self.snapshot.parts, LiveSegment(segment)))
 
     def update(self, segment: Segment, delete: Iterable[str] = ()) -> None:
         """Add the documents of a segment and delete those that have their ids, in one step.
@@ -83,25 +99,26 @@ class Index:
             delete: More documents to delete in the same step.
 
         Raises:
-            InvalidInputError: The segment was built for another layout.
+            InvalidInputError: The segment was built for another layout, or ``delete`` holds no ids.
             UnknownDocumentError: An id to delete is not here; nothing changes.
         """
         self._check_layout(segment)
-        gone = set(delete)
+        gone = set(as_ids(delete))
         with self._lock:
             self._check_here(gone)
             gone |= set(segment.ids)
             if gone:
-                added = [Part(segment)] if len(segment) else []
+                added = [LiveSegment(segment)] if len(segment) else []
                 self.snapshot = Snapshot(self.layout, [*self._without(gone), *added])
 
     def delete(self, doc_ids: Iterable[str]) -> None:
         """Delete documents by id; an id given twice counts once.
 
         Raises:
+            InvalidInputError: ``doc_ids`` is a single text, or holds something else than ids.
             UnknownDocumentError: An id is not here; nothing is deleted.
         """
-        gone = set(doc_ids)
+        gone = set(as_ids(doc_ids))
         with self._lock:
             self._check_here(gone)
             self.snapshot = Snapshot(self.layout, self._without(gone))
@@ -113,7 +130,7 @@ class Index:
             if len(parts) == 1 and parts[0].whole:
                 return
             merged = merge(self.layout, [(part.segment, part.alive) for part in parts])
-            self.snapshot = Snapshot(self.layout, [Part(merged)] if len(merged) else [])
+            self.snapshot = Snapshot(self.layout, [LiveSegment(merged)] if len(merged) else [])
 
     def __len__(self) -> int:
         return len(self.snapshot)
@@ -137,6 +154,7 @@ class Index:
         return sum(segment.nbytes for segment in self.snapshot.segments)
 
     def _check_layout(self, segment: Segment) -> None:
+        check("segment", segment, instance(Segment, "a Segment"))
         if segment.layout != self.layout:
             msg = f"the segment was built for {segment.layout}, the index for {self.layout}"
             raise InvalidInputError(msg)
@@ -147,7 +165,7 @@ class Index:
                 msg = f"no document has the id {doc_id!r}; nothing was deleted"
                 raise UnknownDocumentError(msg)
 
-    def _without(self, doc_ids: set[str]) -> list[Part]:
+    def _without(self, doc_ids: set[str]) -> list[LiveSegment]:
         """Return the parts after a deletion; segments without live documents are left out."""
         parts = (part.without(doc_ids) for part in self.snapshot.parts)
         return [part for part in parts if len(part)]

@@ -1,21 +1,33 @@
-"""Kernels that write postings: quantise, invert, restore, count. Single-threaded, no GIL."""
+"""Kernels for postings of features and of terms: quantise, invert, restore, count.
+
+Single-threaded, without the GIL.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
-from s3_retriever.index.layout import CELL, MAX_CODE
+from s3_retriever.index.layout import CELL, MAX_CODE, STEP
+
+
+def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a view that cannot be written to; Numba compiles read-only and writable arrays apart."""
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
 
 
 @njit(cache=True, nogil=True)
-def quantize(features, weights, step, features_out, codes_out, row, slot):  # type: ignore[no-untyped-def]
+def quantize(features, weights, features_out, codes_out, row, slot):  # type: ignore[no-untyped-def]
     """Write one tap's rows into the buffers of a block, at ``(row, slot)``.
 
     Args:
         features: uint16 (n, k).
         weights: float32 (n, k); what is not positive is no posting.
-        step: The weight of one code unit.
         features_out: uint16 (rows, slots), written.
         codes_out: uint8 (rows, slots), written; a posting's code is never below 1, so that none vanishes.
         row: First row to write.
@@ -25,7 +37,7 @@ def quantize(features, weights, step, features_out, codes_out, row, slot):  # ty
         for j in range(features.shape[1]):
             code = 0
             if weights[i, j] > 0:
-                code = max(1, int(min(weights[i, j] / step + 0.5, MAX_CODE)))
+                code = max(1, int(min(weights[i, j] / STEP + 0.5, MAX_CODE)))
             features_out[row + i, slot + j] = features[i, j]
             codes_out[row + i, slot + j] = code
 
@@ -104,3 +116,77 @@ def add_frequencies(positions, pointers, chosen, counts):  # type: ignore[no-unt
     for feature in range(len(pointers) - 1):
         for j in range(pointers[feature], pointers[feature + 1]):
             counts[feature] += chosen[positions[j] // CELL]
+
+
+@njit(cache=True, nogil=True)
+def invert_terms(numbers, cells, ranks, n_cells):  # type: ignore[no-untyped-def]
+    """Group occurrences of terms by term and write their gaps (a counting sort); see ``index/terms.py``.
+
+    Args:
+        numbers: uint32 (N,), the number of each occurrence's term.
+        cells: uint32 (N,), its cell; ascending for each term.
+        ranks: uint32 (V,), the place of each term's number in the result.
+        n_cells: Cells of the segment.
+
+    Returns:
+        The gaps, uint8; int64 (V + 1,) pointers to those of each term; int64 (n_cells,), terms in each cell.
+    """
+    pointers = np.zeros(len(ranks) + 1, np.int64)
+    lengths = np.zeros(n_cells, np.int64)
+    last = np.zeros(len(ranks), np.int64)
+    for i in range(len(cells)):
+        term = ranks[numbers[i]]
+        gap = cells[i] - last[term]
+        last[term] = cells[i]
+        lengths[cells[i]] += 1
+        pointers[term + 1] += 1
+        while gap >= 128:
+            gap >>= 7
+            pointers[term + 1] += 1
+    pointers = np.cumsum(pointers)
+    cursor = pointers.copy()
+    gaps = np.empty(pointers[-1], np.uint8)
+    last.fill(0)
+    for i in range(len(cells)):
+        term = ranks[numbers[i]]
+        gap = cells[i] - last[term]
+        last[term] = cells[i]
+        while gap >= 128:
+            gaps[cursor[term]] = gap & 127 | 128
+            cursor[term] += 1
+            gap >>= 7
+        gaps[cursor[term]] = gap
+        cursor[term] += 1
+    return gaps, pointers, lengths
+
+
+@njit(cache=True, nogil=True)
+def restore_terms(gaps, pointers):  # type: ignore[no-untyped-def]
+    """Undo :func:`invert_terms` for terms side by side.
+
+    An array and no generator: numba 0.68.1 cannot use a generator that another process has cached.
+
+    Args:
+        gaps: uint8, of the whole segment.
+        pointers: int64 (V + 1,), where the gaps of each of the terms begin and end.
+
+    Returns:
+        uint32 (N,), the number of each occurrence's term, from 0; int64 (N,), its cell.
+    """
+    numbers = np.empty(pointers[-1] - pointers[0], np.uint32)
+    cells = np.empty(len(numbers), np.int64)
+    n = 0
+    for term in range(len(pointers) - 1):
+        cell, gap, shift = 0, 0, 0
+        for i in range(pointers[term], pointers[term + 1]):
+            byte = gaps[i]
+            gap |= (byte & 127) << shift
+            if byte >= 128:
+                shift = min(shift + 7, 56)
+                continue
+            cell += gap
+            gap, shift = 0, 0
+            numbers[n] = term
+            cells[n] = cell
+            n += 1
+    return numbers[:n], cells[:n]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -10,10 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from s3_retriever.disk import hash_values
 from s3_retriever.errors import IndexFormatError
-from s3_retriever.index.columns import Columns, ascends
+from s3_retriever.index import postings
+from s3_retriever.index.documents import DocumentStore
 from s3_retriever.index.layout import BLOCK, CELL, Layout
-from s3_retriever.index.records import Lines
+from s3_retriever.index.metadata import MetadataColumns, ascends
+from s3_retriever.index.terms import TermPostings
 
 Array = npt.NDArray[Any]
 
@@ -24,9 +26,8 @@ ARRAYS = {
     "token_pointers": np.int64,
     "token_starts": np.uint32,
     "token_ids": np.uint32,
-    "text_lengths": np.int64,
 }
-"""The arrays that make up a segment, beside its documents and their columns, with their types."""
+"""The arrays that make up a segment, beside documents, metadata and terms, with their types."""
 
 
 class Segment:
@@ -41,13 +42,13 @@ class Segment:
         documents: The D documents, in order.
         ids: Their ids.
         positions: uint16 (P,), position of each posting within its block.
-        codes: uint8 (P,), its weight in units of ``layout.step(tap)``, at least 1.
+        codes: uint8 (P,), its weight in units of ``layout.STEP``, at least 1.
         pointers: int64 (B, sum(n_features) + 1), where each feature's postings begin and end.
         token_pointers: int64 (D + 1,), where each document's ``token_starts`` begin and end.
         token_starts: uint32, character offset of each token in its document's text.
         token_ids: uint32, the host's id of each token.
-        text_lengths: int64 (D,), characters.
-        columns: The documents' metadata by key.
+        metadata: The documents' metadata by key.
+        terms: The terms of their texts, by cell.
 
     Raises:
         IndexFormatError: The arrays contradict each other or the layout.
@@ -56,7 +57,7 @@ class Segment:
     def __init__(
         self,
         layout: Layout,
-        documents: Lines,
+        documents: DocumentStore,
         ids: Sequence[str],
         *,
         positions: Array,
@@ -65,22 +66,21 @@ class Segment:
         token_pointers: Array,
         token_starts: Array,
         token_ids: Array,
-        text_lengths: Array,
-        columns: Columns,
+        metadata: MetadataColumns,
+        terms: TermPostings,
         name: str | None = None,
     ) -> None:
         self.layout = layout
         self.documents = documents
         self.ids = tuple(ids)
-        # Numba compiles read-only and writable arrays apart: one kind for all segments.
-        self.positions = _read_only(positions)
-        self.codes = _read_only(codes)
-        self.pointers = _read_only(pointers)
-        self.token_pointers = _read_only(token_pointers)
-        self.token_starts = _read_only(token_starts)
-        self.token_ids = _read_only(token_ids)
-        self.text_lengths = _read_only(text_lengths)
-        self.columns = columns
+        self.positions = postings.read_only(positions)
+        self.codes = postings.read_only(codes)
+        self.pointers = postings.read_only(pointers)
+        self.token_pointers = postings.read_only(token_pointers)
+        self.token_starts = postings.read_only(token_starts)
+        self.token_ids = postings.read_only(token_ids)
+        self.metadata = metadata
+        self.terms = terms
         self._name = name
         self._check()
 
@@ -126,21 +126,17 @@ class Segment:
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays: everything but the documents themselves."""
-        return self.columns.nbytes + sum(int(getattr(self, array).nbytes) for array in ARRAYS)
+        arrays = sum(int(getattr(self, array).nbytes) for array in ARRAYS)
+        return arrays + self.metadata.nbytes + self.terms.nbytes
 
     @cached_property
     def name(self) -> str:
         """A name derived from the content: equal segments have equal names (16 hexadecimal digits)."""
         if self._name is not None:
             return self._name
-        # Columns follow from the documents.
-        digest = hashlib.sha256(repr(self.layout).encode())
-        for array in ARRAYS:
-            values = np.ascontiguousarray(getattr(self, array))
-            digest.update(f"{array} {values.shape}".encode())
-            digest.update(values.data if values.size else b"")
-        digest.update(self.documents.utf8.data)
-        return digest.hexdigest()[:16]
+        # The metadata columns follow from the documents.
+        arrays = [*(getattr(self, array) for array in ARRAYS), *self.terms.arrays.values()]
+        return hash_values(repr(self.layout), *arrays, self.documents.utf8)[:16]
 
     def starts(self, document: int) -> npt.NDArray[np.uint32]:
         """Return the character offset of each token of one document, uint32."""
@@ -157,8 +153,9 @@ class Segment:
             all(arrays[array].dtype == dtype for array, dtype in ARRAYS.items())
             and all(values.ndim == 1 + (array == "pointers") for array, values in arrays.items())
             and self.pointers.shape[1] == self.layout.feature_offsets[-1] + 1
-            and len(self.ids) == len(self.text_lengths) == len(self.token_pointers) - 1 == len(self)
-            and self.columns.n_documents == len(self)
+            and len(self.ids) == len(self.token_pointers) - 1 == len(self)
+            and self.metadata.n_documents == len(self)
+            and len(self.terms.cell_lengths) == self.n_cells
             and ascends(self.token_pointers, len(self.token_starts))
             and len(self.token_ids) == len(self.token_starts)
             and len(self.pointers) == -(-self.n_cells * CELL // BLOCK)
@@ -171,9 +168,3 @@ class Segment:
         if not sound:
             msg = f"the arrays of a segment of {len(self)} documents contradict each other; index them again"
             raise IndexFormatError(msg)
-
-
-def _read_only(array: Array) -> Array:
-    view = np.asarray(array).view()
-    view.flags.writeable = False
-    return view

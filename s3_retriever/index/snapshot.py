@@ -8,23 +8,25 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from s3_retriever.checks import check, instance
 from s3_retriever.documents import Document
-from s3_retriever.errors import InvalidInputError, UnknownDocumentError
-from s3_retriever.index import kernels, postings
+from s3_retriever.errors import UnknownDocumentError
+from s3_retriever.index import postings
 from s3_retriever.index.layout import BLOCK, CELL, Layout
 from s3_retriever.index.segment import Segment
 
 Int64 = npt.NDArray[np.int64]
 
 
-class Part:
+class LiveSegment:
     """A segment and which of its documents are live.
 
     Attributes:
         segment: The segment.
         alive: bool (D,).
         live: int64, the numbers of the live documents.
-        cells: int64, the numbers of their cells.
+        live_cells: bool (segment.n_cells,), whether each cell is of a live document.
+        cells: int64, the numbers of those cells.
     """
 
     def __init__(self, segment: Segment, alive: npt.NDArray[np.bool_] | None = None) -> None:
@@ -32,7 +34,8 @@ class Part:
         self.alive = np.ones(len(segment), np.bool_) if alive is None else alive
         self.alive.flags.writeable = False
         self.live: Int64 = np.flatnonzero(self.alive)
-        self.cells: Int64 = np.flatnonzero(self._by_cell(self.alive))
+        self.live_cells = self._by_cell(self.alive)
+        self.cells: Int64 = np.flatnonzero(self.live_cells)
 
     def __len__(self) -> int:
         return len(self.live)
@@ -58,6 +61,11 @@ class Part:
                 postings.add_frequencies(self.segment.positions, pointers, chosen, dead_counts)
         return counts - dead_counts
 
+    @cached_property
+    def n_terms(self) -> int:
+        """Terms of live documents, repeated ones counted."""
+        return int(self.segment.terms.cell_lengths[self.live_cells].sum(dtype=np.int64))
+
     def find(self, doc_id: str) -> int | None:
         """Return a live document's place among the live ones, if it is here."""
         number = self.segment.numbers.get(doc_id)
@@ -65,7 +73,7 @@ class Part:
             return None
         return int(np.searchsorted(self.live, number))
 
-    def without(self, doc_ids: set[str]) -> Part:
+    def without(self, doc_ids: set[str]) -> LiveSegment:
         """Return the part with some of its documents deleted; ids that are not here are ignored."""
         numbers = self.segment.numbers
         dead = [numbers[key] for key in doc_ids if key in numbers]
@@ -73,14 +81,14 @@ class Part:
             return self
         alive = self.alive.copy()
         alive[dead] = False
-        return Part(self.segment, alive)
+        return LiveSegment(self.segment, alive)
 
     def _by_cell(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         return np.repeat(chosen, np.diff(self.segment.cell_pointers))
 
 
 class Snapshot:
-    """The live documents of an index, numbered in order of addition, and their scores.
+    """The live documents of an index, numbered in order of addition.
 
     Cells of live documents are numbered without gaps too; deleted ones do not show anywhere.
 
@@ -89,7 +97,7 @@ class Snapshot:
         parts: The segments with their live documents.
     """
 
-    def __init__(self, layout: Layout, parts: Sequence[Part] = ()) -> None:
+    def __init__(self, layout: Layout, parts: Sequence[LiveSegment] = ()) -> None:
         self.layout = layout
         self.parts = tuple(parts)
         self._firsts = np.cumsum([0, *map(len, self.parts)])
@@ -146,12 +154,19 @@ class Snapshot:
         tokens = [part.segment.cell_tokens[part.cells] for part in self.parts]
         return np.concatenate([np.zeros(0, np.int32), *tokens])
 
+    @cached_property
+    def n_terms(self) -> int:
+        """Terms of live documents, repeated ones counted."""
+        return sum(part.n_terms for part in self.parts)
+
     def find(self, doc_id: str) -> int:
         """Return the number of the document with an id.
 
         Raises:
+            InvalidInputError: It is no text.
             UnknownDocumentError: No live document has it.
         """
+        check("a document's id", doc_id, instance(str, "a str"))
         for part, first in zip(self.parts, self._firsts, strict=False):
             place = part.find(doc_id)
             if place is not None:
@@ -161,23 +176,18 @@ class Snapshot:
 
     def doc_id(self, document: int) -> str:
         """Return the id of a document by its number."""
-        segment, i = self._locate(document)
+        segment, i = self.place(document)
         return segment.ids[i]
 
     def document(self, document: int) -> Document:
         """Read a document by its number."""
-        segment, i = self._locate(document)
+        segment, i = self.place(document)
         return segment.documents[i]
 
     def token_starts(self, document: int) -> npt.NDArray[np.uint32]:
         """Return uint32 (n,): the character offset of each token of a document."""
-        segment, i = self._locate(document)
+        segment, i = self.place(document)
         return segment.starts(i)
-
-    def text_length(self, document: int) -> int:
-        """Return the length of a document's text, in characters, without reading it."""
-        segment, i = self._locate(document)
-        return int(segment.text_lengths[i])
 
     def frequencies(self, tap: int) -> Int64:
         """Return int64 (n_features,): live tokens that have each feature of a tap.
@@ -190,60 +200,8 @@ class Snapshot:
             counts += part.frequencies[columns]
         return counts
 
-    def cell_frequencies(self, ids: npt.NDArray[np.int32]) -> Int64:
-        """Return int64 (n,): the live cells that hold each of the host's tokens ``ids``, int32 (n,)."""
-        counts = np.zeros(len(ids), np.int64)
-        for part in self.parts:
-            segment = part.segment
-            counts += kernels.cell_frequencies(segment.token_ids, segment.token_pointers, part.live, ids)
-        return counts
-
-    def cell_masses(
-        self, tap: int, features: npt.NDArray[np.int32], weights: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.float32]:
-        """Return float32 (R, n_cells): each row's extra mass in each live cell.
-
-        See :func:`s3_retriever.index.kernels.cell_masses`.
-        """
-        return kernels.cell_masses(self._cells(), tap, features, weights)
-
-    def cell_counts(
-        self, tap: int, features: npt.NDArray[np.int32], weights: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.float32]:
-        """Return float32 (n_cells,): the weighted count of shared features in each live cell.
-
-        See :func:`s3_retriever.index.kernels.cell_counts`.
-        """
-        return kernels.cell_counts(self._cells(), tap, features, weights)
-
-    def contributions(
-        self,
-        document: int,
-        first: int,
-        last: int,
-        tap: int,
-        features: npt.NDArray[np.int32],
-        weights: npt.NDArray[np.float32],
-    ) -> npt.NDArray[np.float32]:
-        """Return float32 (R, F, last - first): what each slot adds to tokens ``first:last`` of a document.
-
-        See :func:`s3_retriever.index.kernels.contributions`.
-
-        Raises:
-            InvalidInputError: The document has no such tokens, or the rows do not fit the tap.
-        """
-        segment, i = self._locate(document)
-        n_tokens = len(segment.starts(i))
-        if not 0 <= first <= last <= n_tokens:
-            msg = f"tokens {first}..{last} are not within 0..{n_tokens} of document {segment.ids[i]!r}"
-            raise InvalidInputError(msg)
-        begin = int(segment.cell_pointers[i]) * CELL
-        return kernels.contributions(segment, tap, features, weights, begin + first, begin + last)
-
-    def _cells(self) -> list[tuple[Segment, Int64]]:
-        return [(part.segment, part.cells) for part in self.parts]
-
-    def _locate(self, document: int) -> tuple[Segment, int]:
+    def place(self, document: int) -> tuple[Segment, int]:
+        """Return the segment of a document and its number there."""
         if not 0 <= document < len(self):
             msg = f"document number {document} is not in 0..{len(self) - 1}"
             raise IndexError(msg)

@@ -4,55 +4,72 @@
 names is in place; ``segments/<name>/`` holds one immutable segment each, named by its content::
 
     manifest.json
-    segments/0f3a…/positions.npy, codes.npy, …, metadata_codes.npy, …, ids.json, documents.jsonl,
-                   document_offsets.npy
+    segments/0f3a…/positions.npy, codes.npy, …, term_cells.npy, …, metadata_codes.npy, …, ids.json,
+                   documents.jsonl, document_offsets.npy
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 import shutil
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from s3_retriever.errors import IndexFormatError, InvalidInputError
-from s3_retriever.files import LOCK, only_writer
-from s3_retriever.index import columns, records
+from s3_retriever.disk import (
+    LOCK,
+    hash_file,
+    hash_values,
+    new_folder,
+    only_writer,
+    refuse_foreign,
+    write_file,
+    write_json,
+)
+from s3_retriever.errors import IndexChangedError, IndexFormatError, InvalidInputError
+from s3_retriever.index.documents import DocumentStore
 from s3_retriever.index.layout import Layout
+from s3_retriever.index.metadata import ARRAYS as METADATA_ARRAYS
+from s3_retriever.index.metadata import MetadataColumns
 from s3_retriever.index.segment import ARRAYS, Segment
-from s3_retriever.index.snapshot import Part, Snapshot
+from s3_retriever.index.snapshot import LiveSegment, Snapshot
+from s3_retriever.index.terms import ARRAYS as TERM_ARRAYS
+from s3_retriever.index.terms import TermPostings
 
 FORMAT = "s3-retriever index"
-VERSION = 3
+VERSION = 5
 MANIFEST = "manifest.json"
 
-_TEMPORARY_MANIFEST = "manifest.json.tmp"
 _SEGMENTS = "segments"
 _DOCUMENTS = "documents.jsonl"
 _IDS = "ids.json"
 _OFFSETS = "document_offsets.npy"
-_FILES = frozenset([*(f"{array}.npy" for array in (*ARRAYS, *columns.ARRAYS)), _DOCUMENTS, _IDS, _OFFSETS])
+_ARRAY_FILES = [f"{array}.npy" for array in (*ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS)]
+_FILES = frozenset([*_ARRAY_FILES, _DOCUMENTS, _IDS, _OFFSETS])
 _SEGMENT_NAME = re.compile(r"[0-9a-f]{16}")
-_TEMPORARY_PREFIX = "tmp-"
+_LITTER = re.compile(rf"\.([0-9a-f]{{16}}-|{MANIFEST}\.)")
 
 
-def save(path: Path, header: Mapping[str, Any], snapshot: Snapshot) -> None:
+def save(path: Path, header: Mapping[str, Any], snapshot: Snapshot, generation: str | None = None) -> str:
     """Write a snapshot; segments that the folder already has are not written again.
 
     Args:
         path: A folder that does not exist, is empty, or holds an index.
         header: JSON values to keep in the manifest.
         snapshot: What to write.
+        generation: What the last :func:`load` or save of this folder returned. None replaces whatever index
+            it holds.
+
+    Returns:
+        The generation that the folder holds now.
 
     Raises:
         InvalidInputError: The folder holds something else, or the header is not JSON.
+        IndexChangedError: The folder holds another generation.
         IndexFormatError: The manifest that is there is damaged or of another version.
         IndexBusyError: Somebody else is saving to the folder.
     """
@@ -60,7 +77,14 @@ def save(path: Path, header: Mapping[str, Any], snapshot: Snapshot) -> None:
     with only_writer(path):
         known = {}
         if (path / MANIFEST).exists():
-            known = {entry["name"]: entry["files"] for entry in _read_manifest(path)["segments"]}
+            old = _read_manifest(path)
+            if generation not in (None, _hash_content(old)):
+                msg = (
+                    f"somebody else saved to {path} since this index was loaded or saved there; "
+                    "load it again and repeat your changes, or save to another folder"
+                )
+                raise IndexChangedError(msg)
+            known = {entry["name"]: entry["files"] for entry in old["segments"]}
         folder = path / _SEGMENTS
         folder.mkdir(exist_ok=True)
         entries: list[dict[str, Any]] = []
@@ -70,22 +94,23 @@ def save(path: Path, header: Mapping[str, Any], snapshot: Snapshot) -> None:
             deleted = np.flatnonzero(~part.alive).tolist()
             entries.append({"name": name, "files": files, "deleted": deleted})
         layout = {field: list(getattr(snapshot.layout, field)) for field in Layout.__dataclass_fields__}
-        _write_manifest(path, {"header": dict(header), "layout": layout, "segments": entries})
+        written = _write_manifest(path, {"header": dict(header), "layout": layout, "segments": entries})
         _remove_others(folder, {entry["name"] for entry in entries})
+        return written
 
 
-def load(path: Path) -> tuple[dict[str, Any], Snapshot]:
+def load(path: Path) -> tuple[dict[str, Any], Snapshot, str]:
     """Map a saved index, after checking every file's size and SHA-256.
 
     Returns:
-        The header and the snapshot.
+        The header, the snapshot, and the generation, which :func:`save` takes.
 
     Raises:
         IndexFormatError: A file is missing, truncated, altered or of another version; names it.
     """
     manifest = _read_manifest(path)
     try:
-        return _read(path, manifest)
+        return *_read(path, manifest), _hash_content(manifest)
     except (IndexFormatError, OSError):
         if _read_manifest(path) == manifest:
             raise
@@ -109,55 +134,50 @@ def _read(path: Path, manifest: Mapping[str, Any]) -> tuple[dict[str, Any], Snap
 
 def _check_target(path: Path) -> None:
     """Refuse folders that are not ours. A first save that was killed leaves ``segments`` alone."""
-    inside = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
-    if MANIFEST in inside:
-        return
-    segments = path / _SEGMENTS
-    foreign = inside - {_SEGMENTS, _TEMPORARY_MANIFEST, LOCK}
-    if segments.is_dir():
-        foreign |= {entry.name for entry in segments.iterdir() if not _is_ours(entry.name)}
-    if foreign:
-        msg = f"{path} holds {min(foreign)!r}, which is no part of an index; save to a new or empty folder"
-        raise InvalidInputError(msg)
+    refuse_foreign(
+        path, "an index", lambda name: name in (_SEGMENTS, LOCK) or _is_litter(name), marker=MANIFEST
+    )
+    if not (path / MANIFEST).exists():
+        refuse_foreign(path / _SEGMENTS, "an index", lambda name: _is_segment(name) or _is_litter(name))
 
 
-def _is_ours(name: str) -> bool:
-    return bool(_SEGMENT_NAME.fullmatch(name)) or name.startswith(_TEMPORARY_PREFIX)
+def _is_segment(name: str) -> bool:
+    return bool(_SEGMENT_NAME.fullmatch(name))
+
+
+def _is_litter(name: str) -> bool:
+    """Whether a save that was killed left this: the beginnings of a segment or of a manifest."""
+    return bool(_LITTER.match(name))
 
 
 def _remove_others(folder: Path, names: set[str]) -> None:
     """Remove segments that the manifest no longer names, and what a killed save left."""
     for entry in folder.iterdir():
-        if _is_ours(entry.name) and entry.name not in names:
+        if (_is_segment(entry.name) or _is_litter(entry.name)) and entry.name not in names:
             # Windows keeps files that are still mapped; the next save tries again.
             shutil.rmtree(entry, ignore_errors=True)
 
 
 def _write_segment(folder: Path, segment: Segment) -> dict[str, dict[str, Any]]:
-    """Write one segment beside its place, move it there, and return each file's size and hash."""
-    # Not mkdtemp, whose folders only their owner can read.
-    temporary = folder / f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}"
-    temporary.mkdir()
-    arrays = {array: getattr(segment, array) for array in ARRAYS} | segment.columns.arrays
-    for array, values in arrays.items():
-        np.save(temporary / f"{array}.npy", values, allow_pickle=False)
-    (temporary / _DOCUMENTS).write_bytes(segment.documents.utf8.data)
-    np.save(temporary / _OFFSETS, segment.documents.offsets, allow_pickle=False)
+    """Write one segment, which appears complete or not at all; return each file's size and hash."""
     ids = json.dumps(segment.ids, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    (temporary / _IDS).write_bytes(ids)
+    contents: dict[str, bytes | npt.NDArray[Any] | memoryview] = {
+        _DOCUMENTS: segment.documents.utf8.data,
+        _IDS: ids,
+        _OFFSETS: segment.documents.offsets,
+    }
+    contents |= {f"{array}.npy": getattr(segment, array) for array in ARRAYS}
+    beside = segment.metadata.arrays | segment.terms.arrays
+    contents |= {f"{array}.npy": values for array, values in beside.items()}
     files = {}
-    for name in sorted(_FILES):
-        with (temporary / name).open("rb+") as file:
-            os.fsync(file.fileno())
-        files[name] = {"bytes": (temporary / name).stat().st_size, "sha256": _sha256(temporary / name)}
-    target = folder / segment.name
-    if target.exists():  # left by a save that was killed before its manifest
-        shutil.rmtree(target)
-    temporary.replace(target)
+    with new_folder(folder / segment.name) as new:
+        for name, content in sorted(contents.items()):
+            write_file(new / name, content)
+            files[name] = {"bytes": (new / name).stat().st_size, "sha256": hash_file(new / name)}
     return files
 
 
-def _read_part(folder: Path, layout: Layout, entry: Mapping[str, Any]) -> Part:
+def _read_part(folder: Path, layout: Layout, entry: Mapping[str, Any]) -> LiveSegment:
     """Map one segment as the manifest's entry describes it."""
     name = str(entry["name"])
     if not _SEGMENT_NAME.fullmatch(name) or set(entry["files"]) != _FILES:
@@ -168,14 +188,15 @@ def _read_part(folder: Path, layout: Layout, entry: Mapping[str, Any]) -> Part:
         _check_file(folder / file, expected)
     arrays = {array: _map_array(folder / f"{array}.npy") for array in ARRAYS}
     lines = np.memmap(folder / _DOCUMENTS, np.uint8, "r")
-    documents = records.Lines(lines, _map_array(folder / _OFFSETS))
+    documents = DocumentStore(lines, _map_array(folder / _OFFSETS))
     ids = json.loads((folder / _IDS).read_bytes().decode("utf-8", "surrogatepass"))
-    metadata = {array: _map_array(folder / f"{array}.npy") for array in columns.ARRAYS}
-    store = columns.Columns(len(documents), metadata)
-    segment = Segment(layout, documents, ids, columns=store, name=name, **arrays)
+    metadata = {array: _map_array(folder / f"{array}.npy") for array in METADATA_ARRAYS}
+    store = MetadataColumns(len(documents), metadata)
+    terms = TermPostings({array: _map_array(folder / f"{array}.npy") for array in TERM_ARRAYS})
+    segment = Segment(layout, documents, ids, metadata=store, terms=terms, name=name, **arrays)
     alive = np.ones(len(segment), np.bool_)
     alive[np.array(entry["deleted"], np.int64)] = False
-    return Part(segment, alive)
+    return LiveSegment(segment, alive)
 
 
 def _map_array(path: Path) -> np.ndarray[Any, Any]:
@@ -195,24 +216,25 @@ def _check_file(path: Path, expected: Mapping[str, Any]) -> None:
     if size != expected["bytes"]:
         msg = f"{path} has {size} bytes instead of {expected['bytes']}; restore it or build the index again"
         raise IndexFormatError(msg)
-    if _sha256(path) != expected["sha256"]:
+    if hash_file(path) != expected["sha256"]:
         msg = f"{path} was altered (its SHA-256 differs); restore it or build the index again"
         raise IndexFormatError(msg)
 
 
-def _write_manifest(path: Path, content: Mapping[str, Any]) -> None:
+def _hash_content(content: Mapping[str, Any]) -> str:
+    return hash_values(json.dumps(content, sort_keys=True))
+
+
+def _write_manifest(path: Path, content: Mapping[str, Any]) -> str:
+    """Write the manifest; return the hash of its content."""
     try:
-        body = json.dumps(content, sort_keys=True)
+        content = json.loads(json.dumps(content))
     except (TypeError, ValueError) as error:
         msg = f"the header of an index must hold JSON values only ({error})"
         raise InvalidInputError(msg) from error
-    manifest = {"format": FORMAT, "version": VERSION, "sha256": _digest(body), "content": json.loads(body)}
-    temporary = path / _TEMPORARY_MANIFEST
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(manifest, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path / MANIFEST)
+    sha256 = _hash_content(content)
+    write_json(path / MANIFEST, {"format": FORMAT, "version": VERSION, "sha256": sha256, "content": content})
+    return sha256
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
@@ -230,24 +252,11 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         msg = f"{file} is not the manifest of an index of this package"
         raise IndexFormatError(msg)
     if manifest.get("version") != VERSION:
-        msg = f"{file} has format version {manifest.get('version')!r}, this release reads {VERSION}"
+        found = f"{file} has format version {manifest.get('version')!r}"
+        msg = f"{found}, this release reads {VERSION}; index the documents again"
         raise IndexFormatError(msg)
     content = manifest.get("content")
-    if not isinstance(content, dict) or manifest.get("sha256") != _digest(
-        json.dumps(content, sort_keys=True)
-    ):
+    if not isinstance(content, dict) or manifest.get("sha256") != _hash_content(content):
         msg = f"{file} was altered (its SHA-256 differs); restore it or build the index again"
         raise IndexFormatError(msg)
     return content
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()

@@ -14,10 +14,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from s3_retriever.checks import check, choice, instance
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.index.columns import Bools, Column, value_key
+from s3_retriever.index.metadata import Bools, Column, value_key
 from s3_retriever.index.segment import Segment
 from s3_retriever.index.snapshot import Snapshot
+from s3_retriever.json_form import json_form
 
 OPERATORS = (
     "eq",
@@ -65,11 +67,16 @@ class Compare:
     Attributes:
         key: A key of the metadata, as a text.
         op: One of :data:`OPERATORS`.
-        value: A value that JSON has; for ``in``, ``nin``, ``any`` and ``all`` a list, tuple or set of such
-            (kept as a tuple); for ``is_empty`` nothing.
+        value: A value as metadata may have it, kept in the form that it has there (a date as text); for
+            ``in``, ``nin``, ``any`` and ``all`` a list, tuple or set of such, kept as a tuple; for
+            ``is_empty`` nothing.
 
     Raises:
         InvalidInputError: The key is no text, there is no such operator, or the value does not fit it.
+
+    Examples:
+        >>> Compare("year", "gte", 2020)
+        Compare(key='year', op='gte', value=2020)
     """
 
     key: str
@@ -77,31 +84,22 @@ class Compare:
     value: Any = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.key, str):
-            msg = f"the key of a filter must be a str, not {self.key!r:.80}"
-            raise InvalidInputError(msg)
-        if self.op not in OPERATORS:
-            msg = f"filter on {self.key!r}: op must be one of {', '.join(OPERATORS)}, not {self.op!r:.80}"
-            raise InvalidInputError(msg)
-        if isinstance(self.value, (list, tuple, set, frozenset)):
-            object.__setattr__(self, "value", tuple(self.value))
-        wanted = self._misfit()
-        if wanted is not None:
-            msg = f"filter on {self.key!r}: the value of {self.op!r} must be {wanted}, not {self.value!r:.80}"
-            raise InvalidInputError(msg)
+        check("the key of a filter", self.key, instance(str, "a str"))
+        check(f"filter on {self.key!r}: op", self.op, choice(OPERATORS))
+        object.__setattr__(self, "value", _asked(self.value))
+        check(f"filter on {self.key!r}: the value of {self.op!r}", self.value, self._value_rule)
 
-    def _misfit(self) -> str | None:
-        """Return what the value should be, if it is something else."""
+    def _value_rule(self, value: object) -> str:
         if self.op == "is_empty":
-            return None if self.value is None else "left out"
+            return "" if value is None else "left out"
         if self.op in _ORDERINGS:
-            fits = isinstance(self.value, (str, int, float)) and not isinstance(self.value, bool)
-            return None if fits and self.value == self.value else "a number (not NaN) or a str"
+            fits = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+            return "" if fits and value == value else "a number (not NaN) or a str"
         if self.op in _TEXT:
-            return None if isinstance(self.value, str) else "a str"
-        if self.op in _SEVERAL and not isinstance(self.value, tuple):
+            return "" if isinstance(value, str) else "a str"
+        if self.op in _SEVERAL and not isinstance(value, tuple):
             return "a list, tuple or set of values"
-        return None if _is_json(self.value) else "of JSON's types, without NaN"
+        return "" if _is_json(value) else "of JSON's types, without NaN"
 
 
 @dataclass(frozen=True)
@@ -123,6 +121,11 @@ class AllOf(_Group):
 
     Raises:
         InvalidInputError: There is none, or one is no filter.
+
+    Examples:
+        >>> recent = Compare("year", "gte", 2020)
+        >>> AllOf([recent, Not(Compare("tags", "contains", "draft"))]).filters[0] == recent
+        True
     """
 
 
@@ -181,8 +184,16 @@ def as_filter(where: Filter | Mapping[str, Any]) -> Filter:
 
 
 def matching(snapshot: Snapshot, where: Filter) -> Bools:
-    """Return bool (snapshot.n_documents,): which live documents a filter matches."""
-    parts = [_matches(part.segment, where)[part.live] for part in snapshot.parts]
+    """Return bool (snapshot.n_documents,): which live documents a filter matches.
+
+    Raises:
+        InvalidInputError: Filters stand within filters some hundred times.
+    """
+    try:
+        parts = [_matches(part.segment, where)[part.live] for part in snapshot.parts]
+    except RecursionError as error:
+        msg = "the filter nests too deeply; give its parts to one AllOf or AnyOf"
+        raise InvalidInputError(msg) from error
     return np.concatenate([np.zeros(0, np.bool_), *parts])
 
 
@@ -199,7 +210,7 @@ def _matches(segment: Segment, where: Filter) -> Bools:
 
 def _compare(segment: Segment, where: Compare) -> Bools:
     matched = np.full(len(segment), where.op in _TRUE_WITHOUT_KEY)
-    column = segment.columns.column(where.key)
+    column = segment.metadata.column(where.key)
     if column is not None:
         matched[column.documents] = _CHOOSERS[where.op](column, where.value)[column.codes]
     return matched
@@ -262,6 +273,19 @@ def _members(name: str, filters: object) -> tuple[Filter, ...]:
             msg = f"{name} combines filters, not {one!r:.80}; wrap it in Compare"
             raise InvalidInputError(msg)
     return tuple(filters)
+
+
+def _asked(value: Any) -> Any:
+    """Return a value as metadata has it, with tuples for lists; one that has no such form as it is."""
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return tuple(map(_asked, value))
+    if isinstance(value, Mapping):
+        return value
+    try:
+        form = json_form(value)
+    except TypeError:
+        return value
+    return tuple(form) if isinstance(form, list) else form
 
 
 def _is_json(value: object) -> bool:

@@ -1,36 +1,206 @@
-"""BM25 kept in step with an index: the scores of any snapshot's cells."""
+"""BM25 of a snapshot's cells, our own and that of ``bm25s``, from the postings that its segments hold.
+
+Both use Lucene's inverse document frequency, ``log(1 + (N - n + 0.5) / (n + 0.5))`` for a term in n of N
+cells, because Okapi's is negative for terms in more than half of the cells, which small corpora are full
+of (Kamphuis et al., "Which BM25 do you mean?", ECIR 2020).
+"""
 
 from __future__ import annotations
 
+import math
 import threading
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
-from s3_retriever.errors import InvalidInputError
-from s3_retriever.index.segment import Segment
-from s3_retriever.index.snapshot import Snapshot
-from s3_retriever.search.bm25 import BM25, BM25S, Emphasis, RankBM25
-from s3_retriever.search.cells import cell_terms
-from s3_retriever.search.text import words
+from s3_retriever.checks import Uncopyable, check, check_library, choice, pip_install
+from s3_retriever.index.snapshot import LiveSegment, Snapshot
+from s3_retriever.index.words import words
 
-BACKENDS: dict[str, type[RankBM25] | type[BM25S]] = {"rank_bm25": RankBM25, "bm25s": BM25S}
-"""What can serve BM25, by name."""
+K1 = 1.5
+B = 0.75
 
-
-class _Held(NamedTuple):
-    """A document whose cells BM25 holds: its segment, its number there, its number of cells."""
-
-    segment: Segment
-    number: int
-    cells: int
+Float64 = npt.NDArray[np.float64]
 
 
-class LexicalIndex:
-    """Scores the cells of the snapshot a search reads, re-reading only documents that changed.
+@dataclass(frozen=True)
+class RarityBoost:
+    """Lets rare words count more than they do in plain BM25.
 
-    Threads may share it: each search brings it to its own snapshot and is answered under one lock.
+    A word that few cells hold may be rare in the corpus by chance, as "happens" is in a reference manual;
+    one that is rare in its language too is a name, a number or a term of art.
+
+    Attributes:
+        power: 0 is plain BM25; the higher, the more the rarest words decide.
+        surprise: How rare a word is in its language, in [0, 1].
+    """
+
+    power: float
+    surprise: Callable[[str], float]
+
+    def weight(self, term: str, n: int, n_cells: int) -> float:
+        """Return (idf / idf of a term that one cell has, times surprise) to the power, in [0, 1].
+
+        Args:
+            term: Of the question.
+            n: Cells that have the term, at least 1.
+            n_cells: All cells.
+        """
+        weight: float = (self.surprise(term) * _idf(n, n_cells) / _idf(1, n_cells)) ** self.power
+        return weight
+
+
+def _idf(n: int, n_cells: int) -> float:
+    return math.log(1 + (n_cells - n + 0.5) / (n + 0.5))
+
+
+def _frequency(part: LiveSegment, cells: npt.NDArray[np.int64]) -> int:
+    """Return how many live cells have a term, given the cell of each occurrence in the segment."""
+    return int(np.count_nonzero(part.live_cells[cells[np.diff(cells, prepend=-1) > 0]]))
+
+
+@njit(cache=True, nogil=True)
+def _add_scores(cells, norms, idf, scale, total):  # type: ignore[no-untyped-def]
+    """Add a term's scores to those of a segment's cells, by the operations of ``rank_bm25`` in their order.
+
+    Args:
+        cells: int64 (n,), of each occurrence of the term, ascending.
+        norms: float64 (n_cells,).
+        idf: Of the term.
+        scale: k1 + 1.
+        total: float64 (n_cells,), added to.
+    """
+    count = 0
+    for i in range(len(cells)):
+        cell = cells[i]
+        count += 1
+        if i + 1 == len(cells) or cells[i + 1] != cell:
+            total[cell] += idf * (count * scale / (count + norms[cell]))
+            count = 0
+
+
+class BM25:
+    """BM25 of a snapshot's cells. It keeps nothing: postings, frequencies and lengths are the snapshot's.
+
+    The scores are bit for bit those of ``rank_bm25.BM25Okapi`` with Lucene's idf, and so those of an index
+    built from scratch: they follow from whole numbers by the same operations in the same order.
+
+    Args:
+        k1: Saturation of a term's count.
+        b: How much the length of a cell counts, in [0, 1].
+    """
+
+    def __init__(self, *, k1: float = K1, b: float = B) -> None:
+        self._k1, self._b = k1, b
+
+    def scores(self, snapshot: Snapshot, terms: Sequence[str], boost: RarityBoost | None = None) -> Float64:
+        """Return the score of every cell, float64 (snapshot.n_cells,); 0 where no term occurs.
+
+        Args:
+            snapshot: What is searched.
+            terms: Of the question; a term counts as often as it is given.
+            boost: Tells how many times each term counts; None is plain BM25.
+        """
+        n_cells, parts = snapshot.n_cells, snapshot.parts
+        if not snapshot.n_terms:
+            return np.zeros(n_cells)
+        average = snapshot.n_terms / n_cells
+        norms = [self._norms(part, average) for part in parts]
+        totals = [np.zeros(len(norm)) for norm in norms]
+        for term in terms:
+            cells = [part.segment.terms.cells(term) for part in parts]
+            n = sum(map(_frequency, parts, cells))
+            if not n:
+                continue
+            idf = _idf(n, n_cells)
+            if boost is not None:
+                idf *= boost.weight(term, n, n_cells)
+            for one, norm, total in zip(cells, norms, totals, strict=True):
+                _add_scores(one, norm, idf, self._k1 + 1, total)
+        live = [total[part.cells] for part, total in zip(parts, totals, strict=True)]
+        return np.concatenate(live)
+
+    def _norms(self, part: LiveSegment, average: float) -> Float64:
+        """Return what the length of each cell of a segment adds to a count, float64 (n_cells,)."""
+        lengths = part.segment.terms.cell_lengths.astype(np.float64)
+        norms: Float64 = self._k1 * (1 - self._b + self._b * lengths / average)
+        return norms
+
+
+class BM25S:
+    """BM25 of the optional ``bm25s``: the scores of :class:`BM25` up to rounding.
+
+    ``bm25s`` scores all terms of all cells in advance, so its matrix is made at the first question about a
+    snapshot and kept until the first about another one.
+
+    Raises:
+        MissingDependencyError: ``bm25s`` is not installed.
+    """
+
+    def __init__(self, *, k1: float = K1, b: float = B) -> None:
+        check_library("BM25 scores of this backend", "bm25s", "bm25s", pip_install("bm25s"))
+        import bm25s
+
+        self._make = partial(bm25s.BM25, method="lucene", k1=k1, b=b, dtype="float64")
+        self._scale = k1 + 1  # a constant factor that Lucene leaves out
+        self._lock = threading.Lock()
+        self._snapshot: Snapshot | None = None
+        self._matrix: Any = None
+
+    def scores(self, snapshot: Snapshot, terms: Sequence[str], boost: RarityBoost | None = None) -> Float64:
+        """Return the score of every cell, float64 (snapshot.n_cells,); 0 where no term occurs."""
+        with self._lock:
+            if snapshot is not self._snapshot:
+                self._matrix = self._matrix_of(snapshot)
+                self._snapshot = snapshot
+            matrix = self._matrix
+        if matrix is None or not terms:
+            return np.zeros(snapshot.n_cells)
+        if boost is None:
+            scores: Float64 = self._scale * matrix.get_scores(list(terms))
+            return scores
+        total = np.zeros(snapshot.n_cells)
+        for term in terms:
+            found = matrix.get_scores([term])
+            n = int(np.count_nonzero(found))
+            if n:
+                total += self._scale * boost.weight(term, n, snapshot.n_cells) * found
+        return total
+
+    def _matrix_of(self, snapshot: Snapshot) -> Any:
+        """Return the matrix of a snapshot, None where it has no term."""
+        numbers: dict[str, int] = {}
+        cells: list[list[int]] = [[] for _ in range(snapshot.n_cells)]
+        first = 0
+        for part in snapshot.parts:
+            places = np.cumsum(part.live_cells) - 1 + first
+            of_segment = np.array([numbers.setdefault(term, len(numbers)) for term in part.segment.terms])
+            for terms, found in part.segment.terms.occurrences():
+                live = part.live_cells[found]
+                pairs = zip(of_segment[terms[live]].tolist(), places[found[live]].tolist(), strict=True)
+                for number, cell in pairs:
+                    cells[cell].append(number)
+            first += len(part.cells)
+        if not any(cells):
+            return None
+        matrix = self._make()
+        matrix.index((cells, numbers), create_empty_token=False, show_progress=False)
+        return matrix
+
+
+BACKENDS: dict[str, type[BM25] | type[BM25S]] = {"rank_bm25": BM25, "bm25s": BM25S}
+"""What can compute BM25, by name; "rank_bm25" is our own, with the scores of that library."""
+
+
+class LexicalIndex(Uncopyable):
+    """Scores the cells of the snapshot a search reads; no document is read, whatever came before.
+
+    Threads may share it.
 
     Args:
         backend: A key of :data:`BACKENDS`.
@@ -40,46 +210,12 @@ class LexicalIndex:
         MissingDependencyError: Its package is not installed.
     """
 
+    instead = "make another one: any of them can search any index"
+
     def __init__(self, backend: str = "rank_bm25") -> None:
-        if backend not in BACKENDS:
-            msg = f"there is no BM25 backend {backend!r}; choose one of {', '.join(BACKENDS)}"
-            raise InvalidInputError(msg)
-        self._make = BACKENDS[backend]
-        self._bm25: BM25 = self._make()
-        self._held: list[_Held] = []
-        self._snapshot: Snapshot | None = None
-        self._lock = threading.Lock()
+        check("bm25", backend, choice(tuple(BACKENDS)))
+        self._bm25 = BACKENDS[backend]()
 
-    def scores(
-        self, snapshot: Snapshot, question: str, emphasis: Emphasis | None = None
-    ) -> npt.NDArray[np.float64]:
-        """Return BM25 of every cell, float64 (snapshot.n_cells,); plain BM25 without an emphasis."""
-        terms = [term for term, _ in words(question)]
-        with self._lock:
-            if snapshot is not self._snapshot:
-                try:
-                    self._follow(snapshot)
-                except BaseException:  # what is held is not consistent any more
-                    self._bm25, self._held, self._snapshot = self._make(), [], None
-                    raise
-            return self._bm25.scores(terms, emphasis)
-
-    def _follow(self, snapshot: Snapshot) -> None:
-        """Drop documents that are gone and append new ones; those that stay keep their order."""
-        sizes = np.diff(snapshot.document_cells).tolist()
-        wanted = [(part.segment, int(number)) for part in snapshot.parts for number in part.live]
-        kept: list[_Held] = []
-        first = 0
-        for held in self._held:
-            if len(kept) < len(wanted) and held[:2] == wanted[len(kept)]:
-                kept.append(held)
-                first += held.cells
-            else:
-                self._bm25.remove(first, first + held.cells)
-        cells: list[list[str]] = []
-        for number in range(len(kept), len(wanted)):
-            text = snapshot.document(number).text
-            cells += cell_terms(text, snapshot.token_starts(number))
-            kept.append(_Held(*wanted[number], sizes[number]))
-        self._bm25.add(cells)
-        self._held, self._snapshot = kept, snapshot
+    def scores(self, snapshot: Snapshot, question: str, boost: RarityBoost | None = None) -> Float64:
+        """Return BM25 of every cell, float64 (snapshot.n_cells,); plain BM25 without a boost."""
+        return self._bm25.scores(snapshot, [term for term, _ in words(question)], boost)

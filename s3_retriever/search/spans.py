@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from s3_retriever.checks import check, check_settings, whole
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.search.cells import CELL
-from s3_retriever.search.text import sentences, splits_word, trails
+from s3_retriever.index.layout import CELL
+from s3_retriever.search.text import character_range, sentences, splits_word, trails
 
 # Characters that tell whether a sentence begins: a short line and its break before, a list marker after.
 _AROUND = 64
+
+# While more tokens than these are left, passages count by their tokens in the document. By themselves they
+# take a few more or less, which depends on their first and last words only.
+_MARGIN = 32
+
+_SORTED = 512  # cells sorted before it is known that more are needed
 
 Page = tuple[str, NDArray[np.uint32]]
 """A document's text and the character offset at which each of its tokens starts, ascending."""
@@ -30,6 +38,13 @@ class SpanConfig:
         slack: Tokens by which a border may move outward to reach a sentence border.
         min_tokens: Smallest remainder of the budget worth a passage of its own.
         bias_tokens: Also return this many tokens from the beginning and the end of each document hit.
+
+    Raises:
+        InvalidInputError: A value is no whole number, 0 or more.
+
+    Examples:
+        >>> SpanConfig(bias_tokens=32)
+        SpanConfig(context=0, suppression=0, slack=64, min_tokens=8, bias_tokens=32)
     """
 
     context: int = 0
@@ -39,10 +54,7 @@ class SpanConfig:
     bias_tokens: int = 0
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 0:
-                msg = f"{name} must be 0 or more, not {value!r}"
-                raise InvalidInputError(msg)
+        check_settings(self, **dict.fromkeys(vars(self), whole()))
 
 
 @dataclass(frozen=True)
@@ -96,11 +108,24 @@ def select_spans(
     Raises:
         InvalidInputError: The budget is not positive, the density has a NaN or the wrong length.
     """
-    if budget <= 0:
-        msg = f"the token budget must be positive, not {budget!r}"
-        raise InvalidInputError(msg)
+    check("budget", budget, whole(1))
     config = config or SpanConfig()
-    selection = _Selection(budget, document, count_tokens, config.min_tokens)
+    pages = functools.cache(document)
+    for exact in (False, True):
+        selection = _Selection(budget, pages, count_tokens, config.min_tokens, exact=exact)
+        _select(selection, density, document_cells, config)
+        if selection.fits():
+            break
+    return selection.spans()
+
+
+def _select(
+    selection: _Selection,
+    density: NDArray[np.floating],
+    document_cells: NDArray[np.int64],
+    config: SpanConfig,
+) -> None:
+    """Offer the passages around the peaks to a selection until its budget is spent."""
     for doc, cell in peaks(density, document_cells, config.suppression):
         is_new = doc not in selection.ranges
         text, starts = selection.page(doc)
@@ -114,7 +139,6 @@ def select_spans(
             width = min(config.bias_tokens, len(starts))
             for centre, part in ((0, (0, width)), (len(starts), (len(starts) - width, len(starts)))):
                 selection.add(doc, *whole_words(text, starts, *part), _Found(-np.inf, None, centre))
-    return selection.spans()
 
 
 def peaks(
@@ -134,12 +158,24 @@ def peaks(
         msg = f"the density of cell {int(np.isnan(density).argmax())} is NaN; use -inf to exclude a cell"
         raise InvalidInputError(msg)
     free = density > -np.inf
-    for cell in map(int, np.argsort(-density, kind="stable")):
+    for cell in _descending(density):
         if free[cell]:
             doc = int(np.searchsorted(document_cells, cell, side="right")) - 1
             low, high = document_cells[doc], document_cells[doc + 1]
             free[max(low, cell - suppression) : min(high, cell + suppression + 1)] = False
             yield doc, cell
+
+
+def _descending(density: NDArray[np.floating]) -> Iterator[int]:
+    """Yield cells in descending density, equal ones in order; no more than are asked for are sorted."""
+    cells, size = np.arange(len(density)), _SORTED
+    while len(cells) > size:
+        values = density[cells]
+        is_high = values >= np.partition(values, -size)[-size]
+        high = cells[is_high]
+        yield from high[np.argsort(-density[high], kind="stable")].tolist()
+        cells, size = cells[~is_high], 8 * size
+    yield from cells[np.argsort(-density[cells], kind="stable")].tolist()
 
 
 def snap(
@@ -175,7 +211,7 @@ def sentence_borders(text: str, starts: NDArray[np.uint32], low: int, high: int)
     A border is the token that holds the first character of a sentence; the end of the document is one too.
     Only the text of these tokens and a little around it is read, so the cost does not grow with the document.
     """
-    begin, end = _characters(text, starts, low, high)
+    begin, end = character_range(text, starts, low, high)
     base = max(0, begin - _AROUND)
     found = sentences(text[base : end + _AROUND])
     # Where reading began is no border, unless the document does so too.
@@ -194,9 +230,9 @@ def narrow(first: int, last: int, centre: int, size: int) -> tuple[int, int]:
 
 
 def tidy(text: str, starts: NDArray[np.uint32], first: int, last: int) -> tuple[int, int]:
-    """Drop the incomplete sentence at either end of a passage where that costs a quarter of it at most.
+    """Drop the incomplete sentence at either end of a passage, if that costs a quarter of it at most.
 
-    Else drop the incomplete word.
+    Otherwise drop the incomplete word.
     """
     borders = sentence_borders(text, starts, first, last)
     reach = (last - first) // 4
@@ -208,11 +244,11 @@ def tidy(text: str, starts: NDArray[np.uint32], first: int, last: int) -> tuple[
 def whole_words(text: str, starts: NDArray[np.uint32], first: int, last: int) -> tuple[int, int]:
     """Drop the incomplete word at either end of a passage, unless there is nothing else in it.
 
-    A passage does not begin with the mark that ends what was cut off either.
+    A mark at the beginning goes too if it ended a sentence that was cut off.
     """
     end = _first_whole(text, starts, range(last, first, -1))
     begin = _beginning(text, starts, range(first, end))
-    start, stop = _characters(text, starts, begin, end)
+    start, stop = character_range(text, starts, begin, end)
     return (begin, end) if text[start:stop].strip() else (first, last)
 
 
@@ -236,22 +272,27 @@ class _Range:
 
 
 class _Selection:
-    """The passages chosen so far and the budget that is left."""
+    """The passages chosen so far and the budget that is left.
+
+    While much is left, a passage counts by its tokens in the document. Texts are tokenised by themselves once
+    little is left, or from the beginning where ``exact``.
+    """
 
     def __init__(
-        self, budget: int, document: Callable[[int], Page], count_tokens: Callable[[str], int], least: int
+        self,
+        budget: int,
+        page: Callable[[int], Page],
+        count_tokens: Callable[[str], int],
+        least: int,
+        *,
+        exact: bool,
     ) -> None:
-        self.ranges: dict[int, list[_Range]] = {}
-        self._left = budget
-        self._document = document
+        self.page = page
+        self.ranges: dict[int, list[_Range]] = {}  # ascending
+        self._left = self._budget = budget
         self._count = count_tokens
         self._least = least
-        self._pages: dict[int, Page] = {}
-
-    def page(self, doc: int) -> Page:
-        if doc not in self._pages:
-            self._pages[doc] = self._document(doc)
-        return self._pages[doc]
+        self._exact = exact
 
     def add(self, doc: int, first: int, last: int, found: _Found) -> bool:
         """Take the tokens [first, last), or as many around the centre as fit; False: the budget is spent."""
@@ -262,17 +303,28 @@ class _Selection:
             begin, end = narrow(first, last, found.centre, size)
             if size < wanted:
                 begin, end = tidy(text, starts, begin, end)
-            merged, parts = self._merge(doc, begin, end, found)
+            touched = self._touched(doc, begin, end)
+            merged = self._merged(doc, begin, end, found, touched)
             if merged.start == merged.end:  # nothing but white space
                 return True
+            parts = self.ranges.get(doc, [])[touched]
             excess = merged.cost - sum(part.cost for part in parts) - self._left
+            if excess > -_MARGIN and not self._exact:
+                self._count_exactly()
+                if self._left < 0:
+                    return False
+                continue
             if excess <= 0:
                 self._left = -excess
-                others = [part for part in self.ranges.get(doc, []) if part not in parts]
-                self.ranges[doc] = [*others, merged]
+                self.ranges.setdefault(doc, [])[touched] = [merged]
                 return True
             size -= excess
         return False
+
+    def fits(self) -> bool:
+        """Tell whether the passages fit the budget, their texts tokenised by themselves."""
+        self._count_exactly()
+        return self._left >= 0
 
     def spans(self) -> list[SelectedSpan]:
         chosen = [(doc, part) for doc, parts in self.ranges.items() for part in parts]
@@ -291,25 +343,41 @@ class _Selection:
         ]
         return sorted(spans, key=lambda span: (-span.score, span.peak is None, span.doc, span.start))
 
-    def _merge(self, doc: int, first: int, last: int, found: _Found) -> tuple[_Range, list[_Range]]:
-        """Unite a range with those it touches; return the union and its old parts."""
-        parts = [part for part in self.ranges.get(doc, []) if part.first <= last and first <= part.last]
+    def _count_exactly(self) -> None:
+        if not self._exact:
+            self._exact = True
+            for doc, parts in self.ranges.items():
+                text, _ = self.page(doc)
+                parts[:] = [replace(part, cost=self._cost(text, part)) for part in parts]
+            self._left = self._budget - sum(part.cost for parts in self.ranges.values() for part in parts)
+
+    def _touched(self, doc: int, first: int, last: int) -> slice:
+        """Return which passages of a document a range overlaps or touches."""
+        parts = self.ranges.get(doc, [])
+        begin = bisect_left(parts, first, key=lambda part: part.last)
+        return slice(begin, bisect_right(parts, last, key=lambda part: part.first))
+
+    def _merged(self, doc: int, first: int, last: int, found: _Found, touched: slice) -> _Range:
+        """Unite a range with the passages that it touches."""
+        parts = self.ranges.get(doc, [])[touched]
         first = min([first, *(part.first for part in parts)])
         last = max([last, *(part.last for part in parts)])
         best = max([*(part.found for part in parts), found], key=lambda one: one.score)
         text, starts = self.page(doc)
-        start, end = _characters(text, starts, first, last)
+        start, end = character_range(text, starts, first, last)
         piece = text[start:end]
         stripped = piece.strip()
         start += len(piece) - len(piece.lstrip()) if stripped else 0
-        end = start + len(stripped)
-        cost = max(last - first, self._count(stripped))
-        return _Range(first, last, start, end, cost, best), parts
+        merged = _Range(first, last, start, start + len(stripped), last - first, best)
+        return replace(merged, cost=self._cost(text, merged)) if self._exact else merged
+
+    def _cost(self, text: str, part: _Range) -> int:
+        return max(part.last - part.first, self._count(text[part.start : part.end]))
 
 
 def _first_whole(text: str, starts: NDArray[np.uint32], tokens: range) -> int:
     """Return the first of some tokens before which a cut splits no word, or just the first one."""
-    whole = (one for one in tokens if not splits_word(text, _characters(text, starts, one, one)[0]))
+    whole = (one for one in tokens if not splits_word(text, character_range(text, starts, one, one)[0]))
     return next(whole, tokens.start)
 
 
@@ -318,12 +386,6 @@ def _beginning(text: str, starts: NDArray[np.uint32], tokens: range) -> int:
 
     If there is none, the first that splits no word, or just the first one.
     """
-    offsets = ((one, _characters(text, starts, one, one)[0]) for one in tokens)
+    offsets = ((one, character_range(text, starts, one, one)[0]) for one in tokens)
     clean = (one for one, at in offsets if not splits_word(text, at) and not trails(text, at))
     return next(clean, _first_whole(text, starts, tokens))
-
-
-def _characters(text: str, starts: NDArray[np.uint32], first: int, last: int) -> tuple[int, int]:
-    """Return the character range of the tokens [first, last); what precedes the first token belongs to it."""
-    offsets = [0 if at <= 0 else int(starts[at]) if at < len(starts) else len(text) for at in (first, last)]
-    return offsets[0], offsets[1]

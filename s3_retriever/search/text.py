@@ -1,62 +1,39 @@
-"""Words for BM25 and sentence borders for spans, both in linear time and for any ``str``.
+"""Sentence borders and characters of tokens; in linear time and for any ``str``.
 
-Offsets always refer to the text exactly as given: normalisation happens term by term.
+Offsets refer to the text exactly as given.
 """
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from unicodedata import normalize
 
-# Scripts written without spaces between words, and Hangul, whose particles are glued to the word:
-# Thai, Lao, Myanmar, Khmer, kana, Han (with extensions), Hangul syllables, half-width katakana.
-_UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
-    "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\uff66-\uff9f\U00020000-\U000323af"
-)
-# Marks that belong inside words but are not ``\w``: Latin, Cyrillic, Hebrew, Arabic, Indic, Thai, Lao,
-# Myanmar, Khmer.
-_MARKS = (
-    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u064b-\u065f\u0670"
-    "\u0900-\u0963\u0966-\u0dff\u0e31-\u0e3a\u0e47-\u0e4e\u0eb1-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u17b4-\u17d3"
-)
-_RUN = re.compile(rf"([\w{_MARKS}]+)(?:['’][sS]\b)?")
-_PART = re.compile(f"([{_UNSPACED}]+)|[^{_UNSPACED}]+")
+import numpy as np
+from numpy.typing import NDArray
+
+from s3_retriever.index.words import MARKS, UNSPACED
 
 # Two characters of one word: letters (digits, marks), or a letter and an apostrophe between letters.
-_LETTER = rf"(?![{_UNSPACED}])[\w{_MARKS}]"
+_LETTER = rf"(?![{UNSPACED}])[\w{MARKS}]"
 _GLUED = re.compile(rf"{_LETTER}(?:{_LETTER}|['’](?={_LETTER}))|(?<=\w)['’]{_LETTER}")
 
-# A mark that ends a clause; where a number begins with a point, that is none.
-_TRAILING = re.compile(r"\s*[.,;:!?…。、！？；：)\]}»”’](?!\w)")
+# A mark that ends a clause; where a number begins with a point, that is none. The white space before it is
+# bounded, so that the cost of looking for it is.
+_TRAILING = re.compile(r"\s{0,64}[.,;:!?…。、！？；：)\]}»”’](?!\w)")
 
 
-def words(text: str) -> list[tuple[str, int]]:
-    """Cut text into search terms.
+def character_range(text: str, starts: NDArray[np.integer], first: int, last: int) -> tuple[int, int]:
+    """Return where the tokens [first, last) begin and end in a text.
 
-    A term is a run of letters, digits and underscores (so ``__init__`` and ``sort_value`` are one term),
-    in NFKC, case folded, without possessive ``'s`` and plural endings. Runs of scripts that do not put
-    spaces between words become overlapping pairs of characters, a run of one character that character, as
-    in Lucene's ``CJKBigramFilter``.
+    What precedes the first token belongs to it.
 
-    Returns:
-        (term, offset of its first character in ``text``), in order of the offsets.
+    Args:
+        text: The document.
+        starts: int (n,), character offset of each token, ascending.
+        first: First token.
+        last: One past the last token.
     """
-    found: list[tuple[str, int]] = []
-    for match in _RUN.finditer(text):
-        run, start = match[1], match.start()
-        if run.isascii():
-            found.append((_term(run), start))
-            continue
-        for part in _PART.finditer(run):
-            first, last = part.span()
-            if part[1] is None:
-                found.append((_term(part[0]), start + first))
-            else:
-                pairs = range(first, max(last - 1, first + 1))
-                found.extend((_term(run[at : min(at + 2, last)]), start + at) for at in pairs)
-    return found
+    offsets = [0 if at <= 0 else int(starts[at]) if at < len(starts) else len(text) for at in (first, last)]
+    return offsets[0], offsets[1]
 
 
 def splits_word(text: str, at: int) -> bool:
@@ -67,23 +44,6 @@ def splits_word(text: str, at: int) -> bool:
 def trails(text: str, at: int) -> bool:
     """Tell whether what comes at an offset belongs to what is before it: a mark that ends a clause."""
     return at > 0 and _TRAILING.match(text, at) is not None
-
-
-@lru_cache(maxsize=1 << 16)
-def _term(word: str) -> str:
-    """Return the form under which a word is indexed; cached, so that equal terms share one object."""
-    return _singular(normalize("NFKC", word).casefold())
-
-
-def _singular(word: str) -> str:
-    """Strip an English plural: the S-stemmer of Harman, "How effective is suffixing?", JASIS 42 (1991)."""
-    if len(word) <= 3 or not word.endswith("s"):
-        return word
-    if word.endswith("ies") and not word.endswith(("eies", "aies")):
-        return word[:-3] + "y"
-    if word.endswith("es") and not word.endswith(("aes", "ees", "oes")):
-        return word[:-1]
-    return word if word.endswith(("us", "ss")) else word[:-1]
 
 
 # Every alternative consumes all it looks at, so that a scan of the text is linear.

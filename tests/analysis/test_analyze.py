@@ -12,13 +12,12 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from s3_retriever import Document, Host
-from s3_retriever.analysis.analyze import AnalyzeConfig, analyze
-from s3_retriever.analysis.codec import Codec
+from s3_retriever.analysis.analyze import AnalyzeConfig, Codec, analyze
 from s3_retriever.analysis.kv import collect, split_rows
 from s3_retriever.errors import InvalidInputError, UnsupportedHostError
-from s3_retriever.features.pairs import shipped_pairs
-from s3_retriever.features.train import TrainConfig
 from s3_retriever.host import Tap
+from s3_retriever.training.pairs import shipped_pairs
+from s3_retriever.training.sae_training import TrainConfig
 
 QUICK = AnalyzeConfig(
     layers=(3, 1),
@@ -47,6 +46,7 @@ def texts() -> list[Document]:
     return documents
 
 
+@pytest.mark.long
 def test_every_number_of_an_analysis(
     tiny_host: Host, tiny_model: LlamaForCausalLM, texts: list[Document]
 ) -> None:
@@ -60,7 +60,7 @@ def test_every_number_of_an_analysis(
             one, many = results.curve(side, quantity)
             assert 0 < many < one < 1.5
 
-    _, held_out = split_rows(tiny_host, texts, row_tokens=40, n_train=1200, n_held_out=200)
+    _, held_out = split_rows(tiny_host, texts, row_tokens=40, n_train=1200, n_test=200)
     ids = torch.tensor(held_out.astype(np.int64))
     with torch.no_grad():
         loss = float(tiny_model(ids, labels=ids).loss)
@@ -75,6 +75,7 @@ def test_every_number_of_an_analysis(
     assert replace(again, seconds=0) == replace(results, seconds=0)
 
 
+@pytest.mark.long
 def test_a_codec_measures_in_the_space_of_the_vectors() -> None:
     """Clusters far from the origin, of different lengths: as many features as clusters explain them."""
     rng = np.random.default_rng(0)
@@ -89,6 +90,7 @@ def test_a_codec_measures_in_the_space_of_the_vectors() -> None:
     assert Codec.train(np.ones((100, 8), np.float16), config).fvu(np.ones((5, 8), np.float16)) == 0
 
 
+@pytest.mark.long
 def test_layers_are_spread(tiny_host: Host, texts: list[Document]) -> None:
     config = replace(QUICK, layers=None, budgets=(1,), steps=1)
     assert analyze(tiny_host, texts, config).layers == (0, 1, 2, 3)
@@ -96,19 +98,19 @@ def test_layers_are_spread(tiny_host: Host, texts: list[Document]) -> None:
 
 def test_rows_of_a_document_are_trained_on_or_held_out(tiny_host: Host) -> None:
     documents = [Document(str(n), f"{n} " * 400) for n in range(10, 30)]
-    train, held_out = split_rows(tiny_host, documents, row_tokens=20, n_train=300, n_held_out=100)
+    train, held_out = split_rows(tiny_host, documents, row_tokens=20, n_train=300, n_test=100)
     assert (train.shape, held_out.shape) == ((15, 20), (5, 20))
     first = {row.tobytes()[:8] for row in train}
     assert len(first) > 3  # no document gives more than a few
     assert not {row.tobytes() for row in train} & {row.tobytes() for row in held_out}
     # Where there are few documents, each gives more.
-    train, held_out = split_rows(tiny_host, documents[:2], row_tokens=20, n_train=300, n_held_out=300)
+    train, held_out = split_rows(tiny_host, documents[:2], row_tokens=20, n_train=300, n_test=300)
     assert (len(train), len(held_out)) == (15, 15)
     too_short = r"too short: it gives \d+ tokens to train on, .* 90000 are wanted"
     with pytest.raises(InvalidInputError, match=too_short):
-        split_rows(tiny_host, documents, row_tokens=20, n_train=90_000, n_held_out=100)
+        split_rows(tiny_host, documents, row_tokens=20, n_train=90_000, n_test=100)
     with pytest.raises(InvalidInputError, match=r"too short: it gives 0 tokens held out"):
-        split_rows(tiny_host, documents[:1], row_tokens=20, n_train=20, n_held_out=20)
+        split_rows(tiny_host, documents[:1], row_tokens=20, n_train=20, n_test=20)
 
 
 def test_collected_vectors_are_those_of_the_host(tiny_host: Host) -> None:
@@ -146,13 +148,13 @@ def test_a_decoder_without_a_head_is_refused(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"budgets": (2, 64)}, "k <= n_features .* k=64, n_features=32"),
-        ({"budgets": ()}, r"budgets must be one or more numbers, each once, not \[\]"),
-        ({"layers": (1, 1)}, r"layers must be one or more numbers, each once, not \[1, 1\]"),
-        ({"tokens": 100}, r"tokens must be at least 320 \(10 for each feature\), not 100"),
-        ({"tolerance": -0.1}, "tolerance must be at least 0, not -0.1"),
-        ({"tolerance": math.nan}, "tolerance must be at least 0, not nan"),
-        ({"steps": 0}, "steps must be at least 1, not 0"),
+        ({"budgets": (2, 64)}, "k must be a whole number from 1 to 32, not 64"),
+        ({"budgets": ()}, r"budgets must be a list of at least 1, not \(\)"),
+        ({"layers": (1, 1)}, r"layers must be a list, each value once, or None, not \(1, 1\)"),
+        ({"tokens": 100}, "tokens must be a whole number, 320 or more, not 100"),
+        ({"tolerance": -0.1}, "tolerance must be a number at least 0, not -0.1"),
+        ({"tolerance": math.nan}, "tolerance must be a number at least 0, not nan"),
+        ({"steps": 0}, "steps must be a whole number, 1 or more, not 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes: dict[str, object], message: str) -> None:
@@ -160,6 +162,7 @@ def test_settings_out_of_range_are_refused(changes: dict[str, object], message: 
         replace(QUICK, **changes)
 
 
+@pytest.mark.slow
 @pytest.mark.host
 def test_the_real_host(host: Host, texts: list[Document]) -> None:
     config = replace(QUICK, layers=(2,), budgets=(1, 8), held_out_tokens=100, row_tokens=100)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_retriever.analysis.elbow import Elbow, find_elbow
+from s3_retriever.analysis.results import Elbow, find_elbow
 from s3_retriever.errors import InvalidInputError
 
 
@@ -26,6 +26,7 @@ def test_two_points_have_none() -> None:
     assert find_elbow((1, 2), (0.5, 0.1)) is None
 
 
+@pytest.mark.long
 @given(
     st.lists(st.floats(0.01, 1), min_size=3, max_size=8),
     st.floats(0.1, 10),

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from s3_retriever.analysis.plots import draw
-from s3_retriever.analysis.report import conclusions, to_markdown
+from s3_retriever.analysis.report import conclusions, draw, to_markdown
 from s3_retriever.analysis.results import Analysis, Measure, Perplexity, Side
 
 BUDGETS = (2, 4, 8, 16)
@@ -94,6 +93,7 @@ def test_the_json_has_everything() -> None:
     assert elbow["k"] == 4
 
 
+@pytest.mark.long
 def test_plots_are_pictures(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     draw(ANALYSIS, tmp_path)

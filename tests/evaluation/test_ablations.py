@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from s3_retriever import S3Retriever
+from s3_retriever.encode import Artifact
 from s3_retriever.evaluation import Region, load_sets
 from s3_retriever.evaluation.ablations import fuse_ranks, fuse_z_scores, make_ablations
 from s3_retriever.evaluation.dense import DenseSystem, dense_variants
 from s3_retriever.evaluation.evaluate import EvaluateConfig, run_evaluation
 from s3_retriever.evaluation.methods import Built, Corpus, System, regions
-from s3_retriever.features import Artifact
 from s3_retriever.host import Host, QueryHead
 
 QUESTION = "When was the lighthouse of Farholm built?"
@@ -27,6 +27,7 @@ def found_by(system: System, built: Built) -> dict[str, Sequence[Region]]:
     return {method.name: built.find(method, QUESTION, 24) for method in system.methods}
 
 
+@pytest.mark.long
 def test_variants_leave_the_rest_as_it_is(corpus: Corpus, tiny_artifact: Artifact) -> None:
     shared, fewer = make_ablations(tiny_artifact)
     found = found_by(shared, shared.build(corpus))
@@ -73,6 +74,7 @@ def test_dense_variants_ask_the_heads_they_say(tiny_artifact: Artifact, wide_hos
     assert dense_variants(tiny_artifact, wide_host) == list(variants.values())  # the seed is fixed
 
 
+@pytest.mark.long
 def test_dense_keys_find_a_passage_that_repeats_the_question(
     corpus: Corpus, tiny_artifact: Artifact, wide_host: Host
 ) -> None:
@@ -86,6 +88,7 @@ def test_dense_keys_find_a_passage_that_repeats_the_question(
         assert 0 < sum(wide_host.count_tokens(texts[id_][a:b]) for id_, a, b in spans) <= 24
 
 
+@pytest.mark.long
 def test_ablations_are_reported_like_methods(
     data: Path, tmp_path: Path, tiny_artifact: Artifact, wide_host: Host
 ) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_retriever.evaluation.answers import answer_hit, exact_match, f1, normalize_answer
+from s3_retriever.evaluation.metrics import answer_hit, exact_match, f1, normalize_answer
 
 
 def test_normalisation_is_that_of_squad() -> None:
@@ -29,6 +29,7 @@ def test_exact_match_and_f1(prediction: str, answers: list[str], exact: float, o
     assert f1(prediction, answers) == pytest.approx(overlap)
 
 
+@pytest.mark.long
 @given(prediction=st.text("abc the.", max_size=12), answers=st.lists(st.text("abc the.", max_size=12)))
 def test_f1_is_at_least_exact_match(prediction: str, answers: list[str]) -> None:
     assert 0 <= exact_match(prediction, answers) <= f1(prediction, answers) <= 1

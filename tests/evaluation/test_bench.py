@@ -7,10 +7,12 @@ import pytest
 
 from s3_retriever import Host
 from s3_retriever.documents import Document
-from s3_retriever.evaluation import Overlap, load_sets, overlap
+from s3_retriever.encode import Artifact
+from s3_retriever.evaluation import load_sets, overlap
 from s3_retriever.evaluation.__main__ import main
 from s3_retriever.evaluation.benchmark.memory import measure_memory
-from s3_retriever.evaluation.benchmark.recall import SystemScore, ratios
+from s3_retriever.evaluation.benchmark.report import ratios
+from s3_retriever.evaluation.benchmark.run import Results
 from s3_retriever.evaluation.benchmark.speed import (
     limited,
     measure_disk_size,
@@ -19,25 +21,29 @@ from s3_retriever.evaluation.benchmark.speed import (
     repeated,
     repeated_corpus,
 )
+from s3_retriever.evaluation.methods import Method
 from s3_retriever.evaluation.metrics import Region
 from s3_retriever.evaluation.runner import BUDGETS
-from s3_retriever.features import Artifact
+from s3_retriever.evaluation.summary import Comparison, Row
 
 
-def system(name: str, *recalls: float, is_baseline: bool = False) -> SystemScore:
-    """A system with the same recall at every budget, one value per set."""
-    sets = {str(i): dict.fromkeys(BUDGETS, Overlap(recall, 0, 0)) for i, recall in enumerate(recalls)}
-    return SystemScore(name, is_baseline, sets)
+def results(rows: dict[str, float], *baselines: str) -> Results:
+    """Recall alone, the same at every budget."""
+    comparisons = tuple(
+        Comparison(
+            "recall",
+            budget,
+            {"a": 1},
+            tuple(Row(Method(name), {"a": macro}, macro, None, None) for name, macro in rows.items()),
+        )
+        for budget in BUDGETS
+    )
+    return Results(comparisons, baselines, (), (), (), ())
 
 
 def test_ratios_are_over_the_best_baseline_by_macro() -> None:
-    scores = [
-        system("ours", 0.9, 0.6),
-        system("uneven", 1.0, 0.1, is_baseline=True),
-        system("even", 0.6, 0.6, is_baseline=True),
-    ]
-    found = ratios(scores)
-    assert [(ratio.system, ratio.budget, ratio.baseline) for ratio in found] == [
+    found = ratios(results({"ours": 0.75, "uneven": 0.55, "even": 0.6}, "uneven", "even"))
+    assert [(ratio.method, ratio.budget, ratio.baseline) for ratio in found] == [
         ("ours", budget, "even") for budget in BUDGETS
     ]
     assert all(ratio.value == pytest.approx(1.25) for ratio in found)
@@ -51,14 +57,16 @@ def test_the_benchmark_prints_tables_and_json(
     arguments = [str(data), "--artifact", "fast", "--skip-minilm", "--skip-speed", "--json", str(out)]
     assert main(arguments) == 0
     tables = capsys.readouterr().out
-    assert all(f"Evidence recall within {budget} tokens" in tables for budget in BUDGETS)
+    assert all(f"Evidence recall within {budget:,} tokens" in tables for budget in BUDGETS)
     results = json.loads(out.read_text(encoding="utf-8"))
-    recalls = {score["name"]: score["sets"]["village"]["256"]["recall"] for score in results["scores"]}
+    first = results["comparisons"][0]
+    assert (first["measure"], first["budget"]) == ("recall", 256)
+    recalls = {row["method"][0]: row["sets"]["village"] for row in first["rows"]}
     # The whole corpus fits the budget.
-    names = ["fast s3 (attention)", "fast hybrid (attention)", "fast s3 (paper)"]
-    assert [recalls[name] for name in names] == [1, 1, 1]
-    assert recalls["BM25, windows of 64"] == 1
-    assert {ratio["value"] for ratio in results["ratios"] if ratio["system"] in names} == {1}
+    names = ["fast s3", "fast hybrid", "fast paper", "bm25", "window-bm25 (64)", "window-bm25 (256)"]
+    assert [recalls[name] for name in names] == [1] * 6
+    assert {ratio["method"] for ratio in results["ratios"]} == set(names[:4])
+    assert {ratio["value"] for ratio in results["ratios"]} == {1}
     assert results["latencies"] == results["throughputs"] == results["memory"] == []
 
 
@@ -67,7 +75,7 @@ def test_the_benchmark_prints_tables_and_json(
     [
         (["nowhere"], "error: nowhere holds no evaluation sets"),
         (["DATA", "--sets", "town"], "holds no set 'town'"),
-        (["DATA", "--questions", "0"], "at least 1, not 0"),
+        (["DATA", "--questions", "0"], "questions must be a whole number, 1 or more, or None, not 0"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -128,6 +136,7 @@ def test_a_repeated_corpus_answers_like_the_original(data: Path, host: Host) -> 
         assert overlap(found, question.evidence).recall == 1
 
 
+@pytest.mark.slow
 @pytest.mark.host
 def test_memory_is_measured_in_a_fresh_process(data: Path) -> None:
     (scan,) = measure_memory(data, "fast", sizes=[300])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,20 +12,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from killed_run import Fragile, Killed
 from village_set import DOCUMENTS, write_jsonl
 
-from s3_retriever.cli import main
+from s3_retriever.cli.main import main
+from s3_retriever.encode import Artifact
 from s3_retriever.errors import InvalidInputError, MissingDependencyError
-from s3_retriever.evaluation import Region, load_sets
+from s3_retriever.evaluation import load_sets
 from s3_retriever.evaluation.evaluate import EvaluateConfig, Evaluation, run_evaluation
-from s3_retriever.evaluation.methods import Corpus, FullContext, Method, System, WindowSystem, make_systems
+from s3_retriever.evaluation.methods import FullContext, System, WindowSystem, make_systems
 from s3_retriever.evaluation.records import ANSWERS, BUILDS, RESULTS, Records, Result
 from s3_retriever.evaluation.runner import part_of
-from s3_retriever.features import Artifact
 from s3_retriever.host import Host
 
 NAMES = ("hybrid", "bm25", "letters", "letters+bm25")
-GUIDE = Path(__file__).parents[2] / "docs" / "evaluation.md"
 MEASURED = ("seconds", "ms", "peak_bytes")
 
 
@@ -74,6 +73,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [{name: value for name, value in line.items() if name not in MEASURED} for line in found]
 
 
+@pytest.mark.long
 def test_every_method_is_asked_everything_once(
     evaluate: Callable[..., Evaluation], tmp_path: Path, data: Path, wide_host: Host
 ) -> None:
@@ -118,29 +118,7 @@ def test_every_method_is_asked_everything_once(
     assert len(summary["comparisons"]) == len(evaluation.comparisons)
 
 
-class Killed(BaseException):
-    """Stands for the end of the process."""
-
-
-class Fragile:
-    """A system that ends the process after some questions."""
-
-    def __init__(self, system: System, after: int) -> None:
-        self.methods, self.budget = system.methods, system.budget
-        self._system, self._after = system, after
-
-    def build(self, corpus: Corpus) -> Fragile:
-        self._built = self._system.build(corpus)
-        self.nbytes = self._built.nbytes
-        return self
-
-    def find(self, method: Method, question: str, budget: int) -> Sequence[Region]:
-        self._after -= 1
-        if not self._after:
-            raise Killed
-        return self._built.find(method, question, budget)
-
-
+@pytest.mark.long
 def test_a_killed_run_goes_on_where_it_was(
     evaluate: Callable[..., Evaluation], systems: list[System], tmp_path: Path
 ) -> None:
@@ -168,6 +146,7 @@ def test_an_unknown_reference_is_refused(evaluate: Callable[..., Evaluation], tm
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_other_settings_and_other_files_are_refused(
     evaluate: Callable[..., Evaluation], tmp_path: Path
 ) -> None:
@@ -178,10 +157,11 @@ def test_other_settings_and_other_files_are_refused(
     with pytest.raises(InvalidInputError, match=r"results\.jsonl, line 1 is no record of a run"):
         evaluate("out")
     (tmp_path / "out" / "settings.json").unlink()
-    with pytest.raises(InvalidInputError, match="holds no run of evaluate and is not empty"):
+    with pytest.raises(InvalidInputError, match=r"'builds\.jsonl', which is no part of a run of evaluate"):
         evaluate("out")
 
 
+@pytest.mark.long
 def test_judged_documents_and_answers_are_measured(tmp_path: Path, wide_host: Host) -> None:
     folder = tmp_path / "beir" / "tiny"
     corpus = [{"_id": id_, "title": f"The {id_}", "text": text} for id_, text in DOCUMENTS.items()]
@@ -227,11 +207,11 @@ def test_a_part_keeps_the_documents_that_its_questions_need(data: Path, wide_hos
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"methods": ("s3", "s3")}, "methods must be given, each once"),
-        ({"budgets": ()}, "budgets must be given"),
-        ({"budgets": (256, 0)}, "budgets must be at least 1, not 0"),
-        ({"questions": 0}, "questions must be at least 1, not 0"),
-        ({"reference": "best"}, "the reference 'best' is none of the methods s3, hybrid"),
+        ({"methods": ("s3", "s3")}, "methods must be a list, each value once, not"),
+        ({"budgets": ()}, "budgets must be a list of at least 1"),
+        ({"budgets": (256, 0)}, r"budgets must be a list, each a whole number, 1 or more, not \(256, 0\)"),
+        ({"questions": 0}, "questions must be a whole number, 1 or more, or None, not 0"),
+        ({"reference": "best"}, "reference must be one of 's3', 'hybrid'"),
     ],
 )
 def test_settings_are_checked(changes: dict[str, Any], message: str) -> None:
@@ -244,9 +224,10 @@ def test_a_host_too_small_for_the_full_context_is_refused(tiny_artifact: Artifac
         make_systems(["full-context"], tiny_artifact, (), tiny_host)
 
 
+@pytest.mark.long
 def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(tmp_path), "--out", str(tmp_path / "out"), "--methods", "s3", "s3"]) == 2
-    assert "methods must be given, each once" in capsys.readouterr().err
+    assert "methods must be a list, each value once" in capsys.readouterr().err
     assert main(["evaluate", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 2
     assert "holds no evaluation sets" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -273,15 +254,3 @@ def test_the_command_measures_and_reports(
     printed = capsys.readouterr().out
     assert "Evidence recall within 512 tokens; differences from window-bm25" in printed
     assert (out / "report.html").is_file()
-
-
-@pytest.mark.host
-@pytest.mark.skipif(not GUIDE.is_file(), reason="the guide is not beside the tests")
-def test_the_guide_adds_a_method(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-    monkeypatch.chdir(tmp_path)
-    data.rename("eval")
-    exec(code.replace("data/eval", "eval"), {})  # noqa: S102
-    results = Records(tmp_path / "out" / RESULTS, Result).all()
-    (first,) = {result.spans for result in results if (result.method, result.budget) == ("first-tokens", 256)}
-    assert first == (("lighthouse", 0, len(DOCUMENTS["lighthouse"])),)

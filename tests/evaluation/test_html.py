@@ -13,6 +13,8 @@ from s3_retriever.evaluation.evaluate import EvaluateConfig, run_evaluation
 from s3_retriever.evaluation.methods import WindowSystem
 from s3_retriever.host import Host
 
+pytestmark = pytest.mark.long
+
 HOSTILE = '</p><script>alert("1")</script><img src=x onerror="alert(2)">'
 
 

@@ -17,10 +17,12 @@ from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.contexts import CONTEXTS, PRESS_ANSWERS, read_contexts
 from s3_retriever.evaluation.evaluate import EvaluateConfig, Evaluation, run_evaluation
 from s3_retriever.evaluation.methods import FullContext, WindowSystem
-from s3_retriever.evaluation.reader import Asked, Reader, prompt_around
+from s3_retriever.evaluation.reader import Reader, ReadingTask, prompt_around
 from s3_retriever.evaluation.records import ANSWERS, RESULTS, Answer, Records, Result
 from s3_retriever.evaluation.rivals.infiniretri import InfiniRetri, InfiniRetriConfig
 from s3_retriever.host import Host
+
+pytestmark = pytest.mark.long
 
 NAMES = ("window-bm25", "infiniretri", "full-context")
 SYSTEMS = [WindowSystem(32, NAMES[:1]), InfiniRetri(InfiniRetriConfig(64)), FullContext(450)]
@@ -172,5 +174,5 @@ def test_the_prompt_is_what_stands_around_the_text(wide_host: Host) -> None:
     before, after = prompt_around(wide_host.tokenizer, "Who bakes?")
     reader = Reader(wide_host)
     whole = wide_host.encode(f"{before}Ruth bakes.{after}").ids
-    prompt = reader._prompt(Asked("Who bakes?", ["Ruth bakes."]))
+    prompt = reader._prompt(ReadingTask("Who bakes?", ["Ruth bakes."]))
     assert prompt.ids == list(whole)

@@ -22,6 +22,7 @@ def characters(of: list[Region]) -> set[tuple[str, int]]:
     return {(doc_id, at) for doc_id, start, end in of for at in range(start, end)}
 
 
+@pytest.mark.long
 @given(found=regions, gold=regions.filter(characters))
 def test_overlap_is_that_of_sets_of_characters(found: list[Region], gold: list[Region]) -> None:
     both, either = characters(found) & characters(gold), characters(found) | characters(gold)

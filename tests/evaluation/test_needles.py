@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -14,15 +15,16 @@ import pytest
 from html_page import BROWSER, Page, seen_in_browser
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from killed_run import Fragile, Killed
 
-from s3_retriever.cli import main
+from s3_retriever.cli.main import main
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation import EvaluationSet, Question, Region
-from s3_retriever.evaluation.methods import Corpus, Method, System, WindowSystem
+from s3_retriever.evaluation.methods import System, WindowSystem
 from s3_retriever.evaluation.needles.facts import FactMaker
 from s3_retriever.evaluation.needles.haystack import Buried, Supply, bury
-from s3_retriever.evaluation.needles.prose import KINDS
+from s3_retriever.evaluation.needles.prose import load_prose
 from s3_retriever.evaluation.needles.run import NeedleConfig, make_haystacks, run_needles
 from s3_retriever.evaluation.needles.scores import Haystack, NeedleScores, score, wilson
 from s3_retriever.evaluation.records import RESULTS, Records, Result
@@ -44,6 +46,24 @@ def seeded(seed: int) -> Random:
 
 
 CONFIG = NeedleConfig(lengths=(4500,), depths=3, per_depth=2, distractors=2, budget=128, windows=(64,))
+
+
+@pytest.mark.parametrize(
+    ("seed", "digest"),
+    [
+        (0, "2da3468e2c8f61ec2bee965633a00b78068fd4aca580028592c02789d78d36cc"),
+        (1, "d23672ec7943937f9113838290b7a270318e0aea1e15651e83203275763a70a6"),
+        (7, "8d649fb4033b7ed14d2b17422229553b150ef1b05d960ceed5dd8e627a4e9fc0"),
+    ],
+)
+def test_a_seed_gives_the_same_needles_in_every_version(seed: int, digest: str) -> None:
+    maker, found = FactMaker(seeded(seed)), hashlib.sha256()
+    for number in range(600):
+        made = maker.question(1 + number % 3, 4)
+        needles, distractors = ([fact.sentence for fact in part] for part in (made.needles, made.distractors))
+        values = [fact.value for fact in made.needles]
+        found.update(repr((made.text, needles, distractors, values)).encode())
+    assert found.hexdigest() == digest  # published figures are of these
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -69,10 +89,11 @@ def test_only_the_needles_answer_the_question(seed: int) -> None:
 
 
 def test_every_wording_is_one_sentence_with_its_value() -> None:
-    relations = [relation for kind in KINDS for relation in kind.relations]
+    kinds = load_prose().kinds
+    relations = [relation for kind in kinds for relation in kind.relations]
     wordings = [text for one in relations for text in (*one.statements, *one.questions)]
     assert len(wordings) == len(set(wordings)) >= 50
-    for kind in KINDS:
+    for kind in kinds:
         assert "{name}" in kind.form and "{role}" in kind.form
         for relation in kind.relations:
             for wording in relation.statements:
@@ -89,6 +110,7 @@ def test_a_sentence_stays_one_between_others() -> None:
         assert (11, 11 + len(needle.sentence) + 1) in sentences(text)
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None)
 @given(
     texts=st.lists(st.text(alphabet="ab .\n!éx", max_size=200), min_size=1, max_size=4),
@@ -156,6 +178,7 @@ def test_a_supply_never_ends_and_cuts_between_sentences(wide_host: Host) -> None
     assert shuffled and any(not text.startswith("Heading") for text in shuffled)
 
 
+@pytest.mark.long
 def test_haystacks_are_as_long_as_wanted_and_depend_on_the_seed(wide_host: Host) -> None:
     for length in (3000, 9000):
         haystacks = make_haystacks(TEXTS, length, CONFIG, wide_host)
@@ -216,39 +239,15 @@ def test_intervals_are_those_of_wilson() -> None:
 
 def test_a_heat_map_has_a_tile_per_length_and_depth() -> None:
     shares = {(2000.0, 0.0): (1, 1000), (2000.0, 1.0): (10, 10), (1e6, 0.0): (0, 7), (1e6, 1.0): (999, 1000)}
-    heat = draw_heat_map("t", "tokens", "depth", shares)
-    assert [tile.text for tile in heat.tiles] == ["1", "100", "0", "99"]  # 99.9 % is not all of them
-    assert [text for _, text in heat.x_ticks] == ["2000", "1M"]
-    assert [text for _, text in heat.y_ticks] == ["0", "100"]
-    assert [tile.ink for tile in heat.tiles] == ["#fff"] * 4
-    left, top, right, bottom = heat.box
-    for tile in heat.tiles:
-        assert left <= tile.x and tile.x + heat.column <= right + 1e-6
-        assert top <= tile.y and tile.y + heat.row <= bottom
-
-
-class Killed(BaseException):
-    """Stands for the end of the process."""
-
-
-class Fragile:
-    """A system that ends the process after some questions."""
-
-    budget: int | None = None
-
-    def __init__(self, system: System, after: int) -> None:
-        self.methods, self._system, self._after = system.methods, system, after
-
-    def build(self, corpus: Corpus) -> Fragile:
-        self._built = self._system.build(corpus)
-        self.nbytes = self._built.nbytes
-        return self
-
-    def find(self, method: Method, question: str, budget: int) -> Sequence[Region]:
-        self._after -= 1
-        if not self._after:
-            raise Killed
-        return self._built.find(method, question, budget)
+    heat = draw_heat_map("t", shares)
+    assert heat.lengths == ("2000", "1M")
+    texts = {depth: [tile.text if tile else "" for tile in tiles] for depth, tiles in heat.rows}
+    assert texts == {"0": ["1", "0"], "100": ["100", "99"]}  # 99.9 % is not all of them
+    tiles = [tile for _, tiles in heat.rows for tile in tiles if tile]
+    assert [tile.ink for tile in tiles] == ["#fff"] * 4
+    assert [tile.fill for tile in tiles if tile.text in ("0", "100")] == ["#b35806", "#2166ac"]
+    del shares[1e6, 0.0]
+    assert draw_heat_map("t", shares).rows[0][1][1] is None
 
 
 @pytest.fixture(scope="module")
@@ -267,6 +266,7 @@ def run(
     return measure
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_where_it_was(run: Callable[..., tuple[Path, NeedleScores]]) -> None:
     whole, scores = run("whole", None)
     with pytest.raises(Killed):
@@ -285,6 +285,7 @@ def test_a_killed_run_goes_on_where_it_was(run: Callable[..., tuple[Path, Needle
     assert len(summary["depths"]) == 3
 
 
+@pytest.mark.long
 def test_the_page_shows_maps_tables_and_misses(run: Callable[..., tuple[Path, NeedleScores]]) -> None:
     source = (run("whole", None)[0] / "report.html").read_text(encoding="utf-8")
     page = Page()
@@ -292,7 +293,7 @@ def test_the_page_shows_maps_tables_and_misses(run: Callable[..., tuple[Path, Ne
     page.close()
     assert not {"script", "img", "iframe", "object"} & set(page.tags)
     assert page.tags.count("figure") == 1
-    assert page.tags.count("rect") == 3
+    assert len([style for name, style in page.attributes if name == "style"]) == 3  # a tile per depth
     text = "".join(page.text)
     for heading in (
         "One needle within 128 tokens: 6 questions",
@@ -311,16 +312,16 @@ def test_a_browser_shows_it_without_complaints(
 ) -> None:
     wide, drawings = seen_in_browser(run("whole", None)[0] / "report.html", width, tmp_path)
     assert wide <= width
-    assert drawings == 1
+    assert drawings == 0
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lengths": ()}, "lengths must be given"),
-        ({"methods": ("s3", "s3")}, "methods must be given, each once"),
-        ({"per_depth": 0}, "per_depth must be at least 1, not 0"),
-        ({"distractors": -1}, "distractors must be 0 or more, not -1"),
+        ({"lengths": ()}, "lengths must be a list of at least 1"),
+        ({"methods": ("s3", "s3")}, "methods must be a list, each value once"),
+        ({"per_depth": 0}, "per_depth must be a whole number, 1 or more, not 0"),
+        ({"distractors": -1}, "distractors must be a whole number, 0 or more, not -1"),
         ({"depths": 2}, "3 needles of a question need as many depths, not 2"),
     ],
 )

@@ -25,13 +25,13 @@ def test_points_lie_in_the_box_in_order() -> None:
     series = {"a": [(1024, 0.9), (256, 0.5), (512, 0.8)], "b": [(512, 0.1)], "none": []}
     plot = draw("t", "tokens", "recall", series, {"a": 0, "b": 1, "none": 2}, log_x=True)
     left, top, right, bottom = plot.box
-    assert [line.name for line in plot.lines] == ["a", "b"]
-    (x1, y1), (x2, y2), (x3, y3) = plot.lines[0].points
+    assert [curve.name for curve in plot.curves] == ["a", "b"]
+    (x1, y1), (x2, y2), (x3, y3) = plot.curves[0].points
     assert (x1, x3) == (left, right)
     assert x2 == pytest.approx((left + right) / 2)  # a factor of two on either side
     assert bottom >= y1 > y2 > y3 >= top
     assert [text for _, text in plot.x_ticks] == ["256", "512", "1024"]
-    assert plot.lines[0].path.startswith(f"{x1:.1f},{y1:.1f} ")
+    assert plot.curves[0].path.startswith(f"{x1:.1f},{y1:.1f} ")
 
 
 def test_large_numbers_are_short() -> None:

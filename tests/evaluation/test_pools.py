@@ -97,6 +97,7 @@ def test_questions_are_limited_per_set_and_length(sets: list[EvaluationSet], wid
     assert len(asked) == 6
 
 
+@pytest.mark.long
 def test_evidence_that_fits_no_pool_is_refused(sets: list[EvaluationSet], wide_host: Host) -> None:
     with pytest.raises(InvalidInputError, match="no question whose evidence fits a context of 4 tokens"):
         make_pools(sets, [4], None, wide_host)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_retriever.evaluation import Region
-from s3_retriever.evaluation.ranking import hit, ndcg, ranked_documents, reciprocal_rank
+from s3_retriever.evaluation.metrics import hit, ndcg, ranked_documents, reciprocal_rank
 
 GRADES = st.dictionaries(st.sampled_from("abcdefghijklmno"), st.integers(-1, 3))
 
@@ -32,6 +32,7 @@ def test_only_ten_ranks_count() -> None:
     assert hit([*others, "a"], {"a": 1}) == ndcg([*others, "a"], {"a": 1}) == 0
 
 
+@pytest.mark.long
 @given(ranking=st.permutations("abcdefghijklmno"), relevant=GRADES)
 def test_gain_is_a_share_of_the_ideal(ranking: list[str], relevant: dict[str, int]) -> None:
     assert 0 <= ndcg(ranking, relevant) <= 1 + 1e-9

@@ -10,7 +10,7 @@ from village_set import DOCUMENTS, QUESTIONS, write_jsonl
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.evaluate import EvaluateConfig, run_evaluation
 from s3_retriever.evaluation.methods import FullContext, WindowSystem
-from s3_retriever.evaluation.reader import Asked, Reader
+from s3_retriever.evaluation.reader import Reader, ReadingTask
 from s3_retriever.evaluation.records import ANSWERS, Answer, Records
 from s3_retriever.host import Host
 
@@ -18,7 +18,7 @@ from s3_retriever.host import Host
 @pytest.mark.host
 def test_the_host_answers_from_the_passage(host: Host) -> None:
     reader = Reader(host)
-    asked = Asked("What is the capital of Veldonia?", ["The capital of Veldonia is Marenstadt."])
+    asked = ReadingTask("What is the capital of Veldonia?", ["The capital of Veldonia is Marenstadt."])
     (reading,) = reader.answer([asked])
     assert "Marenstadt" in reading.text
     assert reading.shown == host.count_tokens(asked.passages[0])
@@ -26,21 +26,23 @@ def test_the_host_answers_from_the_passage(host: Host) -> None:
     assert again == reading
 
 
+@pytest.mark.long
 def test_what_is_beyond_the_window_is_cut(tiny_host: Host, wide_host: Host) -> None:
     # The prompt of a tiny tokenizer takes most of a window of 256.
     passages = ["one two three four five six seven eight nine ten. " * 30]
     whole = wide_host.count_tokens(passages[0])
-    (wide,) = Reader(wide_host).answer([Asked("How many?", passages)])
+    (wide,) = Reader(wide_host).answer([ReadingTask("How many?", passages)])
     assert 0 < wide.shown < whole
     with pytest.raises(InvalidInputError, match="leaves no room in the host's window"):
-        Reader(tiny_host).answer([Asked("How many? " * 40, passages)])
+        Reader(tiny_host).answer([ReadingTask("How many? " * 40, passages)])
 
 
+@pytest.mark.long
 def test_a_common_beginning_is_read_once_and_changes_nothing(
     wide_host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = Reader(wide_host)
-    asked = [Asked(question, ["rye bread is baked at four. " * 9]) for question in QUESTIONS]
+    asked = [ReadingTask(question, ["rye bread is baked at four. " * 9]) for question in QUESTIONS]
     apart = [reader.answer([one])[0] for one in asked]
     monkeypatch.setattr("s3_retriever.evaluation.reader._MIN_SHARED", 16)
     assert reader.answer(asked) == apart
@@ -67,6 +69,7 @@ def answered(tmp_path: Path, wide_host: Host) -> Callable[[], list[Answer]]:
     return run
 
 
+@pytest.mark.long
 def test_answers_are_recorded_and_resumed(answered: Callable[[], list[Answer]], tmp_path: Path) -> None:
     answers = answered()
     asked = {(answer.method, answer.budget) for answer in answers}

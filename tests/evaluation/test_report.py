@@ -5,19 +5,26 @@ import json
 
 from rich.console import Console
 
-from s3_retriever.evaluation import Overlap
 from s3_retriever.evaluation.benchmark.memory import ScanMemory
-from s3_retriever.evaluation.benchmark.recall import SystemScore
 from s3_retriever.evaluation.benchmark.report import show, to_json
 from s3_retriever.evaluation.benchmark.run import Results
 from s3_retriever.evaluation.benchmark.speed import DiskSize, Latency, Throughput
+from s3_retriever.evaluation.methods import Method
 from s3_retriever.evaluation.runner import BUDGETS
+from s3_retriever.evaluation.summary import Comparison, Row
+
+
+def row(name: str, recall: float) -> Row:
+    return Row(Method(name), {"a": recall}, recall, None, None)
+
 
 RESULTS = Results(
-    scores=(
-        SystemScore("fast s3", False, {"a": dict.fromkeys(BUDGETS, Overlap(0.75, 0.5, 0.4))}),
-        SystemScore("BM25", True, {"a": dict.fromkeys(BUDGETS, Overlap(0.5, 0.5, 0.4))}),
+    comparisons=tuple(
+        Comparison(measure, budget, {"a": 7}, (row("fast s3", 0.75), row("window-bm25 (64)", 0.5)))
+        for measure in ("recall", "precision")
+        for budget in BUDGETS
     ),
+    baselines=("window-bm25 (64)",),
     sizes=(DiskSize("fast", "a", 2_000, 150_000, 1_200_000),),
     latencies=(Latency("fast", "a", 2_000, 50, 21.25, 30.5),),
     throughputs=(Throughput("fast", "bfloat16", 40_000, 9_000.0, 3_000.0, None, 0.125),),
@@ -42,6 +49,12 @@ def test_tables_show_what_was_measured() -> None:
 
 def test_json_holds_the_same() -> None:
     values = json.loads(json.dumps(to_json(RESULTS)))
-    assert values["scores"][0]["macro_recall"] == {str(budget): 0.75 for budget in BUDGETS}
-    assert values["ratios"][0] == {"system": "fast s3", "budget": 256, "baseline": "BM25", "value": 1.5}
+    assert [one["budget"] for one in values["comparisons"] if one["measure"] == "recall"] == [*BUDGETS]
+    assert values["comparisons"][0]["rows"][0]["macro"] == 0.75
+    assert values["ratios"][0] == {
+        "method": "fast s3",
+        "budget": 256,
+        "baseline": "window-bm25 (64)",
+        "value": 1.5,
+    }
     assert values["throughputs"][0]["speedup"] == 3

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.evaluation.significance import Interval, bootstrap, tally
+from s3_retriever.evaluation.summary import Interval, bootstrap, tally
 
 SHARES = st.integers(1, 12).flatmap(lambda n: arrays(np.float64, (n, 2), elements=st.floats(0, 1)))
 
 
+@pytest.mark.long
 @given(strata=st.lists(SHARES, min_size=1, max_size=3))
 @settings(max_examples=30, deadline=None)
 def test_an_interval_is_around_the_macro_average(strata: list[np.ndarray]) -> None:
@@ -27,6 +28,7 @@ def test_an_interval_is_around_the_macro_average(strata: list[np.ndarray]) -> No
     assert same == [Interval(0, 0, 0), Interval(0, 0, 0)]
 
 
+@pytest.mark.long
 def test_the_interval_is_that_of_the_mean() -> None:
     # The standard error of a mean of 400 values of deviation 1 is 1/20; two sets halve its square.
     rng = np.random.default_rng(1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from importlib.util import find_spec
 
 import numpy as np
@@ -12,7 +13,7 @@ from s3_retriever.errors import HostNotFoundError, InvalidInputError, MissingDep
 from s3_retriever.evaluation.metrics import n_characters
 from s3_retriever.evaluation.rivals.embeddings import SentenceModel, load_embedder
 from s3_retriever.evaluation.rivals.minilm import MiniLM, minilm_folder
-from s3_retriever.evaluation.rivals.windows import WindowRanker, Windows, rankings, reciprocal_rank_fusion
+from s3_retriever.evaluation.rivals.windows import LuceneBM25, WindowRanker, Windows, reciprocal_rank_fusion
 from s3_retriever.host import Host
 
 FRUIT = Document("fruit", "Apples grow on trees. Melons grow on the ground. Cherries are small and red.")
@@ -59,13 +60,27 @@ def test_fusion_sums_reciprocal_ranks() -> None:
 
 def test_bm25_ranks_the_window_with_the_words_first(tiny_host: Host) -> None:
     cut = windows([FRUIT, TRAINS], tiny_host, 32)
-    found = rankings(cut, ["When does the night train leave?", "Which melons?"], None)
-    assert list(found) == ["BM25"]
-    best = [cut.texts[order[0]] for order in found["BM25"]]
-    assert "night train" in best[0]
-    assert "Melons" in best[1]
+    ranker = WindowRanker(cut, None)
+    assert "night train" in cut.texts[ranker.by_bm25("When does the night train leave?")[0]]
+    assert "Melons" in cut.texts[ranker.by_bm25("Which melons?")[0]]
 
 
+def test_bm25_by_hand() -> None:
+    # "a" is in three of four texts, whose mean length is 2; Okapi's idf would be negative
+    scores = LuceneBM25([["a"], ["a", "a", "b"], ["a", "b"], ["c", "c"]]).scores(["a", "x"])
+    idf = math.log(1 + (4 - 3 + 0.5) / (3 + 0.5))
+    lengths = 1.5 * (0.25 + 0.75 * np.array([1, 3, 2]) / 2)
+    counts = np.array([1, 2, 1])
+    assert scores == pytest.approx([*(idf * counts * 2.5 / (counts + lengths)), 0])
+    assert scores[0] > 0
+
+
+@pytest.mark.parametrize("texts", [[], [[], []]])
+def test_bm25_of_no_words_finds_nothing(texts: list[list[str]]) -> None:
+    assert LuceneBM25(texts).scores(["a"]).tolist() == [0] * len(texts)
+
+
+@pytest.mark.long
 @pytest.mark.skipif(not minilm_folder().is_dir(), reason="MiniLM is fetched by the benchmark only")
 def test_minilm_ranks_by_meaning_and_fuses(tiny_host: Host) -> None:
     minilm = MiniLM.load()
@@ -75,14 +90,17 @@ def test_minilm_ranks_by_meaning_and_fuses(tiny_host: Host) -> None:
     assert vectors[0] @ vectors[2] > vectors[0] @ vectors[1] + 0.2
     assert np.allclose(minilm.embed(["stocks fell"])[0], vectors[1], atol=1e-5)  # whatever is in its batch
     cut = windows([FRUIT, TRAINS], tiny_host, 64)
-    found = rankings(cut, ["At what time does the railway carriage depart?"], minilm)
-    assert list(found) == ["BM25", "MiniLM", "MiniLM+BM25"]
-    assert "night train" in cut.texts[found["MiniLM"][0][0]]
+    ranker, question = WindowRanker(cut, minilm), "At what time does the railway carriage depart?"
+    assert "night train" in cut.texts[ranker.by_embedding(question)[0]]
+    both = reciprocal_rank_fusion([ranker.by_bm25(question), ranker.by_embedding(question)])
+    assert ranker.by_both(question).tolist() == both.tolist()
 
 
 @pytest.mark.skipif(find_spec("sentence_transformers") is not None, reason="sentence-transformers is here")
 def test_without_sentence_transformers_the_extra_is_named() -> None:
-    with pytest.raises(MissingDependencyError, match=r"'bge-small', .* needs .*s3-retriever\[embeddings\]"):
+    with pytest.raises(
+        MissingDependencyError, match=r"'bge-small' is taken, need .*s3-retriever\[embeddings\]"
+    ):
         load_embedder("bge-small")
 
 
@@ -93,7 +111,7 @@ def test_sentence_transformers_embed_alike() -> None:
     model = SentenceModel(str(minilm_folder()))
     assert np.allclose(model.embed(texts), MiniLM.load().embed(texts), atol=1e-5)
     assert np.allclose(model.embed_question(texts[1]), model.embed(texts)[1], atol=1e-5)
-    with pytest.raises(HostNotFoundError, match="cannot be had"):
+    with pytest.raises(HostNotFoundError, match="cannot be loaded"):
         SentenceModel(str(minilm_folder() / "nowhere"))
 
 

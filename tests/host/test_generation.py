@@ -33,6 +33,7 @@ def answer(generator: Generator, prompt: str = PROMPT, **options: Any) -> str:
     return "".join(piece.text for piece in generator.generate(ids, sampling))
 
 
+@pytest.mark.long
 def test_it_says_what_transformers_generates(
     generator: Generator, tiny_model: LlamaForCausalLM, tiny_tokenizer: PreTrainedTokenizerFast
 ) -> None:
@@ -87,6 +88,7 @@ def test_end_tokens_of_model_and_tokenizer_end_the_text(
     assert list(generator.generate(ids, GREEDY)) == [Piece("", 1, "stop")]
 
 
+@pytest.mark.long
 def test_drawing_is_repeatable_and_touches_nobody_elses_numbers(generator: Generator) -> None:
     before = torch.random.get_rng_state()
     drawn = [answer(generator, temperature=2, seed=seed) for seed in (1, 1, -1, 2**64 - 1)]
@@ -145,13 +147,13 @@ class TestSharedTokenizer:
     """Its owner pads and truncates with it, in other threads too."""
 
     @pytest.fixture
-    def host(self, tiny_model: LlamaForCausalLM, tiny_tokenizer: PreTrainedTokenizerFast) -> Host:
+    def padding_host(self, tiny_model: LlamaForCausalLM, tiny_tokenizer: PreTrainedTokenizerFast) -> Host:
         tokenizer = copy.deepcopy(tiny_tokenizer)
         tokenizer.pad_token = tokenizer.eos_token
         return Host(model=tiny_model, tokenizer=tokenizer, name="tiny")
 
     @pytest.fixture
-    def _owner_at_work(self, host: Host) -> Iterator[None]:
+    def _owner_at_work(self, padding_host: Host) -> Iterator[None]:
         """Tokenises, with other settings each time."""
         errors: list[BaseException] = []
         done = threading.Event()
@@ -159,9 +161,11 @@ class TestSharedTokenizer:
         def work() -> None:
             try:
                 while not done.is_set():
-                    short = host.tokenizer(["a b c d e", "x"], padding=True, truncation=True, max_length=4)
+                    short = padding_host.tokenizer(
+                        ["a b c d e", "x"], padding=True, truncation=True, max_length=4
+                    )
                     assert [len(row) for row in short["input_ids"]] == [4, 4]
-                    assert len(host.tokenizer(PROMPT * 20)["input_ids"]) > 4
+                    assert len(padding_host.tokenizer(PROMPT * 20)["input_ids"]) > 4
             except BaseException as error:
                 errors.append(error)
 
@@ -172,27 +176,30 @@ class TestSharedTokenizer:
         owner.join()
         assert not errors
 
+    @pytest.mark.long
     @pytest.mark.usefixtures("_owner_at_work")
-    def test_threads_do_not_collide(self, host: Host, generator: Generator) -> None:
+    def test_threads_do_not_collide(self, padding_host: Host, generator: Generator) -> None:
         prompt = PROMPT * 20
         expected = generator.encode(prompt, special_tokens=False), answer(generator)
 
         def ask(_: int) -> bool:
-            own = Generator(host)
+            own = Generator(padding_host)
             every = [own.encode(prompt, special_tokens=False) for _ in range(100)]
             return every == [expected[0]] * 100 and answer(own) == expected[1]
 
         with ThreadPoolExecutor(4) as pool:
             assert all(pool.map(ask, range(8)))
 
-    def test_its_settings_do_not_apply(self, host: Host, generator: Generator) -> None:
-        host.tokenizer.backend_tokenizer.enable_truncation(2)
-        host.tokenizer.backend_tokenizer.enable_padding(length=500)
-        host.tokenizer.backend_tokenizer.encode_special_tokens = True
+    def test_its_settings_do_not_apply(self, padding_host: Host, generator: Generator) -> None:
+        padding_host.tokenizer.backend_tokenizer.enable_truncation(2)
+        padding_host.tokenizer.backend_tokenizer.enable_padding(length=500)
+        padding_host.tokenizer.backend_tokenizer.encode_special_tokens = True
         prompt = f"{PROMPT}<|end|>"
         expected = generator.encode(prompt, special_tokens=False)
-        assert Generator(host).encode(prompt, special_tokens=False) == expected
-        assert len(host.tokenizer.backend_tokenizer.encode(prompt).ids) == 500  # and stay as they were
+        assert Generator(padding_host).encode(prompt, special_tokens=False) == expected
+        assert (
+            len(padding_host.tokenizer.backend_tokenizer.encode(prompt).ids) == 500
+        )  # and stay as they were
 
 
 def test_characters_come_whole(tiny_host: Host) -> None:
@@ -225,6 +232,7 @@ def test_a_stop_sequence_spread_over_pieces_is_held_back() -> None:
     assert (held.push("an EN"), held.rest(), held.stopped) == ("an ", "EN", False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("begin", [0, 3, 8])
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_stop_sequences_end_the_text(generator: Generator, begin: int, size: int) -> None:

@@ -47,6 +47,7 @@ def test_offsets_are_exact_for_any_text(
     assert tiny_host.count_tokens(text) == len(tokens)
 
 
+@pytest.mark.long
 def test_text_longer_than_a_piece_has_the_tokens_of_the_whole(
     tiny_host: Host, tiny_tokenizer: PreTrainedTokenizerFast
 ) -> None:
@@ -57,6 +58,7 @@ def test_text_longer_than_a_piece_has_the_tokens_of_the_whole(
     assert list(zip(tokens.starts.tolist(), tokens.ends.tolist(), strict=True)) == whole["offset_mapping"]
 
 
+@pytest.mark.long
 def test_long_text_without_a_space_is_cut_with_exact_offsets(
     tiny_host: Host, tiny_tokenizer: PreTrainedTokenizerFast
 ) -> None:

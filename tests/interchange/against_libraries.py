@@ -18,9 +18,9 @@ from sae_lens import TopKSAE as SAELensTopKSAE
 from sparsify.config import SparseCoderConfig
 from sparsify.sparse_coder import SparseCoder
 
+from s3_retriever.encode import Artifact, Codes, center_and_normalize
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.features import Artifact, Codes, center_and_normalize
-from s3_retriever.features.interchange import export_saelens, import_sae
+from s3_retriever.training.saelens import export_saelens, import_sae
 
 Floats = npt.NDArray[np.float32]
 
@@ -50,7 +50,7 @@ def test_saelens_encodes_as_we_do(tmp_path: Path, name: str) -> None:
     export_saelens(artifact, tmp_path / "saes")
     for t, codec in enumerate(artifact.codecs):
         theirs = SAE.load_from_disk(tmp_path / "saes" / str(codec.tap))
-        keys = center_and_normalize(artifact.probe.keys[:, t], codec.mean)
+        keys = center_and_normalize(artifact.fingerprint.keys[:, t], codec.mean)
         with torch.no_grad():
             activations = theirs.encode(torch.from_numpy(keys))
             decoded = theirs.decode(activations)

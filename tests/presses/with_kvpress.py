@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from s3_retriever.evaluation.contexts import CONTEXTS, PRESS_ANSWERS
-from s3_retriever.evaluation.reader import Asked, Reader, prompt_around
+from s3_retriever.evaluation.reader import Reader, ReadingTask, prompt_around
 from s3_retriever.evaluation.records import Answer, Records
 from s3_retriever.evaluation.rivals.presses import DEFAULT, PRESSES, main
 from s3_retriever.host import Host
@@ -64,7 +64,7 @@ def test_without_compression_the_answer_is_that_of_the_full_context(folder: Path
     assert main([str(folder), "--presses", "none"]) == 0
     reader = Reader(Host.load(tiny_folder))
     for answer in Records(folder / PRESS_ANSWERS, Answer).all():
-        (whole,) = reader.answer([Asked(QUESTIONS[answer.question], [TEXT])])
+        (whole,) = reader.answer([ReadingTask(QUESTIONS[answer.question], [TEXT])])
         assert whole.text.startswith(answer.text)  # it may be longer: 24 tokens instead of 8
 
 

@@ -1,3 +1,5 @@
+"""BM25 of cells whose terms are given, beside ``rank_bm25`` and ``bm25s``."""
+
 from __future__ import annotations
 
 import math
@@ -10,22 +12,45 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rank_bm25 import BM25Okapi
 
-from s3_retriever.errors import InvalidInputError, MissingDependencyError
-from s3_retriever.search import BM25, BM25S, RankBM25
-from s3_retriever.search.bm25 import Emphasis
+from s3_retriever.documents import Document
+from s3_retriever.errors import MissingDependencyError
+from s3_retriever.index import Index, Layout, SegmentBuilder, Snapshot
+from s3_retriever.search.lexical import BM25, BM25S, RarityBoost
 
 TERMS = st.lists(st.sampled_from("abcdefgh"), max_size=6)
 CELLS = st.lists(TERMS, max_size=12)
-KINDS = pytest.mark.parametrize("kind", [RankBM25, BM25S])
+KINDS = pytest.mark.parametrize("kind", [BM25, BM25S])
 
 
-@given(CELLS, TERMS)
-def test_scores_are_those_of_rank_bm25(cells: list[list[str]], query: list[str]) -> None:
-    bm25 = RankBM25(cells)
+def snapshot(*segments: list[list[str]]) -> Snapshot:
+    """Segments of documents of one token, and so of one cell; each is given as its terms."""
+    index = Index(Layout(taps=("0.0",), n_features=(1,), k=(1,)), {})
+    for number, cells in enumerate(segments):
+        builder = SegmentBuilder(index.layout)
+        for i, terms in enumerate(cells):
+            builder.begin(Document(f"{number}/{i}", " ".join(terms)))
+            builder.add(np.zeros(1), np.zeros(1), [np.zeros((1, 1), np.uint16)], [np.zeros((1, 1))])
+            builder.end()
+        index.add(builder.build())
+    return index.snapshot
+
+
+class LuceneOkapi(BM25Okapi):
+    """``rank_bm25`` with Lucene's idf: the reference."""
+
+    def _calc_idf(self, nd: dict[str, int]) -> None:
+        self.idf = {term: math.log(1 + (self.corpus_size - n + 0.5) / (n + 0.5)) for term, n in nd.items()}
+
+
+@pytest.mark.long
+@settings(deadline=None)
+@given(st.lists(CELLS, max_size=3), TERMS)
+def test_scores_are_those_of_rank_bm25(segments: list[list[list[str]]], query: list[str]) -> None:
+    cells = [cell for segment in segments for cell in segment]
+    scores = BM25().scores(snapshot(*segments), query)
+    assert scores.shape == (len(cells),)
     if any(cells):
-        inherited = BM25Okapi.get_scores(bm25, query)
-        assert bm25.scores(query).tobytes() == inherited.tobytes()
-    assert bm25.scores(query).shape == (len(cells),)
+        assert scores.tobytes() == LuceneOkapi(cells).get_scores(query).tobytes()
 
 
 def test_scores_follow_the_formula() -> None:
@@ -33,11 +58,11 @@ def test_scores_follow_the_formula() -> None:
     n_cells, average = 4, 6 / 4
     idf = math.log(1 + (n_cells - 1 + 0.5) / (1 + 0.5))
     expected = idf * 2 * 2.5 / (2 + 1.5 * (1 - 0.75 + 0.75 * 3 / average))
-    np.testing.assert_allclose(RankBM25(cells).scores(["a"]), [expected, 0, 0, 0], rtol=1e-15)
+    np.testing.assert_allclose(BM25().scores(snapshot(cells), ["a"]), [expected, 0, 0, 0], rtol=1e-15)
 
 
 def test_a_term_in_most_cells_still_counts_for_them() -> None:
-    assert (RankBM25([["a"], ["a"], ["a", "b"], ["c"]]).scores(["a"])[:3] > 0).all()
+    assert (BM25().scores(snapshot([["a"], ["a"], ["a", "b"], ["c"]]), ["a"])[:3] > 0).all()
 
 
 def alike(_: str) -> float:
@@ -47,9 +72,9 @@ def alike(_: str) -> float:
 
 def test_emphasis_lets_one_rare_term_outweigh_several_common_ones() -> None:
     others = [["who", "bought", "mill", f"name{i}"] for i in range(10)]
-    bm25 = RankBM25([*others, ["name10", *"abcdefgh"], *([["other"]] * 39)])
+    cells = snapshot([*others, ["name10", *"abcdefgh"], *([["other"]] * 39)])
     query = ["who", "bought", "mill", "name10"]
-    plain, rare = bm25.scores(query), bm25.scores(query, Emphasis(4.0, alike))
+    plain, rare = BM25().scores(cells, query), BM25().scores(cells, query, RarityBoost(4.0, alike))
     assert plain.argmax() < 10
     assert rare.argmax() == 10
     many, one = (math.log(1 + (50 - n + 0.5) / (n + 0.5)) for n in (10, 1))
@@ -58,11 +83,11 @@ def test_emphasis_lets_one_rare_term_outweigh_several_common_ones() -> None:
 
 
 def test_a_word_that_is_rare_here_only_does_not_speak_for_a_name() -> None:
-    cells = [["what", "happens"], ["mill", "Ulvenholt"], *([["mill"]] * 8)]
-    bm25, query = RankBM25(cells), ["what", "happens", "mill", "Ulvenholt"]
-    common = {"what": 0.5, "happens": 0.7}
-    scores = bm25.scores(query, Emphasis(2.0, lambda word: common.get(word, 1.0)))
-    plain = bm25.scores(query)
+    cells = snapshot([["what", "happen"], ["mill", "ulvenholt"], *([["mill"]] * 8)])
+    query = ["what", "happen", "mill", "ulvenholt"]
+    common = {"what": 0.5, "happen": 0.7}
+    scores = BM25().scores(cells, query, RarityBoost(2.0, lambda word: common.get(word, 1.0)))
+    plain = BM25().scores(cells, query)
     assert plain.argmax() == 0
     assert scores.argmax() == 1
     idf = math.log(1 + (10 - 1 + 0.5) / (1 + 0.5))
@@ -70,25 +95,30 @@ def test_a_word_that_is_rare_here_only_does_not_speak_for_a_name() -> None:
     assert plain[0] == pytest.approx(2 * idf * 2.5 / (1 + 1.5 * (0.25 + 0.75 * 2 / 1.2)))
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(CELLS, TERMS, st.floats(0, 8))
 def test_bm25s_knows_emphasis_too(cells: list[list[str]], query: list[str], power: float) -> None:
-    emphasis = Emphasis(power, lambda term: 1 / (1 + ord(term) % 3))
-    ours, theirs = RankBM25(cells).scores(query, emphasis), BM25S(cells).scores(query, emphasis)
+    emphasis = RarityBoost(power, lambda term: 1 / (1 + ord(term) % 3))
+    ours, theirs = (kind().scores(snapshot(cells), query, emphasis) for kind in (BM25, BM25S))
     np.testing.assert_allclose(theirs, ours, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(CELLS, TERMS)
 def test_bm25s_takes_over_with_the_same_ranking(cells: list[list[str]], query: list[str]) -> None:
-    np.testing.assert_allclose(BM25S(cells).scores(query), RankBM25(cells).scores(query), rtol=1e-12)
+    ours, theirs = (kind().scores(snapshot(cells), query) for kind in (BM25, BM25S))
+    np.testing.assert_allclose(theirs, ours, rtol=1e-12)
 
 
+@pytest.mark.long
 def test_bm25s_ranks_a_large_corpus_alike() -> None:
     rng = np.random.default_rng(0)
     cells = [[f"w{i}" for i in rng.zipf(1.4, size=24)] for _ in range(2000)]
     query = ["w1", "w2", "w2", "w7", "w40", "unknown"]
-    ours, theirs = RankBM25(cells).scores(query), BM25S(cells).scores(query)
+    ours, theirs = (kind().scores(snapshot(cells[:700], cells[700:]), query) for kind in (BM25, BM25S))
+    assert ours.tobytes() == LuceneOkapi(cells).get_scores(query).tobytes()
     np.testing.assert_allclose(theirs, ours, rtol=1e-12)
     assert len(np.unique(ours)) > 100
     order = np.argsort(-ours.round(9), kind="stable")
@@ -96,47 +126,14 @@ def test_bm25s_ranks_a_large_corpus_alike() -> None:
 
 
 @KINDS
-@settings(deadline=None)
-@given(
-    st.lists(st.one_of(CELLS, st.tuples(st.floats(0, 1), st.floats(0, 1))), max_size=8),
-    TERMS,
-)
-def test_a_changed_collection_equals_a_new_one(
-    kind: type[RankBM25 | BM25S], steps: list[list[list[str]] | tuple[float, float]], query: list[str]
-) -> None:
-    bm25, cells = kind(), []
-    for step in steps:
-        if isinstance(step, tuple):
-            first, last = (round(part * len(cells)) for part in sorted(step))
-            bm25.remove(first, last)
-            del cells[first:last]
-        else:
-            bm25.add(step)
-            cells.extend(step)
-        bm25.scores(query)
-    assert bm25.n_cells == len(cells)
-    assert bm25.scores(query).tobytes() == kind(cells).scores(query).tobytes()
-
-
-@KINDS
 @pytest.mark.parametrize("cells", [[], [[]], [[], []], [["a"], []]])
 @pytest.mark.parametrize("query", [[], ["unknown"], [""]])
 def test_nothing_in_common_scores_zero(
-    kind: type[RankBM25 | BM25S], cells: list[list[str]], query: list[str]
+    kind: type[BM25 | BM25S], cells: list[list[str]], query: list[str]
 ) -> None:
-    scores = kind(cells).scores(query)
+    scores = kind().scores(snapshot(cells), query)
     assert scores.dtype == np.float64
     assert scores.tolist() == [0.0] * len(cells)
-
-
-@KINDS
-@pytest.mark.parametrize(("first", "last"), [(-1, 1), (2, 1), (0, 4)])
-def test_removing_what_is_not_there_is_refused(kind: type[BM25], first: int, last: int) -> None:
-    bm25 = kind()
-    bm25.add([["a"], ["b"], ["c"]])
-    with pytest.raises(InvalidInputError, match="there are 3"):
-        bm25.remove(first, last)
-    assert bm25.n_cells == 3
 
 
 def test_without_bm25s_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +142,7 @@ def test_without_bm25s_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch
         BM25S()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("package", ["index", "search"])
 def test_no_module_of_index_or_search_imports_torch_or_bm25s(package: str) -> None:
     code = f"import importlib, pkgutil, sys, s3_retriever.{package} as package\n"

@@ -1,62 +1,106 @@
-"""BM25 that follows an index through its changes."""
+"""BM25 of an index, whatever happened to it."""
 
 from __future__ import annotations
 
 import itertools
+import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rank_bm25 import BM25Okapi
 
-from s3_retriever.documents import Document
+from s3_retriever import Document, Host, RetrieverConfig, S3Retriever, ScanConfig
+from s3_retriever.encode import Artifact
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.index import Index, Layout, Segment, SegmentBuilder, Snapshot
-from s3_retriever.search.lexical import BACKENDS, LexicalIndex
+from s3_retriever.index import CELL, Index, Layout, Segment, SegmentBuilder, Snapshot
+from s3_retriever.index.documents import DocumentStore
+from s3_retriever.index.words import words
+from s3_retriever.search.lexical import BACKENDS, LexicalIndex, RarityBoost
 
-LAYOUT = Layout(taps=("0.0",), n_features=(4,), k=(1,), weight_scales=(1.0,))
-QUESTION = "oil of the lighthouse, and oil lamps"
-WORDS = ("the", "keeper", "of", "a", "lighthouse", "keeps", "oil", "for", "lamp", "lamps", "and", "bread")
+LAYOUT = Layout(taps=("0.0",), n_features=(4,), k=(1,))
+QUESTION = "oil of the lighthouse, and oil lamps; 東京都"
+WORDS = ("the", "keeper", "of", "a", "lighthouse", "keeps", "oil", "lamps", "bread", "東京都庁", "\ud800")
+BOOSTS = (None, RarityBoost(2.0, lambda term: 1 / (1 + len(term))))
 
 
 def segment(*ids: str) -> Segment:
-    """Documents of 1 to 80 words, chosen by their ids, a token each."""
+    """Documents of 0 to 80 words, chosen by their ids, a token each; the title is not searched."""
     builder = SegmentBuilder(LAYOUT)
     for doc_id in ids:
         rng = np.random.default_rng(list(doc_id.encode()))
-        chosen = rng.choice(WORDS, rng.integers(1, 81)).tolist()
-        starts = [0, *itertools.accumulate(len(word) + 1 for word in chosen[:-1])]
-        builder.begin(Document(doc_id, " ".join(chosen)))
-        features, weights = np.zeros((len(starts), 1), np.uint16), np.zeros((len(starts), 1), np.float32)
-        builder.add(np.array(starts), np.zeros(len(starts), np.int32), [features], [weights])
+        chosen = rng.choice(WORDS, rng.integers(0, 81)).tolist()
+        n = len(chosen)
+        starts = [0, *itertools.accumulate(len(word) + 1 for word in chosen[:-1])][:n]
+        builder.begin(Document(doc_id, " ".join(chosen), "oil lamps"))
+        features, weights = np.zeros((n, 1), np.uint16), np.zeros((n, 1), np.float32)
+        builder.add(np.array(starts, np.int64), np.zeros(n, np.int32), [features], [weights])
         builder.end()
     return builder.build()
 
 
-def fresh_scores(snapshot: Snapshot, backend: str) -> np.ndarray:
-    return LexicalIndex(backend).scores(snapshot, QUESTION)
+def from_scratch(snapshot: Snapshot) -> Snapshot:
+    index = Index(LAYOUT, {})
+    index.add(segment(*snapshot.document_ids))
+    return index.snapshot
 
 
+def rank_bm25(snapshot: Snapshot) -> np.ndarray:
+    """The reference: cells cut from the texts, scored by ``rank_bm25`` with Lucene's idf."""
+    cells: list[list[str]] = []
+    for number, document in enumerate(snapshot):
+        first = len(cells)
+        starts = snapshot.token_starts(number)[::CELL].tolist()
+        cells += [[] for _ in starts]
+        for term, at in words(document.text):
+            cells[first + max(sum(start <= at for start in starts), 1) - 1].append(term)
+    if not any(cells):
+        return np.zeros(len(cells))
+    reference = BM25Okapi(cells, k1=1.5, b=0.75)
+    frequencies = {term: sum(term in cell for cell in cells) for term in reference.idf}
+    reference.idf = {t: math.log(1 + (len(cells) - n + 0.5) / (n + 0.5)) for t, n in frequencies.items()}
+    return reference.get_scores([term for term, _ in words(QUESTION)])
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("backend", BACKENDS)
 @settings(max_examples=20, deadline=None)
 @given(
     changes=st.lists(
-        st.tuples(st.sampled_from(["add", "add", "delete", "merge"]), st.sets(st.sampled_from("abcdef"))),
+        st.tuples(
+            st.sampled_from(["add", "add", "delete", "merge", "save"]), st.sets(st.sampled_from("abcdef"))
+        ),
         max_size=8,
     )
 )
-def test_it_equals_a_fresh_one_after_any_changes(backend: str, changes: list[tuple[str, set[str]]]) -> None:
+def test_any_history_scores_as_an_index_from_scratch(
+    backend: str, changes: list[tuple[str, set[str]]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     index, lexical = Index(LAYOUT, {}), LexicalIndex(backend)
     for operation, chosen in changes:
         if operation == "add":
             index.add(segment(*sorted(chosen.difference(index.document_ids))))
         elif operation == "delete":
             index.delete(chosen.intersection(index.document_ids))
-        else:
+        elif operation == "merge":
             index.merge()
-        scores = lexical.scores(index.snapshot, QUESTION)
-        assert scores.shape == (index.snapshot.n_cells,)
-        assert scores.tobytes() == fresh_scores(index.snapshot, backend).tobytes()
+        else:
+            folder = tmp_path_factory.mktemp("index")
+            index.save(folder)
+            index = Index.load(folder)
+        scratch = from_scratch(index.snapshot)
+        for boost in BOOSTS:
+            scores = lexical.scores(index.snapshot, QUESTION, boost)
+            assert scores.shape == (index.snapshot.n_cells,)
+            assert scores.tobytes() == LexicalIndex(backend).scores(scratch, QUESTION, boost).tobytes()
+        if backend == "rank_bm25":
+            expected = rank_bm25(index.snapshot)
+            assert lexical.scores(index.snapshot, QUESTION).tobytes() == expected.tobytes()
+    scratch = from_scratch(index.snapshot)
+    index.merge()
+    assert [one.name for one in index.snapshot.segments] == [one.name for one in scratch.segments]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -68,17 +112,75 @@ def test_searches_may_read_old_and_new_versions_in_turns(backend: str) -> None:
     index.add(segment("d", "a"))
     new = index.snapshot
     for snapshot in (old, new, old, new):
-        expected = fresh_scores(snapshot, backend)
+        expected = LexicalIndex(backend).scores(from_scratch(snapshot), QUESTION)
         assert lexical.scores(snapshot, QUESTION).tobytes() == expected.tobytes()
         assert expected.any()
+
+
+def make_unreadable(snapshot: Snapshot, kept: set[str] = frozenset()) -> None:
+    """Take the texts away from the segments, except those of some documents."""
+    for one in snapshot.segments:
+        utf8 = np.zeros_like(one.documents.utf8)
+        for number in (number for number, doc_id in enumerate(one.ids) if doc_id in kept):
+            line = slice(*one.documents.offsets[number : number + 2])
+            utf8[line] = one.documents.utf8[line]
+        one.documents = DocumentStore(utf8, one.documents.offsets)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_no_question_reads_a_document(backend: str, tmp_path: Path) -> None:
+    """Neither cold, nor after an addition, a deletion, a merge or a load: there is nothing left to read."""
+    index, lexical = Index(LAYOUT, {}), LexicalIndex(backend)
+
+    def check() -> None:
+        expected = LexicalIndex(backend).scores(from_scratch(index.snapshot), QUESTION)
+        assert expected.any()
+        make_unreadable(index.snapshot)
+        with pytest.raises(ValueError):
+            index.snapshot.document(0)
+        assert lexical.scores(index.snapshot, QUESTION).tobytes() == expected.tobytes()
+
+    index.add(segment("a", "b", "c"))
+    index.save(tmp_path)
+    check()
+    index.add(segment("d", "e"))
+    check()
+    index.delete(["b"])
+    check()
+    index.merge()
+    check()
+    index = Index.load(tmp_path)
+    check()
+
+
+TOPICS = ("oil", "bread", "ships", "names", "lamps", "stairs")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_search_reads_the_documents_that_it_returns(
+    backend: str, tiny_host: Host, tiny_artifact: Artifact, tmp_path: Path
+) -> None:
+    documents = [Document(topic, f"{topic} and nothing else, said the keeper. " * 20) for topic in TOPICS]
+    config = RetrieverConfig(ScanConfig(chunk_tokens=64, overlap_tokens=16, batch_tokens=128), bm25=backend)
+    made = S3Retriever.from_documents(documents, host=tiny_host, artifact=tiny_artifact, config=config)
+    made.save(tmp_path / "index")
+    expected = made.retrieve("Who has bread?", 40, mode="bm25")
+    loaded = S3Retriever.load(tmp_path / "index", host=tiny_host)
+    assert expected
+    found = {span.doc_id for span in expected}
+    make_unreadable(loaded.index.snapshot, kept=found)
+    assert found < set(TOPICS)
+    assert loaded.retrieve("Who has bread?", 40, mode="bm25") == expected
 
 
 def test_words_the_corpus_lacks_score_nothing() -> None:
     index = Index(LAYOUT, {})
     index.add(segment("a", "b"))
     assert not LexicalIndex().scores(index.snapshot, "zebra?").any()
+    assert not LexicalIndex().scores(index.snapshot, "?").any()
 
 
 def test_an_unknown_backend_is_refused_by_name() -> None:
-    with pytest.raises(InvalidInputError, match="'lucene'; choose one of rank_bm25, bm25s"):
+    with pytest.raises(InvalidInputError, match="one of 'rank_bm25', 'bm25s', not 'lucene'"):
         LexicalIndex("lucene")

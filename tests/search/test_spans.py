@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -11,9 +12,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.search import CELL, SelectedSpan, SpanConfig, select_spans, sentences
-from s3_retriever.search.spans import peaks, sentence_borders
-from s3_retriever.search.text import splits_word
+from s3_retriever.index import CELL
+from s3_retriever.search.spans import (
+    SelectedSpan,
+    SpanConfig,
+    narrow,
+    peaks,
+    select_spans,
+    sentence_borders,
+    snap,
+    tidy,
+    whole_words,
+)
+from s3_retriever.search.text import character_range, sentences, splits_word
 
 Page = tuple[str, NDArray[np.uint32]]
 
@@ -83,6 +94,7 @@ def one_peak(pages: list[Page], cell: int) -> NDArray[np.float64]:
     return density
 
 
+@pytest.mark.long
 @given(st.data(), st.lists(TEXTS, min_size=1, max_size=4), st.integers(1, 200), CONFIGS)
 def test_what_holds_for_every_selection(
     data: st.DataObject, texts: list[str], budget: int, config: SpanConfig
@@ -119,6 +131,115 @@ def test_any_budget_gets_a_span_of_a_text_with_words(text: str, budget: int) -> 
     spans = select(one_peak(pages, 0), pages, budget)
     assert len(spans) == 1
     assert 1 <= count(pages[0][0][spans[0].start : spans[0].end]) <= budget
+
+
+def select_slowly(
+    density: NDArray[np.float64],
+    pages: list[Page],
+    budget: int,
+    config: SpanConfig,
+    counter: Callable[[str], int],
+) -> dict[tuple[int, int, int], float]:
+    """Passages and their scores as the rule says: whatever is offered is tokenised by itself, each time."""
+    cells = document_cells(pages)
+    chosen: list[tuple[int, int, int, float]] = []  # document, first token, last token, score
+
+    def text_of(doc: int, first: int, last: int) -> str:
+        text, starts = pages[doc]
+        begin, end = character_range(text, starts, first, last)
+        return text[begin:end].strip()
+
+    def cost(doc: int, first: int, last: int) -> int:
+        return max(last - first, counter(text_of(doc, first, last)))
+
+    def offer(doc: int, first: int, last: int, score: float, centre: int) -> bool:
+        size = wanted = last - first
+        while size >= (max(1, min(wanted, config.min_tokens)) if chosen else 1):
+            begin, end = narrow(first, last, centre, size)
+            if size < wanted:
+                begin, end = tidy(*pages[doc], begin, end)
+            touched = [one for one in chosen if one[0] == doc and one[1] <= end and begin <= one[2]]
+            begin, end = min([begin, *(one[1] for one in touched)]), max([end, *(one[2] for one in touched)])
+            if not text_of(doc, begin, end):
+                return True
+            kept = [one for one in chosen if one not in touched]
+            excess = cost(doc, begin, end) + sum(cost(*one[:3]) for one in kept) - budget
+            if excess <= 0:
+                chosen[:] = [*kept, (doc, begin, end, max([score, *(one[3] for one in touched)]))]
+                return True
+            size -= excess
+        return False
+
+    for doc, cell in peaks(density, cells, config.suppression):
+        is_new = all(one[0] != doc for one in chosen)
+        text, starts = pages[doc]
+        first = (cell - int(cells[doc])) * CELL
+        core = (first, min(first + CELL, len(starts)))
+        if not offer(
+            doc, *snap(text, starts, core, config.context, config.slack), density[cell], sum(core) // 2
+        ):
+            break
+        if is_new and config.bias_tokens:
+            width = min(config.bias_tokens, len(starts))
+            offer(doc, *whole_words(text, starts, 0, width), -np.inf, 0)
+            offer(doc, *whole_words(text, starts, len(starts) - width, len(starts)), -np.inf, len(starts))
+    lowest = min((score for *_, score in chosen if score > -np.inf), default=0.0)
+    return {(doc, first, last): max(score, lowest) for doc, first, last, score in chosen}
+
+
+@pytest.mark.long
+@given(st.data(), st.lists(TEXTS, min_size=1, max_size=4), st.integers(1, 400), CONFIGS)
+def test_passages_are_those_of_a_plain_reference(
+    data: st.DataObject, texts: list[str], budget: int, config: SpanConfig
+) -> None:
+    pages = [tokenise(text) for text in texts]
+    n_cells = int(document_cells(pages)[-1])
+    values = st.lists(st.sampled_from([-np.inf, 0.0, 0.5, 1.0, 2.0]), min_size=n_cells, max_size=n_cells)
+    density = np.array(data.draw(values), np.float64)
+    extra = data.draw(st.sampled_from([0, 1, 40]))  # 40: a passage takes much more than its document says
+
+    def counter(text: str) -> int:
+        return count(text) + extra
+
+    spans = select(density, pages, budget, config, counter)
+    found = {(span.doc, span.first_token, span.last_token): span.score for span in spans}
+    assert found == select_slowly(density, pages, budget, config, counter)
+
+
+def test_passages_are_tokenised_only_when_the_budget_is_nearly_spent() -> None:
+    pages = [tokenise("Some words. " * 4000)]
+    density = np.random.default_rng(0).random(document_cells(pages)[-1])
+    calls = []
+
+    def counter(text: str) -> int:
+        calls.append(text)
+        return count(text)
+
+    spans = select(density, pages, 2000, count_tokens=counter)
+    assert len(calls) < len(spans) + 10
+    assert sum(count(pages[0][0][span.start : span.end]) for span in spans) <= 2000
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("unit", ["\n", " ", "word ", "x", ". ", "\n\n- "])
+def test_choosing_passages_is_linear_in_the_text(unit: str) -> None:
+    """Eight times the text takes eight times as long, not sixty-four times."""
+
+    def seconds(n: int) -> float:
+        text = unit * n
+        # Tokens of two characters at most, so that there are many of them in white space too.
+        page = text, np.arange(0, len(text), 2, np.uint32)
+        density = np.random.default_rng(0).random(document_cells([page])[-1])
+        times = []
+        for _ in range(3):
+            begin = time.process_time()
+            select(density, [page], 512, count_tokens=lambda piece: -(-len(piece) // 2))
+            times.append(time.process_time() - begin)
+        return min(times)
+
+    seconds(1000)  # compiles the expressions
+    n = 8000 // len(unit)
+    assert seconds(8 * n) < 24 * max(seconds(n), 1e-3)
 
 
 def test_borders_are_those_of_sentences() -> None:
@@ -158,6 +279,7 @@ def test_a_span_cut_to_the_budget_begins_with_no_mark_of_what_was_cut_off(mark: 
         assert text[span.start].isalpha()
 
 
+@pytest.mark.long
 @given(st.data(), FINE_TEXTS, st.integers(1, 60), st.integers(0, 12))
 def test_spans_begin_and_end_inside_a_word_only_if_they_are_part_of_one(
     data: st.DataObject, text: str, budget: int, bias_tokens: int
@@ -203,6 +325,7 @@ def test_excluded_and_blank_cells_are_never_returned() -> None:
     assert select(np.empty(0), [tokenise("")], 100) == []
 
 
+@pytest.mark.long
 @given(
     st.lists(st.integers(0, 6), min_size=1, max_size=8),
     st.integers(0, 3),
@@ -222,6 +345,7 @@ def test_peaks_descend_and_keep_their_distance(sizes: list[int], suppression: in
         assert near and max(density[c] for c in near) >= density[cell]
 
 
+@pytest.mark.long
 @given(st.lists(WORDS, min_size=1, max_size=200).map("".join), st.data())
 def test_borders_read_locally_are_those_of_the_whole_text(text: str, data: st.DataObject) -> None:
     text = re.sub(r"\s{5,}", "\n\n", text)
@@ -252,5 +376,5 @@ def test_a_malformed_density_is_refused() -> None:
 
 
 def test_a_negative_setting_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="slack must be 0 or more, not -1"):
+    with pytest.raises(InvalidInputError, match="slack must be a whole number, 0 or more, not -1"):
         SpanConfig(slack=-1)

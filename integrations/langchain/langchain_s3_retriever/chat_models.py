@@ -22,9 +22,8 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import ConfigDict, field_validator
 
 from langchain_s3_retriever.host_model import HostModel
-from s3_retriever import Host
-from s3_retriever.errors import InvalidInputError, UnsupportedHostError
-from s3_retriever.host import Piece
+from s3_retriever import Host, InvalidInputError, UnsupportedHostError
+from s3_retriever.integration import Piece
 
 _ROLES = {SystemMessage: "system", HumanMessage: "user", AIMessage: "assistant", ToolMessage: "tool"}
 
@@ -41,7 +40,7 @@ class ChatS3Host(HostModel, BaseChatModel):
     Raises:
         ValidationError: A setting is unknown, has a value that cannot be used, or the model has no
             language-model head or no chat template (use :class:`S3HostLLM` for those without template).
-        HostNotFoundError: The host's weights are not to be had.
+        HostNotFoundError: The host's weights were not found.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from langchain_core.callbacks import Callbacks
@@ -11,20 +10,19 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ConfigDict, Field, field_validator, model_validator
 from typing_extensions import Self
 
-from langchain_s3_retriever.documents import as_result, document_id
+from langchain_s3_retriever.documents import as_result, checked, within
 from langchain_s3_retriever.spans import SpanSettings
+from s3_retriever import Artifact, Host, RetrieverConfig
 from s3_retriever import Document as CoreDocument
-from s3_retriever import Host, RetrieverConfig
 from s3_retriever import S3Retriever as CoreRetriever
-from s3_retriever.features import Artifact
 
 
 class S3DocumentCompressor(SpanSettings, BaseDocumentCompressor):
     """Keeps of the documents given only the passages that answer the question, best first.
 
     The documents are scanned in every call, so this costs a pass of the host's first layers over their
-    tokens. Results look like those of :class:`S3Retriever`; documents no passage was chosen from are left
-    out.
+    tokens. Results look like those of :class:`S3Retriever`, and name the same document and offsets where they
+    are passages of its results. Documents no passage was chosen from are left out.
 
     Attributes:
         host: The language model: a hub name, a folder, ``(model, tokenizer)`` in memory, a ``Host``
@@ -35,7 +33,7 @@ class S3DocumentCompressor(SpanSettings, BaseDocumentCompressor):
     Raises:
         ValidationError: A setting is unknown, has a value that cannot be used, or the artifact belongs to
             another host.
-        HostNotFoundError: The host's weights are not to be had.
+        HostNotFoundError: The host's weights were not found.
     """
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
@@ -52,7 +50,7 @@ class S3DocumentCompressor(SpanSettings, BaseDocumentCompressor):
     @field_validator("artifact")
     @classmethod
     def _load_artifact(cls, value: Any) -> Artifact:
-        return (value if isinstance(value, Artifact) else Artifact.load(value)).as_stored()
+        return (value if isinstance(value, Artifact) else Artifact.load(value)).quantized()
 
     @model_validator(mode="after")
     def _check_artifact(self) -> Self:
@@ -71,10 +69,12 @@ class S3DocumentCompressor(SpanSettings, BaseDocumentCompressor):
 
         Raises:
             InvalidInputError: The question is empty.
+            InvalidDocumentError: An item is no document, or has a metadata key that results need.
         """
+        given = list(checked(documents))
         core = self._empty()
         # Ids of other retrievers' results may be missing or occur twice; positions do neither.
-        core.add(CoreDocument(str(i), document.page_content) for i, document in enumerate(documents))
+        core.add(CoreDocument(str(i), document.page_content) for i, document in enumerate(given))
         spans = core.retrieve(
             query,
             self.token_budget,
@@ -82,14 +82,13 @@ class S3DocumentCompressor(SpanSettings, BaseDocumentCompressor):
             scoring=self.scoring,
             unit_scores=self.unit_scores,
             top_k=self.k,
+            spans=self.spans,
         )
-        results = []
-        for span in spans:
-            document = documents[int(span.doc_id)]
-            key = document_id(document)
-            named = replace(span, id=f"{key}:{span.start}-{span.end}", doc_id=key)
-            results.append(as_result(named, document.metadata, self.score_key))
-        return results
+        origins = [given[int(span.doc_id)] for span in spans]
+        return [
+            as_result(within(document, span), document.metadata, self.score_key)
+            for span, document in zip(spans, origins, strict=True)
+        ]
 
     def _empty(self) -> CoreRetriever:
         return CoreRetriever(host=self.host, artifact=self.artifact, config=self.config)

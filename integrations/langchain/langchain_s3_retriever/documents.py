@@ -5,30 +5,26 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
 from langchain_core.documents import Document
 
 from s3_retriever import Document as CoreDocument
-from s3_retriever import Span
-from s3_retriever.documents import content_id, refuse_single
-from s3_retriever.errors import InvalidDocumentError, InvalidInputError
+from s3_retriever import InvalidDocumentError, InvalidInputError, Span
+from s3_retriever.integration import check, content_id, instance, optional, refuse_single
 
-DOC_ID = "doc_id"
-"""Metadata key of a result: id of the document that the passage is from."""
+OURS = "s3_retriever"
+"""Metadata key of a result: a mapping with all that the retriever says of the passage, and nothing else."""
 
-START = "start_index"
-"""Metadata key of a result: offset of its first character."""
+_PLACE = ("start_index", "end_index")  # offsets in the source text; they say something together only
 
-END = "end_index"
-"""Metadata key of a result: offset of one past its last character."""
-
-RESERVED = (DOC_ID, START, END)
+RESERVED = (OURS, "doc_id", "passage_id", *_PLACE, "start", "end")
 
 
-def to_core(documents: Iterable[Document]) -> Iterator[tuple[Document, CoreDocument]]:
-    """Turn LangChain documents into the core's, lazily, and yield both; see :func:`document_id`.
+def checked(documents: Iterable[Document]) -> Iterator[Document]:
+    """Pass documents on, lazily.
 
     Raises:
         InvalidDocumentError: An item is no LangChain document.
@@ -39,6 +35,22 @@ def to_core(documents: Iterable[Document]) -> Iterator[tuple[Document, CoreDocum
             msg = (
                 f"document {position} is a {type(document).__name__}, not a LangChain Document; "
                 "for plain texts there are from_texts and add_texts"
+            )
+            raise InvalidDocumentError(msg)
+        yield document
+
+
+def to_core(documents: Iterable[Document]) -> Iterator[tuple[Document, CoreDocument]]:
+    """Turn LangChain documents into the core's, lazily, and yield both; see :func:`document_id`.
+
+    Raises:
+        InvalidDocumentError: An item is no LangChain document, or has a metadata key that results need.
+    """
+    for document in checked(documents):
+        if OURS in document.metadata:
+            msg = (
+                f"document {document_id(document)!r}: the metadata key {OURS!r} is for results; "
+                "rename it, or take it out of results that shall be indexed"
             )
             raise InvalidDocumentError(msg)
         # Copied deeply: what the caller does to the metadata later must not reach the index.
@@ -68,16 +80,54 @@ def from_core(document: CoreDocument) -> Document:
 def as_result(span: Span, metadata: Mapping[str, Any], score_key: str | None) -> Document:
     """Turn a span into a result; ``metadata`` is the document's, and is copied.
 
-    Offsets count in the text the document was cut from, where its metadata says where it began there
-    (``start_index``, as LangChain's splitters write it), else in the document's own text.
+    What we say stands under :data:`OURS`, and beside it under its own keys where the document has none of
+    that name. What an earlier stage of ours said is replaced.
+
+    ``start_index`` and ``end_index`` count in the text the document was cut from, where its metadata says
+    where it began there (``start_index``, as LangChain's splitters write it), else in its own text.
     """
-    begin = metadata.get(START)
+    theirs = copy.deepcopy(dict(metadata))
+    for key, value in dict(theirs.pop(OURS, {})).items():
+        if key in theirs and theirs[key] == value:
+            del theirs[key]
+    begin = theirs.get("start_index")
     if isinstance(begin, bool) or not isinstance(begin, int) or begin < 0:  # splitters write -1 for "unknown"
         begin = 0
-    found = {DOC_ID: span.doc_id, START: begin + span.start, END: begin + span.end}
+    ours = {
+        "doc_id": span.doc_id,
+        "passage_id": span.id,
+        "start": span.start,
+        "end": span.end,
+        "start_index": begin + span.start,
+        "end_index": begin + span.end,
+    }
     if score_key is not None:
-        found[score_key] = span.score
-    return Document(id=span.id, page_content=span.text, metadata={**copy.deepcopy(dict(metadata)), **found})
+        ours[score_key] = span.score
+    hidden = {"start", "end", *(_PLACE if any(key in theirs for key in _PLACE) else ())}
+    shown = {key: value for key, value in ours.items() if key not in hidden}
+    return Document(id=span.id, page_content=span.text, metadata={**shown, **theirs, OURS: ours})
+
+
+def within(document: Document, span: Span) -> Span:
+    """Return a span of a document's text as one of the document that it was cut from.
+
+    Args:
+        document: Anybody's; a result of this package is a passage of a longer one.
+        span: A span of its ``page_content``.
+
+    Raises:
+        InvalidDocumentError: Its metadata has our key, and something else under it.
+    """
+    key, begin = document_id(document), 0
+    if OURS in document.metadata:
+        place = document.metadata[OURS]
+        fits = isinstance(place, Mapping) and isinstance(place.get("doc_id"), str)
+        if not fits or not isinstance(place.get("start"), int):
+            msg = f"document {key!r}: the metadata key {OURS!r} is for results of this package; rename it"
+            raise InvalidDocumentError(msg)
+        key, begin = place["doc_id"], place["start"]
+    start, end = begin + span.start, begin + span.end
+    return replace(span, id=f"{key}:{start}-{end}", doc_id=key, start=start, end=end)
 
 
 def from_texts(
@@ -88,15 +138,15 @@ def from_texts(
     """Join texts with their metadata and ids, lazily.
 
     Raises:
-        InvalidInputError: There are more or fewer metadatas or ids than texts.
+        InvalidInputError: There are more or fewer metadatas or ids than texts, one of the three is a single
+            value, or a metadata is no mapping.
         InvalidDocumentError: A text is no ``str``.
     """
-    if isinstance(texts, str):
-        msg = "texts must be an iterable of texts, not a single text; wrap it in a list"
-        raise InvalidInputError(msg)
     missing = object()
-    columns = {"texts": texts, "metadatas": metadatas, "ids": ids}
-    given = {name: column for name, column in columns.items() if column is not None}
+    columns = {"metadatas": metadatas, "ids": ids}
+    given = {"texts": texts, **{name: column for name, column in columns.items() if column is not None}}
+    for name, column in given.items():
+        check(name, column, _several)
     for position, row in enumerate(zip_longest(*given.values(), fillvalue=missing)):
         short = [name for name, value in zip(given, row, strict=True) if value is missing]
         if short:
@@ -106,6 +156,11 @@ def from_texts(
         if not isinstance(values["texts"], str):
             msg = f"text {position} is a {type(values['texts']).__name__}, not a str"
             raise InvalidDocumentError(msg)
-        yield Document(
-            id=values.get("ids"), page_content=values["texts"], metadata=dict(values.get("metadatas") or {})
-        )
+        metadata = values.get("metadatas")
+        check(f"metadata {position}", metadata, optional(instance(Mapping, "a mapping")))
+        yield Document(id=values.get("ids"), page_content=values["texts"], metadata=dict(metadata or {}))
+
+
+def _several(value: object) -> str:
+    single = isinstance(value, (str, Mapping)) or not isinstance(value, Iterable)
+    return "a list or another iterable" if single else ""

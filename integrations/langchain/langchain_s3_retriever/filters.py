@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from s3_retriever import AllOf, AnyOf, Compare, Not
-from s3_retriever.errors import InvalidInputError
-from s3_retriever.search.filters import OPERATORS, Filter
+from s3_retriever import AllOf, AnyOf, Compare, Filter, InvalidInputError, Not
+from s3_retriever.integration import OPERATORS
 
 _FILTERS = (Compare, AllOf, AnyOf, Not)
 _SEVERAL = (list, tuple, set, frozenset)

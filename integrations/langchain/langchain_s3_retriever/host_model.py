@@ -8,11 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, Field, field_validator
 
-from s3_retriever import Host
-from s3_retriever.checks import check_positive
-from s3_retriever.errors import InvalidInputError
-from s3_retriever.host import Generator, Piece, Sampling
-from s3_retriever.host.generation import check_head
+from s3_retriever import Host, InvalidInputError
+from s3_retriever.integration import Generator, Piece, Sampling, check, check_head, whole
 
 _LIMIT_NAMES = AliasChoices("max_tokens", "max_new_tokens")
 _PER_CALL = ("max_tokens", "max_new_tokens", "temperature", "seed")
@@ -84,7 +81,7 @@ class HostModel(BaseModel):
             raise InvalidInputError(msg)
         given = {name: options[name] for name in _PER_CALL if options.get(name) is not None}
         max_tokens = given.get("max_tokens", given.get("max_new_tokens", self.max_tokens))
-        check_positive("max_tokens", max_tokens)
+        check("max_tokens", max_tokens, whole(1))
         seed = given.get("seed", self.seed)
         if isinstance(seed, int) and seed < 0:
             msg = f"seed must be a whole number of 0 or more, or None, not {seed!r}"

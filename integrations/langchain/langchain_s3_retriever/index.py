@@ -10,9 +10,10 @@ from langchain_core.indexing import DocumentIndex, UpsertResponse
 from langchain_core.indexing.base import DeleteResponse
 from pydantic import ConfigDict
 
-from langchain_s3_retriever.documents import document_id, from_core
+from langchain_s3_retriever.documents import checked, document_id, from_core
 from langchain_s3_retriever.spans import SpanRetriever
-from s3_retriever.errors import InvalidInputError, UnknownDocumentError
+from s3_retriever import InvalidInputError, UnknownDocumentError
+from s3_retriever.integration import as_ids
 
 
 class S3DocumentIndex(SpanRetriever, DocumentIndex):
@@ -42,8 +43,9 @@ class S3DocumentIndex(SpanRetriever, DocumentIndex):
         """
         show_progress = bool(kwargs.pop("show_progress", False))
         _refuse("upsert", kwargs)
-        ids = [document_id(item) if isinstance(item, Document) else "" for item in items]
-        latest = dict(zip(ids, items, strict=True))
+        documents = list(checked(items))
+        ids = [document_id(document) for document in documents]
+        latest = dict(zip(ids, documents, strict=True))
         self._update(latest.values(), show_progress)
         return UpsertResponse(succeeded=ids, failed=[])
 
@@ -54,26 +56,20 @@ class S3DocumentIndex(SpanRetriever, DocumentIndex):
             The ids that were deleted.
 
         Raises:
-            InvalidInputError: No ids are given, or an argument is unknown.
+            InvalidInputError: ``ids`` are no list of texts, or an argument is unknown.
         """
         _refuse("delete", kwargs)
-        if ids is None or isinstance(ids, str):
-            msg = f"delete needs a list of ids, not {ids!r}"
-            raise InvalidInputError(msg)
-        deleted = self._delete_present(ids)
+        deleted = self._delete_present(as_ids(ids))
         return DeleteResponse(succeeded=deleted, num_deleted=len(deleted), failed=[], num_failed=0)
 
     def get(self, ids: Sequence[str], /, **kwargs: Any) -> list[Document]:
         """Return the documents that are there, equal to those given, in the order of the ids.
 
         Raises:
-            InvalidInputError: ``ids`` is a single text, or an argument is unknown.
+            InvalidInputError: ``ids`` are no list of texts, or an argument is unknown.
         """
         _refuse("get", kwargs)
-        if isinstance(ids, str):
-            msg = f"get needs a list of ids, not {ids!r}"
-            raise InvalidInputError(msg)
-        found = map(self._find, dict.fromkeys(ids))
+        found = map(self._find, dict.fromkeys(as_ids(ids)))
         return [document for document in found if document is not None]
 
     def _find(self, key: str) -> Document | None:

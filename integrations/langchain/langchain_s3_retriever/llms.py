@@ -19,7 +19,7 @@ class S3HostLLM(HostModel, LLM):
     Raises:
         ValidationError: A setting is unknown, has a value that cannot be used, or the model has no
             language-model head.
-        HostNotFoundError: The host's weights are not to be had.
+        HostNotFoundError: The host's weights were not found.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -17,13 +17,24 @@ class S3Retriever(SpanRetriever):
     """Returns the passages that the host's own attention, fused with BM25, finds for a question.
 
     Results are documents whose text is the passage and whose id is ``"{doc_id}:{start}-{end}"``. Their
-    metadata is the document's (``source`` and all), and ``doc_id``, ``start_index``, ``end_index`` and
-    ``score``. Every call may replace ``k``, ``token_budget``, ``filter``, ``mode``, ``scoring`` and
-    ``unit_scores``: ``retriever.invoke(question, k=3, filter={"lang": "en"})``.
+    metadata is the document's (``source`` and all), and ``s3_retriever``: a mapping with ``doc_id``,
+    ``passage_id``, ``start``, ``end``, ``start_index``, ``end_index`` and ``score``. Most of these stand
+    beside it too, where the document has no key of that name.
+
+    Every call may replace ``k``, ``token_budget``, ``mode``, ``scoring``, ``unit_scores`` and ``spans``, and
+    narrow ``filter``: ``retriever.invoke(question, k=3, filter={"lang": "en"})``.
 
     Make one with :meth:`from_documents`, :meth:`from_texts` or :meth:`load_local`, or around a retriever of
     ``s3_retriever`` with ``S3Retriever(core=...)``. Threads may share it: a search sees the corpus before or
     after a change, never between.
+
+    Examples:
+        >>> from langchain_core.documents import Document
+        >>> documents = [Document("The ferry leaves at nine.", id="ferry", metadata={"year": 2024})]
+        >>> retriever = S3Retriever.from_documents(documents, k=1)
+        >>> (found,) = retriever.invoke("When does it leave?", filter={"year": {"$gte": 2020}})
+        >>> found.id, found.metadata["start_index"], found.page_content
+        ('ferry:0-25', 0, 'The ferry leaves at nine.')
     """
 
     def add_documents(self, documents: Iterable[Document], *, show_progress: bool = False) -> list[str]:
@@ -70,7 +81,7 @@ class S3Retriever(SpanRetriever):
 
         Raises:
             UnknownDocumentError: There is no such document.
-            InvalidInputError: ``ids`` is a single text.
+            InvalidInputError: ``ids`` is a single text, or one is no text.
         """
         self.core.delete(ids)
 

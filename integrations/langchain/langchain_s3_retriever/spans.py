@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from types import MappingProxyType
+from typing import Any, ClassVar, NoReturn
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
-from langchain_core.runnables import run_in_executor
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from langchain_core.runnables import RunnableConfig, run_in_executor
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, field_validator
 from typing_extensions import Self, TypedDict, Unpack
 
 from langchain_s3_retriever import storage
 from langchain_s3_retriever.documents import RESERVED, as_result, from_texts, to_core
 from langchain_s3_retriever.filters import as_where
+from s3_retriever import (
+    AllOf,
+    Filter,
+    Host,
+    InvalidInputError,
+    Mode,
+    RetrieverConfig,
+    ScoringName,
+    Span,
+    SpanConfig,
+)
 from s3_retriever import Document as CoreDocument
-from s3_retriever import Host, RetrieverConfig
 from s3_retriever import S3Retriever as CoreRetriever
-from s3_retriever.errors import InvalidInputError
-from s3_retriever.search.filters import Filter
-
-Mode = Literal["hybrid", "s3", "bm25"]
-Scoring = Literal["attention", "paper"]
+from s3_retriever.integration import PATH, Uncopyable, check
 
 
 class SearchOptions(TypedDict, total=False):
-    """Settings that a single call may replace; None stands for the retriever's own."""
+    """Settings that a single call may replace, or, of ``filter``, narrow; None is the retriever's own."""
 
     k: int | None
     token_budget: int | None
     filter: Filter | Mapping[str, Any] | None
     mode: Mode | None
-    scoring: Scoring | None
+    scoring: ScoringName | None
     unit_scores: bool | None
+    spans: SpanConfig | None
 
 
 class SpanSettings(BaseModel):
@@ -48,6 +58,7 @@ class SpanSettings(BaseModel):
         scoring: "attention", or "paper" for the published scoring.
         unit_scores: Scores in [0, 1], 0 the least and 1 the greatest density of what was searched; False:
             the densities themselves, which have no bounds.
+        spans: How passages are cut; None: as the core's config says.
         score_key: Metadata key of a result's score; None leaves the score out, for whatever takes results
             of several queries for the same only if their metadata is equal (``MultiQueryRetriever``).
     """
@@ -55,8 +66,9 @@ class SpanSettings(BaseModel):
     k: int | None = Field(default=None, ge=1)
     token_budget: int = Field(default=512, ge=1)
     mode: Mode = "hybrid"
-    scoring: Scoring = "attention"
+    scoring: ScoringName = "attention"
     unit_scores: bool = True
+    spans: InstanceOf[SpanConfig] | None = None
     score_key: str | None = "score"
 
     @field_validator("score_key")
@@ -68,15 +80,35 @@ class SpanSettings(BaseModel):
         return value
 
 
-class SpanRetriever(SpanSettings, BaseRetriever):
+_Answers = Mapping[tuple[int, str], list[Span]]
+"""Spans by retriever and query."""
+
+_ANSWERED: ContextVar[_Answers] = ContextVar("answered", default=MappingProxyType({}))
+
+
+@contextmanager
+def _answered(answers: _Answers) -> Iterator[None]:
+    """Let the runs of a batch, which LangChain starts one by one, find what was searched for together."""
+    token = _ANSWERED.set(answers)
+    try:
+        yield
+    finally:
+        _ANSWERED.reset(token)
+
+
+class SpanRetriever(Uncopyable, SpanSettings, BaseRetriever):
     """A LangChain retriever over a core retriever; the base of :class:`S3Retriever` and the index.
 
     Attributes:
         core: The retriever of ``s3_retriever`` that searches.
-        filter: Search only documents that match; see :mod:`langchain_s3_retriever.filters`.
+        filter: Search only documents that match; see :mod:`langchain_s3_retriever.filters`. A call's filter
+            narrows it. To lift it: ``retriever.model_copy(update={"filter": None})``.
     """
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, validate_assignment=True)
+    instead: ClassVar[str] = (
+        "threads and model_copy() share its index; for another process use save_local() and load_local()"
+    )
 
     core: CoreRetriever = Field(repr=False, exclude=True)
     filter: Any = None
@@ -113,7 +145,7 @@ class SpanRetriever(SpanSettings, BaseRetriever):
             ValidationError: A setting is unknown or has a value that cannot be used; nothing was scanned.
             InvalidDocumentError: An item is no document, or its metadata is not of JSON.
             DuplicateDocumentError: Two documents have one id.
-            HostNotFoundError: The host's weights are not to be had.
+            HostNotFoundError: The host's weights were not found.
             UnsupportedHostError: The model or its tokenizer cannot serve as a host.
             ArtifactError: The artifact does not exist or belongs to another host.
         """
@@ -139,7 +171,8 @@ class SpanRetriever(SpanSettings, BaseRetriever):
             **options: As in :meth:`from_documents`.
 
         Raises:
-            InvalidInputError: There are more or fewer metadatas or ids than texts.
+            InvalidInputError: There are more or fewer metadatas or ids than texts, or one of the three is a
+                single value.
             Exception: As in :meth:`from_documents`.
         """
         return cls.from_documents(from_texts(texts, metadatas, ids), **options)
@@ -169,10 +202,11 @@ class SpanRetriever(SpanSettings, BaseRetriever):
         """Write the index and every setting; a process killed meanwhile leaves what was there intact.
 
         Raises:
-            InvalidInputError: The folder holds another index or something else by the names used here, or
-                ``metadata`` is not of JSON.
+            InvalidInputError: The folder is no path, holds another index or something else by the names used
+                here, or ``metadata`` is not of JSON.
             IndexBusyError: Somebody else is saving to the folder.
         """
+        check("folder", folder, PATH)
         storage.save(Path(folder), self.core, self._settings())
 
     @classmethod
@@ -188,18 +222,19 @@ class SpanRetriever(SpanSettings, BaseRetriever):
             IndexFormatError: The index or its settings are missing, damaged or of another version.
             ArtifactError: The host is not the one the index was made with.
             ValidationError: A setting is unknown or has a value that cannot be used.
+            InvalidInputError: The folder is no path.
         """
+        check("folder", folder, PATH)
         saved = storage.load_settings(Path(folder))
         return cls(core=storage.load_core(Path(folder), host), **{**saved, **settings})
 
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        """Refuse pickling, which would have to copy the model, and say what to do instead.
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> NoReturn:
+        """Refuse a deep copy, as pickling is refused; ``model_copy()`` shares index and model.
 
         Raises:
-            InvalidInputError: Always.
+            InvalidInputError: Always; it says what to do instead.
         """
-        msg = f"a {type(self).__name__} cannot be pickled; use save_local() and load_local()"
-        raise InvalidInputError(msg)
+        self.__reduce_ex__(4)
 
     def _settings(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in type(self).model_fields if name != "core"}
@@ -220,8 +255,8 @@ class SpanRetriever(SpanSettings, BaseRetriever):
     def _new(documents: Iterable[Document], ids: list[str], known: Container[str]) -> Iterator[CoreDocument]:
         """Convert documents and note their ids; leave out exact copies of each other and of known ones.
 
-        An id that stands for text and metadata tells that nothing would change. An id that the caller chose
-        tells nothing of the kind: the core refuses it if it is taken.
+        Same derived id, same content: skip it. An id chosen by the caller is passed on; the core refuses it
+        if taken.
         """
         derived: set[str] = set()
         for given, document in to_core(documents):
@@ -232,8 +267,47 @@ class SpanRetriever(SpanSettings, BaseRetriever):
                 derived.add(document.id)
             yield document
 
-    def _search(self, query: str, options: SearchOptions) -> list[Document]:
+    def batch(
+        self,
+        inputs: list[str],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **options: Any,
+    ) -> list[list[Document]]:
+        """Return what :meth:`invoke` returns for each query; the queries go through the host together."""
+        with _answered(self._search_all(inputs, options)):
+            return super().batch(inputs, config, return_exceptions=return_exceptions, **options)
+
+    async def abatch(
+        self,
+        inputs: list[str],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **options: Any,
+    ) -> list[list[Document]]:
+        """Do as :meth:`batch` does, in another thread."""
+        with _answered(await run_in_executor(None, self._search_all, inputs, options)):
+            return await super().abatch(inputs, config, return_exceptions=return_exceptions, **options)
+
+    def _search(self, query: str, options: Mapping[str, Any]) -> list[Document]:
         """Return the results of a query; options that are None are the retriever's own."""
+        spans = _ANSWERED.get().get((id(self), query))
+        if spans is None:
+            spans = self.core.retrieve(query, **self._chosen(options))
+        return [as_result(span, span.metadata, self.score_key) for span in spans]
+
+    def _search_all(self, queries: Sequence[str], options: Mapping[str, Any]) -> _Answers:
+        """Search for several queries at once; where that fails, each shall fail or not by itself."""
+        try:
+            found = self.core.retrieve_batch(queries, **self._chosen(options))
+        except InvalidInputError:
+            return {}
+        return {(id(self), query): spans for query, spans in zip(queries, found, strict=True)}
+
+    def _chosen(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the core takes beside the question."""
         unknown = [name for name in options if name not in SearchOptions.__annotations__]
         if unknown:
             names = ", ".join(SearchOptions.__annotations__)
@@ -241,17 +315,15 @@ class SpanRetriever(SpanSettings, BaseRetriever):
             raise InvalidInputError(msg)
         chosen = {name: getattr(self, name) for name in SearchOptions.__annotations__}
         chosen.update((name, value) for name, value in options.items() if value is not None)
-        where = chosen["filter"]
-        spans = self.core.retrieve(
-            query,
-            chosen["token_budget"],
-            mode=chosen["mode"],
-            scoring=chosen["scoring"],
-            unit_scores=chosen["unit_scores"],
-            where=None if where is None else as_where(where),
-            top_k=chosen["k"],
-        )
-        return [as_result(span, span.metadata, self.score_key) for span in spans]
+        chosen["where"] = self._where(options.get("filter"))
+        del chosen["filter"]
+        chosen["top_k"] = chosen.pop("k")
+        return chosen
+
+    def _where(self, given: Filter | Mapping[str, Any] | None) -> Filter | None:
+        """Join the retriever's filter and a call's, which so cannot lift what keeps tenants apart."""
+        both = [as_where(one) for one in (self.filter, given) if one is not None]
+        return AllOf(both) if len(both) == 2 else both[0] if both else None
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Unpack[SearchOptions]

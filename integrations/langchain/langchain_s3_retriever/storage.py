@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from langchain_s3_retriever.filters import from_json, to_json
+from s3_retriever import IndexFormatError, InvalidInputError, SpanConfig
 from s3_retriever import S3Retriever as CoreRetriever
-from s3_retriever.errors import IndexFormatError, InvalidInputError
-from s3_retriever.files import new_file, only_writer
+from s3_retriever.integration import new_file, only_writer
 
 VERSION = 1
 
@@ -24,8 +25,12 @@ def save(folder: Path, core: CoreRetriever, settings: Mapping[str, Any]) -> None
         InvalidInputError: The folder is a file or holds something else, or a setting is not of JSON.
         IndexBusyError: Somebody else is saving to the folder.
     """
-    where = settings.get("filter")
-    stored = {**settings, "filter": None if where is None else to_json(where)}
+    where, spans = settings["filter"], settings["spans"]
+    stored = {
+        **settings,
+        "filter": None if where is None else to_json(where),
+        "spans": None if spans is None else asdict(spans),
+    }
     try:
         text = json.dumps({"version": VERSION, "settings": stored}, indent=2)
     except (TypeError, ValueError) as error:
@@ -47,8 +52,10 @@ def load_settings(folder: Path) -> dict[str, Any]:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         version, settings = stored["version"], dict(stored["settings"])
-        if version == VERSION and settings["filter"] is not None:
-            settings["filter"] = from_json(settings["filter"])
+        if version == VERSION:
+            where, spans = settings["filter"], settings.get("spans")
+            settings["filter"] = None if where is None else from_json(where)
+            settings["spans"] = None if spans is None else SpanConfig(**spans)
     except FileNotFoundError as error:
         msg = f"{folder} holds no LangChain retriever (it has no {_SETTINGS}); write one with save_local()"
         raise IndexFormatError(msg) from error

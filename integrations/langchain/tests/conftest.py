@@ -11,7 +11,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from langchain_s3_retriever import S3Retriever
 from s3_retriever import Host
-from s3_retriever.features import Artifact
+from s3_retriever.encode import Artifact
 
 
 @pytest.fixture(scope="session")

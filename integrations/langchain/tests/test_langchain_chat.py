@@ -65,6 +65,7 @@ def greedy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompt: 
     return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
+@pytest.mark.long
 def test_it_says_what_transformers_generates(
     chat: ChatS3Host, llm: S3HostLLM, tiny_model: LlamaForCausalLM, tiny_tokenizer: PreTrainedTokenizerFast
 ) -> None:
@@ -74,6 +75,7 @@ def test_it_says_what_transformers_generates(
     assert llm.invoke(prompt) == expected
 
 
+@pytest.mark.long
 async def test_every_way_to_call_says_the_same(chat: ChatS3Host, llm: S3HostLLM) -> None:
     answer = chat.invoke(MESSAGES)
     assert isinstance(answer, AIMessage)
@@ -123,6 +125,7 @@ def test_usage_and_reason(chat: ChatS3Host) -> None:
     assert answer.response_metadata["model_name"] == "tiny"
 
 
+@pytest.mark.long
 def test_stop_sequences_end_the_text(chat: ChatS3Host, llm: S3HostLLM) -> None:
     text = str(chat.invoke(MESSAGES).content)
     for begin, size in itertools.product((0, 3, len(text) // 2), (1, 2, 5)):
@@ -139,6 +142,7 @@ def test_stop_sequences_end_the_text(chat: ChatS3Host, llm: S3HostLLM) -> None:
     assert own.invoke(MESSAGES, stop=["never"]).content == text  # those of the call take their place
 
 
+@pytest.mark.long
 def test_drawing_is_repeatable_with_a_seed(chat: ChatS3Host) -> None:
     def draw(**options: Any) -> str:
         return str(chat.invoke(MESSAGES, temperature=1.5, **options).content)
@@ -152,6 +156,7 @@ def test_drawing_is_repeatable_with_a_seed(chat: ChatS3Host) -> None:
     assert fixed.invoke(MESSAGES).content == draw(seed=1)
 
 
+@pytest.mark.long
 def test_the_window_is_never_exceeded(chat: ChatS3Host, llm: S3HostLLM) -> None:
     answer = chat.invoke("word " * 40, max_tokens=10_000)
     assert answer.usage_metadata is not None
@@ -226,6 +231,7 @@ def test_it_counts_tokens_as_the_host_does(chat: ChatS3Host) -> None:
     assert custom.get_num_tokens("text") == 3
 
 
+@pytest.mark.long
 def test_tracing(chat: ChatS3Host) -> None:
     params = chat._get_ls_params(stop=["x"])
     expected = {
@@ -243,6 +249,7 @@ def test_tracing(chat: ChatS3Host) -> None:
     assert len(tokens.tokens) >= 30
 
 
+@pytest.mark.long
 async def test_the_event_loop_ticks_while_it_answers(
     chat: ChatS3Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +267,7 @@ async def test_the_event_loop_ticks_while_it_answers(
     assert (await answering).content
 
 
+@pytest.mark.long
 def test_it_retrieves_while_it_answers(chat: ChatS3Host, shared: S3Retriever) -> None:
     expected, spans = chat.invoke(MESSAGES).content, shared.invoke(QUESTION)
     assert chat.host.model is shared.host.model  # one set of weights
@@ -275,6 +283,7 @@ def test_it_retrieves_while_it_answers(chat: ChatS3Host, shared: S3Retriever) ->
     assert all(one.result() == spans for one in found)
 
 
+@pytest.mark.long
 def test_one_model_retrieves_and_answers(chat: ChatS3Host, shared: S3Retriever) -> None:
     prompt = ChatPromptTemplate.from_template("{context}\n{question}")
     short = S3Retriever(core=shared.core, k=1, token_budget=20)

@@ -21,6 +21,7 @@ from s3_retriever import Host
 from s3_retriever.errors import DuplicateDocumentError, InvalidInputError
 
 
+@pytest.mark.long
 def test_settings_are_lost_on_persistence(make: Make, tiny_host: Host, tmp_path: Path) -> None:
     made = make(k=2, filter={"year": {"$lt": 1940}}, mode="s3", token_budget=99)
     made.save_local(tmp_path)
@@ -29,6 +30,7 @@ def test_settings_are_lost_on_persistence(make: Make, tiny_host: Host, tmp_path:
     assert loaded.invoke(QUESTION) == made.invoke(QUESTION)
 
 
+@pytest.mark.long
 def test_documents_cannot_be_added_or_deleted_later(make: Make) -> None:
     grown = make(DOCUMENTS[:2])
     grown.add_documents(DOCUMENTS[2:])
@@ -155,6 +157,7 @@ def test_nothing_tells_where_in_the_document_a_result_is(shared: S3Retriever) ->
         assert texts[found.metadata["doc_id"]][begin:end] == found.page_content
 
 
+@pytest.mark.long
 async def test_asynchronous_calls_differ(shared: S3Retriever) -> None:
     options: list[dict[str, Any]] = [
         {},
@@ -183,11 +186,16 @@ async def test_callbacks_are_not_fired(shared: S3Retriever) -> None:
     assert heard == [QUESTION, "1", QUESTION, "2"]
 
 
+@pytest.mark.long
 def test_pickling_loses_state_or_fails_without_a_way_out(make: Make, tiny_host: Host, tmp_path: Path) -> None:
     retriever = make(k=2, metadata={"team": "search"})
     with pytest.raises(InvalidInputError, match="save_local"):
         pickle.dumps(retriever)
+    for copy_it in (copy.deepcopy, lambda one: one.model_copy(deep=True)):
+        with pytest.raises(InvalidInputError, match=r"S3Retriever cannot be .* copied; .*model_copy\(\)"):
+            copy_it(retriever)
     assert copy.copy(retriever).invoke(QUESTION) == retriever.invoke(QUESTION)
+    assert len(retriever.model_copy(update={"k": 1}).invoke(QUESTION)) == 1
     retriever.save_local(tmp_path)
     assert S3Retriever.load_local(tmp_path, host=tiny_host).model_dump() == retriever.model_dump()
 

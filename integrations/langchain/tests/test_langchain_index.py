@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from langchain_s3_retriever import S3DocumentIndex, S3Retriever
 from s3_retriever import Host
+from s3_retriever.encode import Artifact
 from s3_retriever.errors import InvalidDocumentError, InvalidInputError
-from s3_retriever.features import Artifact
 
 Cleanup = Literal["incremental", "full", "scoped_full"]
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from langchain_classic.retrievers import EnsembleRetriever, MultiQueryRetriever
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
@@ -21,7 +23,8 @@ from langchain_corpus import DOCUMENTS, QUESTION, Make
 from pydantic import ValidationError
 
 from langchain_s3_retriever import S3DocumentIndex, S3Retriever
-from s3_retriever import AnyOf, Compare, Host
+from s3_retriever import AllOf, AnyOf, Compare, Host, SpanConfig
+from s3_retriever.disk import only_writer
 from s3_retriever.errors import (
     ArtifactError,
     DuplicateDocumentError,
@@ -31,7 +34,6 @@ from s3_retriever.errors import (
     InvalidInputError,
     UnknownDocumentError,
 )
-from s3_retriever.files import only_writer
 
 TEXTS = {document.id: document.page_content for document in DOCUMENTS}
 
@@ -72,15 +74,15 @@ def test_results_are_the_spans_of_the_core(shared: S3Retriever, mode: str, unit_
     found = shared.invoke(QUESTION, token_budget=90, mode=mode, unit_scores=unit_scores)
     assert spans
     for span, document in zip(spans, found, strict=True):
+        place = {"doc_id": span.doc_id, "passage_id": span.id}
+        shown = {**place, "start_index": span.start, "end_index": span.end, "score": span.score}
         assert document == Document(
             id=span.id,
             page_content=span.text,
             metadata={
                 **span.metadata,
-                "doc_id": span.doc_id,
-                "start_index": span.start,
-                "end_index": span.end,
-                "score": span.score,
+                **shown,
+                "s3_retriever": {**shown, "start": span.start, "end": span.end},
             },
         )
 
@@ -102,9 +104,44 @@ def test_offsets_of_chunks_count_in_the_text_they_were_cut_from(make: Make) -> N
         for start in range(0, len(text), 200)
     ]
     for found in make(chunks).invoke(QUESTION):
-        assert text[found.metadata["start_index"] : found.metadata["end_index"]] == found.page_content
+        place = found.metadata["s3_retriever"]
+        assert text[place["start_index"] : place["end_index"]] == found.page_content
+        begin = found.metadata["start_index"]  # the chunk's, as it was given; so ours has no end beside it
+        assert text[begin + place["start"] : begin + place["end"]] == found.page_content
+        assert "end_index" not in found.metadata
     unknown = make([Document(text, metadata={"start_index": -1})])  # as splitters write it
-    assert unknown.invoke(QUESTION, k=1)[0].metadata["start_index"] >= 0
+    (found,) = unknown.invoke(QUESTION, k=1)
+    place = found.metadata["s3_retriever"]
+    assert text[place["start_index"] : place["end_index"]] == found.page_content
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["doc_id", "passage_id", "start_index", "end_index", "score", "start", "source"]),
+        st.one_of(st.integers(), st.text(max_size=3), st.none(), st.lists(st.integers(), max_size=2)),
+    )
+)
+@settings(max_examples=25)
+def test_metadata_of_a_document_stays_as_it_is(shared: S3Retriever, metadata: dict[str, Any]) -> None:
+    core = shared.core
+    documents = [Document(TEXTS["fyr"], id="fyr", metadata=metadata)]
+    retriever = S3Retriever.from_documents(
+        documents, host=core.host, artifact=core.artifact, config=core.config
+    )
+    for found in retriever.invoke(QUESTION):
+        assert metadata.items() <= found.metadata.items()
+        place = found.metadata["s3_retriever"]
+        assert TEXTS[place["doc_id"]][place["start"] : place["end"]] == found.page_content
+        assert place["passage_id"] == found.id
+        ours = {key: found.metadata[key] for key in place if key in found.metadata and key not in metadata}
+        assert ours.items() <= place.items()
+        assert ("start_index" in ours) == ("end_index" in ours)
+
+
+def test_the_key_of_results_is_refused_in_documents(shared: S3Retriever, make: Make) -> None:
+    results = shared.invoke(QUESTION)
+    with pytest.raises(InvalidDocumentError, match=rf"^document '{results[0].id}': the metadata key 's3_ret"):
+        make(results)
 
 
 def test_scores_fall_from_one(shared: S3Retriever) -> None:
@@ -114,10 +151,12 @@ def test_scores_fall_from_one(shared: S3Retriever) -> None:
     assert all(0 <= score <= 1 for score in scores)
 
 
+@pytest.mark.long
 def test_the_score_has_the_key_that_is_asked_for(make: Make) -> None:
     assert "relevance" in make(score_key="relevance").invoke(QUESTION)[0].metadata
     assert "score" not in make(score_key=None).invoke(QUESTION)[0].metadata
-    for key in ("", "doc_id", "start_index", "end_index"):
+    assert "score" not in make(score_key=None).invoke(QUESTION)[0].metadata["s3_retriever"]
+    for key in ("", "doc_id", "passage_id", "start_index", "end_index", "start", "s3_retriever"):
         with pytest.raises(ValidationError, match="score_key must be"):
             make(score_key=key)
 
@@ -152,7 +191,7 @@ def test_k_and_budget_limit_the_results(shared: S3Retriever, make: Make) -> None
         (AnyOf([Compare("lang", "eq", "no"), Compare("year", "lt", 1910)]), {"fyr", "harbour"}),
         ({"lang": "de"}, set()),
     ],
-    ids=repr,
+    ids=lambda one: None if isinstance(one, set) else repr(one),
 )
 def test_filters_choose_documents(shared: S3Retriever, make: Make, where: Any, expected: set[str]) -> None:
     assert doc_ids(shared.invoke(QUESTION, filter=where, token_budget=3000, mode="s3")) == expected
@@ -163,7 +202,28 @@ def test_filters_choose_documents(shared: S3Retriever, make: Make, where: Any, e
 def test_none_stands_for_the_setting_of_the_retriever(shared: S3Retriever) -> None:
     fixed = S3Retriever(core=shared.core, k=2, filter={"lang": "en"})
     assert fixed.invoke(QUESTION, k=None, filter=None, mode=None) == fixed.invoke(QUESTION)
-    assert doc_ids(fixed.invoke(QUESTION, filter={"lang": "no"})) == {"fyr"}
+
+
+def test_a_filter_of_a_call_narrows_that_of_the_retriever(shared: S3Retriever) -> None:
+    fixed = S3Retriever(core=shared.core, filter={"lang": "en"}, token_budget=3000, mode="s3")
+    everything = S3Retriever(core=shared.core, token_budget=3000, mode="s3")
+    assert fixed.invoke(QUESTION, filter={"lang": "no"}) == []
+    assert fixed.batch([QUESTION], filter={"lang": "no"}) == [[]]
+    both = AllOf([Compare("lang", "eq", "en"), Compare("topic", "eq", "sea")])
+    assert fixed.invoke(QUESTION, filter={"topic": "sea"}) == everything.invoke(QUESTION, filter=both)
+    lifted = fixed.model_copy(update={"filter": None})
+    other = {"lang": "no"}
+    assert lifted.invoke(QUESTION, filter=other) == everything.invoke(QUESTION, filter=other) != []
+
+
+def test_how_passages_are_cut_is_an_option_and_a_setting(shared: S3Retriever) -> None:
+    spans = SpanConfig(context=3, slack=0)
+    expected = [span.id for span in shared.core.retrieve(QUESTION, spans=spans)]
+    assert keys(shared.invoke(QUESTION, spans=spans)) == expected != keys(shared.invoke(QUESTION))
+    other = S3Retriever(core=shared.core, spans=SpanConfig(bias_tokens=4))
+    assert keys(other.invoke(QUESTION)) not in (expected, keys(shared.invoke(QUESTION)))
+    assert other.invoke(QUESTION, spans=None) == other.invoke(QUESTION)
+    assert other.invoke(QUESTION, spans=spans) == shared.invoke(QUESTION, spans=spans)
 
 
 async def test_every_way_to_call_gives_the_same(shared: S3Retriever) -> None:
@@ -174,6 +234,7 @@ async def test_every_way_to_call_gives_the_same(shared: S3Retriever) -> None:
         "mode": "s3",
         "scoring": "paper",
         "unit_scores": False,
+        "spans": SpanConfig(context=1),
     }
     expected = shared.invoke(QUESTION, **options)
     configurable = shared.configurable_fields(
@@ -192,6 +253,29 @@ async def test_every_way_to_call_gives_the_same(shared: S3Retriever) -> None:
     assert configurable.invoke(QUESTION) == shared.invoke(QUESTION)
 
 
+@pytest.mark.long
+async def test_a_batch_searches_together_and_reports_each_query(
+    shared: S3Retriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = [QUESTION, "Who bakes the bread?", QUESTION]
+    expected = [shared.invoke(query, k=2) for query in queries]
+    mistake = [shared.invoke(QUESTION), shared.batch([" "], return_exceptions=True)[0]]
+    assert isinstance(mistake[1], InvalidInputError)
+    assert repr(shared.batch([QUESTION, " "], return_exceptions=True)) == repr(mistake)
+    with pytest.raises(InvalidInputError):
+        shared.batch([QUESTION, " "])
+
+    def alone(*_: Any, **__: Any) -> None:
+        pytest.fail("a query was searched for alone")
+
+    monkeypatch.setattr(shared.core, "retrieve", alone)
+    recorder = Recorder()
+    assert shared.batch(queries, {"callbacks": [recorder]}, k=2) == expected
+    assert sorted(query for event, query in recorder.events if event == "start") == sorted(queries)
+    assert await shared.abatch(queries, k=2) == expected
+    assert shared.batch([]) == []
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -201,6 +285,7 @@ async def test_every_way_to_call_gives_the_same(shared: S3Retriever) -> None:
         {"mode": "dense"},
         {"scoring": "cosine"},
         {"filter": {"a": {"$regex": "x"}}},
+        {"spans": 5},
         {"search_kwargs": {"k": 3}},
     ],
     ids=repr,
@@ -228,6 +313,7 @@ def test_a_wrong_setting_costs_no_scan(make: Make) -> None:
 # Construction and changes
 
 
+@pytest.mark.long
 def test_documents_are_read_lazily(make: Make) -> None:
     read: list[int] = []
 
@@ -264,7 +350,7 @@ def test_texts_go_with_metadata_and_ids(tiny_host: Host, shared: S3Retriever) ->
         made.add_texts(["a", "b"], [{}])
     with pytest.raises(InvalidInputError, match="texts end after 1"):
         made.add_texts(["a"], None, ["1", "2"])
-    with pytest.raises(InvalidInputError, match="wrap it in a list"):
+    with pytest.raises(InvalidInputError, match="texts must be a list or another iterable, not 'a text'"):
         made.add_texts("a text")
     with pytest.raises(InvalidDocumentError, match="text 0 is a int"):
         made.add_texts([3])  # type: ignore[list-item]
@@ -277,7 +363,7 @@ def test_what_is_no_document_is_refused(make: Make) -> None:
     with pytest.raises(InvalidDocumentError, match="wrap it in a list"):
         make(Document("a"))
     with pytest.raises(InvalidDocumentError, match="JSON"):
-        make([Document("a", metadata={"path": Path("a")})])
+        make([Document("a", metadata={"made by": object()})])
 
 
 def test_documents_are_added_updated_and_deleted(make: Make) -> None:
@@ -317,6 +403,7 @@ async def test_changes_work_asynchronously(make: Make, tiny_host: Host, shared: 
 # Persistence
 
 
+@pytest.mark.long
 def test_saving_keeps_every_setting(make: Make, tiny_host: Host, tmp_path: Path) -> None:
     settings: dict[str, Any] = {
         "k": 3,
@@ -325,6 +412,7 @@ def test_saving_keeps_every_setting(make: Make, tiny_host: Host, tmp_path: Path)
         "mode": "s3",
         "scoring": "paper",
         "unit_scores": False,
+        "spans": SpanConfig(context=2, bias_tokens=3),
         "score_key": "density",
         "name": "lighthouse",
         "tags": ["sea"],
@@ -343,6 +431,20 @@ def test_saving_keeps_every_setting(make: Make, tiny_host: Host, tmp_path: Path)
     assert index.invoke(QUESTION) == retriever.invoke(QUESTION)
 
 
+@pytest.mark.long
+def test_what_was_saved_before_spans_were_a_setting_is_read(
+    make: Make, tiny_host: Host, tmp_path: Path
+) -> None:
+    retriever = make()
+    retriever.save_local(tmp_path)
+    path = tmp_path / "langchain.json"
+    content = json.loads(path.read_text())
+    assert content["settings"].pop("spans", "no") is None
+    path.write_text(json.dumps(content))
+    assert S3Retriever.load_local(tmp_path, host=tiny_host).model_dump() == retriever.model_dump()
+
+
+@pytest.mark.long
 def test_saving_again_keeps_changes(make: Make, tiny_host: Host, tmp_path: Path) -> None:
     retriever = make()
     retriever.save_local(tmp_path)
@@ -354,6 +456,7 @@ def test_saving_again_keeps_changes(make: Make, tiny_host: Host, tmp_path: Path)
     assert len(loaded.core) == 4
 
 
+@pytest.mark.long
 def test_two_do_not_save_to_one_folder_at_a_time(make: Make, tiny_host: Host, tmp_path: Path) -> None:
     make(k=1).save_local(tmp_path)
     with only_writer(tmp_path), pytest.raises(IndexBusyError, match="save again"):
@@ -362,6 +465,7 @@ def test_two_do_not_save_to_one_folder_at_a_time(make: Make, tiny_host: Host, tm
     assert (loaded.k, len(loaded.core)) == (1, len(DOCUMENTS))
 
 
+@pytest.mark.long
 def test_what_cannot_be_saved_or_loaded_says_why(make: Make, tiny_host: Host, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(InvalidInputError, match="is a file"):
@@ -378,6 +482,8 @@ def test_what_cannot_be_saved_or_loaded_says_why(make: Make, tiny_host: Host, tm
         ("[]", "damaged"),
         (json.dumps({"version": 99, "settings": {"filter": None}}), "version 99"),
         (good.replace('"filter": null', '"filter": {"key": 3}'), "damaged"),
+        (good.replace('"spans": null', '"spans": {"contexts": 1}'), "damaged"),
+        (good.replace('"spans": null', '"spans": {"context": -1}'), "damaged.*context must be"),
     ]:
         settings.write_text(text)
         with pytest.raises(IndexFormatError, match=message):
@@ -387,6 +493,7 @@ def test_what_cannot_be_saved_or_loaded_says_why(make: Make, tiny_host: Host, tm
         S3Retriever.load_local(tmp_path / "saved", host=tiny_host, kk=3)
 
 
+@pytest.mark.long
 def test_another_host_is_refused(make: Make, tmp_path: Path, tiny_host: Host) -> None:
     make().save_local(tmp_path)
     other = Host(model=tiny_host.model, tokenizer=tiny_host.tokenizer, name="other")
@@ -439,8 +546,11 @@ async def test_in_an_ensemble(shared: S3Retriever) -> None:
     singles = [one.invoke(QUESTION) for one in (dense, sparse, Words())]
     assert set(texts) == {document.page_content for single in singles for document in single}
     assert [one.id for one in await ensemble.ainvoke(QUESTION)] == keys(found)
-    ours = EnsembleRetriever(retrievers=[dense, sparse], id_key="doc_id").invoke(QUESTION)
-    assert len(doc_ids(ours)) == len(ours)
+    ours = EnsembleRetriever(retrievers=[dense, sparse], id_key="passage_id").invoke(QUESTION)
+    assert set(keys(ours)) == {key for single in singles[:2] for key in keys(single)}
+    assert len(ours) == len(set(keys(ours)))
+    documents = EnsembleRetriever(retrievers=[dense, sparse], id_key="doc_id").invoke(QUESTION)
+    assert len(doc_ids(documents)) == len(documents)
 
 
 async def test_as_a_tool(shared: S3Retriever) -> None:

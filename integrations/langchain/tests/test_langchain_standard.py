@@ -16,7 +16,7 @@ from langchain_tests.unit_tests import ChatModelUnitTests
 
 from langchain_s3_retriever import ChatS3Host, S3DocumentIndex, S3Retriever
 from s3_retriever import Host
-from s3_retriever.features import Artifact
+from s3_retriever.encode import Artifact
 
 
 @pytest.fixture
@@ -81,5 +81,6 @@ class TestChatUnit(_Chat, ChatModelUnitTests):
     pass
 
 
+@pytest.mark.long
 class TestChatIntegration(_Chat, ChatModelIntegrationTests):
     pass

@@ -12,7 +12,7 @@ from llama_index.core.settings import Settings
 
 from llama_index.retrievers.s3 import S3Retriever
 from s3_retriever import Host
-from s3_retriever.features import Artifact
+from s3_retriever.encode import Artifact
 
 
 @pytest.fixture(autouse=True)

@@ -6,11 +6,13 @@ import asyncio
 import copy
 import pickle
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from llama_corpus import QUESTION, TEXTS, Make, make_documents
+from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.postprocessor import SimilarityPostprocessor
@@ -18,9 +20,14 @@ from llama_index.core.schema import Document, QueryBundle, TextNode
 from llama_index.core.tools import RetrieverTool
 from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
 
-from llama_index.retrievers.s3 import S3QueryBundle, S3Retriever
+from llama_index.retrievers.s3 import HostLLM, IndexedNodePostprocessor, S3QueryBundle, S3Retriever
 from s3_retriever import Host
-from s3_retriever.errors import DuplicateDocumentError, UnknownDocumentError
+from s3_retriever.errors import (
+    DuplicateDocumentError,
+    InvalidDocumentError,
+    InvalidInputError,
+    UnknownDocumentError,
+)
 
 LONG = Document(id_="long", text=" ".join(f"Sentence {i} tells of the number {i * i}." for i in range(200)))
 BREAD = MetadataFilters(filters=[MetadataFilter(key="topic", value="bread")])
@@ -78,6 +85,7 @@ def test_cjk_text_is_not_tokenised(make: Make) -> None:
     assert results[0].node.ref_doc_id == "cjk"
 
 
+@pytest.mark.long
 def test_async_retrieval_blocks_the_event_loop(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     retriever = make()
     expected, real, threads = retriever.retrieve(QUESTION), retriever.engine.retrieve, set()
@@ -134,12 +142,14 @@ def test_two_documents_with_one_id_are_mixed_up(make: Make) -> None:
         make([Document(id_="a", text="x"), Document(id_="a", text="y")])
 
 
+@pytest.mark.long
 def test_two_results_have_one_id(make: Make) -> None:
     """Spans of one document must not share its id: LlamaIndex drops results that do."""
     found = [result.node_id for result in make([LONG], token_budget=400).retrieve(QUESTION)]
     assert len(found) == len(set(found)) > 1
 
 
+@pytest.mark.long
 def test_ids_change_between_runs(make: Make) -> None:
     steps = [SentenceSplitter(chunk_size=24, chunk_overlap=0, include_metadata=False)]
     first, second = make(transformations=steps), make(transformations=steps)
@@ -212,6 +222,29 @@ def test_results_cannot_be_pickled(make: Make) -> None:
     assert pickle.loads(pickle.dumps(results)) == results  # noqa: S301
 
 
+@pytest.mark.parametrize("copy_it", [copy.deepcopy, pickle.dumps])
+def test_copying_fails_without_a_way_out(make: Make, copy_it: Callable[[Any], Any]) -> None:
+    with pytest.raises(InvalidInputError, match=r"S3Retriever cannot be pickled or copied.*persist\(\)"):
+        copy_it(make())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("copy_it", [copy.deepcopy, pickle.dumps])
+def test_what_holds_a_retriever_or_a_host_is_lost_when_copied(
+    make: Make, copy_it: Callable[[Any], Any]
+) -> None:
+    """LlamaIndex drops what cannot be pickled, from the original too (llama-index-core 0.14.25)."""
+    retriever = make()
+    results = retriever.retrieve(QUESTION)
+    for held in (IndexedNodePostprocessor(retriever), HostLLM(retriever.engine.host)):
+        with pytest.raises(InvalidInputError, match="cannot be pickled or copied; threads may share"):
+            copy_it(held)
+        if isinstance(held, HostLLM):
+            assert held.chat([ChatMessage("What burns?")]).message.content
+        else:
+            assert held.postprocess_nodes(results)
+
+
 def test_the_retriever_is_no_tool(make: Make) -> None:
     tool = RetrieverTool.from_defaults(make(), name="spans", description="Spans of a small corpus")
     assert tool.metadata.to_openai_tool()["function"]["name"] == "spans"
@@ -228,3 +261,25 @@ def test_an_empty_question_is_answered_with_anything(make: Make) -> None:
     for bundle in ("", "  ", QueryBundle("\n")):
         with pytest.raises(ValueError, match="question"):
             make().retrieve(bundle)
+
+
+def test_half_a_character_ends_the_load_of_all_documents(make: Make, tmp_path: Path, tiny_host: Host) -> None:
+    half = Document(id_="pdf", text="The symbol \ud835 is half a zeppelin.", metadata={"page": "\udc00"})
+    retriever = make([*make_documents(), half], token_budget=5000)
+    assert half.text[11] == "\ud835"
+    (found,) = [one for one in retriever.retrieve("zeppelin") if one.node.ref_doc_id == "pdf"]
+    first, last = found.node.start_char_idx, found.node.end_char_idx
+    assert half.text[first:last] == found.text
+    assert found.metadata == half.metadata
+    assert retriever.refresh_ref_docs([half]) == [False]
+    retriever.persist(tmp_path)
+    loaded = S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
+    assert loaded.refresh_ref_docs([half]) == [False]
+    changed = Document(id_="pdf", text="The symbol \ud835 is half a balloon.", metadata=half.metadata)
+    assert loaded.refresh_ref_docs([changed]) == [True]
+
+
+def test_half_a_character_that_a_splitter_cannot_take_is_named(make: Make) -> None:
+    half = Document(id_="pdf", text="The symbol \ud835 is half a zeppelin.")
+    with pytest.raises(InvalidDocumentError, match=r"^document 'pdf' holds half a character \('\\ud835'\)"):
+        make([LONG, half], transformations=[SentenceSplitter(chunk_size=50, chunk_overlap=5)])

@@ -62,6 +62,7 @@ def test_every_operator_of_llama_index_is_known() -> None:
     assert {operator for _, operator, _, _ in CASES} == set(FilterOperator)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("key", "operator", "value", "expected"), CASES)
 def test_operator(
     retriever: S3Retriever, key: str, operator: FilterOperator, value: object, expected: set[str]

@@ -254,6 +254,7 @@ class TestIngestionPipeline:
         retriever.delete_ref_doc("rain")
         assert retriever.ref_doc_ids == ["harbour", "bakery", "cjk"]
 
+    @pytest.mark.long
     def test_gives_what_transformations_give(self, make: Make) -> None:
         steps = [SPLITTER, Chapter()]
         nodes = IngestionPipeline(transformations=steps).run(documents=make_documents())

@@ -56,6 +56,7 @@ def test_class() -> None:
     assert CustomLLM.__name__ in [b.__name__ for b in HostLLM.__mro__]
 
 
+@pytest.mark.long
 def test_is_greedy_and_says_what_the_model_says(llm: HostLLM) -> None:
     response = llm.complete(PROMPT)
     assert response.text == generated(llm.host, PROMPT, 12)
@@ -138,6 +139,7 @@ def test_chats_go_through_the_template(chat_llm: HostLLM) -> None:
     assert chat_llm.metadata.is_chat_model
 
 
+@pytest.mark.long
 def test_prompts_go_through_the_template_unless_formatted(chat_llm: HostLLM) -> None:
     formatted = f"<user>{PROMPT}<|end|><assistant>"
     assert chat_llm.complete(PROMPT) == chat_llm.complete(formatted, formatted=True)
@@ -161,6 +163,7 @@ def test_metadata_tells_the_window(llm: HostLLM) -> None:
     assert llm.metadata.model_name == "tiny"
 
 
+@pytest.mark.long
 def test_an_answer_stops_at_the_end_of_the_window(llm: HostLLM) -> None:
     prompt = PROMPT * 100
     n = len(llm.host.encode(prompt))
@@ -216,6 +219,7 @@ def test_a_model_without_a_head_is_refused(
 
 
 class TestAsync:
+    @pytest.mark.long
     def test_says_the_same(self, llm: HostLLM, chat_llm: HostLLM) -> None:
         messages = [ChatMessage(content=PROMPT)]
 
@@ -279,6 +283,7 @@ def test_one_model_scans_retrieves_and_answers(make: Make) -> None:
     assert stages[0] == stages[2]
 
 
+@pytest.mark.long
 def test_generating_and_scanning_at_the_same_time_disturb_nothing(make: Make) -> None:
     retriever = make()
     llm = HostLLM(retriever.engine.host, max_new_tokens=40)

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
 
-import pytest
 from llama_corpus import QUESTION, Make
 
 from llama_index.retrievers import s3
-from llama_index.retrievers.s3 import S3Retriever
 
 PACKAGE = Path(__file__).parents[1]
-
-
-@pytest.mark.host
-def test_the_code_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    readme = (PACKAGE / "README.md").read_text(encoding="utf-8")
-    code = "\n".join(re.findall(r"```python\n(.*?)```", readme, re.DOTALL))
-    names: dict[str, object] = {}
-    exec(compile(code, "README.md", "exec"), names)  # noqa: S102
-    assert isinstance(names["retriever"], S3Retriever)
-    assert names["changed"] == [True, False]
 
 
 def test_llama_index_stays_a_namespace() -> None:

@@ -21,9 +21,9 @@ from llama_index.core.vector_stores.types import (
 
 from llama_index.retrievers.s3 import S3Retriever
 from llama_index.retrievers.s3.persistence import ENGINE, SETTINGS
-from s3_retriever import Host
+from s3_retriever import Host, SpanConfig
+from s3_retriever.disk import only_writer
 from s3_retriever.errors import IndexBusyError, IndexFormatError, InvalidInputError
-from s3_retriever.files import only_writer
 
 FILTERS = MetadataFilters(
     filters=[
@@ -41,6 +41,7 @@ SETTINGS_OF_A_SEARCH: dict[str, Any] = {
     "scoring": "paper",
     "unit_scores": False,
     "filters": FILTERS,
+    "spans": SpanConfig(context=2, bias_tokens=3),
 }
 
 
@@ -63,6 +64,19 @@ def test_round_trip_keeps_every_setting(make: Make, tmp_path: Path, tiny_host: H
     assert [step.to_dict() for step in loaded.transformations] == [step.to_dict() for step in steps]
     assert loaded._verbose is True
     assert loaded.engine.config == retriever.engine.config
+    assert loaded.retrieve(QUESTION) == retriever.retrieve(QUESTION)
+
+
+def test_what_was_persisted_before_spans_were_a_setting_is_read(
+    make: Make, tmp_path: Path, tiny_host: Host
+) -> None:
+    retriever = make()
+    retriever.persist(tmp_path)
+    path = tmp_path / SETTINGS
+    content = json.loads(path.read_text())
+    assert content["search"].pop("spans", "no") is None
+    path.write_text(json.dumps(content))
+    loaded = S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
     assert loaded.retrieve(QUESTION) == retriever.retrieve(QUESTION)
 
 
@@ -215,6 +229,9 @@ def test_embeddings_are_not_made_from_a_file(make: Make, tmp_path: Path, tiny_ho
         lambda text: text.replace('"version": 1', '"version": 99'),
         lambda text: text.replace('"token_budget": 512', '"token_budget": -1'),
         lambda text: text.replace('"mode"', '"mood"'),
+        lambda text: text.replace('"spans": null', '"spans": {"context": -1}'),
+        lambda text: text.replace('"spans": null', '"spans": {"contexts": 1}'),
+        lambda text: text.replace('"spans": null', '"spans": 5'),
     ],
 )
 def test_damage_is_noticed(make: Make, tmp_path: Path, damage: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from llama_index.core.storage.docstore import SimpleDocumentStore
 
 from llama_index.retrievers.s3 import S3QueryBundle, S3Retriever
 from llama_index.retrievers.s3.nodes import RECORD_KEY
-from s3_retriever import Host
+from s3_retriever import Host, SpanConfig
 from s3_retriever import S3Retriever as Engine
+from s3_retriever.encode import Artifact
 from s3_retriever.errors import DuplicateDocumentError, InvalidDocumentError, InvalidInputError
-from s3_retriever.features import Artifact
 
 SPLITTER = SentenceSplitter(chunk_size=24, chunk_overlap=0)
 
@@ -128,6 +129,19 @@ def test_a_query_may_have_its_own_limits(make: Make) -> None:
     assert sum(retriever.engine.host.count_tokens(result.text) for result in few) <= 20
 
 
+def test_how_passages_are_cut_is_an_option_and_a_setting(make: Make) -> None:
+    spans = SpanConfig(context=3, slack=0)
+    retriever = make(token_budget=60)
+    expected = retriever.engine.retrieve(QUESTION, 60, spans=spans)
+    asked = retriever.retrieve(S3QueryBundle(QUESTION, spans=spans))
+    assert [result.node_id for result in asked] == [span.id for span in expected]
+    assert S3Retriever(retriever.engine, token_budget=60, spans=spans).retrieve(QUESTION) == asked
+    other = S3Retriever(retriever.engine, token_budget=60, spans=SpanConfig(bias_tokens=4))
+    assert other.retrieve(S3QueryBundle(QUESTION, spans=spans)) == asked
+    answers = [retriever.retrieve(QUESTION), other.retrieve(QUESTION), asked]
+    assert len({tuple(result.node_id for result in answer) for answer in answers}) == 3
+
+
 def test_raw_scores_are_an_option(make: Make) -> None:
     retriever = make(unit_scores=False)
     assert [r.score for r in retriever.retrieve(QUESTION)] == [
@@ -144,6 +158,8 @@ def test_raw_scores_are_an_option(make: Make) -> None:
         ("mode", "dense"),
         ("scoring", "cosine"),
         ("filters", {"topic": "sea"}),
+        ("unit_scores", "yes"),
+        ("spans", {"context": 1}),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused_at_once(make: Make, name: str, value: Any) -> None:
@@ -158,6 +174,7 @@ def test_items_that_are_no_nodes_are_refused(make: Make) -> None:
         make(Document(text="a"))
 
 
+@pytest.mark.long
 def test_from_defaults_takes_nodes_a_docstore_or_an_index(
     tiny_host: Host, tiny_artifact: Artifact, documents: list[Document]
 ) -> None:
@@ -204,7 +221,10 @@ def test_index_nodes_lead_to_their_objects(make: Make) -> None:
     assert found.node.index_id == "chapter"
 
 
-def test_show_progress_shows_it(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_progress_shows_it(
+    make: Make, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     make(show_progress=True)
     assert capsys.readouterr().err
     make()
@@ -285,5 +305,5 @@ class TestChanges:
         retriever = make()
         before = retriever.retrieve(QUESTION)
         with pytest.raises(InvalidDocumentError):
-            retriever.update_ref_doc(Document(id_="rain", text="x", metadata={"a": Path()}))
+            retriever.update_ref_doc(Document(id_="rain", text="x", metadata={"a": object()}))
         assert retriever.retrieve(QUESTION) == before

@@ -1,18 +1,16 @@
-"""Peak memory of a scan, measured in processes that run this module."""
+"""Peak memory of a scan, measured in a process of its own."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 from s3_retriever.errors import S3RetrieverError
-from s3_retriever.evaluation.benchmark.speed import in_turns, limited, repeated
+from s3_retriever.evaluation.benchmark.speed import in_turns, limited, repeated, saved_sizes
 from s3_retriever.evaluation.datasets import load_sets
 from s3_retriever.host.model import Host
 from s3_retriever.memory import peak_bytes
@@ -48,19 +46,18 @@ def measure_memory(data: str | Path, artifact: str, sizes: Sequence[int] = SIZES
         sizes: Tokens of each corpus.
 
     Raises:
-        S3RetrieverError: A scan failed; holds the last line it wrote.
+        S3RetrieverError: A scan failed.
     """
     return [_in_a_fresh_process(data, artifact, size) for size in sizes]
 
 
 def _in_a_fresh_process(data: str | Path, artifact: str, n_tokens: int) -> ScanMemory:
-    command = [sys.executable, "-m", __name__, str(data), artifact, str(n_tokens)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603 - no shell
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        msg = f"measuring the memory of a scan of {n_tokens} tokens failed: {reason}"
-        raise S3RetrieverError(msg)
-    return ScanMemory(**json.loads(done.stdout))
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(scan_once, data, artifact, n_tokens).result()
+        except BrokenProcessPool as error:
+            msg = f"the process that scanned {n_tokens} tokens was killed; it may need more memory"
+            raise S3RetrieverError(msg) from error
 
 
 def scan_once(data: str | Path, artifact: str, n_tokens: int) -> ScanMemory:
@@ -72,22 +69,5 @@ def scan_once(data: str | Path, artifact: str, n_tokens: int) -> ScanMemory:
     host = Host.load()
     retriever = S3Retriever.from_documents(limited(copies, n_tokens, host), host=host, artifact=artifact)
     peak = peak_bytes()
-    with tempfile.TemporaryDirectory() as temporary:
-        saved = Path(temporary) / "saved"
-        retriever.save(saved)
-        size = sum(file.stat().st_size for file in (saved / "index").rglob("*") if file.is_file())
+    size = sum(n for file, n in saved_sizes(retriever).items() if file.parts[0] == "index")
     return ScanMemory(artifact, retriever.n_tokens, peak, size)
-
-
-def main() -> None:
-    """Scan once and write a :class:`ScanMemory` as JSON."""
-    parser = argparse.ArgumentParser(description="Peak memory of one scan, as JSON.")
-    parser.add_argument("data", help="folder of evaluation sets")
-    parser.add_argument("artifact", help="name or folder")
-    parser.add_argument("n_tokens", type=int, help="tokens to scan")
-    options = parser.parse_args()
-    sys.stdout.write(json.dumps(asdict(scan_once(options.data, options.artifact, options.n_tokens))))
-
-
-if __name__ == "__main__":
-    main()

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from s3_retriever.checks import check_settings, each, instance, optional, whole
+from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.benchmark.memory import ScanMemory, measure_memory
-from s3_retriever.evaluation.benchmark.recall import (
-    ByBudget,
-    SystemScore,
-    score_baselines,
-    score_bm25_mode,
-    score_retriever,
-)
 from s3_retriever.evaluation.benchmark.speed import (
     DiskSize,
     Latency,
@@ -30,8 +24,13 @@ from s3_retriever.evaluation.benchmark.speed import (
 )
 from s3_retriever.evaluation.datasets import EvaluationSet, load_sets
 from s3_retriever.evaluation.hosts import AskedOnceHost
+from s3_retriever.evaluation.methods import FUSED, WINDOW_BM25, Built, Corpus, Method, WindowSystem, searcher
+from s3_retriever.evaluation.records import Result
+from s3_retriever.evaluation.rivals.embeddings import MINILM
 from s3_retriever.evaluation.rivals.minilm import MiniLM
-from s3_retriever.features.artifact import Artifact
+from s3_retriever.evaluation.rivals.windows import WINDOW_SIZES
+from s3_retriever.evaluation.runner import BUDGETS, ask
+from s3_retriever.evaluation.summary import Comparison, compare
 from s3_retriever.host.model import Host
 from s3_retriever.retriever import S3Retriever
 
@@ -42,6 +41,7 @@ LARGE_CORPUS = 1_000_000
 """Tokens of the corpus that shows the latency at size."""
 
 _LATENCY_QUESTIONS = 50  # per corpus
+_WITH_ARTIFACT = ("s3", "hybrid", "paper")
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,9 @@ class BenchConfig:
         minilm: Whether to compare with the embedding model.
         speed: Whether to measure throughput and latency.
         memory: Whether to measure the memory of the scan.
+
+    Raises:
+        InvalidInputError: A value cannot be used.
     """
 
     artifacts: tuple[str, ...]
@@ -65,19 +68,26 @@ class BenchConfig:
     memory: bool = False
 
     def __post_init__(self) -> None:
-        if not self.artifacts:
-            msg = "name at least one artifact to measure"
-            raise InvalidInputError(msg)
-        if self.questions is not None and self.questions < 1:
-            msg = f"the number of questions must be at least 1, not {self.questions}"
-            raise InvalidInputError(msg)
+        names = instance(str, "a name")
+        check_settings(self, artifacts=each(names), sets=each(names, least=0), questions=optional(whole(1)))
 
 
 @dataclass(frozen=True)
 class Results:
-    """What was measured; a field stays empty where it was not asked for."""
+    """What was measured; a field stays empty where it was not asked for.
 
-    scores: tuple[SystemScore, ...]
+    Attributes:
+        comparisons: Of all methods by every measure and budget; those of our retriever that use an artifact
+            begin with its name, and every window size is a method of its own.
+        baselines: Names of the methods that S3 is compared with.
+        sizes: Of saved indexes.
+        latencies: Of questions.
+        throughputs: Of scans.
+        memory: Of scans.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    baselines: tuple[str, ...]
     sizes: tuple[DiskSize, ...]
     latencies: tuple[Latency, ...]
     throughputs: tuple[Throughput, ...]
@@ -100,7 +110,7 @@ def run_bench(
         say: Called with what is about to be done.
 
     Raises:
-        S3RetrieverError: The data, an artifact, the host or the embedding model cannot be had.
+        S3RetrieverError: The data, an artifact, the host or the embedding model cannot be loaded.
     """
     sets = load_sets(data, config.sets)
     for one in sets:
@@ -129,8 +139,9 @@ class _Bench:
         # Called as they were asked for: two folders may hold artifacts of one name.
         self._artifacts = [replace(Artifact.load(name), name=name) for name in config.artifacts]
         self._minilm = MiniLM.load() if config.minilm else None
-        self._systems: defaultdict[str, dict[str, ByBudget]] = defaultdict(dict)
-        self._baselines: defaultdict[str, dict[str, ByBudget]] = defaultdict(dict)
+        names = (WINDOW_BM25, *((MINILM, MINILM + FUSED) if config.minilm else ()))
+        self._baselines = [WindowSystem(size, names, self._minilm) for size in WINDOW_SIZES]
+        self._found: list[Result] = []
         self._sizes: list[DiskSize] = []
         self._latencies: list[Latency] = []
         self._throughputs: list[Throughput] = []
@@ -144,13 +155,20 @@ class _Bench:
             retriever = S3Retriever.from_documents(data.documents, host=host, artifact=artifact)
             if self._config.speed:  # first: later on the questions are known
                 self._latencies.append(measure_latency(retriever, _questions([data]), data.name))
-            for mode, score in score_retriever(retriever, data.questions).items():
-                self._systems[f"{artifact.name} {mode}"][data.name] = score
+            built = searcher(retriever)
+            self._ask(built, data, map(Method, _WITH_ARTIFACT), f"{artifact.name} ")
             self._sizes.append(measure_disk_size(retriever, data.name))
         self._say(f"{data.name}: BM25 and baselines")
-        self._systems["bm25 mode"][data.name] = score_bm25_mode(retriever, data.questions)
-        for name, score in score_baselines(data, self._host, self._minilm).items():
-            self._baselines[name][data.name] = score
+        self._ask(built, data, [Method("bm25")])  # which is the same for every artifact
+        corpus = Corpus(data.documents, self._host)
+        for system in self._baselines:
+            self._ask(system.build(corpus), data, system.methods)
+
+    def _ask(self, built: Built, data: EvaluationSet, methods: Iterable[Method], prefix: str = "") -> None:
+        """Ask methods every question at every budget; a record's method name then holds its window."""
+        wanted = ((one, method, n) for method in methods for n in BUDGETS for one in data.questions)
+        for result in ask(built, data, self._host, wanted):
+            self._found.append(replace(result, method=f"{prefix}{result.method_used}", window=0))
 
     def measure_speed(self, sets: Sequence[EvaluationSet]) -> None:
         """Measure throughput on text of all sets, and latency over a large corpus made of it."""
@@ -173,10 +191,9 @@ class _Bench:
 
     def results(self) -> Results:
         """Return what was measured so far."""
-        systems = [SystemScore(name, False, sets) for name, sets in self._systems.items()]
-        baselines = [SystemScore(name, True, sets) for name, sets in self._baselines.items()]
         return Results(
-            scores=(*systems, *baselines),
+            comparisons=tuple(compare(self._found, None)),
+            baselines=tuple(str(method) for system in self._baselines for method in system.methods),
             sizes=tuple(self._sizes),
             latencies=tuple(self._latencies),
             throughputs=tuple(self._throughputs),

@@ -1,28 +1,33 @@
-"""Speed of the scan against a plain forward pass and an embedding model, latency of a question, bytes."""
+"""Speed of scan and question, and bytes on disk.
+
+The scan is compared with a plain forward pass and an embedding model.
+"""
 
 from __future__ import annotations
 
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from s3_retriever.documents import Document
+from s3_retriever.encode.artifact import Artifact
 from s3_retriever.evaluation.hosts import BorrowedHost
 from s3_retriever.evaluation.rivals.minilm import MiniLM
 from s3_retriever.evaluation.rivals.windows import Windows
-from s3_retriever.features.artifact import Artifact
 from s3_retriever.host.model import Host, Projection
+from s3_retriever.host.one_core import usual_threads
 from s3_retriever.host.scan import ScanConfig, scan
-from s3_retriever.host.taps import QueryHead, Tap
+from s3_retriever.host.taps import Tap
 from s3_retriever.host.tokens import Tokens
 from s3_retriever.retriever import S3Retriever
 
@@ -47,7 +52,8 @@ class Throughput:
         whole_host: Tokens per second of a plain pass of all layers, without cache and logits, in the
             scan's chunk length and batches, without its overlap.
         minilm: Tokens per second of embedding windows of 128 tokens, if it was measured.
-        index_share: Part of the scan that is neither the host's pass nor tokenising: features and index.
+        index_share: Part of the time of the scan's threads that is neither the host's pass nor tokenising:
+            features, index and waiting.
     """
 
     artifact: str
@@ -107,9 +113,9 @@ class DiskSize:
 def measure_throughput(
     documents: Sequence[Document], host: Host, artifact: Artifact, minilm: MiniLM | None
 ) -> Throughput:
-    """Time the scan, the plain pass and the embedding in turns, so that all meet the same machine.
+    """Time the scan, the plain pass and the embedding, by turns; return the medians.
 
-    The medians of a few turns count.
+    So all of them meet the same load of the machine.
     """
     clocked, whole = _ClockedHost(host), _WholeHost(host)
     starts = [host.encode(document.text).starts for document in documents]
@@ -134,7 +140,8 @@ def measure_throughput(
     turns = [[_seconds(task) for task in (scan_all, pass_all, embed_all)] for _ in range(_ROUNDS)]
     scan_time, pass_time, embed_time = (statistics.median(times) for times in zip(*turns, strict=True))
     n_tokens = sum(map(len, starts))
-    shares = [1 - inside / turn[0] for inside, turn in zip(host_times, turns, strict=True)]
+    threads = usual_threads()
+    shares = [1 - inside / (threads * turn[0]) for inside, turn in zip(host_times, turns, strict=True)]
     return Throughput(
         artifact=artifact.name,
         dtype=str(next(host.model.parameters()).dtype).removeprefix("torch."),
@@ -148,7 +155,7 @@ def measure_throughput(
 
 def measure_latency(retriever: S3Retriever, questions: Sequence[str], corpus: str) -> Latency:
     """Time one question after the other."""
-    retriever.retrieve(_WARM_UP)  # the first question makes BM25 read the corpus
+    retriever.retrieve(_WARM_UP)  # the first question reads what is mapped
     times = [1e3 * _seconds(lambda q=question: retriever.retrieve(q)) for question in questions]  # type: ignore[misc]
     return Latency(
         artifact=retriever.artifact.name,
@@ -160,12 +167,17 @@ def measure_latency(retriever: S3Retriever, questions: Sequence[str], corpus: st
     )
 
 
-def measure_disk_size(retriever: S3Retriever, corpus: str) -> DiskSize:
-    """Save a retriever to a temporary folder and add up its files."""
+def saved_sizes(retriever: S3Retriever) -> dict[Path, int]:
+    """Save a retriever to a temporary folder and return the bytes of each file, by its path in the folder."""
     with tempfile.TemporaryDirectory() as temporary:
         saved = Path(temporary) / "saved"
         retriever.save(saved)
-        sizes = {file.relative_to(saved): file.stat().st_size for file in saved.rglob("*") if file.is_file()}
+        return {file.relative_to(saved): file.stat().st_size for file in saved.rglob("*") if file.is_file()}
+
+
+def measure_disk_size(retriever: S3Retriever, corpus: str) -> DiskSize:
+    """Return what a retriever takes on disk when it is saved."""
+    sizes = saved_sizes(retriever)
     return DiskSize(
         artifact=retriever.artifact.name,
         corpus=corpus,
@@ -183,7 +195,7 @@ def repeated_corpus(
     Every copy has the keys of the original with some noise, so it has features of its own.
     """
     retriever = S3Retriever(host=_RememberingHost(host), artifact=artifact)
-    retriever.add(limited(repeated(documents), n_tokens, host))
+    retriever.add(limited(repeated(documents), n_tokens, host), threads=1)  # so that the noise is the same
     return retriever
 
 
@@ -217,13 +229,17 @@ class _WholeHost(BorrowedHost):
         self, batch: Sequence[npt.NDArray[np.int32]], taps: Sequence[Tap]
     ) -> list[npt.NDArray[np.float32]]:
         if any(map(len, batch)):
+            length = self.padded_length(max(map(len, batch)))
+            ids = torch.tensor(
+                [[*row, *[0] * (length - len(row))] for row in batch], device=self.model.device
+            )
             with torch.inference_mode():
-                self.model.get_decoder()(input_ids=self._padded(batch), use_cache=False)
+                self.model.get_decoder()(input_ids=ids, use_cache=False)
         return [np.empty((len(ids), 0, self.head_dim), np.float32) for ids in batch]
 
 
 class _ClockedHost(BorrowedHost):
-    """Adds up the time that it takes.
+    """Adds up the time that it takes, of all threads.
 
     Attributes:
         seconds: Spent on passes and on tokenising since it was last set.
@@ -231,24 +247,22 @@ class _ClockedHost(BorrowedHost):
 
     seconds = 0.0
 
-    def encode(self, text: str) -> Tokens:
-        start = time.perf_counter()
-        tokens = super().encode(text)
-        self.seconds += time.perf_counter() - start
-        return tokens
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self._adding = threading.Lock()
 
-    def project(
-        self,
-        batch: Sequence[npt.NDArray[np.int32]],
-        *,
-        taps: Sequence[Tap] = (),
-        heads: Sequence[QueryHead] = (),
-        values: Sequence[Tap] = (),
-    ) -> list[Projection]:
+    def encode(self, text: str) -> Tokens:
+        return self._clocked(super().encode, text)
+
+    def project(self, batch: Sequence[npt.NDArray[np.int32]], **wanted: Any) -> list[Projection]:
+        return self._clocked(super().project, batch, **wanted)
+
+    def _clocked(self, task: Callable[..., _T], *args: Any, **named: Any) -> _T:
         start = time.perf_counter()
-        projections = super().project(batch, taps=taps, heads=heads, values=values)
-        self.seconds += time.perf_counter() - start
-        return projections
+        result = task(*args, **named)
+        with self._adding:
+            self.seconds += time.perf_counter() - start
+        return result
 
 
 class _RememberingHost(BorrowedHost):

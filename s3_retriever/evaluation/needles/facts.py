@@ -1,15 +1,14 @@
-"""Questions about invented facts, each with sentences that look like an answer and are none."""
+"""Questions about invented facts, with distractors: sentences that look like an answer and are none."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import cycle, islice, product
 from random import Random
 
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.evaluation.needles import words as invented
-from s3_retriever.evaluation.needles.nouns import Relation
-from s3_retriever.evaluation.needles.prose import KINDS, Kind
+from s3_retriever.evaluation.needles.prose import Kind, Relation, load_prose
 
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July", "August", "September", "October"),
@@ -42,8 +41,8 @@ class NeedleQuestion:
     Attributes:
         text: The question.
         needles: The facts that are needed; all of one relation.
-        distractors: Facts that share a needle's relation and half its subject, or its subject; none is about
-            the subject and the relation of a needle.
+        distractors: Each shares a needle's subject, or its relation and half its subject. None has both the
+            subject and the relation of a needle.
     """
 
     text: str
@@ -52,7 +51,7 @@ class NeedleQuestion:
 
 
 class FactMaker:
-    """Makes questions whose subjects bear names that none of the others' bear.
+    """Makes questions; no two of them have a subject's name in common.
 
     Args:
         random: Source of all choices.
@@ -60,23 +59,17 @@ class FactMaker:
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        self._turns = [(kind, relation) for kind in KINDS for relation in kind.relations]
-        self._left: list[tuple[Kind, Relation]] = []
-        places, surnames = (
-            [
-                f"{start}{middle}{end}"
-                for start in invented.STARTS
-                for middle in invented.MIDDLES
-                for end in ends
-            ]
-            for ends in (invented.PLACE_ENDS, invented.SURNAME_ENDS)
-        )
-        self._pools = {
-            "place": places,
-            "surname": surnames,
-            "ship": [f"{colour} {animal}" for colour in invented.COLOURS for animal in invented.ANIMALS],
+        prose = load_prose()
+        words = prose.words
+        names = {
+            "place": list(map("".join, product(words["starts"], words["middles"], words["place_ends"]))),
+            "surname": list(map("".join, product(words["starts"], words["middles"], words["surname_ends"]))),
+            "ship": list(map(" ".join, product(words["colours"], words["animals"]))),
         }
-        self._names = {kind: random.sample(pool, len(pool)) for kind, pool in self._pools.items()}
+        self._turns = [(kind, relation) for kind in prose.kinds for relation in kind.relations]
+        self._left: list[tuple[Kind, Relation]] = []
+        self._words = {**words, **names}
+        self._names = {kind: random.sample(pool, len(pool)) for kind, pool in names.items()}
 
     def question(self, n_needles: int, n_distractors: int) -> NeedleQuestion:
         """Make a question.
@@ -92,7 +85,7 @@ class FactMaker:
             self._left = self._random.sample(self._turns, len(self._turns))
         kind, relation = self._left.pop()
         subjects = [(self._random.choice(kind.roles), self._name(kind)) for _ in range(n_needles)]
-        group = _Group(self._random, self._pools, {name for _, name in subjects})
+        group = _Subjects(self._random, self._words, {name for _, name in subjects})
         needles = tuple(group.fact(kind, *subject, relation) for subject in subjects)
         names = [fact.subject for fact in needles]
         listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
@@ -105,7 +98,7 @@ class FactMaker:
         return NeedleQuestion(_filled(wording, listed), needles, tuple(distractors))
 
     def _distractors(
-        self, group: _Group, kind: Kind, subject: tuple[str, str], relation: Relation, number: int
+        self, group: _Subjects, kind: Kind, subject: tuple[str, str], relation: Relation, number: int
     ) -> list[Fact]:
         """Make distractors, by turns with the subject's role, its name, and both but another relation."""
         role, name = subject
@@ -115,7 +108,7 @@ class FactMaker:
         other_relations = iter(self._random.sample(others, len(others)))
         facts = []
         for turn in islice(cycle(("role", "relation", "name", "relation")), number):
-            # Where a turn has no more to offer, another subject of the same role always can be had.
+            # Where a turn has no more to offer, there is always another subject of the same role.
             if turn == "relation" and (other := next(other_relations, None)):
                 facts.append(group.fact(kind, role, name, other))
             elif turn == "name" and (other_role := next(other_roles, None)):
@@ -132,11 +125,11 @@ class FactMaker:
         return names.pop()
 
 
-class _Group:
-    """Makes the facts of one question: no two have one value, and none a name that is asked about."""
+class _Subjects:
+    """Makes the facts of one question. No two have the same value, and no value is a name in the question."""
 
-    def __init__(self, random: Random, pools: dict[str, list[str]], names: set[str]) -> None:
-        self._random, self._pools = random, pools
+    def __init__(self, random: Random, words: Mapping[str, Sequence[str]], names: set[str]) -> None:
+        self._random, self._words = random, words
         self._taken = names
 
     def fact(self, kind: Kind, role: str, name: str, relation: Relation) -> Fact:
@@ -161,10 +154,10 @@ class _Group:
         if kind == "day":
             return f"{number(1, 28)} {pick(_MONTHS)}"
         if kind == "thing":
-            return f"{pick(invented.TRAITS)} {pick(invented.THINGS)}"
+            return f"{pick(self._words['traits'])} {pick(self._words['things'])}"
         if kind == "person":
-            return f"{pick(invented.FIRST_NAMES)} {pick(self._pools['surname'])}"
-        return pick(self._pools["place"])
+            return f"{pick(self._words['first_names'])} {pick(self._words['surname'])}"
+        return pick(self._words["place"])
 
 
 def _filled(wording: str, subject: str, value: str = "") -> str:

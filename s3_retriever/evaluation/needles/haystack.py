@@ -95,8 +95,8 @@ def bury(
 ) -> EvaluationSet:
     """Put needles at their depths and distractors anywhere, each between two sentences.
 
-    No two sentences are put at one place. Of needles that are wanted at one depth, the first is put there,
-    the others up to ``spread`` around it, for they would else stand side by side.
+    No two are put at one place. Of several needles for one depth, the first is put exactly there. The others
+    are put up to ``spread`` away, so that they do not stand side by side.
 
     Args:
         name: Of the set.

@@ -3,49 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, median
 from typing import Any
 
 from rich.console import Console
 
-from s3_retriever.evaluation.datasets import EvaluationSet
 from s3_retriever.evaluation.methods import Method
 from s3_retriever.evaluation.needles.scores import Haystack, LengthScore, NeedleScores
 from s3_retriever.evaluation.records import Build, Result
 from s3_retriever.evaluation.report.failures import WORST, worst
 from s3_retriever.evaluation.report.heat_map import HeatMap, draw_heat_map
 from s3_retriever.evaluation.report.html import write_page
-from s3_retriever.evaluation.report.tables import new_table
+from s3_retriever.evaluation.report.tables import TextTable, cost_table
+from s3_retriever.evaluation.summary import costs
 
 _TEMPLATE = "needles.html"
 _ONE = "Percent of the needles found, its 95 % interval (Wilson), and how many at the depth with the fewest."
 _SEVERAL = (
     "Percent of the needles found; of the questions with all needles found, its 95 % interval (Wilson)."
 )
-_COSTS = ("length", "tokens", "build s", "bytes/token", "median ms")
 
 
-@dataclass(frozen=True)
-class NeedleTable:
-    """A table.
-
-    Attributes:
-        title: What it shows.
-        note: How its cells are to be read.
-        columns: Headings, that of the method excluded.
-        rows: Method and cells.
-    """
-
-    title: str
-    note: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Method, tuple[str, ...]], ...]
-
-
-def needle_tables(scores: NeedleScores, budget: int) -> list[NeedleTable]:
+def needle_tables(scores: NeedleScores, budget: int) -> list[TextTable]:
     """Return a table per number of needles: methods down, lengths across."""
     tables = []
     for n in sorted({one.n_needles for one in scores.lengths}):
@@ -57,14 +37,14 @@ def needle_tables(scores: NeedleScores, budget: int) -> list[NeedleTable]:
         asked = max(one.asked for row in rows.values() for one in row.values())
         title = f"{'One needle' if n == 1 else f'{n} needles'} within {budget:,} tokens"
         tables.append(
-            NeedleTable(
+            TextTable(
                 f"{title}: {asked} questions per length",
-                _ONE if n == 1 else _SEVERAL,
-                tuple(f"{length:,}" for length in lengths),
+                ("method", *(f"{length:,}" for length in lengths)),
                 tuple(
-                    (method, tuple(_cell(row[length], scores) if length in row else "" for length in lengths))
+                    (str(method), *(_cell(row[n], scores) if n in row else "" for n in lengths))
                     for method, row in rows.items()
                 ),
+                _ONE if n == 1 else _SEVERAL,
             )
         )
     return tables
@@ -72,12 +52,8 @@ def needle_tables(scores: NeedleScores, budget: int) -> list[NeedleTable]:
 
 def show(scores: NeedleScores, budget: int, console: Console) -> None:
     """Write the tables."""
-    for one in needle_tables(scores, budget):
-        table = new_table(one.title, "method", *one.columns)
-        table.caption, table.caption_justify = one.note, "left"
-        for method, cells in one.rows:
-            table.add_row(str(method), *cells)
-        console.print(table)
+    for table in needle_tables(scores, budget):
+        table.show(console)
 
 
 def write_needle_report(
@@ -96,9 +72,10 @@ def write_needle_report(
         OSError: The file cannot be written.
     """
     sets = [one.set for one in haystacks]
+    lengths = {one.set.name: f"{one.length:,}" for one in haystacks}
     first = scores.lengths[0].method
     failures = sorted(
-        (failure for one in sets for failure in worst(one, _of(one, results), first, None, budget)),
+        (failure for one in sets for failure in worst(one, results, first, None, budget)),
         key=lambda failure: failure.value,
     )
     write_page(
@@ -110,8 +87,7 @@ def write_needle_report(
         budget=f"{budget:,}",
         maps=heat_maps(scores),
         tables=needle_tables(scores, budget),
-        costs=_costs(haystacks, results, builds),
-        cost_columns=_COSTS,
+        costs=cost_table(costs(builds, results, lengths), "length"),
         failing=str(first),
         failures=failures[:WORST],
     )
@@ -122,10 +98,7 @@ def heat_maps(scores: NeedleScores) -> list[HeatMap]:
     shares: defaultdict[Method, dict[tuple[float, float], tuple[int, int]]] = defaultdict(dict)
     for one in scores.depths:
         shares[one.method][one.length, one.depth] = (one.found, one.asked)
-    return [
-        draw_heat_map(str(method), "tokens of the haystack", "depth, %", found)
-        for method, found in shares.items()
-    ]
+    return [draw_heat_map(str(method), found) for method, found in shares.items()]
 
 
 def _cell(one: LengthScore, scores: NeedleScores) -> str:
@@ -136,38 +109,3 @@ def _cell(one: LengthScore, scores: NeedleScores) -> str:
     depths = [d for d in scores.depths if (d.method, d.length) == (one.method, one.length)]
     least = min(depths, key=lambda depth: depth.found / depth.asked)
     return f"{100 * one.share:.1f} {interval} {least.found}/{least.asked}"
-
-
-def _costs(
-    haystacks: Sequence[Haystack], results: Iterable[Result], builds: Iterable[Build]
-) -> list[tuple[Method, tuple[str, ...]]]:
-    lengths = {one.set.name: one.length for one in haystacks}
-    times: defaultdict[tuple[int, Method], list[float]] = defaultdict(list)
-    for result in results:
-        times[lengths[result.set], Method(result.method, result.window)].append(result.ms)
-    built: defaultdict[tuple[int, Method], list[Build]] = defaultdict(list)
-    for build in builds:
-        for name in build.methods:
-            built[lengths[build.set], Method(name, build.window)].append(build)
-    rows: list[tuple[Method, tuple[str, ...]]] = []
-    for (length, method), ms in times.items():
-        own = built[length, method]
-        tokens = [one.n_tokens for one in own]
-        per_token = [one.nbytes / one.n_tokens for one in own if one.nbytes]
-        rows.append(
-            (
-                method,
-                (
-                    f"{length:,}",
-                    f"{fmean(tokens):,.0f}",
-                    f"{fmean(one.seconds for one in own):.1f}",
-                    f"{fmean(per_token):.1f}" if per_token else "",
-                    f"{median(ms):.1f}",
-                ),
-            )
-        )
-    return rows
-
-
-def _of(one: EvaluationSet, results: Iterable[Result]) -> list[Result]:
-    return [result for result in results if result.set == one.name]

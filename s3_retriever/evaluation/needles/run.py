@@ -1,36 +1,34 @@
-"""Needle in a haystack: at which depths of how much text a method finds single sentences.
+"""Needle in a haystack: which sentences a method finds, by the length of the text and their depth in it.
 
-All needles of a length are hidden at once, in as few haystacks as hold them with room between, so that a
-length costs a scan or a few. Haystacks are evaluation sets like any others; the run is recorded as they are.
+All needles of a length are hidden at once, in as few haystacks as leave room between them, so that a length
+costs one scan or a few. Haystacks are evaluation sets, and a run's records are those of ``evaluate``.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from s3_retriever.checks import check_settings, each, instance, whole
+from s3_retriever.disk import hash_values, write_json
 from s3_retriever.documents import Document
+from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.methods import WINDOW_BM25, System, make_systems
 from s3_retriever.evaluation.needles.facts import FactMaker
 from s3_retriever.evaluation.needles.haystack import Buried, Supply, bury
 from s3_retriever.evaluation.needles.report import write_needle_report
 from s3_retriever.evaluation.needles.scores import Haystack, NeedleScores, score
-from s3_retriever.evaluation.records import RunFolder
+from s3_retriever.evaluation.records import REPORT, SUMMARY, RunFolder
 from s3_retriever.evaluation.report.html import check_jinja
 from s3_retriever.evaluation.runner import fingerprint, run_systems
-from s3_retriever.features.artifact import Artifact
-from s3_retriever.files import new_file
 from s3_retriever.host.model import Host
 
-REPORT, SUMMARY = "report.html", "summary.json"
-
+_SETTINGS = ("depths", "per_depth", "needles", "distractors", "seed")  # on which the haystacks depend
 _SHARE = 3  # a haystack holds at most one token of needles and distractors in three
 
 
@@ -67,20 +65,19 @@ class NeedleConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("lengths", "needles", "methods", "windows"):
-            values = getattr(self, name)
-            if not values or len(set(values)) < len(values):
-                msg = f"{name} must be given, each once, not {values!r}"
-                raise InvalidInputError(msg)
-        for name in ("lengths", "depths", "per_depth", "needles", "windows", "budget"):
-            given = getattr(self, name)
-            for value in given if isinstance(given, tuple) else (given,):
-                if value < 1:
-                    msg = f"{name} must be at least 1, not {value}"
-                    raise InvalidInputError(msg)
-        if self.distractors < 0:
-            msg = f"distractors must be 0 or more, not {self.distractors}"
-            raise InvalidInputError(msg)
+        names, sizes = each(instance(str, "a name"), distinct=True), each(whole(1), distinct=True)
+        check_settings(
+            self,
+            lengths=sizes,
+            depths=whole(1),
+            per_depth=whole(1),
+            needles=sizes,
+            distractors=whole(),
+            methods=names,
+            windows=sizes,
+            budget=whole(1),
+            seed=whole(),
+        )
         if max(self.needles) > self.depths:
             msg = f"{max(self.needles)} needles of a question need as many depths, not {self.depths}"
             raise InvalidInputError(msg)
@@ -99,7 +96,7 @@ def run_needles(
     systems: Sequence[System] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> NeedleScores:
-    """Hide needles and look for them, or go on with what a killed run has left; write records and a report.
+    """Hide needles, look for them, and write records and a report. A run that was killed goes on.
 
     Args:
         documents: The text; used again, with paragraphs shuffled, where it does not suffice.
@@ -110,7 +107,7 @@ def run_needles(
         say: Called with what is about to be done.
 
     Raises:
-        S3RetrieverError: The artifact, the host or an embedding model cannot be had, Jinja2 is missing, a
+        S3RetrieverError: The artifact, the host or an embedding model cannot be loaded, Jinja2 is missing, a
             length is too short or the text too poor in sentences for the needles, or ``out`` holds
             something else.
     """
@@ -122,18 +119,18 @@ def run_needles(
         systems = make_systems(config.methods, artifact, config.windows, host)
     haystacks = [one for length in config.lengths for one in make_haystacks(documents, length, config, host)]
     settings = fingerprint([one.set for one in haystacks], systems, (config.budget,), host)
-    settings |= _settings(haystacks, settings["sets"]) | _asked(config) | {"artifact": artifact.digest}
+    settings |= _contents(haystacks, settings["sets"])
+    settings |= {name: getattr(config, name) for name in _SETTINGS} | {"artifact": artifact.digest}
     folder = RunFolder(Path(out), settings)
     for length in config.lengths:
         these = [one.set for one in haystacks if one.length == length]
         n_questions = sum(len(one.questions) for one in these)
         say(f"{length:,} tokens: {n_questions} questions, {len(these)} haystack{'s'[: len(these) > 1]}")
-        tell = say if len(these) == 1 else _say_nothing
+        tell = say if len(these) == 1 else (lambda _: None)  # there may be hundreds
         run_systems(these, systems, folder, host=host, budgets=(config.budget,), say=tell)
     results = folder.results.all()
     scores = score(haystacks, results)
-    with new_file(folder.path / SUMMARY) as file:
-        json.dump(asdict(scores), file, indent=1)
+    write_json(folder.path / SUMMARY, asdict(scores))
     builds = folder.builds.all()
     write_needle_report(folder.path / REPORT, haystacks, scores, results, builds, settings, config.budget)
     return scores
@@ -192,21 +189,12 @@ def _parts(questions: Iterator[Buried], length: int, host: Host) -> Iterator[tup
         yield part, used
 
 
-def _settings(haystacks: Sequence[Haystack], digests: Mapping[str, str]) -> dict[str, Any]:
+def _contents(haystacks: Sequence[Haystack], digests: Mapping[str, str]) -> dict[str, Any]:
     """Return what the haystacks are by length, for there may be hundreds."""
     contents: defaultdict[str, list[str]] = defaultdict(list)
     questions: Counter[str] = Counter()
     for one in haystacks:
         contents[str(one.length)].append(digests[one.set.name])
         questions[str(one.length)] += len(one.set.questions)
-    hashes = {length: sha256(" ".join(all_).encode()).hexdigest()[:16] for length, all_ in contents.items()}
+    hashes = {length: hash_values(" ".join(all_))[:16] for length, all_ in contents.items()}
     return {"sets": hashes, "questions": dict(questions)}
-
-
-def _asked(config: NeedleConfig) -> dict[str, Any]:
-    names = ("depths", "per_depth", "needles", "distractors", "seed")
-    return {name: getattr(config, name) for name in names}
-
-
-def _say_nothing(_: str) -> None:
-    pass

@@ -111,7 +111,7 @@ def score(haystacks: Sequence[Haystack], results: Iterable[Result]) -> NeedleSco
     lengths: dict[tuple[Method, int, int], list[int]] = {}
     depths: dict[tuple[Method, int, float], list[int]] = {}
     for result in results:
-        haystack, method = by_name[result.set], Method(result.method, result.window)
+        haystack, method = by_name[result.set], result.method_used
         gold = needles[result.set, result.question]
         spans = [Region(*span) for span in result.spans]
         found = sum(evidence_recall(spans, [needle]) == 1 for needle in gold)

@@ -1,4 +1,4 @@
-"""The questions on which a method does worst, with what it returned and what it should have."""
+"""The questions on which a method does worst, what it returned, and what was expected."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from s3_retriever.evaluation.datasets import EvaluationSet, Question
-from s3_retriever.evaluation.measures import TITLES
 from s3_retriever.evaluation.methods import Method
+from s3_retriever.evaluation.metrics import TITLES
 from s3_retriever.evaluation.records import Result
 
 WORST = 10
@@ -58,9 +58,9 @@ class Failure:
 def worst(
     data: EvaluationSet, results: Sequence[Result], method: Method, reference: Method | None, budget: int
 ) -> list[Failure]:
-    """Return at most ten questions of a set that a method does not answer fully, the worst first.
+    """Return up to ten questions of a set that a method does not answer fully, the worst first.
 
-    Among equally bad ones, those come first that the reference answers best.
+    Of equal ones, those that the reference answers best come first.
 
     Args:
         data: The set.
@@ -69,12 +69,10 @@ def worst(
         reference: What it is compared with.
         budget: Tokens.
     """
-    by_method: dict[Method, dict[str, Result]] = {}
-    for one in results:
-        if (one.set, one.budget) == (data.name, budget):
-            by_method.setdefault(Method(one.method, one.window), {})[one.question] = one
-    ours = by_method.get(method, {})
-    theirs = {} if reference is None else by_method.get(reference, {})
+    own = [one for one in results if (one.set, one.budget) == (data.name, budget)]
+    ours, theirs = (
+        {one.question: one for one in own if one.method_used == asked} for asked in (method, reference)
+    )
     texts = {document.id: document.text for document in data.documents}
     found = []
     for question in data.questions:

@@ -1,4 +1,4 @@
-"""One self-contained page about a run: tables, plots and failures, for the screen, the phone and paper."""
+"""One self-contained page about a run, with tables, plots and failures."""
 
 from __future__ import annotations
 
@@ -9,21 +9,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from s3_retriever.checks import check_library
+from s3_retriever.checks import check_library, pip_install
+from s3_retriever.disk import new_file
 from s3_retriever.evaluation.datasets import EvaluationSet
-from s3_retriever.evaluation.measures import TITLES
+from s3_retriever.evaluation.metrics import TITLES
 from s3_retriever.evaluation.report.failures import Failure
 from s3_retriever.evaluation.report.plots import WIDTH, Plot, draw
-from s3_retriever.evaluation.report.tables import (
-    COST_COLUMNS,
-    cells,
-    columns,
-    cost_cells,
-    length_cells,
-    title,
-)
-from s3_retriever.evaluation.summary import Comparison, Cost
-from s3_retriever.files import new_file
+from s3_retriever.evaluation.report.tables import comparison_table, cost_table, length_tables
+from s3_retriever.evaluation.summary import Comparison, Cost, Evaluation
 
 _FOLDER, _TEMPLATE = files("s3_retriever.evaluation.report"), "evaluation.html"
 _MB = 1e6
@@ -38,9 +31,7 @@ class Report:
     Attributes:
         sets: What was asked.
         settings: Of the run.
-        reference: Name of the method that others are compared with.
-        comparisons: By every measure and budget.
-        costs: Of every method on every set.
+        evaluation: What was measured.
         failures: Of one method, by set.
         failing: That method's name.
         notes: What the reader has to know about the run.
@@ -48,21 +39,19 @@ class Report:
 
     sets: Sequence[EvaluationSet]
     settings: Mapping[str, Any]
-    reference: str
-    comparisons: Sequence[Comparison]
-    costs: Sequence[Cost]
+    evaluation: Evaluation
     failures: Mapping[str, Sequence[Failure]]
     failing: str
     notes: Sequence[str]
 
 
 def check_jinja() -> None:
-    """Say now rather than after the run that the page cannot be made.
+    """Refuse to begin a run whose page cannot be made.
 
     Raises:
         MissingDependencyError: Jinja2 is not installed.
     """
-    check_library("reports", "Jinja2", "jinja2", "report")
+    check_library("reports", "Jinja2", "jinja2", pip_install("report"))
 
 
 def write_html(path: Path, report: Report) -> None:
@@ -77,15 +66,12 @@ def write_html(path: Path, report: Report) -> None:
         _TEMPLATE,
         report=report,
         settings=report.settings,
-        plots=plots(report),
-        measures=_by_measure(report.comparisons),
-        titles=TITLES,
-        cells=cells,
-        columns=columns,
-        length_cells=length_cells,
-        cost_cells=cost_cells,
-        cost_columns=COST_COLUMNS,
-        comparison_title=title,
+        plots=plots(report.evaluation),
+        sections=[
+            (TITLES[measure], [*length_tables(same), *map(comparison_table, same)])
+            for measure, same in _by_measure(report.evaluation.comparisons).items()
+        ],
+        costs=cost_table(report.evaluation.costs),
     )
 
 
@@ -116,19 +102,19 @@ def write_page(path: Path, template: str, **values: Any) -> None:
         file.write(page.encode("utf-8", "replace").decode("utf-8"))  # a document may hold half a surrogate
 
 
-def plots(report: Report) -> list[Plot]:
-    """Return the plots for which there is anything: quality by budget or length, memory and latency by size.
+def plots(evaluation: Evaluation) -> list[Plot]:
+    """Return plots of quality by budget or length, and of memory and latency by corpus length.
 
-    None where there are too many methods.
+    Those without points are left out. There are none at all where there are too many methods to tell apart.
     """
     styles: dict[str, int] = {}
-    for comparison in report.comparisons:
+    for comparison in evaluation.comparisons:
         for row in comparison.rows:
             styles.setdefault(row.method.name, len(styles))
     if len(styles) > _MOST_LINES:
         return []
     drawn = []
-    for measure, comparisons in _by_measure(report.comparisons).items():
+    for measure, comparisons in _by_measure(evaluation.comparisons).items():
         by_length = comparisons[0].length is not None
         if measure not in (_BY_LENGTH if by_length else _BY_BUDGET) or len(comparisons) < 2:
             continue
@@ -151,7 +137,7 @@ def plots(report: Report) -> list[Plot]:
                     y_from_zero=by_length,
                 )
             )
-    memory, latency = _by_size(report.costs)
+    memory, latency = _by_size(evaluation.costs)
     for heading, unit, found in (
         ("Memory added while building, by corpus length", "MB", memory),
         ("Median time of a question, by corpus length", "ms", latency),
@@ -174,7 +160,4 @@ def _by_size(costs: Sequence[Cost]) -> tuple[dict[str, list[tuple[float, float]]
 
 
 def _by_measure(comparisons: Sequence[Comparison]) -> dict[str, list[Comparison]]:
-    grouped: defaultdict[str, list[Comparison]] = defaultdict(list)
-    for comparison in comparisons:
-        grouped[comparison.measure].append(comparison)
-    return dict(grouped)
+    return {name: same for name in TITLES if (same := [one for one in comparisons if one.measure == name])}

@@ -20,8 +20,8 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Line:
-    """One method's line.
+class Curve:
+    """The line of one method.
 
     Attributes:
         name: For the legend.
@@ -40,8 +40,8 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Frame:
-    """What a picture has around what it shows; :data:`WIDTH` pixels wide.
+class Plot:
+    """A plot; :data:`WIDTH` pixels wide.
 
     Attributes:
         title: What it shows.
@@ -51,6 +51,7 @@ class Frame:
         y_ticks: Pixel and text.
         box: Left, top, right and bottom of the area, in pixels.
         height: Of the whole, in pixels.
+        curves: One per method.
     """
 
     title: str
@@ -60,17 +61,7 @@ class Frame:
     y_ticks: tuple[tuple[float, str], ...]
     box: tuple[int, int, int, int]
     height: int
-
-
-@dataclass(frozen=True)
-class Plot(Frame):
-    """A plot.
-
-    Attributes:
-        lines: One per method.
-    """
-
-    lines: tuple[Line, ...]
+    curves: tuple[Curve, ...]
 
 
 def draw(
@@ -107,20 +98,19 @@ def draw(
     scale: Callable[[float], float] = math.log if log_x else float
     across = _axis(scale(x_values[0]), scale(x_values[-1]), _LEFT, WIDTH - _RIGHT)
     up = _axis(y_values[0], y_values[-1], _HEIGHT - _BOTTOM, _TOP)
-    lines = tuple(
-        Line(name, styles[name], tuple((across(scale(x)), up(y)) for x, y in sorted(line)))
-        for name, line in series.items()
-        if line
-    )
     return Plot(
-        title,
-        x_label,
-        y_label,
-        tuple((across(scale(x)), short(x)) for x in x_values),
-        tuple((up(y), short(y)) for y in y_values),
-        (_LEFT, _TOP, WIDTH - _RIGHT, _HEIGHT - _BOTTOM),
-        _HEIGHT,
-        lines,
+        title=title,
+        x_label=x_label,
+        y_label=y_label,
+        x_ticks=tuple((across(scale(x)), short(x)) for x in x_values),
+        y_ticks=tuple((up(y), short(y)) for y in y_values),
+        box=(_LEFT, _TOP, WIDTH - _RIGHT, _HEIGHT - _BOTTOM),
+        height=_HEIGHT,
+        curves=tuple(
+            Curve(name, styles[name], tuple((across(scale(x)), up(y)) for x, y in sorted(line)))
+            for name, line in series.items()
+            if line
+        ),
     )
 
 

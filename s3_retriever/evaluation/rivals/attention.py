@@ -1,4 +1,4 @@
-"""How much layers of the host attend from some tokens of a row to all before them."""
+"""Attention that chosen tokens of a row pay to earlier tokens, by layer of the host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.host.model import Complete, Host
+from s3_retriever.host.model import Host
+from s3_retriever.host.passes import StopForward
 
 _NAME = "s3_retriever_observed"
 
@@ -63,7 +64,7 @@ class AttentionReader:
         self._rows, self._weights = rows, {}
         model = self._host.model
         batch = torch.from_numpy(ids.astype(np.int64))[None].to(model.device)
-        with self._host.undisturbed(), _attending_with(model, self._attend), suppress(Complete):
+        with self._host.exclusive(), _attending_with(model, self._attend), suppress(StopForward):
             model.get_decoder()(input_ids=batch, use_cache=False)
         return torch.stack([self._weights[layer] for layer in self._layers]).cpu().numpy()
 
@@ -86,7 +87,7 @@ class AttentionReader:
             scores.masked_fill_(places > places[self._rows, None], -torch.inf)
             self._weights[layer] = scores.softmax(dim=-1).sum(dim=(0, 1))
             if layer == max(self._layers):
-                raise Complete
+                raise StopForward
         return ALL_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, attention_mask, **options)
 
 

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from s3_retriever.errors import HostNotFoundError, MissingDependencyError
+from s3_retriever.checks import check_library, pip_install
+from s3_retriever.errors import HostNotFoundError
 from s3_retriever.evaluation.rivals.minilm import MiniLM
 
 MINILM = "minilm"
@@ -41,22 +42,20 @@ class SentenceModel:
 
     Raises:
         MissingDependencyError: sentence-transformers is not installed.
-        HostNotFoundError: The model cannot be had.
+        HostNotFoundError: The model cannot be loaded.
     """
 
     def __init__(self, name: str) -> None:
-        try:
-            from sentence_transformers import SentenceTransformer
-        except ImportError as error:
-            way = 'pip install "s3-retriever[embeddings]"'
-            msg = f"{name!r}, taken for an embedding model's name, needs sentence-transformers: {way}"
-            raise MissingDependencyError(msg) from error
+        taken = f"embedding models, for which {name!r} is taken,"
+        check_library(taken, "sentence-transformers", "sentence_transformers", pip_install("embeddings"))
+        from sentence_transformers import SentenceTransformer
+
         known = _ALIASES.get(name, name)
         try:
             self._model: Any = SentenceTransformer(known, device="cpu")
         except (OSError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
-            msg = f"the embedding model {known!r} cannot be had: {reason}; give the folder that holds it"
+            msg = f"the embedding model {known!r} cannot be loaded: {reason}; give the folder that holds it"
             raise HostNotFoundError(msg) from error
         self._query = {"prompt": _BGE_QUERY} if known in _ALIASES.values() else {}
 
@@ -74,6 +73,6 @@ def load_embedder(name: str) -> Embedder:
 
     Raises:
         MissingDependencyError: sentence-transformers is not installed.
-        HostNotFoundError: The model cannot be had.
+        HostNotFoundError: The model cannot be loaded.
     """
     return MiniLM.load() if name == MINILM else SentenceModel(name)

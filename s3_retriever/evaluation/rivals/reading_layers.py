@@ -1,6 +1,6 @@
 """Which layer of a host attends to the answer: ``python -m s3_retriever.evaluation.rivals.reading_layers``.
 
-For InfiniRetri, which reads the last one unless it is told another. Asked are the pairs that come with this
+For InfiniRetri, which reads the last one unless it is told another. It asks the pairs that come with this
 package, never the questions of an evaluation.
 """
 
@@ -25,8 +25,8 @@ from s3_retriever.evaluation.rivals.infiniretri import (
     best_sentences,
     cut_sentences,
 )
-from s3_retriever.features.pairs import Pair, shipped_pairs
 from s3_retriever.host.model import Host
+from s3_retriever.training.pairs import Pair, shipped_pairs
 
 _CHARS = 6000  # of a document, around the evidence: about what a chunk and a budget have together
 

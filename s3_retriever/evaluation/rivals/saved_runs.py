@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Sequence
 from operator import index
 from pathlib import Path
 
+from s3_retriever.disk import hash_values
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.datasets import EvaluationSet
-from s3_retriever.evaluation.methods import Built, Corpus, Method
+from s3_retriever.evaluation.methods import Built, Corpus, Method, Searcher
 from s3_retriever.evaluation.metrics import Region
-from s3_retriever.files import read_objects
 from s3_retriever.host.model import Host
+from s3_retriever.sources.jsonl import read_objects
 
 RUN = "run:"
 """How the names of such methods begin; the folder follows."""
@@ -43,30 +43,24 @@ class SavedRun:
         self.methods: tuple[Method, ...] = (Method(name),)
         folder = Path(name.removeprefix(RUN))
         self._runs = [(one.documents, _read(folder / f"{one.name}.jsonl", one)) for one in sets]
-        self.digest = sha256(repr([run for _, run in self._runs]).encode()).hexdigest()[:16]
+        self.digest = hash_values(repr([run for _, run in self._runs]))[:16]
 
     def build(self, corpus: Corpus) -> Built:
         """Look up the set whose documents these are."""
-        found = [run for documents, run in self._runs if documents == corpus.documents]
-        return _BuiltRun(found[0] if found else {}, corpus)
+        run = next((run for documents, run in self._runs if documents == corpus.documents), {})
+        texts = {document.id: document.text for document in corpus.documents}
 
+        def find(method: Method, question: str, budget: int) -> list[Region]:
+            found = []
+            for region in run[question]:
+                kept = _cut(region, texts[region.doc_id], budget, corpus.host)
+                if kept is None:
+                    break
+                found.append(kept)
+                budget -= corpus.host.count_tokens(texts[kept.doc_id][kept.start : kept.end])
+            return found
 
-class _BuiltRun:
-    nbytes: int | None = 0
-
-    def __init__(self, run: Mapping[str, Sequence[Region]], corpus: Corpus) -> None:
-        self._run, self._host = run, corpus.host
-        self._texts = {document.id: document.text for document in corpus.documents}
-
-    def find(self, method: Method, question: str, budget: int) -> list[Region]:
-        found = []
-        for region in self._run[question]:
-            kept = _cut(region, self._texts[region.doc_id], budget, self._host)
-            if kept is None:
-                break
-            found.append(kept)
-            budget -= self._host.count_tokens(self._texts[kept.doc_id][kept.start : kept.end])
-        return found
+        return Searcher(0, find)
 
 
 def _cut(region: Region, text: str, budget: int, host: Host) -> Region | None:

@@ -1,18 +1,21 @@
-"""What S3 is compared with: fixed windows ranked by BM25, by an embedding model, and by both."""
+"""The window baselines: fixed windows ranked by BM25, by an embedding model, or by both."""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from rank_bm25 import BM25Okapi
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.metrics import Region
 from s3_retriever.evaluation.rivals.embeddings import Embedder
-from s3_retriever.evaluation.rivals.minilm import MiniLM
-from s3_retriever.search import RankBM25, words
+from s3_retriever.index.words import words
+from s3_retriever.search.text import character_range
 
 Order = npt.NDArray[np.int64]
 """Numbers of windows, best first."""
@@ -20,11 +23,11 @@ Order = npt.NDArray[np.int64]
 WINDOW_SIZES = (64, 128, 256)
 """Tokens of the host per window."""
 
-_RRF_K = 60
+RRF_K = 60
 
 
 class Windows:
-    """A corpus cut into windows of a fixed number of tokens; the last of a document may be shorter.
+    """A corpus in windows of a fixed number of tokens; a document's last one may be shorter.
 
     Attributes:
         texts: One per window, in order.
@@ -66,9 +69,37 @@ class Windows:
     def _region(self, doc: int, first: int, last: int) -> Region:
         """Return the characters of the tokens [first, last), and of what no token covers before them."""
         starts, document = self._starts[doc], self._documents[doc]
-        start = int(starts[first]) if first else 0
-        end = int(starts[last]) if last < len(starts) else len(document.text)
+        start, end = character_range(document.text, starts, first, last)
         return Region(document.id, start, end)
+
+
+class LuceneBM25:
+    """BM25 of ``rank_bm25`` with the inverse document frequency of Lucene.
+
+    That is ``log(1 + (N - n + 0.5) / (n + 0.5))`` for a term in n of N texts. Okapi's is negative for terms
+    in more than half of the texts, and ``rank_bm25`` then puts a share of the mean in its place (Kamphuis et
+    al., "Which BM25 do you mean?", ECIR 2020).
+
+    Args:
+        texts: The terms of each text.
+    """
+
+    def __init__(self, texts: Sequence[Sequence[str]]) -> None:
+        self._no_scores = np.zeros(len(texts))
+        self._bm25 = None
+        if any(texts):  # rank_bm25 divides by the number of texts and by that of terms
+            n_texts_of = Counter(term for text in texts for term in set(text))
+            self._bm25 = BM25Okapi(texts, k1=1.5, b=0.75)
+            self._bm25.idf = {
+                term: math.log(1 + (len(texts) - n + 0.5) / (n + 0.5)) for term, n in n_texts_of.items()
+            }
+
+    def scores(self, terms: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Return the score of every text, float64 (n,); 0 where no term occurs."""
+        if self._bm25 is None:
+            return self._no_scores
+        found: npt.NDArray[np.float64] = self._bm25.get_scores(terms)
+        return found
 
 
 class WindowRanker:
@@ -83,7 +114,7 @@ class WindowRanker:
     """
 
     def __init__(self, windows: Windows, embedder: Embedder | None) -> None:
-        self._bm25 = RankBM25([_terms(text) for text in windows.texts])
+        self._bm25 = LuceneBM25([_terms(text) for text in windows.texts])
         self._embedder = embedder
         self._vectors = np.zeros((0, 0), np.float32) if embedder is None else embedder.embed(windows.texts)
         self.nbytes = self._vectors.nbytes
@@ -108,26 +139,6 @@ class WindowRanker:
         return reciprocal_rank_fusion([self.by_bm25(question), self.by_embedding(question)])
 
 
-def rankings(windows: Windows, questions: Sequence[str], minilm: MiniLM | None) -> dict[str, list[Order]]:
-    """Rank the windows for each question by each baseline.
-
-    Args:
-        windows: The corpus.
-        questions: Their texts.
-        minilm: The embedding model; None leaves out the two baselines that need it.
-
-    Returns:
-        By name of the baseline, one order per question.
-    """
-    ranker = WindowRanker(windows, minilm)
-    lexical = [ranker.by_bm25(question) for question in questions]
-    if minilm is None:
-        return {"BM25": lexical}
-    dense = [ranker.by_embedding(question) for question in questions]
-    fused = [reciprocal_rank_fusion(pair) for pair in zip(lexical, dense, strict=True)]
-    return {"BM25": lexical, "MiniLM": dense, "MiniLM+BM25": fused}
-
-
 def reciprocal_rank_fusion(orders: Sequence[Order]) -> Order:
     """Fuse rankings of the same items by the sum of 1 / (60 + rank), ranks from 1.
 
@@ -135,7 +146,7 @@ def reciprocal_rank_fusion(orders: Sequence[Order]) -> Order:
     """
     scores = np.zeros(len(orders[0]))
     for order in orders:
-        scores[order] += 1 / (_RRF_K + np.arange(1, len(order) + 1))
+        scores[order] += 1 / (RRF_K + np.arange(1, len(order) + 1))
     return _order(scores)
 
 

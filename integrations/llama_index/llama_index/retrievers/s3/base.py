@@ -24,13 +24,11 @@ from llama_index.retrievers.s3 import persistence
 from llama_index.retrievers.s3.filters import join
 from llama_index.retrievers.s3.living import LivingRetriever
 from llama_index.retrievers.s3.nodes import to_node
-from llama_index.retrievers.s3.settings import Options, S3QueryBundle, SearchSettings
-from llama_index.retrievers.s3.transformations import to_json
-from s3_retriever import RetrieverConfig
+from llama_index.retrievers.s3.settings import BuildOptions, Options, S3QueryBundle, SearchSettings
+from llama_index.retrievers.s3.transformations import STEPS, to_json
+from s3_retriever import Artifact, InvalidInputError, Mode, RetrieverConfig, ScoringName, SpanConfig
 from s3_retriever import S3Retriever as Engine
-from s3_retriever.errors import InvalidInputError
-from s3_retriever.features import Artifact
-from s3_retriever.files import only_writer
+from s3_retriever.integration import PATH, check, instance, only_writer, optional
 
 
 class S3Retriever(LivingRetriever):
@@ -50,6 +48,7 @@ class S3Retriever(LivingRetriever):
         unit_scores: Scores in [0, 1], so that cutoffs work: 0 is the least, 1 the greatest density of what
             was searched. False: raw densities.
         filters: Only documents that match are searched; a :class:`S3QueryBundle` can narrow them further.
+        spans: How passages are cut; None: as the engine's config says.
         transformations: What documents go through before they are indexed; none by default.
         callback_manager: By default that of LlamaIndex's ``Settings``.
         objects: Index nodes whose objects results may lead to.
@@ -61,6 +60,13 @@ class S3Retriever(LivingRetriever):
 
     Raises:
         InvalidInputError: A setting cannot be used.
+
+    Examples:
+        >>> from llama_index.core import Document
+        >>> documents = [Document(id_="ferry", text="The ferry leaves at nine.")]
+        >>> retriever = S3Retriever.from_documents(documents, similarity_top_k=1)
+        >>> [(found.node.ref_doc_id, found.text) for found in retriever.retrieve("When does it leave?")]
+        [('ferry', 'The ferry leaves at nine.')]
     """
 
     def __init__(
@@ -69,10 +75,11 @@ class S3Retriever(LivingRetriever):
         *,
         similarity_top_k: int | None = None,
         token_budget: int = 512,
-        mode: str = "hybrid",
-        scoring: str = "attention",
+        mode: Mode = "hybrid",
+        scoring: ScoringName = "attention",
         unit_scores: bool = True,
         filters: MetadataFilters | None = None,
+        spans: SpanConfig | None = None,
         transformations: Sequence[TransformComponent] | None = None,
         callback_manager: CallbackManager | None = None,
         objects: list[IndexNode] | None = None,
@@ -85,10 +92,11 @@ class S3Retriever(LivingRetriever):
         self.scoring = scoring
         self.unit_scores = unit_scores
         self.filters = filters
+        self.spans = spans
         self._search()  # refuses what cannot be used now rather than at the first question
         super().__init__(
             engine,
-            transformations=transformations,
+            transformations,
             callback_manager=callback_manager,
             objects=objects,
             object_map=object_map,
@@ -121,7 +129,7 @@ class S3Retriever(LivingRetriever):
             InvalidDocumentError: An item is no LlamaIndex document or node.
             DuplicateDocumentError: Two of them have one id.
             InvalidInputError: A setting cannot be used.
-            HostNotFoundError: The host's weights are not to be had.
+            HostNotFoundError: The host's weights were not found.
             ArtifactError: The artifact does not exist or belongs to another host.
         """
         engine = Engine.from_documents((), host=host, artifact=artifact, config=config)
@@ -137,11 +145,7 @@ class S3Retriever(LivingRetriever):
         nodes: Iterable[BaseNode] | None = None,
         docstore: BaseDocumentStore | None = None,
         index: BaseIndex[Any] | None = None,
-        host: Any = None,
-        artifact: Artifact | str | Path = "fast",
-        config: RetrieverConfig | None = None,
-        show_progress: bool = False,
-        **options: Unpack[Options],
+        **options: Unpack[BuildOptions],
     ) -> Self:
         """Index the nodes that are given, or all that a document store or an index holds.
 
@@ -149,16 +153,15 @@ class S3Retriever(LivingRetriever):
             nodes: LlamaIndex nodes or documents.
             docstore: A document store.
             index: An index whose document store holds its nodes.
-            host: As in :meth:`from_documents`, and so are the others.
-            artifact: See there.
-            config: See there.
-            show_progress: See there.
-            options: As for the constructor.
+            options: As for :meth:`from_documents`.
 
         Raises:
-            InvalidInputError: Not exactly one of ``nodes``, ``docstore`` and ``index`` is given, or the index
-                keeps its nodes elsewhere.
+            InvalidInputError: Not exactly one of ``nodes``, ``docstore`` and ``index`` is given, one is of
+                another type, or the index keeps its nodes elsewhere.
+            Exception: As in :meth:`from_documents`.
         """
+        check("docstore", docstore, optional(instance(BaseDocumentStore, "a document store")))
+        check("index", index, optional(instance(BaseIndex, "an index")))
         if sum(source is not None for source in (nodes, docstore, index)) != 1:
             msg = "give exactly one of nodes=, docstore= and index="
             raise InvalidInputError(msg)
@@ -167,15 +170,9 @@ class S3Retriever(LivingRetriever):
             if not docstore.docs and getattr(getattr(index, "vector_store", None), "stores_text", False):
                 msg = "the index keeps its nodes in its vector store, not in a document store; give nodes="
                 raise InvalidInputError(msg)
-        documents = docstore.docs.values() if docstore is not None else nodes
-        return cls.from_documents(
-            documents or (),
-            host=host,
-            artifact=artifact,
-            config=config,
-            show_progress=show_progress,
-            **options,
-        )
+        if docstore is not None:
+            nodes = docstore.docs.values()
+        return cls.from_documents(() if nodes is None else nodes, **options)
 
     def persist(self, persist_dir: str | Path) -> None:
         """Write index and settings; a process killed meanwhile leaves what was there intact.
@@ -184,9 +181,10 @@ class S3Retriever(LivingRetriever):
         inside transformations are not saved: LlamaIndex does not serialise them.
 
         Raises:
-            InvalidInputError: The folder is a file, or holds an index of another artifact.
+            InvalidInputError: The folder is no path or a file, or holds an index of another artifact.
             IndexBusyError: Somebody else is saving to the folder.
         """
+        check("persist_dir", persist_dir, PATH)
         folder = Path(persist_dir)
         with self._changing, only_writer(folder):
             self.engine.save(folder / persistence.ENGINE)
@@ -218,8 +216,10 @@ class S3Retriever(LivingRetriever):
         Raises:
             IndexFormatError: Something is missing, damaged or of another version.
             ArtifactError: The host is not the one it was made with.
-            InvalidInputError: A transformation cannot be made again.
+            InvalidInputError: The folder is no path, or a transformation cannot be made again.
         """
+        check("persist_dir", persist_dir, PATH)
+        check("transformations", transformations, STEPS)
         folder = Path(persist_dir)
         saved = persistence.read(folder)
         steps = saved.remade(transformations)
@@ -236,21 +236,20 @@ class S3Retriever(LivingRetriever):
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         search = self._search()
         filters = [search.filters]
-        top_k, budget = search.similarity_top_k, search.token_budget
         if isinstance(query_bundle, S3QueryBundle):
             filters.append(query_bundle.filters)
-            top_k = top_k if query_bundle.similarity_top_k is None else query_bundle.similarity_top_k
-            budget = budget if query_bundle.token_budget is None else query_bundle.token_budget
-        spans = self.engine.retrieve(
+            search = search.for_query(query_bundle)
+        found = self.engine.retrieve(
             query_bundle.query_str,
-            budget,
+            search.token_budget,
             mode=search.mode,
             scoring=search.scoring,
             unit_scores=search.unit_scores,
             where=join([one for one in filters if one is not None]),
-            top_k=top_k,
+            top_k=search.similarity_top_k,
+            spans=search.spans,
         )
-        return [to_node(span) for span in spans]
+        return [to_node(span) for span in found]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return await asyncio.to_thread(self._retrieve, query_bundle)
@@ -263,4 +262,5 @@ class S3Retriever(LivingRetriever):
             scoring=self.scoring,
             unit_scores=self.unit_scores,
             filters=self.filters,
+            spans=self.spans,
         )

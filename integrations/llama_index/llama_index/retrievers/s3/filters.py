@@ -9,8 +9,7 @@ from llama_index.core.vector_stores.types import (
     MetadataFilters,
 )
 
-from s3_retriever import AllOf, AnyOf, Compare, Not
-from s3_retriever.errors import InvalidInputError
+from s3_retriever import AllOf, AnyOf, Compare, InvalidInputError, Not
 
 Filter = Compare | AllOf | AnyOf | Not
 

@@ -28,7 +28,7 @@ class Ledger:
         return {source.ref_doc_id: source.hash for source in self._known().values()}
 
     def forget(self, node_ids: Iterable[str]) -> None:
-        """Read these nodes anew when next asked: they have been replaced."""
+        """Read these nodes again when next asked: they have been replaced."""
         for node_id in node_ids:
             self._sources.pop(node_id, None)
 

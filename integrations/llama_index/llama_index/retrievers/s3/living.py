@@ -13,45 +13,52 @@ from llama_index.core.schema import BaseNode, Document, IndexNode, TextNode, Tra
 from llama_index.core.settings import Settings
 
 from llama_index.retrievers.s3.ledger import Ledger
-from llama_index.retrievers.s3.nodes import to_stored, whole_node
-from llama_index.retrievers.s3.transformations import transform
+from llama_index.retrievers.s3.nodes import hash_of, to_stored, whole_node
+from llama_index.retrievers.s3.transformations import STEPS, checked, transform
 from s3_retriever import Document as StoredDocument
 from s3_retriever import S3Retriever as Engine
-from s3_retriever.errors import UnknownDocumentError
+from s3_retriever import UnknownDocumentError
+from s3_retriever.integration import FLAG, Uncopyable, check, each, instance, optional
+
+_OF_BASE = {
+    "callback_manager": optional(instance(CallbackManager, "a CallbackManager")),
+    "objects": optional(each(instance(IndexNode, "an IndexNode"), least=0)),
+    "object_map": optional(instance(dict, "a dict")),
+    "verbose": FLAG,
+}
 
 
-class LivingRetriever(BaseRetriever):
+class LivingRetriever(Uncopyable, BaseRetriever):
     """A retriever whose documents are added, replaced and deleted; how it searches is its subclass's.
 
     Args:
         engine: Holds the documents.
         transformations: What documents go through before they are indexed.
-        callback_manager: By default that of LlamaIndex's ``Settings``.
-        objects: Index nodes whose objects results may lead to.
-        object_map: Such objects by ``index_id``.
-        verbose: The base class's setting: tell which objects are entered.
+        base: All that LlamaIndex's base class takes; its ``callback_manager`` is by default that of
+            ``Settings``.
+
+    Raises:
+        InvalidInputError: A value is of another type.
     """
+
+    instead = "threads may share it; for another process use persist() and from_persist_dir()"
 
     def __init__(
         self,
         engine: Engine,
-        *,
-        transformations: Sequence[TransformComponent] | None = None,
-        callback_manager: CallbackManager | None = None,
-        objects: list[IndexNode] | None = None,
-        object_map: dict[str, Any] | None = None,
-        verbose: bool = False,
+        transformations: Sequence[TransformComponent] | None,
+        **base: Any,
     ) -> None:
+        check("engine", engine, instance(Engine, "an S3Retriever of s3_retriever (see from_documents)"))
+        check("transformations", transformations, STEPS)
+        for name, rule in _OF_BASE.items():
+            check(name, base[name], rule)
+        base["callback_manager"] = base["callback_manager"] or Settings.callback_manager
+        super().__init__(**base)
         self.engine = engine
         self.transformations = list(transformations or ())
         self._ledger = Ledger(engine)
         self._changing = threading.RLock()
-        super().__init__(
-            callback_manager=callback_manager or Settings.callback_manager,
-            object_map=object_map,
-            objects=objects,
-            verbose=verbose,
-        )
 
     def insert(self, document: Document, *, show_progress: bool = False) -> None:
         """Transform and index one more document.
@@ -82,7 +89,9 @@ class LivingRetriever(BaseRetriever):
 
         Raises:
             UnknownDocumentError: There is no such document.
+            InvalidInputError: The id is no text.
         """
+        check("ref_doc_id", ref_doc_id, instance(str, "a str"))
         with self.callback_manager.as_trace("delete_ref_doc"), self._changing:
             gone = self._ledger.nodes_of([ref_doc_id])
             if not gone and raise_error:
@@ -90,12 +99,16 @@ class LivingRetriever(BaseRetriever):
                 raise UnknownDocumentError(msg)
             self.engine.delete(gone)
 
-    def delete_nodes(self, node_ids: Sequence[str]) -> None:
+    def delete_nodes(self, node_ids: Iterable[str]) -> None:
         """Delete indexed nodes; all of them or, on error, none.
 
         Raises:
             UnknownDocumentError: One is not here.
+            InvalidInputError: They are no list of ids.
         """
+        if isinstance(node_ids, Iterable) and not isinstance(node_ids, str):
+            node_ids = list(node_ids)
+        check("node_ids", node_ids, each(instance(str, "a str"), least=0))
         with self.callback_manager.as_trace("delete_nodes"), self._changing:
             self.engine.delete(node_ids)
 
@@ -111,7 +124,7 @@ class LivingRetriever(BaseRetriever):
         with self.callback_manager.as_trace("update_ref_doc"):
             self._replace([document], show_progress)
 
-    def refresh_ref_docs(self, documents: Sequence[Document], *, show_progress: bool = False) -> list[bool]:
+    def refresh_ref_docs(self, documents: Iterable[Document], *, show_progress: bool = False) -> list[bool]:
         """Index the documents that are new or have changed, by LlamaIndex's hash of text and metadata.
 
         Returns:
@@ -122,9 +135,10 @@ class LivingRetriever(BaseRetriever):
             InvalidDocumentError: One is no document.
         """
         with self.callback_manager.as_trace("refresh_ref_docs"), self._changing:
+            given = list(checked(documents))
             known = self._ledger.hashes()
-            stale = [known.get(document.id_) != document.hash for document in documents]
-            changed = [document for document, old in zip(documents, stale, strict=True) if old]
+            stale = [known.get(document.node_id) != hash_of(document) for document in given]
+            changed = [document for document, old in zip(given, stale, strict=True) if old]
             self._replace(changed, show_progress)
             return stale
 
@@ -140,7 +154,7 @@ class LivingRetriever(BaseRetriever):
         """Do as :meth:`delete_ref_doc` in a thread."""
         await asyncio.to_thread(self.delete_ref_doc, ref_doc_id, raise_error=raise_error)
 
-    async def adelete_nodes(self, node_ids: Sequence[str]) -> None:
+    async def adelete_nodes(self, node_ids: Iterable[str]) -> None:
         """Do as :meth:`delete_nodes` in a thread."""
         await asyncio.to_thread(self.delete_nodes, node_ids)
 
@@ -149,7 +163,7 @@ class LivingRetriever(BaseRetriever):
         await asyncio.to_thread(self.update_ref_doc, document, show_progress=show_progress)
 
     async def arefresh_ref_docs(
-        self, documents: Sequence[Document], *, show_progress: bool = False
+        self, documents: Iterable[Document], *, show_progress: bool = False
     ) -> list[bool]:
         """Do as :meth:`refresh_ref_docs` in a thread."""
         return await asyncio.to_thread(self.refresh_ref_docs, documents, show_progress=show_progress)
@@ -159,7 +173,9 @@ class LivingRetriever(BaseRetriever):
 
         Raises:
             UnknownDocumentError: There is no such node.
+            InvalidInputError: The id is no text.
         """
+        check("node_id", node_id, instance(str, "a str"))
         return whole_node(self.engine.document(node_id))
 
     @property
@@ -173,10 +189,10 @@ class LivingRetriever(BaseRetriever):
             stored = self._stored(documents, self.transformations, show_progress=show_progress)
             self.engine.add(stored, show_progress=show_progress)
 
-    def _replace(self, documents: Sequence[Document], show_progress: bool) -> None:
+    def _replace(self, documents: Sequence[BaseNode], show_progress: bool) -> None:
         with self._changing:
             new = list(self._stored(documents, self.transformations, show_progress=show_progress))
-            old = self._ledger.nodes_of(document.id_ for document in documents)
+            old = self._ledger.nodes_of(document.node_id for document in documents)
             kept = {document.id for document in new}
             gone = [node_id for node_id in old if node_id not in kept]
             self.engine.update(new, delete=gone, show_progress=show_progress)

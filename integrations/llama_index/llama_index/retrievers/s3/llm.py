@@ -7,7 +7,7 @@ import collections.abc
 import contextlib
 import itertools
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -24,14 +24,13 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import CustomLLM
 from llama_index.core.llms.callbacks import llm_completion_callback
 
-from s3_retriever import Host
-from s3_retriever.errors import InvalidInputError
-from s3_retriever.host import Generator, Piece, Sampling
+from s3_retriever import Host, InvalidInputError
+from s3_retriever.integration import Generator, Piece, Sampling, Uncopyable
 
 T = TypeVar("T")
 
 
-class HostLLM(CustomLLM):
+class HostLLM(Uncopyable, CustomLLM):
     """Generates text with a host that is in memory already; no second model is loaded.
 
     Chats and prompts go through the tokenizer's chat template where it has one. Greedy by default: the same
@@ -50,8 +49,10 @@ class HostLLM(CustomLLM):
 
     Raises:
         UnsupportedHostError: The model has no language-model head.
-        HostNotFoundError: The host's weights are not to be had.
+        HostNotFoundError: The host's weights were not found.
     """
+
+    instead: ClassVar[str] = "threads may share it; in another process make one with HostLLM(host)"
 
     model_config = ConfigDict(extra="forbid")
     max_new_tokens: int = Field(default=256, ge=1, description="Most tokens of an answer.")

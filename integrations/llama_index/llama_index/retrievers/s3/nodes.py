@@ -24,8 +24,8 @@ from llama_index.core.schema import (
 )
 
 from s3_retriever import Document as StoredDocument
-from s3_retriever import Span
-from s3_retriever.errors import InvalidDocumentError
+from s3_retriever import InvalidDocumentError, Span
+from s3_retriever.integration import content_id
 
 RECORD_KEY = "_llama_index"
 """The metadata key that holds a node's record; taken out of what is handed back."""
@@ -53,10 +53,22 @@ class Source(NamedTuple):
     hash: str | None
 
 
+def hash_of(node: BaseNode) -> str:
+    """Return LlamaIndex's hash of a node; one of ours where the text or metadata holds a lone surrogate.
+
+    LlamaIndex cannot hash these (0.14), and extractors of PDF text write them.
+    """
+    try:
+        return node.hash
+    except UnicodeEncodeError:
+        metadata = json.dumps(node.metadata, sort_keys=True, default=str)
+        return content_id(f"{node.get_content(metadata_mode=MetadataMode.NONE)}\0{metadata}")
+
+
 def source_of(node: BaseNode) -> Source:
     """Return where a node comes from, by its relationships. A :class:`Document` is its own source."""
     source = None if isinstance(node, Document) else node.source_node
-    return Source(node.node_id, node.hash) if source is None else Source(source.node_id, source.hash)
+    return Source(node.node_id, hash_of(node)) if source is None else Source(source.node_id, source.hash)
 
 
 def to_stored(node: BaseNode, source: Source) -> StoredDocument:
@@ -94,8 +106,7 @@ def stored_source(document: StoredDocument) -> Source:
 def to_node(span: Span) -> NodeWithScore:
     """Return a span as a new node that shares nothing with any other.
 
-    Its offsets are those in its source; where LlamaIndex does not say where the indexed node lies in its
-    source, they are None.
+    Offsets count in the source document; None if the node's place there is unknown.
     """
     passage = _Passage(span.id, span.doc_id, span.text, span.start, span.end)
     return NodeWithScore(node=_node(passage, span.metadata), score=span.score)

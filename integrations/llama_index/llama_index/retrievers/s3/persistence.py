@@ -11,8 +11,8 @@ from llama_index.core.schema import TransformComponent
 
 from llama_index.retrievers.s3 import transformations
 from llama_index.retrievers.s3.settings import SearchSettings
-from s3_retriever.errors import IndexFormatError, InvalidInputError
-from s3_retriever.files import new_file
+from s3_retriever import IndexFormatError, InvalidInputError
+from s3_retriever.integration import new_file
 
 ENGINE = "s3_index"
 SETTINGS = "s3_retriever.json"
@@ -74,7 +74,7 @@ def read(folder: Path) -> Saved:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if (content["format"], content["version"]) != (_FORMAT, _VERSION):
-            msg = f"{path} is {content['format']} {content['version']}, not {_FORMAT} {_VERSION}; index anew"
+            msg = f"{path} is {content['format']} {content['version']}, not {_FORMAT} {_VERSION}; index again"
             raise IndexFormatError(msg)
         search = SearchSettings.from_json(content["search"])
         return Saved(search, content["transformations"], content["verbose"])

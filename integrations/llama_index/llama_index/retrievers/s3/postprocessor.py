@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from llama_index.retrievers.s3.base import S3Retriever
+from s3_retriever.integration import Uncopyable, check, instance
 
 _SPAN_ID = re.compile(r"(.+):\d+-\d+", re.DOTALL)
 
 
-class IndexedNodePostprocessor(BaseNodePostprocessor):
+class IndexedNodePostprocessor(Uncopyable, BaseNodePostprocessor):
     """Replaces spans by the nodes that were indexed, each once, with the score of its best span.
 
     For what compares the ids of nodes with those of an evaluation set, or wants whole chunks. Nodes that are
@@ -22,12 +23,18 @@ class IndexedNodePostprocessor(BaseNodePostprocessor):
 
     Args:
         retriever: Where the spans come from.
+
+    Raises:
+        InvalidInputError: It is no :class:`S3Retriever`.
     """
+
+    instead: ClassVar[str] = "threads may share it; in another process make one for its retriever"
 
     model_config = ConfigDict(extra="forbid")
     _retriever: S3Retriever = PrivateAttr()
 
     def __init__(self, retriever: S3Retriever, **fields: Any) -> None:
+        check("retriever", retriever, instance(S3Retriever, "an S3Retriever"))
         super().__init__(**fields)
         self._retriever = retriever
 

@@ -15,8 +15,11 @@ from llama_index.core.ingestion import run_transformations
 from llama_index.core.schema import BaseNode, RelatedNodeInfo, TransformComponent
 
 from llama_index.retrievers.s3.nodes import Source, source_of
-from s3_retriever.documents import refuse_single
-from s3_retriever.errors import InvalidDocumentError, InvalidInputError
+from s3_retriever import InvalidDocumentError, InvalidInputError
+from s3_retriever.integration import each, instance, optional, refuse_single
+
+STEPS = optional(each(instance(TransformComponent, "a TransformComponent"), least=0))
+"""What transformations have to be."""
 
 
 def transform(
@@ -25,9 +28,9 @@ def transform(
     """Yield the nodes to index with the documents they come from; lazily where nothing is transformed.
 
     Raises:
-        InvalidDocumentError: An item is no LlamaIndex document or node.
+        InvalidDocumentError: An item is no LlamaIndex document or node, or one that LlamaIndex cannot hash.
     """
-    given = _checked(documents)
+    given = checked(documents)
     if not transformations:
         for node in given:
             yield node, source_of(node)
@@ -35,10 +38,35 @@ def transform(
     inputs = list(given)
     # Before they run: a transformation may change its input.
     sources = {node.node_id: source_of(node) for node in inputs}
-    made = run_transformations(inputs, transformations, show_progress=show_progress)
+    try:
+        made = run_transformations(inputs, transformations, show_progress=show_progress)
+    except UnicodeEncodeError as error:
+        broken = next((node.node_id for node in inputs if not _is_text(node)), None)
+        msg = (
+            f"document {broken!r} holds half a character ({error.object[error.start : error.end]!a}), which "
+            "transformations of LlamaIndex cannot hash; replace it in the text, or leave transformations out"
+        )
+        raise InvalidDocumentError(msg) from error
     for node in with_stable_ids(made, sources):
         own = source_of(node)
         yield node, sources.get(node.node_id) or sources.get(own.ref_doc_id) or own
+
+
+def checked(documents: Iterable[Any]) -> Iterator[BaseNode]:
+    """Pass documents on, lazily.
+
+    Raises:
+        InvalidDocumentError: An item is no LlamaIndex document or node.
+    """
+    refuse_single(documents, (str, BaseNode, Mapping))
+    for position, item in enumerate(documents):
+        if not isinstance(item, BaseNode):
+            msg = (
+                f"document {position} is a {type(item).__name__}; expected a LlamaIndex document or node, "
+                "such as Document(text=...)"
+            )
+            raise InvalidDocumentError(msg)
+        yield item
 
 
 def with_stable_ids(nodes: Iterable[BaseNode], given: Iterable[str] = ()) -> list[BaseNode]:
@@ -84,7 +112,7 @@ def from_json(saved: Mapping[str, Any]) -> TransformComponent:
     are imported for it, all others have to be imported already.
 
     Raises:
-        InvalidInputError: Its class is not to be had, is no transformation, or refuses the values.
+        InvalidInputError: Its class was not found, is no transformation, or refuses the values.
     """
     try:
         return _class(str(saved["class"]))(**saved["fields"])
@@ -112,16 +140,12 @@ def _class(name: str) -> type[TransformComponent]:
     return kind
 
 
-def _checked(documents: Iterable[Any]) -> Iterator[BaseNode]:
-    refuse_single(documents, (str, BaseNode, Mapping))
-    for position, item in enumerate(documents):
-        if not isinstance(item, BaseNode):
-            msg = (
-                f"document {position} is a {type(item).__name__}; expected a LlamaIndex document or node, "
-                "such as Document(text=...)"
-            )
-            raise InvalidDocumentError(msg)
-        yield item
+def _is_text(node: BaseNode) -> bool:
+    """Whether LlamaIndex can hash a node: nothing in it is half of a surrogate pair."""
+    try:
+        return bool(node.hash)
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_random(node_id: str) -> bool:

@@ -1,0 +1,89 @@
+"""The command line: its commands, and what becomes of errors.
+
+What a user got wrong ends with status 2 and one line on stderr. Modules that load torch are imported by the
+commands that need them, so that help and usage errors come at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from s3_retriever import __version__
+from s3_retriever.cli import artifacts, evaluation, index, saes, search
+from s3_retriever.cli.shared import PROGRAM, note
+from s3_retriever.errors import S3RetrieverError
+
+COMMANDS = (
+    index.INDEX,
+    search.SEARCH,
+    index.INFO,
+    artifacts.PAIRS,
+    artifacts.CALIBRATE,
+    artifacts.TRAIN,
+    artifacts.FIT,
+    evaluation.EVALUATE,
+    evaluation.NEEDLES,
+    saes.ANALYZE,
+    saes.EXPORT,
+    saes.IMPORT,
+)
+
+_USER_ERROR, _BROKEN_PIPE, _INTERRUPTED = 2, 1, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status.
+
+    Raises:
+        SystemExit: As argparse does, after help (0) and for arguments that cannot be parsed (2).
+    """
+    args = _parser().parse_args(argv)
+    try:
+        args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has left; the interpreter must not fail again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except KeyboardInterrupt:
+        return _fail("interrupted", _INTERRUPTED)
+    except S3RetrieverError as error:
+        return _fail(str(error), _USER_ERROR)
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), _USER_ERROR)
+    return 0
+
+
+def _fail(reason: str, status: int) -> int:
+    note(f"{PROGRAM}: error: {' '.join(reason.splitlines())}")
+    return status
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, and where help is."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_USER_ERROR, f"{PROGRAM}: error: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM, description="Find the passages of documents that a language model would attend to."
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    for command in COMMANDS:
+        one = commands.add_parser(
+            command.name,
+            help=command.summary,
+            description=f"{command.summary[0].upper()}{command.summary[1:]}.",
+            epilog="\n  ".join(["example:", *(f"{PROGRAM} {line}" for line in command.examples)]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(one)
+        one.set_defaults(run=command.run)
+    return parser

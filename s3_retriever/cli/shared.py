@@ -1,0 +1,195 @@
+"""What commands have in common: their record, options said once, settings from options, what is printed."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from s3_retriever.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PROGRAM = "s3-retriever"
+
+Option = str | Mapping[str, Any]
+"""What help says of an option, or all that ``add_argument`` takes."""
+
+Options = Mapping[str, Option]
+"""Options, each under what help shows of it; see :class:`Command`."""
+
+_PATH = re.compile(r"(DIR|FILE|\.[a-z]+)$")
+_WIDTH = 200  # of tables, where the output is not a terminal
+_Settings = TypeVar("_Settings")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command, as its module offers it to the command line.
+
+    An option is written as help shows it, such as ``"--budgets N ..."``. A name alone is a flag. N stands for
+    a whole number; DIR, FILE and names with an ending stand for paths; anything else stands for text. Dots
+    allow several values.
+
+    Attributes:
+        name: What users type.
+        summary: What it does; begins in lower case, for the list of commands.
+        examples: Command lines for its help, without the name of the program.
+        options: Its options, in the order of its help.
+        run: Runs it with what was parsed.
+    """
+
+    name: str
+    summary: str
+    examples: tuple[str, ...]
+    options: Options
+    run: Callable[[argparse.Namespace], None]
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the options to the command's parser."""
+        for usage, option in self.options.items():
+            name, _, values = usage.partition(" ")
+            given = {"help": option} if isinstance(option, str) else option
+            what: dict[str, Any] = {}
+            if values:
+                metavar = values.removesuffix(" ...")
+                kind = int if metavar == "N" else Path if _PATH.search(metavar) else str
+                what = {"metavar": metavar, "type": kind, "nargs": None if values == metavar else "+"}
+            elif isinstance(option, str):
+                what = {"action": "store_true"}
+            parser.add_argument(name, **{**what, **given})
+
+
+def required(words: str) -> dict[str, Any]:
+    """Return an option that must be given, with its help."""
+    return {"required": True, "help": words}
+
+
+def count(words: str, *, least: int = 1, **more: Any) -> dict[str, Any]:
+    """Return an option that takes a whole number, ``least`` or more; ``more`` is for ``add_argument``."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            msg = f"must be a whole number, {least} or more, not {text!r}"
+            raise argparse.ArgumentTypeError(msg)
+        return number
+
+    return {"type": parse, "help": words, **more}
+
+
+class OldName(argparse.Action):
+    """The former name of an option, kept for one release; its ``metavar`` is the new name."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        used: str | None = None,
+    ) -> None:
+        """Store the value, and say what to use instead."""
+        note(f"{PROGRAM}: warning: {used} is deprecated and ends with the next release: use {self.metavar}")
+        setattr(namespace, self.dest, values)
+
+
+_HOST = "language model: hub name or folder; the default host if omitted"
+_COMMON: dict[str, tuple[str, Option]] = {
+    "host": ("HOST", {"nargs": "?", "help": _HOST}),
+    "--host": ("NAME_OR_PATH", _HOST),
+    "--artifact": ("ARTIFACT", {"default": "fast", "help": "fast, best, or a folder (default: %(default)s)"}),
+    "--name": ("NAME", "name of what is made (default: that of the folder)"),
+    "--text": ("TEXT.jsonl", required("a document per line: {_id, text}; the id may be left out")),
+    "--epochs": ("N", "times every pair is seen (default: 3)"),
+    "--seed": ("N", {"default": 0, "help": "number that fixes what is random (default: %(default)s)"}),
+    "--no-progress": ("", "show no progress bar"),
+}
+
+
+def common(*names: str) -> Options:
+    """Return options that several commands have, in the same words."""
+    return {f"{name} {_COMMON[name][0]}".rstrip(): _COMMON[name][1] for name in names}
+
+
+def settings(
+    kind: type[_Settings],
+    args: argparse.Namespace,
+    base: _Settings | None = None,
+    *,
+    names: Iterable[str] | None = None,
+    **options: str,
+) -> _Settings:
+    """Make settings of the options given.
+
+    Args:
+        kind: A dataclass; its own checks say what is wrong.
+        args: Options; None means that one was not given.
+        base: Settings for what was not given; the defaults of ``kind`` if None.
+        names: Fields that options of the same name set; all fields if None.
+        options: The options of fields with another name: ``n_taps="--taps"``.
+
+    Raises:
+        InvalidInputError: A value cannot be used; names the option.
+    """
+    if names is None:
+        names = (field.name for field in fields(kind))  # type: ignore[arg-type]
+    options = {name: f"--{name.replace('_', '-')}" for name in names} | options
+    values = {name: getattr(args, one.lstrip("-").replace("-", "_"), None) for name, one in options.items()}
+    given = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+        if value is not None
+    }
+    try:
+        return replace(base or kind(), **given)  # type: ignore[type-var]
+    except InvalidInputError as error:
+        text = str(error)
+        for name in given:
+            # A name without an underscore may be a mere word, but not where the message begins.
+            place = r"\b" if "_" in name else "^"
+            text = re.sub(rf"{place}(?:{kind.__name__}\.)?{name}\b", options[name], text)
+        raise InvalidInputError(text) from error
+
+
+def note(text: str) -> None:
+    """Print a note to standard error."""
+    sys.stderr.write(f"{text}\n")
+
+
+def say(text: str) -> None:
+    """Write a line to standard output, at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def say_written(out: Path, started: float) -> None:
+    """Say where the results are and what they took, in seconds since ``started`` and in memory."""
+    say(f"wrote {out} after {time.perf_counter() - started:.0f} s, {peak()}")
+
+
+def peak() -> str:
+    """Say how much memory this process took at most."""
+    from s3_retriever.memory import peak_bytes
+
+    return f"peak memory {peak_bytes() / 1e6:,.0f} MB"
+
+
+def shows_progress(args: argparse.Namespace) -> bool:
+    """Whether to show progress bars: somebody is there to see them, and did not refuse them."""
+    return sys.stderr.isatty() and not args.no_progress
+
+
+def console() -> Console:
+    """Return where tables go, as wide as they need where that is no terminal."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _WIDTH)

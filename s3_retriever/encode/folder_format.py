@@ -1,0 +1,132 @@
+"""The folder that an artifact or a calibration is stored in: a JSON header and a file of tensors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save
+
+from s3_retriever.disk import hash_values, new_folder, refuse_foreign, write_file, write_json
+from s3_retriever.errors import ArtifactFormatError
+
+Tensors = Mapping[str, npt.NDArray[Any]]
+_T = TypeVar("_T")
+
+
+def pack_tensors(tensors: Tensors, metadata: Mapping[str, str] | None = None) -> bytes:
+    """Return the safetensors file of some arrays, in whatever order they lie in memory.
+
+    safetensors 0.8.0 writes the memory of an array that is not in C order as if it were
+    (https://github.com/safetensors/safetensors/issues/825).
+    """
+    ordered = {name: np.asarray(values, order="C") for name, values in tensors.items()}
+    packed: bytes = save(ordered, None if metadata is None else dict(metadata))
+    return packed
+
+
+@dataclass(frozen=True)
+class FolderFormat:
+    """One kind of folder. It holds ``{kind}.json`` for people and ``{kind}.safetensors``.
+
+    Attributes:
+        kind: Such as "artifact".
+        version: Of the format.
+    """
+
+    kind: str
+    version: int
+
+    @property
+    def what(self) -> str:
+        """The kind with its article, for messages."""
+        return f"{'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}"
+
+    @property
+    def header(self) -> str:
+        """Name of the JSON file."""
+        return f"{self.kind}.json"
+
+    @property
+    def tensors(self) -> str:
+        """Name of the file of tensors."""
+        return f"{self.kind}.safetensors"
+
+    def holds(self, folder: Path) -> bool:
+        """Whether a folder is one of this kind."""
+        return (folder / self.header).is_file()
+
+    def check_target(self, folder: Path) -> None:
+        """Refuse a folder that :meth:`write` would not replace.
+
+        Raises:
+            InvalidInputError: The folder holds something else, or is a file.
+        """
+        refuse_foreign(folder, self.what, lambda _: False, marker=self.header)
+
+    def write(self, folder: str | Path, header: Mapping[str, Any], tensors: Tensors) -> None:
+        """Write a folder. It appears complete or not at all, and replaces an older one of its kind.
+
+        Raises:
+            InvalidInputError: The folder holds something else, or is a file.
+        """
+        self.check_target(Path(folder))
+        with new_folder(Path(folder)) as new:
+            data = pack_tensors(tensors)
+            write_file(new / self.tensors, data)
+            described = {"format": self._format, "version": self.version, **header}
+            write_json(new / self.header, {**described, "tensors_sha256": hash_values(data)})
+
+    def read(self, folder: Path, build: Callable[[dict[str, Any], Tensors], _T]) -> _T:
+        """Read a folder and build what it holds.
+
+        Args:
+            folder: What :meth:`write` wrote.
+            build: Takes the header and the tensors.
+
+        Raises:
+            ArtifactFormatError: A file is missing, damaged, or of another version; the message names it.
+        """
+        header_path, tensor_path = folder / self.header, folder / self.tensors
+        header = self._read_header(header_path)
+        try:
+            data = tensor_path.read_bytes()
+        except OSError as error:
+            msg = f"{tensor_path} cannot be read: {error}"
+            raise ArtifactFormatError(msg) from error
+        if hash_values(data) != header.get("tensors_sha256"):
+            msg = f"{tensor_path} is truncated or altered: its sha256 is not the one in {self.header}; "
+            raise ArtifactFormatError(msg + "copy it again")
+        try:
+            return build(header, load_tensors(data))
+        except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
+            msg = f"{header_path} is damaged: {type(error).__name__}: {error}"
+            raise ArtifactFormatError(msg) from error
+
+    def _read_header(self, path: Path) -> dict[str, Any]:
+        try:
+            header = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            msg = f"{path} cannot be read as the JSON of {self.what}: {error}"
+            raise ArtifactFormatError(msg) from error
+        if not isinstance(header, dict) or header.get("format") != self._format:
+            msg = f"{path} does not describe {self.what} of s3_retriever"
+            raise ArtifactFormatError(msg)
+        if header.get("version") != self.version:
+            msg = (
+                f"{path} has format version {header.get('version')!r}; this release reads "
+                f"{self.version}: make the {self.kind} again, or install the release that wrote it"
+            )
+            raise ArtifactFormatError(msg)
+        return header
+
+    @property
+    def _format(self) -> str:
+        return f"s3-retriever {self.kind}"

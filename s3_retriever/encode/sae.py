@@ -1,0 +1,361 @@
+"""Top-k sparse autoencoder (SAE): turns a key vector into a few feature ids with weights, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from s3_retriever.checks import check, whole
+from s3_retriever.encode.pursuit import Features, Floats, pursue
+from s3_retriever.errors import InvalidInputError
+
+__all__ = [
+    "Codes",
+    "Encoder",
+    "Features",
+    "Floats",
+    "Quality",
+    "TopKSAE",
+    "center_and_normalize",
+    "unexplained",
+]
+
+# Rows encoded at a time: with 2,048 features they give 8 MB of pre-activations, which stay in the cache.
+_BLOCK_ROWS = 1024
+# Features that the top-k kernel compares at once: one AVX-512 register of float32.
+_LANES = 16
+# Columns of a product computed at a time: four rows of results fit the first-level cache.
+_COLUMNS = 512
+# Strongest activations that matching pursuit chooses from; more of them cost time and gain little.
+_CANDIDATES = 32
+
+
+class Codes(NamedTuple):
+    """Sparse codes of n vectors, sorted by descending weight; unused slots have weight 0.
+
+    Attributes:
+        features: uint16 (n, k).
+        weights: float32 (n, k), >= 0.
+    """
+
+    features: Features
+    weights: Floats
+
+
+class Encoder:
+    """The encoder of an SAE, laid out for the kernels: the largest values of ReLU(x W + b).
+
+    Args:
+        weight: float32 (d, m).
+        bias: float32 (m,).
+    """
+
+    def __init__(self, weight: Floats, bias: Floats) -> None:
+        padding = -len(bias) % _LANES
+        self._size = len(bias)
+        self._weight = np.pad(weight, ((0, 0), (0, padding)))
+        self._bias = np.pad(bias, (0, padding), constant_values=-np.inf).reshape(-1, _LANES)
+
+    def candidates(self, x: Floats, k: int) -> Codes:
+        """Return the activations that :func:`pursued` chooses the k features of each row from."""
+        return self.strongest(x, min(max(_CANDIDATES, k), self._size))
+
+    def strongest(self, x: Floats, k: int) -> Codes:
+        """Return the k largest positive activations of each row of x (n, d), largest first."""
+        codes = Codes(np.zeros((len(x), k), np.uint16), np.zeros((len(x), k), np.float32))
+        scratch = np.empty((min(_BLOCK_ROWS, len(x)), self._bias.size), np.float32)
+        for start in range(0, len(x), _BLOCK_ROWS):
+            block = x[start : start + _BLOCK_ROWS]
+            activations = scratch[: len(block)]
+            multiply(block, self._weight, activations)
+            _keep_top_k(
+                activations.reshape(len(block), *self._bias.shape),
+                self._bias,
+                codes.features[start : start + len(block)],
+                codes.weights[start : start + len(block)],
+            )
+        return codes
+
+
+def pursued(x: Floats, candidates: Codes, dictionary: Floats, k: int) -> Codes:
+    """Choose k of each row's candidates by matching pursuit, with least-squares weights.
+
+    Args:
+        x: float32 (n, d).
+        candidates: What :meth:`Encoder.candidates` gave for x.
+        dictionary: float32 (m, d), rows of unit norm.
+        k: Features per row.
+
+    Returns:
+        Codes of n rows and k slots.
+    """
+    codes = Codes(np.zeros((len(x), k), np.uint16), np.zeros((len(x), k), np.float32))
+    counts = np.count_nonzero(candidates.weights, axis=1).astype(np.uint16)
+    pursue(x, candidates.features, counts, dictionary, codes.features, codes.weights)
+    return codes
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well the codes that an index stores represent a set of unit vectors.
+
+    Attributes:
+        fvu: Fraction of variance unexplained, sum |x - x_hat|^2 / sum |x - mean(x)|^2, x_hat of unit norm.
+        l0: Mean number of active features per vector.
+        dead_fraction: Share of the features that no vector activates.
+    """
+
+    fvu: float
+    l0: float
+    dead_fraction: float
+
+
+@dataclass(frozen=True, eq=False)
+class TopKSAE:
+    """z = the k largest of ReLU((x - b_dec) W_enc + b_enc); x_hat = z W_dec + b_dec.
+
+    This is the Top-k autoencoder of arXiv 2406.04093, used on keys as in arXiv 2512.10547. Names and shapes
+    of the arrays are those of SAELens.
+
+    Attributes:
+        W_enc: float32 (d, m).
+        b_enc: float32 (m,).
+        W_dec: float32 (m, d), rows of unit norm.
+        b_dec: float32 (d,).
+        k: Features kept per vector.
+        root: Symmetric positive definite R, float32 (d, d); the identity if None. Matching pursuit makes
+            the norm of (x - x_hat) R small.
+
+    Raises:
+        InvalidInputError: Shapes do not fit together, an array is not finite, or k is not in 1..m.
+    """
+
+    W_enc: Floats
+    b_enc: Floats
+    W_dec: Floats
+    b_dec: Floats
+    k: int
+    root: Floats | None = None
+
+    def __post_init__(self) -> None:
+        m, d = self.W_dec.shape
+        shapes = {"W_enc": (d, m), "b_enc": (m,), "W_dec": (m, d), "b_dec": (d,)}
+        if self.root is not None:
+            shapes["root"] = (d, d)
+        for name, shape in shapes.items():
+            array = np.ascontiguousarray(getattr(self, name), dtype=np.float32)
+            if array.shape != shape:
+                msg = f"SAE array {name} must have shape {shape}, not {array.shape}"
+                raise InvalidInputError(msg)
+            if not np.isfinite(array).all():
+                msg = f"SAE array {name} holds values that are not finite; train the SAE again"
+                raise InvalidInputError(msg)
+            object.__setattr__(self, name, array)
+        check("the number of features", m, whole(1, 1 << 16))  # ids are uint16
+        check("k", self.k, whole(1, m))
+
+    @property
+    def n_features(self) -> int:
+        """Number of features, m."""
+        return len(self.W_dec)
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the vectors, d."""
+        return len(self.b_dec)
+
+    def encode(self, x: npt.ArrayLike) -> Codes:
+        """Encode vectors; of equal activations the lower feature id comes first.
+
+        Args:
+            x: (n, d), as :func:`center_and_normalize` returns them.
+
+        Raises:
+            InvalidInputError: ``x`` is not (n, d).
+        """
+        return self._encoder.strongest(self._rows(x), self.k)
+
+    def encode_unit(self, x: npt.ArrayLike) -> Codes:
+        """Encode vectors as closely as k features can, with unit reconstructions: what an index stores.
+
+        Orthogonal matching pursuit (:mod:`s3_retriever.encode.pursuit`) chooses among the strongest
+        activations. Its error is half that of the k strongest.
+
+        Args:
+            x: (n, d), as :func:`center_and_normalize` returns them.
+
+        Raises:
+            InvalidInputError: ``x`` is not (n, d).
+        """
+        x = self._rows(x)
+        codes = self._pursued(x - self.b_dec, self._encoder.candidates(x, self.k))
+        return Codes(codes.features, self.normalized_weights(codes))
+
+    def _pursued(self, x: Floats, candidates: Codes) -> Codes:
+        """Choose features for x; with a root R, choose for x R among the rows of W_dec R."""
+        if self.root is None:
+            return pursued(x, candidates, self.W_dec, self.k)
+        rows, norms = self._seen_decoder
+        seen = np.empty_like(x)
+        multiply(x, self.root, seen)
+        codes = pursued(seen, candidates, rows, self.k)
+        weights = codes.weights / norms[codes.features]
+        order = np.argsort(-weights, axis=1, kind="stable")
+        return Codes(
+            np.take_along_axis(codes.features, order, axis=1), np.take_along_axis(weights, order, axis=1)
+        )
+
+    def normalized_weights(self, codes: Codes) -> Floats:
+        """Scale weights so that sum_f w_f d_f has unit norm, float32 (n, k); rows without features stay 0."""
+        norms = np.linalg.norm(self.reconstruct(codes), axis=1, keepdims=True)
+        weights = np.zeros_like(codes.weights)
+        np.divide(codes.weights, norms, out=weights, where=norms > 0)
+        return weights
+
+    def decode(self, codes: Codes) -> Floats:
+        """Reconstruct vectors, float32 (n, d)."""
+        return self.reconstruct(codes) + self.b_dec
+
+    def reconstruct(self, codes: Codes) -> Floats:
+        """Return sum_f w_f d_f for each row of codes, float32 (n, d), without b_dec."""
+        out = np.zeros((len(codes.features), self.dim), np.float32)
+        _add_rows(codes.features, codes.weights, self.W_dec, out)
+        return out
+
+    def measure(self, x: npt.ArrayLike) -> Quality:
+        """Measure the codes of :meth:`encode_unit` for unit vectors (n, d); the fvu is 0 if all are equal."""
+        x = self._rows(x)
+        codes = self.encode_unit(x)
+        active = codes.weights > 0
+        return Quality(
+            fvu=unexplained(x, self.reconstruct(codes)),
+            l0=float(active.sum() / max(len(x), 1)),
+            dead_fraction=1 - np.unique(codes.features[active]).size / self.n_features,
+        )
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return Encoder(self.W_enc, self.b_enc - self.b_dec @ self.W_enc)
+
+    @cached_property
+    def _seen_decoder(self) -> tuple[Floats, Floats]:
+        """Rows of W_dec R, float32 (m, d), scaled to unit norm, and the norms they had (m,)."""
+        rows = self.W_dec if self.root is None else self.W_dec @ self.root
+        return center_and_normalize(rows, 0), np.linalg.norm(rows, axis=1)
+
+    def _rows(self, x: npt.ArrayLike) -> Floats:
+        x = np.ascontiguousarray(x, dtype=np.float32)
+        if x.ndim != 2 or x.shape[1] != self.dim:
+            msg = f"expected vectors of shape (n, {self.dim}), not {x.shape}"
+            raise InvalidInputError(msg)
+        return x
+
+
+def unexplained(x: Floats, x_hat: Floats, metric: Floats | None = None) -> float:
+    """Return sum (x - x_hat)^T M (x - x_hat) / sum (x - mean)^T M (x - mean); 0 if all x are equal.
+
+    With the identity as M this is the fraction of variance unexplained.
+
+    Args:
+        x: float32 (n, d).
+        x_hat: Reconstructions, float32 (n, d).
+        metric: M, float32 (d, d); the identity if None.
+    """
+    error, spread = (
+        float(np.sum(part * (part if metric is None else part @ metric), dtype=np.float64))
+        for part in (x - x_hat, x - x.mean(axis=0, dtype=np.float64).astype(np.float32))
+    )
+    return error / spread if spread else 0.0
+
+
+def center_and_normalize(x: npt.ArrayLike, mean: npt.ArrayLike) -> Floats:
+    """Subtract a mean and scale each vector to unit norm; a vector equal to the mean becomes 0.
+
+    Args:
+        x: Vectors (..., d) of any float type.
+        mean: (d,) or broadcastable.
+
+    Returns:
+        float32 (..., d).
+    """
+    centred = np.subtract(x, mean, dtype=np.float32)
+    norms = np.linalg.norm(centred, axis=-1, keepdims=True)
+    np.divide(centred, norms, out=centred, where=norms > 0)
+    return centred
+
+
+# NumPy's product is not used: the threads of its BLAS spin for a while after each call. Taps are encoded in
+# threads of their own, and the spinning halves the speed of all.
+@numba.njit(cache=True, nogil=True, fastmath={"contract"})  # type: ignore[untyped-decorator]
+def multiply(x: Floats, matrix: Floats, out: Floats) -> None:
+    """Write ``x @ matrix`` to ``out``, four rows by two terms at a time, which saves loads and stores."""
+    n, dim = x.shape
+    size = matrix.shape[1]
+    rows, terms = n - n % 4, dim - dim % 2
+    for first in range(0, size, _COLUMNS):
+        last = min(size, first + _COLUMNS)
+        out[:, first:last] = 0
+        for i in range(0, rows, 4):
+            a, b = out[i, first:last], out[i + 1, first:last]
+            c, d = out[i + 2, first:last], out[i + 3, first:last]
+            for j in range(0, terms, 2):
+                one, two = matrix[j, first:last], matrix[j + 1, first:last]
+                a1, b1, c1, d1 = x[i, j], x[i + 1, j], x[i + 2, j], x[i + 3, j]
+                a2, b2, c2, d2 = x[i, j + 1], x[i + 1, j + 1], x[i + 2, j + 1], x[i + 3, j + 1]
+                for f in range(last - first):
+                    u, v = one[f], two[f]
+                    a[f] += a1 * u + a2 * v
+                    b[f] += b1 * u + b2 * v
+                    c[f] += c1 * u + c2 * v
+                    d[f] += d1 * u + d2 * v
+        for i in range(n):
+            for j in range(0 if i >= rows else terms, dim):
+                for f in range(first, last):
+                    out[i, f] += x[i, j] * matrix[j, f]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _keep_top_k(activations: Floats, bias: Floats, features: Features, weights: Floats) -> None:
+    """Write the k largest positive ``activations + bias`` of each row, largest first.
+
+    Most groups of lanes hold nothing above the k-th largest value so far. The first loop skips them; it
+    compiles to one vector comparison. ``features`` and ``weights`` must be 0 on entry.
+    """
+    n, groups, lanes = activations.shape
+    k = features.shape[1]
+    for i in range(n):
+        threshold = np.float32(0)
+        for group in range(groups):
+            hit = False
+            for lane in range(lanes):
+                hit |= activations[i, group, lane] + bias[group, lane] > threshold
+            if not hit:
+                continue
+            for lane in range(lanes):
+                value = activations[i, group, lane] + bias[group, lane]
+                if value > threshold:
+                    slot = k - 1
+                    while slot > 0 and weights[i, slot - 1] < value:
+                        weights[i, slot] = weights[i, slot - 1]
+                        features[i, slot] = features[i, slot - 1]
+                        slot -= 1
+                    weights[i, slot] = value
+                    features[i, slot] = group * lanes + lane
+                    threshold = weights[i, k - 1]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _add_rows(features: Features, weights: Floats, rows: Floats, out: Floats) -> None:
+    """Add sum_f w_f rows[f] to each row of ``out``."""
+    for i in range(features.shape[0]):
+        for slot in range(features.shape[1]):
+            weight = weights[i, slot]
+            if weight != 0:
+                feature = features[i, slot]
+                for j in range(rows.shape[1]):
+                    out[i, j] += weight * rows[feature, j]

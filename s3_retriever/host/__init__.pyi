@@ -1,0 +1,16 @@
+from .families import FAMILIES as FAMILIES
+from .families import Family as Family
+from .families import QKNorm as QKNorm
+from .families import register_family as register_family
+from .generation import Generator as Generator
+from .generation import Piece as Piece
+from .generation import Sampling as Sampling
+from .model import Host as Host
+from .model import Projection as Projection
+from .taps import QueryHead as QueryHead
+from .taps import Tap as Tap
+from .tokens import Tokens as Tokens
+from .weights import DEFAULT_HOST as DEFAULT_HOST
+from .weights import HostFiles as HostFiles
+from .weights import cache_folder as cache_folder
+from .weights import resolve_host as resolve_host

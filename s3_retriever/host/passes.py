@@ -1,0 +1,129 @@
+"""Forward passes of one model in several threads, each up to the outputs that it asks for."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+
+class StopForward(Exception):  # noqa: N818 - not an error
+    """Ends a forward pass when all that was asked for is there."""
+
+
+class Passes:
+    """Runs passes of a model beside one another, or one while no other runs.
+
+    Passes beside one another share their hooks, which stay until the last of them is over: torch fails where
+    a hook is taken away while another thread ends a pass in that module. A pass that the model's owner runs
+    at the same time is left alone.
+
+    Args:
+        model: The model. While a pass runs, dropout is off.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._door = threading.Lock()  # held while one comes in, and by the one that is alone
+        self._changed = threading.Condition()  # guards all that follows
+        self._inside = 0
+        self._dropout = contextlib.ExitStack()
+        self._hooks: dict[nn.Module, RemovableHandle] = {}
+        self._reading: dict[int, _Reading] = {}  # by thread
+
+    @contextlib.contextmanager
+    def beside_others(self) -> Iterator[None]:
+        """Begin a pass that may run while others do, without dropout or gradients."""
+        with self._door:
+            self._come_in()
+        with self._leaving():
+            yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until no pass runs, and keep others waiting, without dropout or gradients."""
+        with self._door:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._inside)
+            self._come_in()
+            with self._leaving():
+                yield
+
+    def outputs(self, modules: Iterable[nn.Module], decoder: Any, ids: torch.Tensor) -> dict[nn.Module, Any]:
+        """Run a decoder until each module has given its output, within one of the two blocks above.
+
+        Args:
+            modules: Modules of the model, at least one.
+            decoder: The model, or the part of it to call.
+            ids: int64 (rows, length).
+        """
+        reading = _Reading(frozenset(modules))
+        thread = threading.get_ident()
+        with self._changed:
+            self._reading[thread] = reading
+            for module in reading.wanted - self._hooks.keys():
+                self._hooks[module] = module.register_forward_hook(self._keep)
+        try:
+            with contextlib.suppress(StopForward):
+                decoder(input_ids=ids, use_cache=False)
+        finally:
+            del self._reading[thread]
+        return reading.outputs
+
+    def _keep(self, module: nn.Module, _: object, output: Any) -> None:
+        reading = self._reading.get(threading.get_ident())
+        if reading is None or module not in reading.wanted:
+            return
+        reading.outputs[module] = output
+        if len(reading.outputs) == len(reading.wanted):
+            raise StopForward
+
+    def _come_in(self) -> None:
+        with self._changed:
+            if not self._inside:
+                self._dropout.enter_context(_evaluating(self._model))
+            self._inside += 1
+
+    @contextlib.contextmanager
+    def _leaving(self) -> Iterator[None]:
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            self._go_out()
+
+    def _go_out(self) -> None:
+        with self._changed:
+            self._inside -= 1
+            if not self._inside:
+                while self._hooks:
+                    self._hooks.popitem()[1].remove()
+                self._dropout.close()
+            self._changed.notify_all()
+
+
+@dataclass
+class _Reading:
+    """What one pass wants and has so far."""
+
+    wanted: frozenset[nn.Module]
+    outputs: dict[nn.Module, Any] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Switch dropout off, and back on where it was on."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True

@@ -1,0 +1,189 @@
+"""Postings of terms: which cells of a segment have a term, and how often.
+
+The cells of each term stand as *gaps*: the cell of every occurrence, ascending, less the one before it (the
+first less 0), so that a second occurrence in a cell has the gap 0. A gap is written as one byte per seven
+bits, the lowest first; all but its last byte have 128 added (LEB128).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from s3_retriever.errors import IndexFormatError
+from s3_retriever.index import postings
+from s3_retriever.index.metadata import ascends
+from s3_retriever.index.spool import Spool
+from s3_retriever.index.words import cell_terms
+
+Array = npt.NDArray[Any]
+Int64 = npt.NDArray[np.int64]
+
+ARRAYS = ("term_text", "term_offsets", "term_cells", "term_pointers", "cell_lengths")
+"""The arrays that make up the postings of terms of a segment; see :class:`TermPostings`."""
+
+_PIECE = 1 << 20  # bytes of postings read at a time
+
+
+class TermPostings:
+    """The V terms of a segment and their occurrences in its cells; nothing in it ever changes.
+
+    Attributes:
+        arrays: By their names in :data:`ARRAYS`, maybe memory-mapped. Those of whole numbers have the
+            smallest unsigned type that holds them:
+
+            - ``term_text``: uint8, the terms in UTF-8, ascending, one after the other.
+            - ``term_offsets``: (V + 1,), where each begins and ends.
+            - ``term_cells``: uint8, the gaps of each term.
+            - ``term_pointers``: (V + 1,), where those of each begin and end.
+            - ``cell_lengths``: (n_cells,), terms in each cell.
+
+    Raises:
+        IndexFormatError: The arrays contradict each other.
+    """
+
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        self.arrays = {name: postings.read_only(values) for name, values in arrays.items()}
+        self._check()
+
+    def __len__(self) -> int:
+        return len(self.arrays["term_offsets"]) - 1
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the terms, ascending."""
+        return map(self.term, range(len(self)))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return sum(int(values.nbytes) for values in self.arrays.values())
+
+    @property
+    def cell_lengths(self) -> Array:
+        """Terms in each cell, unsigned (n_cells,)."""
+        return self.arrays["cell_lengths"]
+
+    def term(self, number: int) -> str:
+        """Return a term by its number."""
+        return self._utf8(number).decode("utf-8", "surrogatepass")
+
+    def cells(self, term: str) -> Int64:
+        """Return the cell of each occurrence of a term, int64 (n,), ascending; empty where no cell has it.
+
+        Raises:
+            IndexFormatError: The gaps name a cell that is not there.
+        """
+        key = term.encode("utf-8", "surrogatepass")
+        number = bisect_left(range(len(self)), key, key=self._utf8)
+        if number == len(self) or self._utf8(number) != key:
+            return np.empty(0, np.int64)
+        return self._restored(self.arrays["term_pointers"][number : number + 2].astype(np.int64))[1]
+
+    def occurrences(self) -> Iterator[tuple[npt.NDArray[np.uint32], Int64]]:
+        """Yield all occurrences by term and cell: numbers of terms, uint32 (n,), and cells, int64 (n,).
+
+        Raises:
+            IndexFormatError: The gaps name a cell that is not there.
+        """
+        pointers = self.arrays["term_pointers"].astype(np.int64)
+        first = 0
+        while first < len(self):
+            end = int(np.searchsorted(pointers, pointers[first] + _PIECE, side="right")) - 1
+            end = max(end, first + 1)
+            numbers, cells = self._restored(pointers[first : end + 1])
+            yield numbers + np.uint32(first), cells
+            first = end
+
+    def _restored(self, pointers: Int64) -> tuple[npt.NDArray[np.uint32], Int64]:
+        """Return the occurrences of some terms side by side, the terms numbered from 0."""
+        numbers, cells = postings.restore_terms(self.arrays["term_cells"], pointers)
+        if len(cells) and not 0 <= cells.min() <= cells.max() < len(self.cell_lengths):
+            self._contradict()
+        return numbers, cells
+
+    def _utf8(self, number: int) -> bytes:
+        begin, end = self.arrays["term_offsets"][number : number + 2].tolist()
+        return self.arrays["term_text"][begin:end].tobytes()
+
+    def _check(self) -> None:
+        offsets, pointers = self.arrays["term_offsets"], self.arrays["term_pointers"]
+        sound = (
+            all(values.ndim == 1 and values.dtype.kind == "u" for values in self.arrays.values())
+            and self.arrays["term_text"].dtype == self.arrays["term_cells"].dtype == np.uint8
+            and len(offsets) == len(pointers) >= 1
+            and ascends(offsets, len(self.arrays["term_text"]))
+            and ascends(pointers, len(self.arrays["term_cells"]))
+        )
+        if not sound:
+            self._contradict()
+
+    def _contradict(self) -> None:
+        n_cells = len(self.cell_lengths)
+        msg = f"the terms of a segment of {n_cells} cells contradict themselves; index the documents again"
+        raise IndexFormatError(msg)
+
+
+class TermBuilder:
+    """Builds the postings of terms of a segment, document by document.
+
+    Occurrences wait in temporary files; only the vocabulary is in memory.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: defaultdict[str, int] = defaultdict()
+        self._numbers.default_factory = self._numbers.__len__  # a new term gets the next number
+        self._terms_out = Spool(np.uint32)
+        self._cells_out = Spool(np.uint32)
+        self._n_cells = 0
+
+    def add(self, text: str, cell_starts: npt.NDArray[np.integer]) -> None:
+        """Append a document.
+
+        Args:
+            text: The document.
+            cell_starts: int (c,), offset of the first character of each of its cells, ascending.
+        """
+        for terms, cells in cell_terms(text, cell_starts):
+            self._terms_out.append(np.array([self._numbers[term] for term in terms], np.uint32))
+            self._cells_out.append(cells + self._n_cells)
+        self._n_cells += len(cell_starts)
+
+    def extend(self, terms: TermPostings, live_cells: npt.NDArray[np.bool_]) -> None:
+        """Append the cells of a segment for which ``live_cells`` (bool (n_cells,)) is true."""
+        places = np.cumsum(live_cells) - 1 + self._n_cells
+        for numbers, cells in terms.occurrences():
+            live = live_cells[cells]
+            used, inverse = np.unique(numbers[live], return_inverse=True)
+            recoded = np.array([self._numbers[terms.term(number)] for number in used.tolist()], np.uint32)
+            self._terms_out.append(recoded[inverse])
+            self._cells_out.append(places[cells[live]])
+        self._n_cells += int(live_cells.sum())
+
+    def build(self) -> TermPostings:
+        """Return the postings; nothing more can be appended."""
+        terms = sorted(self._numbers)  # by code points, which is by the bytes of UTF-8
+        ranks = np.empty(len(terms), np.uint32)
+        ranks[[self._numbers[term] for term in terms]] = np.arange(len(terms), dtype=np.uint32)
+        utf8 = [term.encode("utf-8", "surrogatepass") for term in terms]
+        cells, pointers, lengths = postings.invert_terms(
+            self._terms_out.take(), self._cells_out.take(), ranks, self._n_cells
+        )
+        return TermPostings(
+            {
+                "term_text": np.frombuffer(b"".join(utf8), np.uint8),
+                "term_offsets": _smallest(np.cumsum([0, *map(len, utf8)], dtype=np.int64)),
+                "term_cells": cells,
+                "term_pointers": _smallest(pointers),
+                "cell_lengths": _smallest(lengths),
+            }
+        )
+
+
+def _smallest(values: Int64) -> Array:
+    """Return whole numbers, none negative, in the smallest unsigned type that holds them all."""
+    return values.astype(np.min_scalar_type(values.max(initial=0)))

@@ -1,0 +1,48 @@
+"""What the LlamaIndex and LangChain packages may import, beside the names of :mod:`s3_retriever` itself.
+
+These names stay where they are when modules move.
+"""
+
+from s3_retriever.checks import (
+    FLAG,
+    PATH,
+    Uncopyable,
+    check,
+    check_settings,
+    choice,
+    each,
+    instance,
+    optional,
+    whole,
+)
+from s3_retriever.config import MODES, SCORINGS
+from s3_retriever.disk import new_file, only_writer, write_json
+from s3_retriever.documents import as_ids, content_id, refuse_single
+from s3_retriever.host.generation import Generator, Piece, Sampling, check_head
+from s3_retriever.search.filters import OPERATORS
+
+__all__ = [
+    "FLAG",
+    "MODES",
+    "OPERATORS",
+    "PATH",
+    "SCORINGS",
+    "Generator",
+    "Piece",
+    "Sampling",
+    "Uncopyable",
+    "as_ids",
+    "check",
+    "check_head",
+    "check_settings",
+    "choice",
+    "content_id",
+    "each",
+    "instance",
+    "new_file",
+    "only_writer",
+    "optional",
+    "refuse_single",
+    "whole",
+    "write_json",
+]

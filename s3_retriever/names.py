@@ -1,0 +1,18 @@
+"""Names that settings and calls take as text; importing them loads nothing else."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Mode = Literal["hybrid", "s3", "bm25"]
+"""What is searched with: S3 and BM25, or one of them."""
+
+ScoringName = Literal["attention", "paper"]
+"""How S3 scores: like attention, or by shared features as published (arXiv 2601.17702)."""
+
+BM25Name = Literal["rank_bm25", "bm25s"]
+"""What computes BM25."""
+
+MODES: tuple[Mode, ...] = get_args(Mode)
+SCORINGS: tuple[ScoringName, ...] = get_args(ScoringName)
+BM25_NAMES: tuple[BM25Name, ...] = get_args(BM25Name)

@@ -1,0 +1,76 @@
+"""A saved retriever as a folder: an index and, beside it, the artifact it was made with."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from s3_retriever.config import RetrieverConfig
+from s3_retriever.disk import LOCK, refuse_foreign
+from s3_retriever.encode.artifact import Artifact
+from s3_retriever.errors import IndexFormatError, InvalidInputError
+from s3_retriever.index import Index
+from s3_retriever.index.storage import MANIFEST
+
+_INDEX, _ARTIFACT = "index", "artifact"
+_UNFINISHED = f".{_ARTIFACT}-"  # prefix of the folders that a killed Artifact.save leaves
+
+
+def save_parts(path: Path, index: Index, header: Mapping[str, Any], artifact: Artifact) -> None:
+    """Write an index and, unless it is there, its artifact; the caller is the only writer.
+
+    Raises:
+        InvalidInputError: The folder holds the index of another artifact.
+    """
+    if (path / _ARTIFACT).exists() and Artifact.load(path / _ARTIFACT).digest != artifact.digest:
+        msg = f"{path} holds an index made with another artifact; choose another folder or delete it"
+        raise InvalidInputError(msg)
+    for abandoned in path.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
+    if not (path / _ARTIFACT).exists():
+        artifact.save(path / _ARTIFACT)
+    index.save(path / _INDEX, header)
+
+
+def read_saved(path: str | Path) -> tuple[Index, Artifact, RetrieverConfig]:
+    """Read a saved index, its artifact and its settings, without the host.
+
+    Raises:
+        IndexFormatError: The index is missing, truncated, altered or of another version.
+        ArtifactFormatError: The artifact is truncated, altered or of another version.
+    """
+    path = Path(path)
+    missing = [name for name in (_INDEX, _ARTIFACT) if not (path / name).is_dir()]
+    if missing:
+        msg = f"{path} holds no index (it has no folder {missing[0]!r}); write one with save()"
+        raise IndexFormatError(msg)
+    index = Index.load(path / _INDEX)
+    artifact = Artifact.load(path / _ARTIFACT)
+    if index.header.get("artifact") != artifact.digest:
+        msg = f"{path / _ARTIFACT} is not the artifact that the index beside it was made with"
+        raise IndexFormatError(msg)
+    try:
+        return index, artifact, RetrieverConfig.from_json(index.header["config"])
+    except (KeyError, InvalidInputError) as error:
+        msg = f"{path / _INDEX / MANIFEST} holds settings that cannot be read: {error}"
+        raise IndexFormatError(msg) from error
+
+
+def holds_index(path: Path) -> bool:
+    """Whether a folder holds a saved index, sound or damaged, and nothing else."""
+    return (path / _INDEX / MANIFEST).is_file() and all(_is_ours(entry.name) for entry in path.iterdir())
+
+
+def check_target(path: Path) -> None:
+    """Refuse a folder that holds something else than a saved index.
+
+    Raises:
+        InvalidInputError: It does.
+    """
+    refuse_foreign(path, "an index", _is_ours)
+
+
+def _is_ours(name: str) -> bool:
+    return name in (_INDEX, _ARTIFACT, LOCK) or name.startswith(_UNFINISHED)

@@ -1,0 +1,173 @@
+"""Answers questions from one version of an index: densities, passages, explanations."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from s3_retriever.checks import check_settings, choice, instance, optional, whole
+from s3_retriever.documents import Document, Explanation, Span
+from s3_retriever.index.snapshot import Snapshot
+from s3_retriever.names import MODES, SCORINGS, Mode, ScoringName
+from s3_retriever.search.density import Float32
+from s3_retriever.search.explain import Evidence, explain_span
+from s3_retriever.search.filters import Filter, as_filter, matching
+from s3_retriever.search.rank import Densities, Ranker
+from s3_retriever.search.spans import SelectedSpan, SpanConfig, select_spans
+
+if TYPE_CHECKING:  # its module loads torch
+    from s3_retriever.encode.question import EncodedQuestion, QueryRows, SharedFeatures
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """What a call of ``S3Retriever.retrieve`` may vary; its arguments of the same names.
+
+    Raises:
+        InvalidInputError: A value cannot be used.
+    """
+
+    token_budget: int
+    mode: Mode
+    scoring: ScoringName
+    explain: bool
+    unit_scores: bool
+    where: Filter | Mapping[str, Any] | None
+    top_k: int | None
+    spans: SpanConfig | None
+
+    def __post_init__(self) -> None:
+        check_settings(
+            self,
+            token_budget=whole(1),
+            mode=choice(MODES),
+            scoring=choice(SCORINGS),
+            top_k=optional(whole(1)),
+            spans=optional(instance(SpanConfig, "a SpanConfig")),
+        )
+
+
+class Asked(NamedTuple):
+    """A question as the host understood it; what a mode or scoring does not need is empty.
+
+    Attributes:
+        encoded: The question after its pass.
+        rows: Rows of each query head.
+        shared: Features that the published scoring counts.
+    """
+
+    encoded: EncodedQuestion | None = None
+    rows: Sequence[QueryRows] = ()
+    shared: Sequence[SharedFeatures] = ()
+
+
+class Search:
+    """A search of one snapshot, with the same options for every question.
+
+    Args:
+        snapshot: What is searched.
+        ranker: Scores cells.
+        options: How to search.
+        spans: How passages are cut unless the options say it.
+        count_tokens: Tokens of a text by itself.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        ranker: Ranker,
+        options: SearchOptions,
+        spans: SpanConfig,
+        count_tokens: Callable[[str], int],
+    ) -> None:
+        self._snapshot = snapshot
+        self._ranker = ranker
+        self._options = options
+        self._spans = options.spans or spans
+        self._count_tokens = count_tokens
+        eligible = np.ones(snapshot.n_documents, np.bool_)
+        if options.where is not None:
+            eligible = matching(snapshot, as_filter(options.where))
+        self._excluded = np.repeat(~eligible, np.diff(snapshot.document_cells))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to search."""
+        return bool(self._excluded.all())
+
+    def bm25(self, question: str) -> Float32 | None:
+        """Return the density of BM25, float32 (C,), if the mode has one."""
+        mode = self._options.mode
+        return None if mode == "s3" else self._ranker.bm25(self._snapshot, question, alone=mode == "bm25")
+
+    def answers(self, asked: Sequence[Asked], bm25: Sequence[Float32 | None]) -> list[list[Span]]:
+        """Return the spans that answer each of several questions; see :meth:`answer`."""
+        found: list[list[Span]] = [[] for _ in asked]
+
+        def answer(i: int) -> None:
+            found[i] = self.answer(asked[i], bm25[i])
+
+        self._ranker.workers.each(answer, range(len(asked)))
+        return found
+
+    def answer(self, asked: Asked, bm25: Float32 | None) -> list[Span]:
+        """Return the spans that answer a question, best first.
+
+        Args:
+            asked: The question.
+            bm25: What :meth:`bm25` returned for it.
+        """
+        options, snapshot = self._options, self._snapshot
+        densities = Densities(self._s3(asked), bm25)
+        density = densities.fused(self._ranker.fuse)
+        density[self._excluded] = -np.inf
+        if options.mode == "bm25":
+            density[density <= 0] = -np.inf
+        read = functools.cache(snapshot.document)  # each call parses the document
+        selected = select_spans(
+            density,
+            snapshot.document_cells,
+            budget=options.token_budget,
+            document=lambda i: (read(i).text, snapshot.token_starts(i)),
+            count_tokens=self._count_tokens,
+            config=self._spans,
+        )
+        low, high = _range(density) if options.unit_scores else (0.0, 1.0)
+        evidence = Evidence(snapshot, densities, asked.rows, asked.encoded, self._ranker)
+        found = []
+        for span in selected[: options.top_k]:
+            document = read(span.doc)
+            explanation = explain_span(evidence, span, document.text) if options.explain else None
+            score = (span.score - low) / (high - low) if high > low else 1.0
+            found.append(_span(document, span, score, explanation))
+        return found
+
+    def _s3(self, asked: Asked) -> Float32 | None:
+        if asked.encoded is None:
+            return None
+        if self._options.scoring == "paper":
+            return self._ranker.paper(self._snapshot, asked.shared)
+        return self._ranker.s3(self._snapshot, asked.encoded.ids, asked.rows)
+
+
+def _range(density: Float32) -> tuple[float, float]:
+    """Return the least and the greatest density of what is searched."""
+    finite = density[np.isfinite(density)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+
+
+def _span(document: Document, span: SelectedSpan, score: float, explanation: Explanation | None) -> Span:
+    return Span(
+        id=f"{document.id}:{span.start}-{span.end}",
+        doc_id=document.id,
+        start=span.start,
+        end=span.end,
+        text=document.text[span.start : span.end],
+        score=score,
+        metadata=document.metadata,
+        explanation=explanation,
+    )

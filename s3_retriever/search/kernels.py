@@ -1,0 +1,385 @@
+"""Scoring kernels: from the features of query rows to numbers per cell.
+
+A query row gives F feature ids (int32, -1 for an unused slot) and F weights. The score of position p
+is s(p) = sum over f of w_f z_f(p), z_f(p) being the stored weight, 0 if there is no posting. Every
+float operation on a cell happens in an order that depends on the row alone, so a document's numbers are
+bit-identical whatever segment and block it lies in, and whichever thread computes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from s3_retriever.errors import InvalidInputError
+from s3_retriever.index.layout import BLOCK, CELL, STEP
+from s3_retriever.index.segment import Segment
+from s3_retriever.index.snapshot import LiveSegment
+from s3_retriever.search.workers import Workers
+
+Float32 = npt.NDArray[np.float32]
+
+LANES = 16
+"""Rows in a group. A group's masses of one cell lie side by side and fill a cache line."""
+
+MAX_SCORE = 20.0
+"""Scores saturate here: e^20 stands far above any mass of text, and float32 stays far from overflow."""
+
+_DIGIT = np.uint8(16)  # a code is a number of two such digits
+_ALONE = 1 << 15  # cells times rows that one thread has scored before others have begun
+_BLOCK_CELLS = BLOCK // CELL
+_CELL = np.uint16(CELL)  # unsigned division is a shift
+
+
+def n_groups(n_rows: int) -> int:
+    """Return the number of groups of :data:`LANES` that hold so many rows."""
+    return -(-n_rows // LANES)
+
+
+def cell_masses(
+    parts: Sequence[LiveSegment],
+    taps: npt.ArrayLike,
+    features: npt.NDArray[np.int32],
+    weights: Float32,
+    workers: Workers | None = None,
+) -> Float32:
+    """Return each row's extra mass in each cell: the sum of exp(s(p)) - 1 over the cell's positions.
+
+    Exponents are not taken per position: exp of a sum is a product, so a posting multiplies its
+    position's running value by a factor looked up by its code.
+    Relative error of a cell's mass below 1e-5 where weights do not cancel out.
+
+    Args:
+        parts: Segments with their live documents, as in ``Snapshot.parts``.
+        taps: Number of each row's tap in the layout, int (R,), or that of all rows.
+        features: int32 (R, F), -1 for unused.
+        weights: float32 (R, F).
+        workers: Threads to share the work with.
+
+    Returns:
+        float32 (G, C, LANES): row r is ``[r // LANES, :, r % LANES]``, the live cells of all parts one after
+        the other. Lanes without a row are 0.
+
+    Raises:
+        InvalidInputError: Shapes differ, a feature id is out of range or a weight is not finite.
+    """
+    n_cells = sum(len(part.cells) for part in parts)
+    masses = np.empty((n_groups(len(features)), n_cells, LANES), np.float32)
+    masses[-1:, :, len(features) % LANES or LANES :] = 0
+    if not masses.size:
+        return masses
+    layout = parts[0].segment.layout
+    taps = np.broadcast_to(taps, len(features))
+    features, weights = _checked(features, weights, np.take(layout.n_features, taps)[:, None], ndim=2)
+    columns = features + np.take(layout.feature_offsets, taps).astype(np.int32)[:, None]
+    columns[features < 0] = -1
+    powers = _powers(weights, STEP)
+
+    def fill(task: _Task) -> None:
+        segment = task.part.segment
+        _add_masses(
+            segment.positions,
+            segment.codes,
+            segment.pointers,
+            columns,
+            powers,
+            task.part.cells,
+            segment.n_cells,
+            masses,
+            task.column,
+            *task.blocks,
+            *task.rows,
+        )
+
+    if workers is None or n_cells * len(features) < _ALONE:
+        workers = Workers(1)
+    workers.each(fill, list(_tasks(parts, len(features), workers.n_threads)))
+    return masses
+
+
+class _Task(NamedTuple):
+    """Some rows in some blocks of a part.
+
+    Attributes:
+        part: The part.
+        column: Number of its first live cell.
+        blocks: First block and one past the last.
+        rows: First row and one past the last.
+    """
+
+    part: LiveSegment
+    column: int
+    blocks: tuple[int, int]
+    rows: tuple[int, int]
+
+
+def _tasks(parts: Sequence[LiveSegment], n_rows: int, n_threads: int) -> Iterator[_Task]:
+    """Cut the work: by blocks, whose postings the rows share, and by rows too where there are few blocks."""
+    n_blocks = sum(len(part.segment.pointers) for part in parts)
+    together = max(1, n_rows) if n_threads == 1 or n_blocks >= 8 * n_threads else LANES
+    column = 0
+    for part in parts:
+        blocks = len(part.segment.pointers)
+        step = max(1, blocks) if n_threads == 1 else 1
+        for block in range(0, blocks, step):
+            for row in range(0, n_rows, together):
+                yield _Task(part, column, (block, block + step), (row, min(row + together, n_rows)))
+        column += len(part.cells)
+
+
+def cell_counts(
+    parts: Sequence[LiveSegment],
+    tap: int,
+    features: npt.NDArray[np.int32],
+    weights: Float32,
+) -> Float32:
+    """Return, per cell, the weights of the given features summed over their postings, codes ignored.
+
+    This is the published scoring of S3-Attention (arXiv 2601.17702): shared feature ids count, weighted
+    by rarity, activations do not.
+
+    Args:
+        parts: Segments with their live documents, as in ``Snapshot.parts``.
+        tap: Number of the tap in the layout.
+        features: int32 (Q,), -1 for unused.
+        weights: float32 (Q,).
+
+    Returns:
+        float32 (C,), the live cells of all parts one after the other.
+
+    Raises:
+        InvalidInputError: Shapes differ, a feature id is out of range or a weight is not finite.
+    """
+    counts = np.empty(sum(len(part.cells) for part in parts), np.float32)
+    column = 0
+    for part in parts:
+        segment = part.segment
+        features, weights = _checked(features, weights, segment.layout.n_features[tap], ndim=1)
+        first = segment.layout.feature_offsets[tap]
+        out = counts[column : column + len(part.cells)]
+        _add_counts(segment.positions, segment.pointers, first, features, weights, part.cells, out)
+        column += len(part.cells)
+    return counts
+
+
+def cell_frequencies(
+    token_ids: npt.NDArray[np.uint32],
+    token_pointers: npt.NDArray[np.int64],
+    documents: npt.NDArray[np.int64],
+    wanted: npt.NDArray[np.int32],
+) -> npt.NDArray[np.int64]:
+    """Count the cells that hold each of a few tokens.
+
+    Args:
+        token_ids: uint32 (N,), the id of each token.
+        token_pointers: int64 (D + 1,), where each document's tokens begin and end; cells begin there too.
+        documents: int64, numbers of the documents that count.
+        wanted: int32 (n,), ids.
+
+    Returns:
+        int64 (n,).
+    """
+    distinct, places = np.unique(wanted, return_inverse=True)
+    counts = np.zeros(len(distinct), np.int64)
+    if len(distinct):
+        numbers = np.full(int(distinct[-1]) + 2, -1, np.int32)  # the last one stands for all higher ids
+        numbers[distinct] = np.arange(len(distinct))
+        _count_cells(token_ids, token_pointers, documents, numbers, counts)
+    return counts[places]
+
+
+def contributions(
+    place: tuple[Segment, int],
+    tokens: tuple[int, int],
+    tap: int,
+    features: npt.NDArray[np.int32],
+    weights: Float32,
+) -> Float32:
+    """Return w_f z_f(p) for every row, slot and token of a range.
+
+    Args:
+        place: A segment and the number of a document in it, as from ``Snapshot.place``.
+        tokens: First token, counted in the document, and one past the last.
+        tap: Number of the tap in the layout.
+        features: int32 (R, F), -1 for unused.
+        weights: float32 (R, F).
+
+    Returns:
+        float32 (R, F, n) for n tokens.
+
+    Raises:
+        InvalidInputError: The document has no such tokens, shapes differ, a feature id is out of range or a
+            weight is not finite.
+    """
+    segment, document = place
+    first, last = tokens
+    n_tokens = len(segment.starts(document))
+    if not 0 <= first <= last <= n_tokens:
+        msg = f"tokens {first}..{last} are not within 0..{n_tokens} of document {segment.ids[document]!r}"
+        raise InvalidInputError(msg)
+    features, weights = _checked(features, weights, segment.layout.n_features[tap], ndim=2)
+    out = np.zeros((*features.shape, last - first), np.float32)
+    offset, step = segment.layout.feature_offsets[tap], np.float32(STEP)
+    begin = int(segment.cell_pointers[document]) * CELL
+    _add_contributions(
+        segment.positions,
+        segment.codes,
+        segment.pointers,
+        offset,
+        step,
+        features,
+        weights,
+        begin + first,
+        begin + last,
+        out,
+    )
+    return out
+
+
+def _checked(
+    features: npt.NDArray[Any], weights: npt.NDArray[Any], n_features: npt.ArrayLike, ndim: int
+) -> tuple[npt.NDArray[np.int32], Float32]:
+    if features.ndim != ndim or features.shape != weights.shape:
+        msg = f"features {features.shape} and weights {weights.shape} must have one shape of {ndim} axes"
+        raise InvalidInputError(msg)
+    if not ((features >= -1) & (features < n_features)).all():
+        msg = f"feature {features.max()} or {features.min()} is not in -1..{np.max(n_features) - 1}"
+        raise InvalidInputError(msg)
+    if not np.isfinite(weights).all():
+        msg = "a weight of a query row is not finite; was the host loaded in a precision it supports?"
+        raise InvalidInputError(msg)
+    return np.ascontiguousarray(features, np.int32), np.ascontiguousarray(weights, np.float32)
+
+
+@njit(cache=True, nogil=True)
+def _powers(weights, step):  # type: ignore[no-untyped-def]
+    """Return exp(weight * step) to the power of each digit and of 16 times each digit.
+
+    float32 (R, F, 2, 16); a code's factor is the product of those of its digits, the low one first.
+    """
+    powers = np.empty((*weights.shape, 2, _DIGIT), np.float32)
+    highest = np.exp(MAX_SCORE)
+    for r in range(weights.shape[0]):
+        for f in range(weights.shape[1]):
+            factor = np.exp(weights[r, f] * step)
+            for place in range(2):
+                value = 1.0
+                for digit in range(_DIGIT):
+                    powers[r, f, place, digit] = min(value, highest)
+                    value *= factor
+                factor = value
+    return powers
+
+
+@njit(cache=True, nogil=True)
+def _add_masses(  # type: ignore[no-untyped-def]
+    positions,
+    codes,
+    pointers,
+    columns,
+    powers,
+    cells,
+    n_cells,
+    out,
+    column,
+    first_block,
+    last_block,
+    first_row,
+    last_row,
+):
+    """Write the extra masses of some rows in the live ``cells`` of some blocks to ``out[:, column:]``."""
+    # exp of the score so far, per position: the first ones of all cells, then the second ones, and so on.
+    values = np.ones(min(BLOCK, n_cells * CELL), np.float32)
+    masses = np.empty(len(values) // CELL, np.float32)
+    for b in range(first_block, last_block):
+        base = b * _BLOCK_CELLS
+        size = np.uint32(min(_BLOCK_CELLS, n_cells - base))
+        first, last = np.searchsorted(cells, base), np.searchsorted(cells, base + _BLOCK_CELLS)
+        if first == last:
+            continue
+        for r in range(first_row, last_row):
+            for f in range(columns.shape[1]):
+                if columns[r, f] < 0:
+                    continue
+                low, high = powers[r, f, 0], powers[r, f, 1]
+                begin, end = pointers[b, columns[r, f]], pointers[b, columns[r, f] + 1]
+                for p, code in zip(positions[begin:end], codes[begin:end]):  # noqa: B905 (unknown to Numba)
+                    # Unsigned, so that divisions are shifts.
+                    values[np.uint32(p % _CELL) * size + p // _CELL] *= (
+                        high[code // _DIGIT] * low[code % _DIGIT]
+                    )
+            _take_masses(values, masses[:size])
+            for i in range(first, last):
+                out[r // LANES, column + i, r % LANES] = masses[cells[i] - base]
+
+
+@njit(cache=True, nogil=True)
+def _take_masses(values, masses):  # type: ignore[no-untyped-def]
+    """Write each cell's sum of values less 1 to ``masses``, and set the values to 1 again.
+
+    A value beyond exp(MAX_SCORE), even one that is no number, counts as that.
+    """
+    highest, one = np.float32(np.exp(MAX_SCORE)), np.float32(1)
+    n = len(masses)
+    masses[:] = 0
+    for i in range(CELL):
+        line = values[i * n : (i + 1) * n]
+        for c in range(n):  # so that it compiles to vector instructions
+            masses[c] += (line[c] if line[c] < highest else highest) - one
+            line[c] = one
+
+
+@njit(cache=True, nogil=True)
+def _add_counts(positions, pointers, offset, features, weights, cells, out):  # type: ignore[no-untyped-def]
+    """Write the weighted counts of ``cells`` to ``out``."""
+    block_counts = np.empty(_BLOCK_CELLS, np.float32)
+    wanted = 0
+    for b in range(len(pointers)):
+        block_counts[:] = 0
+        for f in range(len(features)):
+            if features[f] < 0:
+                continue
+            feature = offset + features[f]
+            for p in positions[pointers[b, feature] : pointers[b, feature + 1]]:
+                block_counts[p // _CELL] += weights[f]
+        while wanted < len(cells) and cells[wanted] < (b + 1) * _BLOCK_CELLS:
+            out[wanted] = block_counts[cells[wanted] - b * _BLOCK_CELLS]
+            wanted += 1
+
+
+@njit(cache=True, nogil=True)
+def _count_cells(token_ids, token_pointers, documents, numbers, counts):  # type: ignore[no-untyped-def]
+    """Add to ``counts`` the cells that hold each id; ``numbers`` says which count is an id's, or -1."""
+    seen = np.full(len(counts), -1, np.int64)  # the first token of the last cell in which each was found
+    highest = np.uint32(len(numbers) - 1)
+    for d in range(len(documents)):
+        begin, end = token_pointers[documents[d]], token_pointers[documents[d] + 1]
+        for first in range(begin, end, CELL):
+            for token in token_ids[first : min(first + CELL, end)]:
+                number = numbers[min(token, highest)]
+                if number >= 0 and seen[number] != first:
+                    seen[number] = first
+                    counts[number] += 1
+
+
+@njit(cache=True, nogil=True)
+def _add_contributions(positions, codes, pointers, offset, step, features, weights, first, last, out):  # type: ignore[no-untyped-def]
+    """Write the contributions of positions ``first:last`` to ``out``, which is zero before."""
+    for b in range(first // BLOCK, -(-last // BLOCK)):
+        base = b * BLOCK
+        for r in range(features.shape[0]):
+            for f in range(features.shape[1]):
+                if features[r, f] < 0:
+                    continue
+                feature = offset + features[r, f]
+                begin, end = pointers[b, feature], pointers[b, feature + 1]
+                begin += np.searchsorted(positions[begin:end], max(first - base, 0))
+                for j in range(begin, end):
+                    p = base + positions[j] - first
+                    if p >= last - first:
+                        break
+                    out[r, f, p] = weights[r, f] * (np.float32(codes[j]) * step)

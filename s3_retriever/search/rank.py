@@ -1,0 +1,276 @@
+"""All scoring of an index: from a question's rows and words to one density over the cells of an index."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from s3_retriever.checks import check_settings, each, instance, number, whole
+from s3_retriever.errors import ArtifactFormatError, InvalidInputError
+from s3_retriever.index.snapshot import Snapshot
+from s3_retriever.search.coactivation import coactivation
+from s3_retriever.search.density import (
+    Float32,
+    Int64,
+    Scale,
+    average,
+    token_weights,
+)
+from s3_retriever.search.kernels import cell_counts, cell_frequencies, cell_masses
+from s3_retriever.search.lexical import LexicalIndex, RarityBoost
+from s3_retriever.search.workers import Workers
+
+if TYPE_CHECKING:  # its module loads torch
+    from s3_retriever.encode.question import QueryRows, SharedFeatures
+
+BM25_WIDTHS: Mapping[float, float] = {0.5: 1.0, 2.0: 1.0, 6.0: 1.0}
+"""Widths in cells at which plain BM25 is averaged, with their weights. Wide ones count the words around a
+passage."""
+
+FUSED_WIDTHS: Mapping[float, float] = {0.5: 1.0}
+"""Widths of BM25 beside S3. One narrow width is enough, because S3's density has wide ones. Calibration does
+not learn it."""
+
+FUSED_RARITY = 2.0
+"""Power of the :class:`~s3_retriever.search.lexical.RarityBoost` of BM25 beside S3."""
+
+_TOGETHER = 64
+"""Rows scored at a time: what they hold per cell is bounded, however long the question is."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Constants of the attention-like scoring and of its fusion with BM25, learned by calibration.
+
+    Attributes:
+        scales: Widths at which the text is looked at.
+        head_weights: (H, S): weight of each query head at each scale.
+        bm25_widths: Weight of BM25 beside S3's density, averaged at each width (sigma in cells; ``inf``
+            means the document).
+        bm25_rarity: How much more rare words count in that BM25 than they do anyway; the power of
+            :class:`s3_retriever.search.lexical.RarityBoost`.
+        n_features: Features kept per question token and query head.
+
+    Raises:
+        InvalidInputError: A value is of another type, or the shapes do not fit.
+    """
+
+    scales: tuple[Scale, ...]
+    head_weights: tuple[tuple[float, ...], ...]
+    bm25_widths: Mapping[float, float]
+    n_features: int = 96
+    bm25_rarity: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_settings(
+            self,
+            scales=each(instance(Scale, "a Scale")),
+            head_weights=each(each(number()), least=0),
+            bm25_widths=instance(Mapping, "a mapping of widths to weights"),
+            n_features=whole(1),
+            bm25_rarity=number(0),
+        )
+        if any(len(weights) != len(self.scales) for weights in self.head_weights):
+            msg = f"every query head needs {len(self.scales)} weights, one per scale"
+            raise InvalidInputError(msg)
+
+    def row_weights(self, token_weights: Float32) -> Float32:
+        """Return the weight of each row at each scale, float32 (H * n, S), the rows head by head.
+
+        Args:
+            token_weights: float32 (n,), of the question's tokens.
+        """
+        head_weights = np.array(self.head_weights, np.float32).reshape(-1, 1, len(self.scales))
+        return (head_weights * token_weights[:, None]).reshape(-1, len(self.scales))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able mapping; an infinite width becomes "document"."""
+        return {
+            "scales": [{"sigma": _sigma_to_json(s.sigma), "saturation": s.saturation} for s in self.scales],
+            "head_weights": [list(weights) for weights in self.head_weights],
+            "bm25_widths": [[_sigma_to_json(sigma), weight] for sigma, weight in self.bm25_widths.items()],
+            "n_features": self.n_features,
+            "bm25_rarity": self.bm25_rarity,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Scoring:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            ArtifactFormatError: A field is missing or has a value that cannot be used.
+        """
+        try:
+            return cls(
+                scales=tuple(
+                    Scale(_sigma_from_json(s["sigma"]), float(s["saturation"])) for s in values["scales"]
+                ),
+                head_weights=tuple(tuple(map(float, weights)) for weights in values["head_weights"]),
+                bm25_widths={_sigma_from_json(s): float(weight) for s, weight in values["bm25_widths"]},
+                n_features=int(values["n_features"]),
+                bm25_rarity=float(values.get("bm25_rarity", 0.0)),  # artifacts made before there was one
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            msg = f"the artifact's scoring constants cannot be read: {type(error).__name__}: {error}"
+            raise ArtifactFormatError(msg) from error
+
+
+Fuse = Callable[[Float32, Float32], Float32]
+"""Joins the densities of S3 and BM25, float32 (C,) each, to one."""
+
+
+class Densities(NamedTuple):
+    """What each side says of every cell, float32 (C,); None where a mode leaves a side out."""
+
+    s3: Float32 | None
+    bm25: Float32 | None
+
+    def fused(self, fuse: Fuse) -> Float32:
+        """Join the sides, where there are two."""
+        if self.s3 is None or self.bm25 is None:
+            (side,) = (side for side in self if side is not None)
+            return side.copy()
+        return fuse(self.s3, self.bm25)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranker:
+    """Scores the cells of an index for a question. It knows neither host nor torch.
+
+    Attributes:
+        scoring: Constants.
+        lexical: BM25 over the same index.
+        surprise: How rare a word is in its language, in [0, 1]; see ``Host.surprise``.
+        rarity: Whether a question's rare tokens count more than common ones.
+        fuse: Joins the densities of S3 and BM25. Both are sums of logarithms over question tokens, so their
+            sum will do.
+        workers: Threads that searches share.
+
+    Raises:
+        InvalidInputError: A value is of another type.
+    """
+
+    scoring: Scoring
+    lexical: LexicalIndex
+    surprise: Callable[[str], float]
+    rarity: bool = True
+    fuse: Fuse = np.add
+    workers: Workers = field(default_factory=Workers)
+
+    def __post_init__(self) -> None:
+        function = instance(Callable, "a function")
+        check_settings(
+            self,
+            scoring=instance(Scoring, "a Scoring"),
+            lexical=instance(LexicalIndex, "a LexicalIndex"),
+            surprise=function,
+            fuse=function,
+            workers=instance(Workers, "a Workers"),
+        )
+
+    def bm25(self, snapshot: Snapshot, question: str, *, alone: bool) -> Float32:
+        """Return the density of BM25, float32 (C,).
+
+        Args:
+            snapshot: What is searched.
+            question: In natural language.
+            alone: Whether no other side is added: plain BM25, averaged at :data:`BM25_WIDTHS`. Else rare
+                words count more, and widths and weight are those of the scoring.
+        """
+        boost = None if alone else RarityBoost(self.scoring.bm25_rarity, self.surprise)
+        scores = self.lexical.scores(snapshot, question, boost)
+        widths = BM25_WIDTHS if alone else self.scoring.bm25_widths
+        return bm25_density(scores, snapshot.document_cells, widths)
+
+    def s3(self, snapshot: Snapshot, ids: npt.NDArray[np.int32], rows: Sequence[QueryRows]) -> Float32:
+        """Return the density of the attention-like scoring, float32 (C,).
+
+        Args:
+            snapshot: What is searched.
+            ids: int32 (n,), the question's tokens.
+            rows: Rows of each query head, in the order of ``head_weights``.
+        """
+        token_weights = self.token_weights(snapshot, ids)
+        asking = token_weights > 0
+        features, weights = _side_by_side(rows, asking)
+        taps = np.repeat([row.tap for row in rows], asking.sum())
+        row_weights = self.scoring.row_weights(token_weights[asking])
+        density = np.zeros(snapshot.n_cells, np.float32)
+        for first in range(0, len(features), _TOGETHER):
+            some = slice(first, first + _TOGETHER)
+            masses = cell_masses(snapshot.parts, taps[some], features[some], weights[some], self.workers)
+            density += coactivation(
+                masses,
+                row_weights[some],
+                snapshot.cell_tokens,
+                snapshot.document_cells,
+                self.scoring.scales,
+                self.workers,
+            )
+        return density
+
+    def paper(self, snapshot: Snapshot, shared: Iterable[SharedFeatures]) -> Float32:
+        """Return the density of the published scoring, float32 (C,): shared features, weighted by rarity."""
+        counts = np.zeros(snapshot.n_cells, np.float32)
+        for tap, features, times in shared:
+            rarity = np.log1p(snapshot.n_tokens / (1 + snapshot.frequencies(tap)[features]))
+            counts += cell_counts(snapshot.parts, tap, features, (times * rarity).astype(np.float32))
+        return paper_density(counts, snapshot.document_cells)
+
+    def token_weights(self, snapshot: Snapshot, ids: npt.NDArray[np.int32]) -> Float32:
+        """Return how much each token of a question counts, float32 (n,); see :func:`token_weights`."""
+        if not self.rarity:
+            return np.ones(len(ids), np.float32)
+        frequencies = np.zeros(len(ids), np.int64)
+        for part in snapshot.parts:
+            segment = part.segment
+            frequencies += cell_frequencies(segment.token_ids, segment.token_pointers, part.live, ids)
+        return token_weights(frequencies, snapshot.n_cells)
+
+
+def _side_by_side(
+    rows: Sequence[QueryRows], asking: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int32], Float32]:
+    """Lay the asking rows of all heads one after the other; features int32 (R, F), weights float32 (R, F)."""
+    widest = max((row.features.shape[1] for row in rows), default=0)
+    features = np.full((len(rows), asking.sum(), widest), -1, np.int32)
+    weights = np.zeros(features.shape, np.float32)
+    for h, row in enumerate(rows):
+        used = row.features.shape[1]
+        features[h, :, :used], weights[h, :, :used] = row.features[asking], row.weights[asking]
+    return features.reshape(-1, widest), weights.reshape(-1, widest)
+
+
+def bm25_density(
+    scores: npt.NDArray[np.float64], document_cells: Int64, widths: Mapping[float, float]
+) -> Float32:
+    """Average BM25 scores per cell at several widths and sum them, float32 (C,).
+
+    Args:
+        scores: float64 (C,).
+        document_cells: int64 (D + 1,).
+        widths: Weight of each width (sigma in cells).
+    """
+    density = np.zeros(len(scores), np.float32)
+    for sigma, weight in widths.items():
+        if weight:
+            density += np.float32(weight) * average(scores, document_cells, sigma)
+    return density
+
+
+def paper_density(counts: Float32, document_cells: Int64) -> Float32:
+    """Smooth counts of shared features over about 64 tokens, as the published method does."""
+    return average(counts, document_cells, 1.0)
+
+
+def _sigma_to_json(sigma: float) -> float | str:
+    return "document" if math.isinf(sigma) else sigma
+
+
+def _sigma_from_json(value: object) -> float:
+    return math.inf if value == "document" else float(value)  # type: ignore[arg-type]

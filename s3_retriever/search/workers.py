@@ -1,0 +1,63 @@
+"""Threads that searches share, started once."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
+
+import numba
+
+from s3_retriever.checks import Uncopyable
+
+_T = TypeVar("_T")
+
+
+class Workers(Uncopyable):
+    """Does tasks in the calling thread and in threads that wait for them.
+
+    Several callers may use it at once. Threads are started when they are first needed, and again in a
+    process that was forked. They are our own and not those of Numba's ``parallel``, some of whose threading
+    layers abort the process when two threads of the caller search at a time, or after a fork.
+
+    Args:
+        n_threads: Threads that work at a time for one caller, itself included; Numba's number if None.
+    """
+
+    instead = "make another one: it holds threads"
+
+    def __init__(self, n_threads: int | None = None) -> None:
+        self.n_threads = numba.config.NUMBA_NUM_THREADS if n_threads is None else n_threads
+        self._pool: tuple[int, ThreadPoolExecutor] | None = None  # with the process that it belongs to
+
+    def each(self, work: Callable[[_T], object], tasks: Sequence[_T]) -> None:
+        """Do all tasks, in any order, and return when the last one is done; their first error is raised."""
+        waiting = deque(tasks)
+
+        def take() -> None:
+            while True:
+                try:
+                    task = waiting.popleft()
+                except IndexError:
+                    return
+                work(task)
+
+        helpers = min(self.n_threads, len(tasks)) - 1
+        futures = [self._threads().submit(take) for _ in range(helpers)]
+        try:
+            take()
+        finally:
+            waiting.clear()  # after an error, nobody begins another one
+            begun = [future for future in futures if not future.cancel()]
+            wait(begun)
+        for future in begun:
+            future.result()
+
+    def _threads(self) -> ThreadPoolExecutor:
+        pool = self._pool
+        if pool is None or pool[0] != os.getpid():  # a fork does not inherit threads
+            pool = os.getpid(), ThreadPoolExecutor(max(1, self.n_threads - 1), "s3-search")
+            self._pool = pool
+        return pool[1]

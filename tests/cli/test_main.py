@@ -1,0 +1,124 @@
+"""The command line as a whole: help, errors, signals."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_set import assert_mistake, write_lines
+
+from s3_retriever.cli.main import COMMANDS, _parser, main
+from s3_retriever.cli.shared import Command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["search", "nowhere", "why?"], "nowhere"),
+        (["search", "nowhere", "--queries", "none.jsonl"], "none.jsonl: No such file"),
+        (["search", "nowhere"], "give a question, or --queries"),
+        (["search", "nowhere", "why?", "--queries", "q.jsonl"], "give a question, or --queries"),
+        (["search", "nowhere", "why?", "--out", "run.jsonl"], "--out goes with --queries"),
+        (["search", "nowhere", "--queries", "q.jsonl", "--explain"], "--explain go with a single question"),
+        (["index", "none.jsonl", "--out", "index"], "none.jsonl: No such file"),
+        (["info", "nowhere"], "nowhere"),
+    ],
+)
+def test_other_mistakes_are_one_line(
+    arguments: list[str],
+    part: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert_mistake(main(arguments), capsys.readouterr().err, part)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["find"],
+        ["index", "corpus.jsonl"],
+        ["search", "index", "why?", "--token-budget", "0"],
+        ["search", "index", "why?", "--token-budget", "many"],
+        ["search", "index", "why?", "--mode", "dense"],
+        ["search", "index", "why?", "--bias-tokens", "-1"],
+        ["search", "index", "why?", "--top-k", "0"],
+        ["search", "index", "why?", "--where", "source"],
+        ["search", "index", "why?", "--where", "=a.pdf"],
+    ],
+)
+def test_arguments_that_cannot_be_parsed_have_status_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("s3-retriever: error: ")
+    assert line.endswith(" --help)")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_help_shows_examples_and_each_is_understood(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([command.name, "--help"])
+    assert stopped.value.code == 0
+    examples = capsys.readouterr().out.split("example:\n")[1].splitlines()
+    assert examples == [f"  s3-retriever {line}" for line in command.examples]
+    assert examples
+    for line in examples:
+        args = _parser().parse_args(shlex.split(line)[1:])
+        assert args.run is command.run
+
+
+def test_the_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    out = "".join(capsys.readouterr().out.split())
+    for command in COMMANDS:
+        assert f"{command.name}{command.summary}".replace(" ", "") in out
+
+
+@pytest.mark.long
+def test_help_and_usage_errors_load_no_model_library() -> None:
+    code = "import sys; from s3_retriever.cli.main import _parser; _parser().format_help(); "
+    code += "print({'torch', 'transformers'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.long
+def test_as_a_program_it_survives_a_reader_that_leaves(indexed: Path, tmp_path: Path) -> None:
+    many = [{"_id": str(i), "text": "Where is the oil?"} for i in range(400)]
+    queries = write_lines(tmp_path / "q.jsonl", many)
+    command = [
+        sys.executable,
+        "-m",
+        "s3_retriever",
+        "search",
+        str(indexed / "index"),
+        "--queries",
+        str(queries),
+    ]
+    with subprocess.Popen(  # noqa: S603
+        [*command, "--host", str(indexed / "host"), "--mode", "bm25"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert json.loads(process.stdout.readline())["query_id"] == "0"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1

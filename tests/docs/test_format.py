@@ -1,0 +1,349 @@
+"""docs/format.md is enough to read an index: the reader here is written from that page alone.
+
+It uses nothing of this package, and of NumPy only how numbers lie in bytes. The package's own objects are
+what it is compared with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import struct
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from s3_retriever import Document, Host, RetrieverConfig, S3Retriever, ScanConfig
+from s3_retriever.encode import Artifact
+from s3_retriever.index import Index, Layout, SegmentBuilder
+from s3_retriever.index.words import words
+
+CELL, BLOCK = 32, 65_536
+DTYPES = {"|u1": "u1", "<u2": "<u2", "<u4": "<u4", "<u8": "<u8", "<i4": "<i4", "<i8": "<i8"}
+TENSORS = {"F16": "<f2", "F32": "<f4", "I8": "i1"}
+
+TEXT = "A retriever returns the spans of a text that answer a question."
+DOCUMENTS = [
+    Document("fox", "The quick brown fox 🦊 jumps. " * 12, "A fox", {"year": 1997, "tags": ["fox", "dog"]}),
+    Document("empty", "", metadata={"year": 1997.0}),
+    Document("cities", "東京都 und Straßen: the lodger's cities, the city. " * 9, "Not searched"),
+    Document("gone", "This one is deleted again.", metadata={"year": 3, "gone": True}),
+    Document("lone \ud83e", f"{TEXT} \udd8a\n{TEXT}", "", {"Ärger": None, "year": True}),
+]
+LATER = [Document("late", f"{TEXT} {TEXT}", metadata={"tags": []})]
+
+
+# The reader, from here ...
+
+
+def read_text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass")
+
+
+def read_array(path: Path) -> np.ndarray[Any, Any]:
+    data = path.read_bytes()
+    assert data[:8] == b"\x93NUMPY\x01\x00"
+    (length,) = struct.unpack_from("<H", data, 8)
+    header = data[10 : 10 + length].decode("ascii")
+    match = re.fullmatch(r"\{'descr': '(.+)', 'fortran_order': False, 'shape': \((.*)\), \} *\n", header)
+    assert match
+    shape = [int(size) for size in match[2].split(",") if size.strip()]
+    return np.frombuffer(data, DTYPES[match[1]], offset=10 + length).reshape(shape)
+
+
+def between(pointers: Any, number: int) -> slice:
+    return slice(int(pointers[number]), int(pointers[number + 1]))
+
+
+def digest(value: Any, more: bytes = b"") -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode() + more).hexdigest()
+
+
+class ReadSegment:
+    """One segment: documents, the tokens of each, postings, metadata by key."""
+
+    def __init__(self, folder: Path, layout: dict[str, Any]) -> None:
+        self.arrays = {path.stem: read_array(path) for path in folder.glob("*.npy")}
+        lines, offsets = (folder / "documents.jsonl").read_bytes(), self.arrays["document_offsets"]
+        n_documents = len(offsets) - 1
+        self.documents = [json.loads(read_text(lines[between(offsets, i)])) for i in range(n_documents)]
+        assert [one["id"] for one in self.documents] == json.loads(
+            read_text((folder / "ids.json").read_bytes())
+        )
+        tokens = [between(self.arrays["token_pointers"], i) for i in range(n_documents)]
+        self.starts = [self.arrays["token_starts"][own].tolist() for own in tokens]
+        self.token_ids = [self.arrays["token_ids"][own].tolist() for own in tokens]
+        self.layout = layout
+        self.tokens_at = self._tokens_at()
+
+    def _tokens_at(self) -> dict[int, tuple[int, int]]:
+        """Return for each position that has a token its document and its number there."""
+        places, cells = {}, 0
+        for document, starts in enumerate(self.starts):
+            places |= {CELL * cells + token: (document, token) for token in range(len(starts))}
+            cells += math.ceil(len(starts) / CELL)
+        assert len(self.arrays["pointers"]) == math.ceil(CELL * cells / BLOCK)
+        return places
+
+    def postings(self, tap: int, feature: int) -> list[tuple[int, float]]:
+        """Return the positions of a feature, and its weights there."""
+        column = sum(self.layout["n_features"][:tap]) + feature
+        found = []
+        for block, pointers in enumerate(self.arrays["pointers"]):
+            own = between(pointers, column)
+            positions, codes = self.arrays["positions"][own].tolist(), self.arrays["codes"][own].tolist()
+            found += [(BLOCK * block + at, code / 255) for at, code in zip(positions, codes, strict=True)]
+        return found
+
+    def terms(self) -> list[list[str]]:
+        """Return the terms of each cell, ascending, as often as they are there."""
+        cells: list[list[str]] = [[] for _ in self.arrays["cell_lengths"]]
+        text, gaps = self.arrays["term_text"].tobytes(), self.arrays["term_cells"].tolist()
+        offsets, pointers = self.arrays["term_offsets"], self.arrays["term_pointers"]
+        for number in range(len(offsets) - 1):
+            cell = gap = bits = 0
+            for byte in gaps[between(pointers, number)]:
+                gap += byte % 128 << bits
+                bits += 7
+                if byte < 128:
+                    cell += gap
+                    cells[cell].append(read_text(text[between(offsets, number)]))
+                    gap = bits = 0
+        assert [len(cell) for cell in cells] == self.arrays["cell_lengths"].tolist()
+        for name in ("term_offsets", "term_pointers", "cell_lengths"):
+            size = self.arrays[name].itemsize
+            assert size == 1 or self.arrays[name].max() >= 256 ** (size // 2)
+        return cells
+
+    def metadata(self) -> list[dict[str, Any]]:
+        """Return each document's metadata, from the columns."""
+        rows: list[dict[str, Any]] = [{} for _ in self.documents]
+        text = self.arrays["metadata_json"].tobytes()
+        pointers = self.arrays["metadata_lines"]
+        keys, *values = (json.loads(read_text(text[between(pointers, j)])) for j in range(len(pointers) - 1))
+        for j, key in enumerate(keys):
+            own = between(self.arrays["metadata_pointers"], j)
+            codes = self.arrays["metadata_codes"][own].tolist()
+            for document, code in zip(self.arrays["metadata_documents"][own].tolist(), codes, strict=True):
+                rows[document][key] = values[j][code]
+        return rows
+
+
+class ReadIndex:
+    """The index: its header, its segments, the numbers of deleted documents in each."""
+
+    def __init__(self, folder: Path) -> None:
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        assert (manifest["format"], manifest["version"]) == ("s3-retriever index", 5)
+        content = manifest["content"]
+        assert manifest["sha256"] == digest(content)
+        self.header = content["header"]
+        self.segments, self.deleted = [], []
+        for entry in content["segments"]:
+            place = folder / "segments" / entry["name"]
+            assert {path.name for path in place.iterdir()} == set(entry["files"])
+            for name, expected in entry["files"].items():
+                data = (place / name).read_bytes()
+                assert (len(data), hashlib.sha256(data).hexdigest()) == (
+                    expected["bytes"],
+                    expected["sha256"],
+                )
+            self.segments.append(ReadSegment(place, content["layout"]))
+            self.deleted.append(set(entry["deleted"]))
+
+    def documents(self) -> list[dict[str, Any]]:
+        return [
+            document
+            for segment, deleted in zip(self.segments, self.deleted, strict=True)
+            for number, document in enumerate(segment.documents)
+            if number not in deleted
+        ]
+
+
+def read_artifact(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]], str]:
+    """Return the header, the tensors and the digest."""
+    header = json.loads((folder / "artifact.json").read_bytes())
+    assert (header["format"], header["version"]) == ("s3-retriever artifact", 1)
+    data = (folder / "artifact.safetensors").read_bytes()
+    assert hashlib.sha256(data).hexdigest() == header["tensors_sha256"]
+    (length,) = struct.unpack_from("<Q", data)
+    values, tensors = data[8 + length :], {}
+    for name, entry in json.loads(data[8 : 8 + length]).items():
+        if name != "__metadata__":
+            raw = values[slice(*entry["data_offsets"])]
+            tensors[name] = np.frombuffer(raw, TENSORS[entry["dtype"]]).reshape(entry["shape"])
+    taps = [f"{tap['layer']}.{tap['head']}" for tap in header["taps"]]
+    return header, tensors, digest([taps, header["scoring"]], data)[:16]
+
+
+# ... to here. What follows compares it with the package.
+
+
+@pytest.fixture
+def saved(tiny_artifact: Artifact, tiny_host: Host, tmp_path: Path) -> Path:
+    """An index of two segments, one document of the first deleted."""
+    config = RetrieverConfig(scan=ScanConfig(chunk_tokens=64, overlap_tokens=16, batch_tokens=128))
+    retriever = S3Retriever.from_documents(DOCUMENTS, host=tiny_host, artifact=tiny_artifact, config=config)
+    retriever.add(LATER)
+    retriever.delete(["gone"])
+    retriever.save(tmp_path / "my-index")
+    return tmp_path / "my-index"
+
+
+@pytest.fixture
+def read(saved: Path) -> ReadIndex:
+    return ReadIndex(saved / "index")
+
+
+def test_documents(read: ReadIndex) -> None:
+    wanted = [document for document in [*DOCUMENTS, *LATER] if document.id != "gone"]
+    assert [Document(**document) for document in read.documents()] == wanted
+
+
+@pytest.mark.long
+def test_tokens(read: ReadIndex, tiny_host: Host) -> None:
+    for segment in read.segments:
+        for document, starts, ids in zip(segment.documents, segment.starts, segment.token_ids, strict=True):
+            tokens = tiny_host.encode(document["text"])
+            assert starts == tokens.starts.tolist()
+            assert ids == tokens.ids.tolist()
+
+
+def test_postings(read: ReadIndex, saved: Path, tiny_artifact: Artifact, tiny_host: Host) -> None:
+    """Each token's postings add up to its key, as the artifact encodes it."""
+    index = Index.load(saved / "index")
+    for segment, ours in zip(read.segments, index.snapshot.segments, strict=True):
+        of_tokens: dict[tuple[int, int, int], dict[int, float]] = defaultdict(dict)
+        counts = []
+        for tap, n_features in enumerate(segment.layout["n_features"]):
+            for feature in range(n_features):
+                postings = segment.postings(tap, feature)
+                assert postings == sorted(postings)
+                counts.append(len(postings))
+                for position, weight in postings:
+                    document, token = segment.tokens_at[position]
+                    of_tokens[document, tap, token][feature] = weight
+        assert counts == ours.frequencies.tolist()
+        for number, document in enumerate(segment.documents):
+            ids = segment.token_ids[number]
+            if not 0 < len(ids) <= 48:  # one chunk, so that the keys are those of one pass
+                continue
+            keys = tiny_host.keys([np.array(ids, np.int32)], tiny_artifact.taps)[0]
+            for tap, codec in enumerate(tiny_artifact.codecs):
+                codes = codec.encode(keys[:, tap])
+                for token, (features, weights) in enumerate(zip(codes.features, codes.weights, strict=True)):
+                    wanted = {
+                        int(f): min(float(w), 1.0) for f, w in zip(features, weights, strict=True) if w > 0
+                    }
+                    found = of_tokens[number, tap, token]
+                    assert found == pytest.approx(wanted, abs=1 / 255), (document["id"], tap, token)
+    assert any(0 < len(ids) <= 48 for segment in read.segments for ids in segment.token_ids)
+
+
+@pytest.mark.long
+def test_postings_of_several_blocks(tmp_path: Path) -> None:
+    """A document of 65,600 tokens goes on in a second block; the one after it begins there."""
+    layout = Layout(taps=("1.0",), n_features=(8,), k=(1,))
+    builder, lengths = SegmentBuilder(layout), (BLOCK + 64, 40)
+    for number, length in enumerate(lengths):
+        tokens = np.arange(length)
+        builder.begin(Document(str(number), "a" * length))
+        builder.add(tokens, tokens, [tokens[:, None] % 8], [np.ones((length, 1))])
+        builder.end()
+    index = Index(layout, {})
+    index.add(builder.build())
+    index.save(tmp_path / "index")
+    (segment,) = ReadIndex(tmp_path / "index").segments
+    assert len(segment.arrays["pointers"]) == 2
+    for feature in range(8):
+        found = [(*segment.tokens_at[position], weight) for position, weight in segment.postings(0, feature)]
+        assert found == [(i, t, 1.0) for i, length in enumerate(lengths) for t in range(feature, length, 8)]
+
+
+def test_terms(read: ReadIndex) -> None:
+    for segment in read.segments:
+        expected = []
+        for document, starts in zip(segment.documents, segment.starts, strict=True):
+            first, cells = len(expected), starts[::CELL]
+            expected += [[] for _ in cells]
+            for term, at in words(document["text"]) if cells else ():
+                before = [number for number, start in enumerate(cells) if start <= at]
+                expected[first + max(before, default=0)].append(term)
+        assert segment.terms() == [sorted(cell) for cell in expected]
+    (cities,) = (n for n, document in enumerate(read.segments[0].documents) if document["id"] == "cities")
+    assert cities == 2
+    found = {term for cell in read.segments[0].terms() for term in cell}
+    assert found >= {"東京", "京都", "und", "strassen", "lodger", "city", "retriever", "span"}
+    assert found.isdisjoint({"東", "cities", "lodgers", "s", "not", "searched"})
+
+
+@pytest.mark.long
+def test_terms_far_apart(tmp_path: Path) -> None:
+    """The example of the page, and a gap of three bytes: a word in the first and the last of many cells."""
+    layout = Layout(taps=("1.0",), n_features=(1,), k=(1,))
+    builder, n_cells = SegmentBuilder(layout), 20_000
+    words_at = {2: "often often often", 202: "often", 0: "once", n_cells - 1: "once"}
+    for cell in range(n_cells):
+        builder.begin(Document(str(cell), words_at.get(cell, "")))
+        builder.add(np.zeros(1), np.zeros(1), [np.zeros((1, 1), np.uint16)], [np.zeros((1, 1))])
+        builder.end()
+    index = Index(layout, {})
+    index.add(builder.build())
+    index.save(tmp_path / "index")
+    (segment,) = ReadIndex(tmp_path / "index").segments
+    assert segment.arrays["term_cells"].tolist()[:5] == [2, 0, 0, 200, 1]
+    assert {cell: " ".join(terms) for cell, terms in enumerate(segment.terms()) if terms} == words_at
+
+
+@pytest.mark.long
+def test_metadata(read: ReadIndex) -> None:
+    for segment in read.segments:
+        assert segment.metadata() == [document["metadata"] for document in segment.documents]
+
+
+@pytest.mark.long
+def test_header(read: ReadIndex, saved: Path, tiny_host: Host) -> None:
+    assert read.header["host"] == tiny_host.identity
+    assert read.header["config"]["scan"]["chunk_tokens"] == 64
+    assert read.header["artifact"] == read_artifact(saved / "artifact")[2]
+
+
+@pytest.mark.parametrize("name", ["tiny", "fast"])
+def test_artifact(name: str, tiny_artifact: Artifact, tmp_path: Path) -> None:
+    artifact = tiny_artifact if name == "tiny" else Artifact.load(name)
+    artifact.save(tmp_path / "artifact")
+    header, tensors, found_digest = read_artifact(tmp_path / "artifact")
+    assert (header["name"], found_digest) == (name, artifact.digest)
+    assert header["host"] == artifact.host
+    for entry, codec in zip(header["taps"], artifact.codecs, strict=True):
+        tap = f"{entry['layer']}.{entry['head']}"
+        assert (tap, entry["k"]) == (str(codec.tap), codec.sae.k)
+        part = {
+            key.removeprefix(f"{tap}/"): values
+            for key, values in tensors.items()
+            if key.startswith(f"{tap}/")
+        }
+        encoder = part["encoder"] * part["encoder_scale"].astype(np.float32)[:, None]
+        decoder = part["decoder"].astype(np.float32)
+        decoder /= np.linalg.norm(decoder, axis=1, keepdims=True)
+        assert np.array_equal(part["mean"], codec.mean)
+        assert np.allclose(encoder.T, codec.sae.W_enc, atol=1e-6)
+        assert np.allclose(decoder, codec.sae.W_dec, atol=1e-6)
+        assert np.array_equal(part["encoder_bias"].astype(np.float32), codec.sae.b_enc)
+        assert np.array_equal(part["decoder_bias"], codec.sae.b_dec)
+        assert ("root" in part) == (codec.sae.root is not None)
+        if codec.sae.root is not None:
+            assert np.array_equal(
+                part["root"].astype(np.float32), codec.sae.root[np.triu_indices(codec.sae.dim)]
+            )
+    for number, (entry, query) in enumerate(zip(header["query_heads"], artifact.queries, strict=True)):
+        assert (entry["layer"], entry["head"]) == (query.head.layer, query.head.head)
+        assert (entry["tap"]["layer"], entry["tap"]["head"]) == (query.tap.layer, query.tap.head)
+        assert np.array_equal(tensors["query_means"][number], query.mean)
+        assert np.array_equal(tensors["query_maps"][number].astype(np.float32), query.map)
+    assert np.array_equal(tensors["probe"], artifact.fingerprint.keys)

@@ -1,0 +1,141 @@
+"""Several questions at once, and several callers at once: the spans that each has alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from index_corpus import by_row
+from plain_density import plain_coactivation
+
+from s3_retriever import Document, Host, RetrieverConfig, S3Retriever, ScanConfig, Span, errors
+from s3_retriever.config import MODES, SCORINGS
+from s3_retriever.encode import Artifact
+from s3_retriever.encode.question import encode_question, encode_questions, query_rows
+from s3_retriever.host import QueryHead
+from s3_retriever.host.one_core import OneCoreThreads
+from s3_retriever.search.kernels import cell_masses
+
+CONFIG = RetrieverConfig(scan=ScanConfig(chunk_tokens=128, overlap_tokens=16, batch_tokens=512))
+DOCUMENTS = [
+    Document("harbour", "The harbour was quiet. " * 30 + "The keeper stores the oil in the cellar. " * 2),
+    Document("bakery", "Bread is baked at four in the morning. The baker sings. " * 12, "", {"warm": True}),
+    Document("empty", ""),
+    Document("long", "".join(f"Line {i}: nothing about ships, only cats.\n" for i in range(300))),
+]
+QUESTIONS = [
+    "Where does the keeper store the oil?",
+    "When is bread baked?",
+    "?",
+    "Where does the keeper store the oil?",
+    "why " * 40,  # too long to be read twice
+    *(f"What does line {'very ' * i}{i} say about the cats and the ships?" for i in range(9)),
+]
+
+
+@pytest.fixture(scope="module")
+def retriever(tiny_host: Host, tiny_artifact: Artifact) -> S3Retriever:
+    made = S3Retriever.from_documents(DOCUMENTS[:2], host=tiny_host, artifact=tiny_artifact, config=CONFIG)
+    made.add(DOCUMENTS[2:])
+    return made
+
+
+def options() -> Iterator[dict[str, Any]]:
+    for mode in MODES:
+        for scoring in SCORINGS:
+            yield {"mode": mode, "scoring": scoring, "explain": True}
+    yield {"token_budget": 40, "unit_scores": True, "top_k": 2}
+    yield {"where": {"warm": True}}
+    yield {"where": {"warm": "never"}}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("chosen", options(), ids=repr)
+def test_a_batch_gives_each_question_the_spans_that_it_has_alone(
+    retriever: S3Retriever, chosen: dict[str, Any]
+) -> None:
+    alone = [retriever.retrieve(question, **chosen) for question in QUESTIONS]
+    assert retriever.retrieve_batch(QUESTIONS, **chosen) == alone
+    assert retriever.retrieve_batch(iter(QUESTIONS[:3]), **chosen) == alone[:3]
+
+
+@pytest.mark.long
+def test_more_questions_than_wait_for_each_other_keep_their_order(retriever: S3Retriever) -> None:
+    found = retriever.retrieve_batch(QUESTIONS * 6, mode="bm25")
+    assert found == [retriever.retrieve(question, mode="bm25") for question in QUESTIONS] * 6
+    assert retriever.retrieve_batch([]) == []
+
+
+@pytest.mark.parametrize("wrong", ["one question", ["fine", " "], ["fine", 3], None, 3])
+def test_what_is_no_list_of_questions_is_refused(retriever: S3Retriever, wrong: Any) -> None:
+    with pytest.raises(errors.InvalidInputError, match="question"):
+        retriever.retrieve_batch(wrong)
+
+
+def test_one_question_beyond_the_window_is_refused(retriever: S3Retriever) -> None:
+    with pytest.raises(errors.InvalidInputError, match="shorten it"):
+        retriever.retrieve_batch([*QUESTIONS, "why " * 300])
+
+
+def assert_queries_are_those_of_each_alone(host: Host, heads: tuple[QueryHead, ...]) -> None:
+    threads = OneCoreThreads()
+    for question, together in zip(QUESTIONS, encode_questions(host, QUESTIONS, heads, threads), strict=True):
+        (alone,) = encode_questions(host, [question], heads, threads)
+        assert together.queries.tobytes() == alone.queries.tobytes()
+        assert together.tokens == alone.tokens
+        assert together.ids.tolist() == alone.ids.tolist()
+
+
+def test_queries_of_a_batch_are_those_of_each_alone_bit_for_bit(tiny_host: Host) -> None:
+    assert_queries_are_those_of_each_alone(tiny_host, (QueryHead(2, 3), QueryHead(0, 1)))
+
+
+def test_queries_of_a_batch_are_those_of_each_alone_in_the_default_host(host: Host) -> None:
+    assert_queries_are_those_of_each_alone(host, (QueryHead(5, 2), QueryHead(2, 0)))
+
+
+@pytest.mark.long
+def test_several_callers_at_once_get_what_each_gets_alone(retriever: S3Retriever) -> None:
+    alone = retriever.retrieve_batch(QUESTIONS)
+    with ThreadPoolExecutor(4) as pool:
+        batches = [pool.submit(retriever.retrieve_batch, QUESTIONS) for _ in range(3)]
+        singles = [pool.submit(retriever.retrieve, question) for question in QUESTIONS]
+        assert [future.result() for future in batches] == [alone] * 3
+        assert [future.result() for future in singles] == alone
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="needs fork")
+def test_a_process_that_was_forked_searches_too(retriever: S3Retriever) -> None:
+    """The threads that searches share do not live in it."""
+    expected: list[list[Span]] = retriever.retrieve_batch(QUESTIONS, mode="bm25")
+    child = os.fork()
+    if not child:
+        same = retriever.retrieve_batch(QUESTIONS, mode="bm25") == expected
+        os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.long
+def test_densities_are_those_of_plain_numpy(retriever: S3Retriever) -> None:
+    """Of all rows at all widths, over the masses of each row by itself."""
+    snapshot, ranker = retriever.index.snapshot, retriever.ranker
+    encoded = encode_question(retriever.host, QUESTIONS[0], retriever.artifact.query_heads)
+    rows = query_rows(retriever.artifact, encoded.queries, ranker.scoring.n_features)
+    weights = ranker.token_weights(snapshot, encoded.ids)
+    masses = [
+        by_row(cell_masses(snapshot.parts, row.tap, row.features, row.weights), len(weights)) for row in rows
+    ]
+    expected = plain_coactivation(
+        np.concatenate(masses),
+        ranker.scoring.row_weights(weights),
+        snapshot.cell_tokens,
+        snapshot.document_cells,
+        list(ranker.scoring.scales),
+    )
+    np.testing.assert_allclose(ranker.s3(snapshot, encoded.ids, rows), expected, rtol=1e-4)

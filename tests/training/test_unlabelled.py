@@ -1,0 +1,59 @@
+"""Questions made from documents."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s3_retriever import Document
+from s3_retriever.errors import InvalidInputError
+from s3_retriever.training.pairs import make_pairs, shipped_pairs
+
+DOCUMENTS = shipped_pairs()[0][:12]
+TEXTS = {document.id: document.text for document in DOCUMENTS}
+
+
+def test_a_question_is_made_of_some_words_of_its_evidence_but_not_of_all() -> None:
+    pairs = make_pairs(DOCUMENTS, max_pairs=60)
+    assert len(pairs) == 60
+    for pair in pairs:
+        ((start, end),) = pair.evidence
+        evidence = TEXTS[pair.doc_id][start:end]
+        assert evidence == evidence.strip()
+        asked = re.fullmatch(r"What (.+)\?", pair.question)
+        assert asked
+        words = asked[1].split(" ")
+        shared = [word for word in words if word in evidence]
+        assert len(shared) >= min(3, len(words) - 1)
+        assert len(words) < len(set(re.findall(r"\w+", evidence)))
+
+
+def test_the_seed_fixes_the_questions() -> None:
+    assert make_pairs(DOCUMENTS, max_pairs=20) == make_pairs(DOCUMENTS, max_pairs=20)
+    assert make_pairs(DOCUMENTS, max_pairs=20) != make_pairs(DOCUMENTS, max_pairs=20, seed=1)
+
+
+@settings(max_examples=50, deadline=None)
+@given(texts=st.lists(st.text(max_size=300), max_size=4), more=st.integers(1, 30))
+def test_any_text_gives_pairs_within_it_or_an_error(texts: list[str], more: int) -> None:
+    documents = [Document(str(i), text * 3) for i, text in enumerate(texts)]
+    try:
+        pairs = make_pairs(documents, max_pairs=more)
+    except InvalidInputError as error:
+        assert "telling words" in str(error)
+        return
+    assert 1 <= len(pairs) <= more
+    for pair in pairs:
+        ((start, end),) = pair.evidence
+        assert 0 <= start < end <= len(documents[int(pair.doc_id)].text)
+
+
+@pytest.mark.parametrize(
+    ("documents", "max_pairs", "part"), [([], 5, "none of 0 sentences"), (DOCUMENTS, 0, "max_pairs")]
+)
+def test_what_gives_no_question_is_named(documents: list[Document], max_pairs: int, part: str) -> None:
+    with pytest.raises(InvalidInputError, match=part):
+        make_pairs(documents, max_pairs=max_pairs)
