@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -43,6 +44,12 @@ SENTENCES = [
     "Numbers such as 1997 and 42 are tokens too, and so are commas, dots and brackets (like these).",
     "Where does the host keep its keys? In the projections of its attention heads.",
 ]
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C interrupt, also where a shell started the tests in the background, which ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before ``-m`` chooses

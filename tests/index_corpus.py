@@ -9,6 +9,7 @@ import numpy as np
 
 from s3_retriever.documents import Document
 from s3_retriever.index import CELL, Layout, Segment, SegmentBuilder
+from s3_retriever.index.layout import STEP
 
 LAYOUT = Layout(taps=("2.1", "8.0"), n_features=(20, 300), k=(3, 2))
 
@@ -30,7 +31,7 @@ class Scanned:
         for row in range(self.n_tokens):
             for feature, weight in zip(self.features[tap][row], self.weights[tap][row], strict=True):
                 if weight > 0:
-                    dense[row, feature] = min(max(int(weight * 255 + 0.5), 1), 255)
+                    dense[row, feature] = min(max(int(float(weight) / STEP + 0.5), 1), 255)
         return dense
 
     def by_cell(self, values: np.ndarray) -> np.ndarray:
