@@ -6,23 +6,25 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
 
-from s3_retriever.errors import IndexBusyError, InvalidInputError
+from s3_retriever.durable import create, exchange, make_folders, sync_folder, sync_tree, writing
+from s3_retriever.errors import IndexBusyError, IndexFormatError, InvalidInputError
+from s3_retriever.workplace import LOCK, NEW, OLD, PATIENCE, mend, workplace
 
-LOCK = ".lock"
-"""The file in a folder that is locked while somebody writes to the folder; empty, and left there."""
+_T = TypeVar("_T")
 
 
 @contextlib.contextmanager
-def new_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+def new_file(
+    path: Path, mode: str = "w", *, follow: bool = False, wanted: int | None = None
+) -> Iterator[IO[Any]]:
     """Open a file that takes the place of ``path`` when the block ends without an error.
 
     Its content is on the disk before it takes that place, so a crash leaves the old file or the new one.
@@ -30,45 +32,56 @@ def new_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     Args:
         path: The file; its folder exists.
         mode: "w" for UTF-8 text with line feeds at line ends, "wb" for bytes.
+        follow: Write where a link leads. Else the file takes the link's place.
+        wanted: Bytes that will be written, where known, for the message of a full disk.
 
     Raises:
         InvalidInputError: ``path`` is a folder or a device.
+        DiskFullError: There is no room.
         OSError: It cannot be written.
     """
-    path = path.resolve()
-    if path.exists() and not path.is_file():
+    path = _resolved(path, follow)
+    if path.exists() and not path.is_symlink() and not path.is_file():
         msg = f"{path} is not a file; choose another name"
         raise InvalidInputError(msg)
-    text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with _called(path):
-            opened = temporary.open(mode, **text)
-        with opened as file:
+    with workplace(path) as place:
+        with create(place / NEW, mode, shown=path, wanted=wanted) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            with writing(path, wanted):
+                os.fsync(file.fileno())
+        with writing(path):
+            (place / NEW).replace(path)
+            sync_folder(path.parent)
 
 
-def write_file(path: Path, data: bytes | npt.NDArray[Any] | memoryview) -> None:
+def write_file(path: Path, data: bytes | npt.NDArray[Any] | memoryview, *, fresh: bool = False) -> None:
     """Write a whole file in place of an older one; see :func:`new_file`.
 
     Args:
         path: The file; its folder exists.
         data: Its content; an array is written in the ``.npy`` format.
+        fresh: The folder is one that :func:`new_folder` gave, and has no such file: nobody reads it yet.
 
     Raises:
         InvalidInputError: ``path`` is a folder or a device.
+        DiskFullError: There is no room; names the path and the bytes.
         OSError: It cannot be written.
     """
-    with new_file(path, "wb") as file:
+    wanted = data.nbytes if isinstance(data, (np.ndarray, memoryview)) else len(data)
+    opened = create(path, wanted=wanted) if fresh else new_file(path, "wb", wanted=wanted)
+    with opened as file:
         if isinstance(data, np.ndarray):
-            np.save(file, data, allow_pickle=False)
+            _write_array(file, data)
         else:
             file.write(data)
+
+
+def _write_array(file: IO[bytes], array: npt.NDArray[Any]) -> None:
+    """Write the ``.npy`` file of an array; ``np.save`` goes round Python's file and hides why it fails."""
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    if array.size:
+        file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def write_json(path: Path, value: object, *, indent: int | None = 1) -> None:
@@ -77,6 +90,7 @@ def write_json(path: Path, value: object, *, indent: int | None = 1) -> None:
     Raises:
         ValueError: A number in it is not finite.
         TypeError: Something in it is not of JSON.
+        DiskFullError: There is no room.
         OSError: It cannot be written.
     """
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
@@ -84,68 +98,141 @@ def write_json(path: Path, value: object, *, indent: int | None = 1) -> None:
 
 
 @contextlib.contextmanager
-def new_folder(path: Path, *, keep: Callable[[Path], bool] = lambda _: False) -> Iterator[Path]:
+def new_folder(
+    path: Path, *, keep: Callable[[Path], bool] = lambda _: False, follow: bool = False
+) -> Iterator[Path]:
     """Yield an empty folder that takes the place of ``path`` when the block ends without an error.
+
+    All that is in it is on the disk before it takes that place. Where the system can, old and new change
+    places in one step; elsewhere a kill between two steps is mended by whoever reads or writes ``path``
+    next, see :func:`read_whole`.
 
     Args:
         path: The folder to make or to replace.
         keep: Whether what is at ``path`` when the block ends shall stay: another process was faster.
+        follow: Write where a link leads. Else the folder takes the link's place.
 
     Raises:
+        DiskFullError: There is no room.
+        IndexBusyError: Somebody keeps the lock of the folder that is to be replaced.
         OSError: It cannot be written.
     """
-    path = path.resolve()
-    with _called(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(
-            prefix=f".{path.name}-", dir=path.parent, ignore_cleanup_errors=True
-        )  # Windows cannot remove a file that a reader still maps
-    with folder as temporary:
-        new, old = Path(temporary) / "new", Path(temporary) / "old"
-        new.mkdir()  # unlike the temporary folder, others may read it
-        yield new
+    path = _resolved(path, follow)
+    make_folders(path.parent)
+    with workplace(path) as place:
+        new = place / NEW
+        with writing(path):
+            new.mkdir()
         try:
-            if path.exists() and not keep(path):
+            yield new
+        except OSError as error:  # as the path will be, not as the temporary one is
+            inner = str(error.filename or "")
+            if inner.startswith(str(new)):
+                error.filename, error.filename2 = f"{path}{inner[len(str(new)) :]}", None
+            raise
+        with writing(path):
+            sync_tree(new)
+            if not (os.path.lexists(path) and keep(path)):
+                with _nobody_saves(path):
+                    _take_place(new, path, keep)
+                    sync_folder(path.parent)
+
+
+def _take_place(new: Path, path: Path, keep: Callable[[Path], bool]) -> None:
+    old = new.with_name(OLD)
+    for _ in range(2):  # another process may be faster once
+        if os.path.lexists(path) and exchange(new, path):
+            return
+        try:
+            if os.path.lexists(path):
                 path.rename(old)
-            if not path.exists():
-                new.rename(path)
+            new.rename(path)
         except OSError:
-            if not (path.exists() and keep(path)):
-                raise
+            if os.path.lexists(path) and keep(path):
+                return
+        else:
+            return
         finally:
-            if old.exists() and not path.exists():  # interrupted between the two
+            if os.path.lexists(old) and not os.path.lexists(path):
                 old.rename(path)
+    new.rename(path)
 
 
 @contextlib.contextmanager
-def _called(path: Path) -> Iterator[None]:
-    """Let errors of the system name the file that the user named, and not the temporary one in its place."""
-    try:
+def _nobody_saves(folder: Path) -> Iterator[None]:
+    """Keep the writer of a folder from going on in the one that takes its place."""
+    if not (folder / LOCK).is_file():
         yield
-    except OSError as error:
-        error.filename = str(path)
-        raise
+        return
+    with only_writer(folder, patience=PATIENCE):
+        yield
+
+
+def read_whole(path: Path, read: Callable[[], _T]) -> _T:
+    """Read what :func:`new_folder` wrote, all of one version, also where somebody replaces it meanwhile.
+
+    Args:
+        path: The folder.
+        read: Reads it; called again if the folder was replaced.
+
+    Raises:
+        Exception: What ``read`` raises on a folder that stayed.
+    """
+    while True:
+        mend(path)
+        before = _identity(path)
+        try:
+            found = read()
+        except Exception:
+            if _identity(path) == before:
+                raise
+        else:
+            if _identity(path) == before:
+                return found
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """Return what tells a folder from the one that takes its place."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_dev, status.st_ino, status.st_ctime_ns
+
+
+def _resolved(path: Path, follow: bool) -> Path:
+    return path.resolve() if follow or not path.name else path.parent.resolve() / path.name
 
 
 @contextlib.contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
     """Keep others from writing to a folder until the block ends; the folder is made if it is missing.
 
     The lock is the system's: it ends with the process that holds it, so a killed one leaves none behind.
 
+    Args:
+        folder: The folder.
+        patience: Seconds to wait for another writer.
+
     Raises:
-        InvalidInputError: It is a file, or below one.
+        InvalidInputError: It is a file, or below one, or its lock is something else than an empty file.
         IndexBusyError: Another process or thread is writing to it.
+        DiskFullError: There is no room.
         OSError: It cannot be locked.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
     except (FileExistsError, NotADirectoryError) as error:
         msg = f"{error.filename} is a file; choose a folder for the index"
         raise InvalidInputError(msg) from error
-    lock = FileLock(folder / LOCK)
+    file = folder / LOCK
+    if os.path.lexists(file) and (file.is_symlink() or not file.is_file() or file.stat().st_size):
+        msg = f"{file} is not the empty file that it should be, so nothing is written beside it; remove it"
+        raise InvalidInputError(msg)
+    lock = FileLock(file)
     try:
-        lock.acquire(timeout=0)
+        with writing(file):
+            lock.acquire(timeout=patience)
     except Timeout as error:
         msg = f"somebody else is saving to {folder}; wait until that is done and save again"
         raise IndexBusyError(msg) from error
@@ -153,6 +240,18 @@ def only_writer(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def refuse_links(*paths: Path) -> None:
+    """Refuse a symbolic link where a folder of ours should be: what is written would land elsewhere.
+
+    Raises:
+        InvalidInputError: One is a link; names it.
+    """
+    for path in paths:
+        if path.is_symlink():
+            msg = f"{path} is a symbolic link, where a folder should be; remove it, or save to another folder"
+            raise InvalidInputError(msg)
 
 
 def refuse_foreign(folder: Path, what: str, ours: Callable[[str], bool], *, marker: str = "") -> None:
@@ -209,3 +308,29 @@ def hash_values(*values: str | bytes | npt.NDArray[Any]) -> str:
             if value.size:  # an empty array has no buffer to cast
                 digest.update(np.ascontiguousarray(value).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def hash_json(value: object) -> str:
+    """Return the SHA-256 of a JSON value, whatever the order of its keys and the spaces between.
+
+    Raises:
+        TypeError: Something in it is not of JSON.
+    """
+    return hash_values(json.dumps(value, sort_keys=True))
+
+
+def check_sealed(path: Path, value: object, sha256: object, *, required: bool) -> None:
+    """Refuse a JSON value that is not what it was when its hash was written beside it.
+
+    Args:
+        path: Where it was read, for the message.
+        value: The value.
+        sha256: Its :func:`hash_json`, as it was read; None where there is none.
+        required: Whether there must be one. What was written before there were any has none.
+
+    Raises:
+        IndexFormatError: It is another value, or has no hash.
+    """
+    if sha256 != hash_json(value) and (sha256 is not None or required):
+        msg = f"{path} was altered (its SHA-256 differs); restore it or save again"
+        raise IndexFormatError(msg)

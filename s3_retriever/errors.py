@@ -64,5 +64,12 @@ class IndexChangedError(S3RetrieverError, RuntimeError):
     """Somebody else saved to the folder since this index was loaded from it or saved to it."""
 
 
+class DiskFullError(S3RetrieverError, OSError):
+    """There is no room for what is written; the message names the place and, where known, the bytes."""
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}"
+
+
 class MissingDependencyError(S3RetrieverError, ImportError):
     """An optional package is needed; the message names the extra that installs it."""

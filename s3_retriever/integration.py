@@ -16,7 +16,7 @@ from s3_retriever.checks import (
     whole,
 )
 from s3_retriever.config import MODES, SCORINGS
-from s3_retriever.disk import new_file, only_writer, write_json
+from s3_retriever.disk import check_sealed, hash_json, new_file, only_writer, refuse_links, write_json
 from s3_retriever.documents import as_ids, content_id, refuse_single
 from s3_retriever.host.generation import Generator, Piece, Sampling, check_head
 from s3_retriever.search.filters import OPERATORS
@@ -34,14 +34,17 @@ __all__ = [
     "as_ids",
     "check",
     "check_head",
+    "check_sealed",
     "check_settings",
     "choice",
     "content_id",
     "each",
+    "hash_json",
     "instance",
     "new_file",
     "only_writer",
     "optional",
+    "refuse_links",
     "refuse_single",
     "whole",
     "write_json",

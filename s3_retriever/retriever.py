@@ -204,12 +204,16 @@ class S3Retriever(Uncopyable):
             self._index.merge()
 
     def save(self, path: str | Path) -> None:
-        """Write everything needed to search again; a process killed meanwhile leaves the old index intact.
+        """Write everything needed to search again; a kill or a power cut leaves the old index intact.
+
+        What the folder has already is read and used again where it is sound.
 
         Raises:
-            InvalidInputError: The folder holds something else, or an index of another artifact.
+            InvalidInputError: The folder holds something else, an index of another artifact, or a link.
             IndexBusyError: Somebody else is saving to the folder.
             IndexChangedError: Somebody else saved to it since this retriever was loaded or saved there.
+            IndexFormatError: A file there is damaged, and so is what was loaded from it.
+            DiskFullError: There is no room; the folder holds what it held before.
         """
         check("path", path, PATH)
         path = Path(path)

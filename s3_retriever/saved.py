@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from s3_retriever.config import RetrieverConfig
-from s3_retriever.disk import LOCK, refuse_foreign
+from s3_retriever.disk import read_whole, refuse_foreign, refuse_links
+from s3_retriever.durable import remove
 from s3_retriever.encode.artifact import Artifact
-from s3_retriever.errors import IndexFormatError, InvalidInputError
+from s3_retriever.errors import ArtifactFormatError, IndexFormatError, InvalidInputError
 from s3_retriever.index import Index
-from s3_retriever.index.storage import MANIFEST
+from s3_retriever.index.storage import MANIFEST, saved_header
+from s3_retriever.workplace import LOCK
 
 _INDEX, _ARTIFACT = "index", "artifact"
 _UNFINISHED = f".{_ARTIFACT}-"  # prefix of the folders that a killed Artifact.save leaves
 
 
 def save_parts(path: Path, index: Index, header: Mapping[str, Any], artifact: Artifact) -> None:
-    """Write an index and, unless it is there, its artifact; the caller is the only writer.
+    """Write an index and, unless it is there and sound, its artifact; the caller is the only writer.
 
     Raises:
-        InvalidInputError: The folder holds the index of another artifact.
+        InvalidInputError: The folder holds the index of another artifact, or a link instead of a folder.
+        DiskFullError: There is no room; the folder holds what it held before.
     """
-    if (path / _ARTIFACT).exists() and Artifact.load(path / _ARTIFACT).digest != artifact.digest:
+    refuse_links(path / _INDEX, path / _ARTIFACT)
+    for abandoned in path.glob(f"{_UNFINISHED}*"):
+        remove(abandoned)
+    is_first = not (path / _INDEX / MANIFEST).exists()
+    if not _holds(path, artifact):
+        artifact.save(path / _ARTIFACT)
+    try:
+        index.save(path / _INDEX, header)
+    except BaseException:
+        if is_first and not (path / _INDEX / MANIFEST).exists():
+            remove(path / _ARTIFACT)
+        raise
+
+
+def _holds(path: Path, artifact: Artifact) -> bool:
+    """Whether a folder holds an artifact, undamaged.
+
+    Raises:
+        InvalidInputError: It, or the index beside it, is of another one.
+    """
+    try:
+        found = Artifact.load(path / _ARTIFACT).digest if (path / _ARTIFACT).exists() else None
+        sound = found is not None
+    except ArtifactFormatError:
+        found, sound = saved_header(path / _INDEX).get("artifact"), False
+    if found not in (None, artifact.digest):
         msg = f"{path} holds an index made with another artifact; choose another folder or delete it"
         raise InvalidInputError(msg)
-    for abandoned in path.glob(f"{_UNFINISHED}*"):
-        shutil.rmtree(abandoned, ignore_errors=True)
-    if not (path / _ARTIFACT).exists():
-        artifact.save(path / _ARTIFACT)
-    index.save(path / _INDEX, header)
+    return sound
 
 
 def read_saved(path: str | Path) -> tuple[Index, Artifact, RetrieverConfig]:
@@ -41,7 +64,11 @@ def read_saved(path: str | Path) -> tuple[Index, Artifact, RetrieverConfig]:
         IndexFormatError: The index is missing, truncated, altered or of another version.
         ArtifactFormatError: The artifact is truncated, altered or of another version.
     """
-    path = Path(path)
+    folder = Path(path)
+    return read_whole(folder, lambda: _read(folder))
+
+
+def _read(path: Path) -> tuple[Index, Artifact, RetrieverConfig]:
     missing = [name for name in (_INDEX, _ARTIFACT) if not (path / name).is_dir()]
     if missing:
         msg = f"{path} holds no index (it has no folder {missing[0]!r}); write one with save()"

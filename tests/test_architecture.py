@@ -25,7 +25,18 @@ INTEGRATIONS = ("llama_index.retrievers.s3", "langchain_s3_retriever")
 
 # A room is a folder of the package, or a module beside the folders. Of each: the rooms that it may import.
 # A new room needs a line here.
-BOTTOM = {"checks", "disk", "documents", "errors", "json_form", "locks", "memory", "names"}
+BOTTOM = {
+    "checks",
+    "disk",
+    "documents",
+    "durable",
+    "errors",
+    "json_form",
+    "locks",
+    "memory",
+    "names",
+    "workplace",
+}
 RUN_TIME = BOTTOM | {"host", "encode", "index", "search", "config", "indexing", "saved", "retriever"}
 MAY_IMPORT = {
     "errors": set(),
@@ -35,7 +46,9 @@ MAY_IMPORT = {
     "json_form": set(),
     "checks": {"errors"},
     "documents": {"checks", "disk", "errors"},
-    "disk": {"errors"},
+    "durable": {"errors"},
+    "workplace": {"durable"},
+    "disk": {"durable", "errors", "workplace"},
     "host": BOTTOM,
     "encode": BOTTOM | {"host"},
     "index": BOTTOM,

@@ -57,7 +57,7 @@ def _pairs(args: argparse.Namespace) -> None:
         raise InvalidInputError(msg)
     documents = list(distinct_texts(args.text).values())
     made = make_pairs(documents, max_pairs=args.max_pairs, seed=args.seed)
-    with new_file(args.out) as file:
+    with new_file(args.out, follow=True) as file:
         for pair in made:
             line = {"question": pair.question, "doc_id": pair.doc_id, "evidence": pair.evidence}
             file.write(f"{json.dumps(line)}\n")

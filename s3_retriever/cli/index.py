@@ -15,6 +15,7 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.names import BM25_NAMES
 from s3_retriever.sources.jsonl import read_corpus
+from s3_retriever.workplace import mend
 
 
 def _index(args: argparse.Namespace) -> None:
@@ -24,7 +25,7 @@ def _index(args: argparse.Namespace) -> None:
     args.corpus.stat()  # fails now rather than after the host is loaded
     artifact = Artifact.load(args.artifact)
     host = Host.load(args.host)
-    with new_folder(args.out) as folder:
+    with new_folder(args.out, follow=True) as folder:
         start = time.perf_counter()
         retriever = S3Retriever.from_documents(
             _Corpus(args.corpus),
@@ -63,6 +64,7 @@ def _check_out(out: Path, overwrite: bool) -> None:
     """Refuse to replace what is not an index, and an index unless that is wanted."""
     from s3_retriever.saved import check_target, holds_index
 
+    mend(out)  # if it was being replaced when somebody was killed, it is there
     check_target(out)  # names what is foreign beside an index
     refuse_foreign(out, "an index", lambda _: holds_index(out))
     if holds_index(out) and not overwrite:

@@ -126,7 +126,7 @@ def _analyze(args: argparse.Namespace) -> None:
     host = Host.load(args.host)
     results = analyze(host, read_texts(args.text), config, show_progress=shows_progress(args))
     report = to_markdown(results)
-    with new_folder(args.out) as folder:
+    with new_folder(args.out, follow=True) as folder:
         write_json(folder / _ANALYSIS, results.to_json())
         write_file(folder / "report.md", report.encode())
         if args.plots:

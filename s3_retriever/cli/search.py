@@ -92,7 +92,7 @@ def _answer_all(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     queries = list(read_lines(args.queries))  # a mistake in the last line costs no search
-    with new_file(args.out) if args.out else contextlib.nullcontext(sys.stdout) as file:
+    with new_file(args.out, follow=True) if args.out else contextlib.nullcontext(sys.stdout) as file:
         retriever = _load(args)
         options = _options(args, retriever)
         with tqdm(

@@ -1,6 +1,6 @@
 """The artifact: everything learned for one host, and its form on disk.
 
-A folder holds ``artifact.json`` (what a person wants to read, and the sha256 of the other file) and
+A folder holds ``artifact.json`` (what a person wants to read, and the sha256 of both files) and
 ``artifact.safetensors``. SAE matrices are stored as int8 with one float16 scale per feature. That is a
 quarter of their size in float32 and adds less than 0.001 to the fvu. An artifact that is loaded and saved
 again gives the same bytes.
@@ -216,7 +216,7 @@ class Artifact(LearnedForHost):
         ArtifactError: As :class:`LearnedForHost`; or a tap is given twice.
     """
 
-    folder_format: ClassVar[FolderFormat] = FolderFormat("artifact", 1)
+    folder_format: ClassVar[FolderFormat] = FolderFormat("artifact", 2)
 
     codecs: tuple[KeyCodec, ...]
 
@@ -240,8 +240,13 @@ class Artifact(LearnedForHost):
 
     @cached_property
     def digest(self) -> str:
-        """A name for what the artifact computes: 16 hexadecimal digits, the same before and after storing."""
-        constants = json.dumps([list(map(str, self.taps)), dict(self.scoring)], sort_keys=True)
+        """A name for what the artifact computes: 16 hexadecimal digits, the same before and after storing.
+
+        It covers all that scores depend on.
+        """
+        taps = [[str(codec.tap), codec.sae.k] for codec in self.codecs]
+        queries = [[str(query.head), str(query.tap)] for query in self.queries]
+        constants = json.dumps([taps, queries, dict(self.scoring)], sort_keys=True)
         return hash_values(constants, pack_tensors(self._tensors()))[:16]
 
     def quantized(self) -> Artifact:

@@ -28,7 +28,7 @@ class Calibration(LearnedForHost):
         report: What was measured, JSON-able.
     """
 
-    folder_format: ClassVar[FolderFormat] = FolderFormat("calibration", 1)
+    folder_format: ClassVar[FolderFormat] = FolderFormat("calibration", 2)
 
     key_means: Mapping[Tap, Floats]
     report: Mapping[str, Any] = field(default_factory=dict)

@@ -1,4 +1,8 @@
-"""The folder that an artifact or a calibration is stored in: a JSON header and a file of tensors."""
+"""The folder that an artifact or a calibration is stored in: a JSON header and a file of tensors.
+
+The header has the SHA-256 of the tensors and, last, that of all its other fields. Version 1 lacked the
+latter: what it says is taken as it is.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,21 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save
 
-from s3_retriever.disk import hash_values, new_folder, refuse_foreign, write_file, write_json
+from s3_retriever.disk import (
+    hash_json,
+    hash_values,
+    new_folder,
+    read_whole,
+    refuse_foreign,
+    write_file,
+    write_json,
+)
 from s3_retriever.errors import ArtifactFormatError
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 _T = TypeVar("_T")
+
+_OF_WRONG_VALUES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def pack_tensors(tensors: Tensors, metadata: Mapping[str, str] | None = None) -> bytes:
@@ -38,7 +52,7 @@ class FolderFormat:
 
     Attributes:
         kind: Such as "artifact".
-        version: Of the format.
+        version: Of the format that is written; all from 1 on are read.
     """
 
     kind: str
@@ -69,20 +83,24 @@ class FolderFormat:
         Raises:
             InvalidInputError: The folder holds something else, or is a file.
         """
-        refuse_foreign(folder, self.what, lambda _: False, marker=self.header)
+        ours = (self.header, self.tensors)  # the second alone, where the first was lost
+        refuse_foreign(folder, self.what, ours.__contains__, marker=self.header)
 
     def write(self, folder: str | Path, header: Mapping[str, Any], tensors: Tensors) -> None:
         """Write a folder. It appears complete or not at all, and replaces an older one of its kind.
 
         Raises:
             InvalidInputError: The folder holds something else, or is a file.
+            DiskFullError: There is no room.
         """
         self.check_target(Path(folder))
-        with new_folder(Path(folder)) as new:
+        with new_folder(Path(folder), follow=True) as new:
             data = pack_tensors(tensors)
             write_file(new / self.tensors, data)
             described = {"format": self._format, "version": self.version, **header}
-            write_json(new / self.header, {**described, "tensors_sha256": hash_values(data)})
+            described["tensors_sha256"] = hash_values(data)
+            described = json.loads(json.dumps(described))  # as it will be read: keys are texts
+            write_json(new / self.header, {**described, "sha256": hash_json(described)})
 
     def read(self, folder: Path, build: Callable[[dict[str, Any], Tensors], _T]) -> _T:
         """Read a folder and build what it holds.
@@ -94,6 +112,9 @@ class FolderFormat:
         Raises:
             ArtifactFormatError: A file is missing, damaged, or of another version; the message names it.
         """
+        return read_whole(folder, lambda: self._read(folder, build))
+
+    def _read(self, folder: Path, build: Callable[[dict[str, Any], Tensors], _T]) -> _T:
         header_path, tensor_path = folder / self.header, folder / self.tensors
         header = self._read_header(header_path)
         try:
@@ -106,24 +127,36 @@ class FolderFormat:
             raise ArtifactFormatError(msg + "copy it again")
         try:
             return build(header, load_tensors(data))
-        except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
+        except (
+            SafetensorError,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:
             msg = f"{header_path} is damaged: {type(error).__name__}: {error}"
             raise ArtifactFormatError(msg) from error
 
     def _read_header(self, path: Path) -> dict[str, Any]:
         try:
             header = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             msg = f"{path} cannot be read as the JSON of {self.what}: {error}"
             raise ArtifactFormatError(msg) from error
         if not isinstance(header, dict) or header.get("format") != self._format:
             msg = f"{path} does not describe {self.what} of s3_retriever"
             raise ArtifactFormatError(msg)
-        if header.get("version") != self.version:
+        if header.get("version") not in range(1, self.version + 1):
             msg = (
                 f"{path} has format version {header.get('version')!r}; this release reads "
-                f"{self.version}: make the {self.kind} again, or install the release that wrote it"
+                f"up to {self.version}: make the {self.kind} again, or install the release that wrote it"
             )
+            raise ArtifactFormatError(msg)
+        found = header.get("sha256")
+        rest = {name: value for name, value in header.items() if name != "sha256"}
+        if found != hash_json(rest) and (found is not None or header["version"] > 1):
+            msg = f"{path} was altered (its SHA-256 differs); copy it again, or make the {self.kind} again"
             raise ArtifactFormatError(msg)
         return header
 

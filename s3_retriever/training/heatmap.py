@@ -72,7 +72,7 @@ def save_heat_map(
     for head in chosen:
         corner = (head.head - 0.5, layers.index(head.layer) - 0.5)
         axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="red", linewidth=2))
-    with new_file(path, "wb") as file:
+    with new_file(path, "wb", follow=True) as file:
         canvas.print_png(file)
 
 

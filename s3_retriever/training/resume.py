@@ -19,6 +19,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from s3_retriever.disk import write_file, write_json
+from s3_retriever.durable import writing
 from s3_retriever.encode.folder_format import pack_tensors
 from s3_retriever.errors import CheckpointError
 from s3_retriever.host.scan import Keys, ScannedPiece
@@ -143,7 +144,9 @@ class TrainingFolder:
                 keys = piece.keys[: max_tokens - n].astype(_DTYPE)
                 n, dim = n + len(keys), keys.shape[-1]
                 for t, file in enumerate(files):
-                    file.write(keys[:, t].tobytes())
+                    with writing(Path(file.name), keys[:, t].nbytes):
+                        file.write(keys[:, t].tobytes())
+                        file.flush()
                 if n >= max_tokens:
                     break
         write_json(manifest, {"version": FORMAT_VERSION, "settings": wanted, "n_keys": n, "dim": dim})

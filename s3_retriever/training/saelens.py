@@ -163,7 +163,7 @@ def export_saelens(artifact: Artifact, folder: str | Path) -> None:
     """
     folder = Path(folder)
     refuse_foreign(folder, "an export", lambda _: False)
-    with new_folder(folder) as new:
+    with new_folder(folder, follow=True) as new:
         for codec in artifact.codecs:
             own = new / str(codec.tap)
             own.mkdir(parents=True)

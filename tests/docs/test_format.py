@@ -139,7 +139,7 @@ class ReadIndex:
 
     def __init__(self, folder: Path) -> None:
         manifest = json.loads((folder / "manifest.json").read_bytes())
-        assert (manifest["format"], manifest["version"]) == ("s3-retriever index", 5)
+        assert (manifest["format"], manifest["version"]) == ("s3-retriever index", 6)
         content = manifest["content"]
         assert manifest["sha256"] == digest(content)
         self.header = content["header"]
@@ -168,7 +168,8 @@ class ReadIndex:
 def read_artifact(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]], str]:
     """Return the header, the tensors and the digest."""
     header = json.loads((folder / "artifact.json").read_bytes())
-    assert (header["format"], header["version"]) == ("s3-retriever artifact", 1)
+    assert (header["format"], header["version"]) == ("s3-retriever artifact", 2)
+    assert header["sha256"] == digest({key: header[key] for key in header if key != "sha256"})
     data = (folder / "artifact.safetensors").read_bytes()
     assert hashlib.sha256(data).hexdigest() == header["tensors_sha256"]
     (length,) = struct.unpack_from("<Q", data)
@@ -177,8 +178,13 @@ def read_artifact(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray[An
         if name != "__metadata__":
             raw = values[slice(*entry["data_offsets"])]
             tensors[name] = np.frombuffer(raw, TENSORS[entry["dtype"]]).reshape(entry["shape"])
-    taps = [f"{tap['layer']}.{tap['head']}" for tap in header["taps"]]
-    return header, tensors, digest([taps, header["scoring"]], data)[:16]
+    taps = [[place(tap), tap["k"]] for tap in header["taps"]]
+    heads = [[place(head), place(head["tap"])] for head in header["query_heads"]]
+    return header, tensors, digest([taps, heads, header["scoring"]], data)[:16]
+
+
+def place(entry: dict[str, Any]) -> str:
+    return f"{entry['layer']}.{entry['head']}"
 
 
 # ... to here. What follows compares it with the package.

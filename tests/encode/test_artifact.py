@@ -28,7 +28,7 @@ from s3_retriever.encode import (
     center_and_normalize,
     shipped,
 )
-from s3_retriever.errors import ArtifactError, InvalidInputError, S3RetrieverError
+from s3_retriever.errors import ArtifactError, ArtifactFormatError, InvalidInputError, S3RetrieverError
 from s3_retriever.host import Host
 from s3_retriever.host.taps import QueryHead, Tap
 
@@ -173,10 +173,21 @@ def test_damaged_tensors_are_refused_by_name(saved: Path, damage: str) -> None:
         Artifact.load(saved)
 
 
+def rewrite(saved: Path, key: str, value: object, *, sealed: bool = True) -> None:
+    """Change one field of a header; as the version before did, unless it is sealed."""
+    path = saved / "artifact.json"
+    header = json.loads(path.read_text(encoding="utf-8"))
+    if not sealed:
+        header = {**header, "version": 1}
+        del header["sha256"]
+    path.write_text(json.dumps({**header, key: value}), encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("version", 2, "format version 2; this release reads 1"),
+        ("version", 3, "format version 3; this release reads up to 2"),
+        ("version", 0, "format version 0; this release reads up to 2"),
         ("format", "something else", "does not describe an artifact"),
         ("taps", [{"layer": 1, "head": 0, "k": 1}], "damaged: KeyError"),
         ("query_heads", [], "damaged: ValueError"),
@@ -184,11 +195,55 @@ def test_damaged_tensors_are_refused_by_name(saved: Path, damage: str) -> None:
     ],
 )
 def test_altered_headers_are_refused_by_name(saved: Path, key: str, value: object, message: str) -> None:
-    path = saved / "artifact.json"
-    header = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**header, key: value}), encoding="utf-8")
+    rewrite(saved, key, value, sealed=False)
     with pytest.raises(ArtifactError, match=rf"artifact\.json.*{message}"):
         Artifact.load(saved)
+
+
+def test_one_changed_digit_is_refused_by_name(saved: Path) -> None:
+    """Whatever it says: whether scores depend on it, nobody has to know."""
+    path = saved / "artifact.json"
+    original = path.read_text(encoding="utf-8")
+    digits = [i for i, character in enumerate(original) if character.isdigit()]
+    for at in digits[:: len(digits) // 60]:
+        changed = str((int(original[at]) + 1) % 10)
+        path.write_text(f"{original[:at]}{changed}{original[at + 1 :]}", encoding="utf-8")
+        with pytest.raises(ArtifactFormatError, match=r"artifact\.(json|safetensors)"):
+            Artifact.load(saved)
+    header = json.loads(original)
+    path.write_text(json.dumps({key: header[key] for key in header if key != "sha256"}), encoding="utf-8")
+    with pytest.raises(ArtifactFormatError, match=r"artifact\.json was altered"):
+        Artifact.load(saved)  # a header of today has the field
+    path.write_text(json.dumps({**header, "version": 1}), encoding="utf-8")
+    with pytest.raises(ArtifactFormatError, match=r"artifact\.json was altered"):
+        Artifact.load(saved)  # where it is, it holds
+    path.write_text(json.dumps(dict(reversed(header.items()))), encoding="utf-8")
+    assert Artifact.load(saved).digest == make_artifact().quantized().digest
+
+
+def test_artifacts_of_the_version_before_are_read_and_sealed_when_saved(saved: Path, tmp_path: Path) -> None:
+    digest = Artifact.load(saved).digest
+    rewrite(saved, "name", "old", sealed=False)
+    old = Artifact.load(saved)
+    assert (old.name, old.digest) == ("old", digest)
+    old.save(tmp_path / "new")
+    rewrite(tmp_path / "new", "name", "other")
+    with pytest.raises(ArtifactFormatError, match="was altered"):
+        Artifact.load(tmp_path / "new")
+
+
+def test_the_digest_covers_all_that_scores_depend_on() -> None:
+    made = make_artifact()
+    codec, query = made.codecs[0], made.queries[0]
+    others = [
+        replace(made, codecs=(replace(codec, sae=replace(codec.sae, k=5)), made.codecs[1])),
+        replace(made, queries=(replace(query, head=QueryHead(8, 2)), made.queries[1])),
+        replace(made, queries=(replace(query, tap=Tap(2, 1)), made.queries[1])),
+        replace(made, scoring={**made.scoring, "tau": 3.5}),
+        replace(made, codecs=(replace(codec, mean=codec.mean + 1), made.codecs[1])),
+    ]
+    assert len({made.digest, *(one.digest for one in others)}) == 1 + len(others)
+    assert replace(made, name="other", provenance={}).digest == made.digest
 
 
 def test_truncated_json_is_refused_by_name(saved: Path) -> None:
@@ -231,8 +286,8 @@ def test_another_host_is_refused_by_name(
 def test_shipped_artifacts_are_what_they_were() -> None:
     """An index remembers the digest of its artifact: another one would refuse indexes of earlier releases."""
     assert {name: Artifact.load(name).digest for name in ("fast", "best")} == {
-        "fast": "4d9c5aa3f0eaeb01",
-        "best": "986cd8e89bce6dce",
+        "fast": "f10ce47675d1db6d",
+        "best": "1251b09c1caaba5b",
     }
 
 
@@ -278,8 +333,10 @@ def _fields(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 def test_a_header_with_any_one_value_altered_serves_or_is_refused(
     tiny_host: Host, tiny_artifact: Artifact, tmp_path: Path
 ) -> None:
+    """In a header without a hash of its own, as the version before wrote."""
     tiny_artifact.save(tmp_path / "a")
     path = tmp_path / "a" / "artifact.json"
+    rewrite(tmp_path / "a", "name", "tiny", sealed=False)
     original = path.read_bytes()
     refused = 0
     for at in _fields(json.loads(original)):

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from index_corpus import LAYOUT, build, question, scan
 
-from s3_retriever.disk import LOCK
 from s3_retriever.documents import Document
 from s3_retriever.errors import IndexBusyError, IndexChangedError, IndexFormatError, InvalidInputError
 from s3_retriever.index import Index, Layout, SegmentBuilder
 from s3_retriever.search import kernels
+from s3_retriever.workplace import LOCK
 
 HEADER = {"host": "tiny", "revision": None, "nested": [1, 0.1]}
 
@@ -179,6 +179,94 @@ def test_damage_is_named(saved):
     assert len(Index.load(path)) == 3
 
 
+def damages(file):
+    """Make a file missing, altered and cut, one after the other."""
+    content = file.read_bytes()
+    for damaged in (None, bytes([content[0] ^ 1]) + content[1:], content[:-1]):
+        file.unlink()
+        if damaged is not None:
+            file.write_bytes(damaged)
+        yield
+
+
+@pytest.mark.long
+def test_a_save_over_a_damaged_copy_mends_it(saved):
+    """Segments that are there already are looked at before they are used again."""
+    path, index = saved
+    files = [file for file in every_file(path) if file.parent.name == segments_in(path)[0]]
+    assert len(files) > 10
+    for file in files[::3]:
+        for _ in damages(file):
+            index.save(path)
+            assert Index.load(path).document_ids == index.document_ids
+    file.unlink()
+    file.symlink_to(path / "manifest.json")
+    index.save(path)
+    assert not file.is_symlink()
+
+
+@pytest.mark.long
+def test_what_was_loaded_from_files_that_were_damaged_is_not_written_again(saved):
+    """What is mapped from a file changes with it; new hashes would call the damage sound."""
+    path, _ = saved
+    index = Index.load(path)
+    file = path / "segments" / index.snapshot.parts[0].segment.name / "positions.npy"
+    original = file.read_bytes()
+    for damaged in (original[:-1] + bytes([original[-1] ^ 1]), original[:200]):
+        file.write_bytes(damaged)  # the very file that is mapped
+        for target in (path, path.with_name("elsewhere")):
+            if target == path or len(damaged) < len(original):
+                with pytest.raises(IndexFormatError, match=re.escape("positions.npy") + ".*restore it"):
+                    index.save(target)
+        with pytest.raises(IndexFormatError):
+            Index.load(path)
+        file.write_bytes(original)
+    file.unlink()  # what is mapped stays
+    index.save(path)
+    assert Index.load(path).document_ids == index.document_ids
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_links_in_an_index_of_a_stranger_lead_nowhere(saved, tmp_path):
+    path, index = saved
+    outside = tmp_path / "outside"
+    (path / "segments").rename(outside)
+    before = every_file(outside)
+    (path / "segments").symlink_to(outside)
+    with pytest.raises(InvalidInputError, match="segments is a symbolic link"):
+        index.save(path)
+    assert every_file(outside) == before
+    assert Index.load(path).document_ids == index.document_ids  # to read is no harm
+    (path / "segments").unlink()
+    (path / "segments").mkdir()
+    name = before[0].parent.name
+    (path / "segments" / name).symlink_to(outside / name)
+    (path / "segments" / ("0" * 16)).symlink_to(outside)  # no segment of this index: to be removed
+    (path / "manifest.json.tmp").symlink_to(outside / "tmp")
+    index.save(path)
+    assert every_file(outside) == before
+    assert not (path / "segments" / name).is_symlink()
+    assert segments_in(path) == sorted(part.segment.name for part in index.snapshot.parts)
+    assert Index.load(path).document_ids == index.document_ids
+
+
+def test_what_killed_saves_left_is_gone_before_anything_is_written(saved, monkeypatch):
+    from s3_retriever.index import storage
+
+    path, index = saved
+    kept = sorted(entry.name for entry in path.iterdir()), segments_in(path)
+    left = [path / ".manifest.json.123.tmp", path / ".manifest.json-0123456789abcdef.tmp" / "new"]
+    left += [path / "segments" / name for name in (".0123456789abcdef-x", "f" * 16)]
+    for entry in left:
+        entry.parent.mkdir(exist_ok=True)
+        entry.touch() if entry.name.endswith(".tmp") else entry.mkdir()
+    write, seen = storage._write, []
+    monkeypatch.setattr(storage, "_write", lambda *given: seen.extend(every_file(path)) or write(*given))
+    index.save(path)
+    assert len(seen) == len(every_file(path))
+    assert kept == (sorted(entry.name for entry in path.iterdir()), segments_in(path))
+
+
 def forge(path, change):
     """Rewrite the manifest with a valid checksum, as an attacker or another release would."""
     from s3_retriever.index import storage
@@ -205,7 +293,7 @@ def test_forged_manifests_are_refused(saved, change):
         Index.load(path)
 
 
-@pytest.mark.parametrize("version", [1, 4, 6])
+@pytest.mark.parametrize("version", [1, 5, 7])
 def test_other_versions_are_refused(saved, version):
     path, index = saved
     manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
@@ -269,6 +357,7 @@ def test_a_killed_save_leaves_the_old_index(saved):
     subprocess.run([*command, "0"], check=True)  # noqa: S603
     assert Index.load(path).document_ids == ("b", "c", "e")
     assert len(segments_in(path)) == 2  # the litter of both is gone
+    assert sorted(entry.name for entry in path.iterdir()) == [".lock", "manifest.json", "segments"]
 
 
 def test_a_first_save_that_was_killed_can_be_repeated(tmp_path):

@@ -11,9 +11,10 @@ from typing import Any
 from langchain_s3_retriever.filters import from_json, to_json
 from s3_retriever import IndexFormatError, InvalidInputError, SpanConfig
 from s3_retriever import S3Retriever as CoreRetriever
-from s3_retriever.integration import new_file, only_writer
+from s3_retriever.integration import check_sealed, hash_json, new_file, only_writer, refuse_links
 
-VERSION = 1
+VERSION = 2
+"""Of the settings file. Version 1 had no hash of them; it is read."""
 
 _CORE, _SETTINGS = "core", "langchain.json"
 
@@ -32,14 +33,16 @@ def save(folder: Path, core: CoreRetriever, settings: Mapping[str, Any]) -> None
         "spans": None if spans is None else asdict(spans),
     }
     try:
-        text = json.dumps({"version": VERSION, "settings": stored}, indent=2)
+        stored = json.loads(json.dumps(stored))
     except (TypeError, ValueError) as error:
         msg = f"the retriever's tags and metadata must be of JSON's types to be saved ({error})"
         raise InvalidInputError(msg) from error
+    sealed = {"version": VERSION, "sha256": hash_json(stored), "settings": stored}
     with only_writer(folder):  # or two would leave the index of one and the settings of the other
+        refuse_links(folder / _CORE)
         core.save(folder / _CORE)
         with new_file(folder / _SETTINGS) as file:
-            file.write(text)
+            json.dump(sealed, file, indent=2)
 
 
 def load_settings(folder: Path) -> dict[str, Any]:
@@ -52,18 +55,22 @@ def load_settings(folder: Path) -> dict[str, Any]:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         version, settings = stored["version"], dict(stored["settings"])
-        if version == VERSION:
+        if version in (1, VERSION):
+            check_sealed(path, stored["settings"], stored.get("sha256"), required=version > 1)
             where, spans = settings["filter"], settings.get("spans")
             settings["filter"] = None if where is None else from_json(where)
             settings["spans"] = None if spans is None else SpanConfig(**spans)
     except FileNotFoundError as error:
         msg = f"{folder} holds no LangChain retriever (it has no {_SETTINGS}); write one with save_local()"
         raise IndexFormatError(msg) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except IndexFormatError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         msg = f"{path} is damaged ({type(error).__name__}: {error}); save the retriever again"
         raise IndexFormatError(msg) from error
-    if version != VERSION:
-        msg = f"{path} is of version {version!r}, this package reads {VERSION}; save it again with this one"
+    if version not in (1, VERSION):
+        reads = f"this package reads up to {VERSION}"
+        msg = f"{path} is of version {version!r}, {reads}; save it again with this one"
         raise IndexFormatError(msg)
     return settings
 

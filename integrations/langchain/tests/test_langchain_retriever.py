@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -440,7 +441,7 @@ def test_what_was_saved_before_spans_were_a_setting_is_read(
     path = tmp_path / "langchain.json"
     content = json.loads(path.read_text())
     assert content["settings"].pop("spans", "no") is None
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps({"version": 1, "settings": content["settings"]}))
     assert S3Retriever.load_local(tmp_path, host=tiny_host).model_dump() == retriever.model_dump()
 
 
@@ -477,17 +478,22 @@ def test_what_cannot_be_saved_or_loaded_says_why(make: Make, tiny_host: Host, tm
     make().save_local(tmp_path / "saved")
     settings = tmp_path / "saved" / "langchain.json"
     good = settings.read_text()
+    old = json.dumps({"version": 1, "settings": json.loads(good)["settings"]})
     for text, message in [
         (good[:-9], "damaged"),
+        (re.sub(r'("token_budget": \d)', r"\g<1>0", good), "was altered"),
+        (good.replace('"sha256"', '"sha257"'), "was altered"),
         ("[]", "damaged"),
         (json.dumps({"version": 99, "settings": {"filter": None}}), "version 99"),
-        (good.replace('"filter": null', '"filter": {"key": 3}'), "damaged"),
-        (good.replace('"spans": null', '"spans": {"contexts": 1}'), "damaged"),
-        (good.replace('"spans": null', '"spans": {"context": -1}'), "damaged.*context must be"),
+        (old.replace('"filter": null', '"filter": {"key": 3}'), "damaged"),
+        (old.replace('"spans": null', '"spans": {"contexts": 1}'), "damaged"),
+        (old.replace('"spans": null', '"spans": {"context": -1}'), "damaged.*context must be"),
     ]:
         settings.write_text(text)
         with pytest.raises(IndexFormatError, match=message):
             S3Retriever.load_local(tmp_path / "saved", host=tiny_host)
+    settings.write_text(old)  # of the version before, which had no hash
+    assert S3Retriever.load_local(tmp_path / "saved", host=tiny_host)
     settings.write_text(good)
     with pytest.raises(ValidationError, match="kk"):
         S3Retriever.load_local(tmp_path / "saved", host=tiny_host, kk=3)

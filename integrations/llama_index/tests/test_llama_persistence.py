@@ -75,7 +75,7 @@ def test_what_was_persisted_before_spans_were_a_setting_is_read(
     path = tmp_path / SETTINGS
     content = json.loads(path.read_text())
     assert content["search"].pop("spans", "no") is None
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(unsealed(content)))
     loaded = S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
     assert loaded.retrieve(QUESTION) == retriever.retrieve(QUESTION)
 
@@ -160,7 +160,12 @@ def persist_class(make: Make, folder: Path, name: str, fields: Any) -> None:
     path = folder / SETTINGS
     content = json.loads(path.read_text())
     content["transformations"][0] = {"class": name, "fields": fields}
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(unsealed(content)))
+
+
+def unsealed(content: dict[str, Any]) -> dict[str, Any]:
+    """What the version before wrote: settings without a hash of them."""
+    return {key: content[key] for key in content if key != "sha256"} | {"version": 1}
 
 
 @pytest.mark.parametrize(
@@ -226,7 +231,10 @@ def test_embeddings_are_not_made_from_a_file(make: Make, tmp_path: Path, tiny_ho
         lambda text: text[:40],
         lambda _: "[]",
         lambda _: "{}",
-        lambda text: text.replace('"version": 1', '"version": 99'),
+        lambda text: text.replace('"version": 2', '"version": 99'),
+        lambda text: text.replace('"sha256"', '"sha257"'),
+        lambda text: text.replace('"verbose": false', '"verbose": true'),
+        lambda text: text.replace('"token_budget": 512', '"token_budget": 513'),
         lambda text: text.replace('"token_budget": 512', '"token_budget": -1'),
         lambda text: text.replace('"mode"', '"mood"'),
         lambda text: text.replace('"spans": null', '"spans": {"context": -1}'),
@@ -242,6 +250,29 @@ def test_damage_is_noticed(make: Make, tmp_path: Path, damage: Any) -> None:
     path.write_text(changed)
     with pytest.raises(IndexFormatError):
         S3Retriever.from_persist_dir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("token_budget", -1),
+        ("mode", "mood"),
+        ("spans", {"context": -1}),
+        ("spans", {"contexts": 1}),
+        ("spans", 5),
+    ],
+)
+def test_settings_of_the_version_before_are_checked_one_by_one(
+    make: Make, tmp_path: Path, tiny_host: Host, name: str, value: object
+) -> None:
+    make([]).persist(tmp_path)
+    content = unsealed(json.loads((tmp_path / SETTINGS).read_text()))
+    (tmp_path / SETTINGS).write_text(json.dumps(content))
+    S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
+    content["search"][name] = value
+    (tmp_path / SETTINGS).write_text(json.dumps(content))
+    with pytest.raises(IndexFormatError):
+        S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
 
 
 def test_a_folder_without_a_retriever_is_refused(tmp_path: Path, make: Make) -> None:

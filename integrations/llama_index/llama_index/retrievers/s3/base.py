@@ -28,7 +28,7 @@ from llama_index.retrievers.s3.settings import BuildOptions, Options, S3QueryBun
 from llama_index.retrievers.s3.transformations import STEPS, to_json
 from s3_retriever import Artifact, InvalidInputError, Mode, RetrieverConfig, ScoringName, SpanConfig
 from s3_retriever import S3Retriever as Engine
-from s3_retriever.integration import PATH, check, instance, only_writer, optional
+from s3_retriever.integration import PATH, check, instance, only_writer, optional, refuse_links
 
 
 class S3Retriever(LivingRetriever):
@@ -187,6 +187,7 @@ class S3Retriever(LivingRetriever):
         check("persist_dir", persist_dir, PATH)
         folder = Path(persist_dir)
         with self._changing, only_writer(folder):
+            refuse_links(folder / persistence.ENGINE)
             self.engine.save(folder / persistence.ENGINE)
             steps = [to_json(one) for one in self.transformations]
             persistence.write(folder, persistence.Saved(self._search(), steps, self._verbose))

@@ -12,13 +12,13 @@ from llama_index.core.schema import TransformComponent
 from llama_index.retrievers.s3 import transformations
 from llama_index.retrievers.s3.settings import SearchSettings
 from s3_retriever import IndexFormatError, InvalidInputError
-from s3_retriever.integration import new_file
+from s3_retriever.integration import check_sealed, hash_json, new_file
 
 ENGINE = "s3_index"
 SETTINGS = "s3_retriever.json"
 
 _FORMAT = "llama-index-retrievers-s3"
-_VERSION = 1
+_VERSION = 2  # version 1 had no hash of the settings; it is read
 
 
 class Saved(NamedTuple):
@@ -53,15 +53,15 @@ class Saved(NamedTuple):
 
 def write(folder: Path, saved: Saved) -> None:
     """Write the settings file; a process killed meanwhile leaves the old one intact."""
-    content = {
-        "format": _FORMAT,
-        "version": _VERSION,
+    settings = {
         "search": saved.search.to_json(),
         "transformations": saved.transformations,
         "verbose": saved.verbose,
     }
+    settings = json.loads(json.dumps(settings))
+    about = {"format": _FORMAT, "version": _VERSION, "sha256": hash_json(settings)}
     with new_file(folder / SETTINGS) as file:
-        json.dump(content, file, indent=2)
+        json.dump({**about, **settings}, file, indent=2)
 
 
 def read(folder: Path) -> Saved:
@@ -73,14 +73,16 @@ def read(folder: Path) -> Saved:
     path = folder / SETTINGS
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if (content["format"], content["version"]) != (_FORMAT, _VERSION):
+        if content["format"] != _FORMAT or content["version"] not in (1, _VERSION):
             msg = f"{path} is {content['format']} {content['version']}, not {_FORMAT} {_VERSION}; index again"
             raise IndexFormatError(msg)
+        settings = {name: content[name] for name in ("search", "transformations", "verbose")}
+        check_sealed(path, settings, content.get("sha256"), required=content["version"] > 1)
         search = SearchSettings.from_json(content["search"])
         return Saved(search, content["transformations"], content["verbose"])
     except FileNotFoundError as error:
         msg = f"{folder} holds no retriever (it has no {SETTINGS!r}); write one with persist()"
         raise IndexFormatError(msg) from error
-    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (OSError, KeyError, TypeError, RecursionError, json.JSONDecodeError, UnicodeDecodeError) as error:
         msg = f"{path} is damaged: {type(error).__name__}: {error}"
         raise IndexFormatError(msg) from error
