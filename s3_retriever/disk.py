@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from s3_retriever.durable import create, exchange, make_folders, sync_folder, sync_tree, writing
 from s3_retriever.errors import IndexBusyError, IndexFormatError, InvalidInputError
-from s3_retriever.workplace import LOCK, NEW, OLD, PATIENCE, mend, workplace
+from s3_retriever.workplace import LOCK, NEW, OLD, PATIENCE, mend, remove_dead, workplace
 
 _T = TypeVar("_T")
 
@@ -208,6 +208,7 @@ def _resolved(path: Path, follow: bool) -> Path:
 def only_writer(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
     """Keep others from writing to a folder until the block ends; the folder is made if it is missing.
 
+    What processes left that were killed while they replaced the folder is removed before the block begins.
     The lock is the system's: it ends with the process that holds it, so a killed one leaves none behind.
 
     Args:
@@ -220,6 +221,7 @@ def only_writer(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
         DiskFullError: There is no room.
         OSError: It cannot be locked.
     """
+    mend(folder)
     try:
         make_folders(folder)
     except (FileExistsError, NotADirectoryError) as error:
@@ -237,6 +239,7 @@ def only_writer(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
         msg = f"somebody else is saving to {folder}; wait until that is done and save again"
         raise IndexBusyError(msg) from error
     try:
+        remove_dead(folder.resolve())
         yield
     finally:
         lock.release()

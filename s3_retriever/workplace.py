@@ -61,8 +61,7 @@ def workplace(path: Path) -> Iterator[Path]:
         OSError: The path's folder is missing, or cannot be written.
     """
     with writing(path):
-        for place in workplaces_of(path):
-            _remove_if_dead(path, place)
+        remove_dead(path)
         place, lock = _claim(path)
     try:
         yield place
@@ -105,16 +104,18 @@ def _prefix(path: Path) -> str:
     return f".{path.name if is_short else hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]}-"
 
 
-def _remove_if_dead(path: Path, place: Path) -> None:
-    lock = FileLock(place / LOCK)
-    with contextlib.suppress(Timeout, OSError):
-        lock.acquire(timeout=0)
-        try:
-            _put_back(path, place)
-            _clear(place)
-        finally:
-            lock.release()
-        remove(place)
+def remove_dead(path: Path) -> None:
+    """Remove the workplaces of killed processes that wrote a path; what one took away is put back first."""
+    for place in workplaces_of(path):
+        lock = FileLock(place / LOCK)
+        with contextlib.suppress(OSError):  # somebody holds it
+            lock.acquire(timeout=0)
+            try:
+                _put_back(path, place)
+                _clear(place)
+            finally:
+                lock.release()
+            remove(place)
 
 
 def _clear(place: Path) -> None:
