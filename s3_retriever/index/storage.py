@@ -229,19 +229,19 @@ def _write_segment(
     beside = segment.metadata.arrays | segment.terms.arrays
     contents |= {f"{array}.npy": values for array, values in beside.items()}
     files: dict[str, dict[str, Any]] = {}
+    if any(map(_is_cut, contents.values())):
+        raise _lost(folder / segment.name)
     with new_folder(folder / segment.name) as new:
         for name, content in sorted(contents.items()):
-            if _is_cut(content):
-                raise _lost(folder / segment.name / name)
             write_file(new / name, content, fresh=True)
             files[name] = {"bytes": (new / name).stat().st_size, "sha256": hash_file(new / name)}
-            if expected is not None and files[name] != expected.get(name):
-                raise _lost(folder / segment.name / name)
+        if expected not in (None, files):
+            raise _lost(folder / segment.name)
     return files
 
 
-def _lost(file: Path) -> IndexFormatError:
-    msg = f"{file} was damaged, and what was loaded from it is, too; restore it or build the index again"
+def _lost(folder: Path) -> IndexFormatError:
+    msg = f"{folder} was damaged, and what was loaded from it is, too; restore it or build the index again"
     return IndexFormatError(msg)
 
 

@@ -194,12 +194,12 @@ def test_a_save_over_a_damaged_copy_mends_it(saved):
     """Segments that are there already are looked at before they are used again."""
     path, index = saved
     files = [file for file in every_file(path) if file.parent.name == segments_in(path)[0]]
-    assert len(files) > 10
-    for file in files[::3]:
+    for file in files[:: 1 + len(files) // 6]:
         for _ in damages(file):
             index.save(path)
             assert Index.load(path).document_ids == index.document_ids
     file.unlink()
+    assert "documents.jsonl" in {file.name for file in files}
     file.symlink_to(path / "manifest.json")
     index.save(path)
     assert not file.is_symlink()
@@ -216,7 +216,7 @@ def test_what_was_loaded_from_files_that_were_damaged_is_not_written_again(saved
         file.write_bytes(damaged)  # the very file that is mapped
         for target in (path, path.with_name("elsewhere")):
             if target == path or len(damaged) < len(original):
-                with pytest.raises(IndexFormatError, match=re.escape("documents.jsonl") + ".*restore it"):
+                with pytest.raises(IndexFormatError, match=f"{file.parent.name} was damaged.*restore it"):
                     index.save(target)
         with pytest.raises(IndexFormatError):
             Index.load(path)
