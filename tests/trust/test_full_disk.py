@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from pydoc_data.topics import topics
 
 import pytest
 from campaign import size
@@ -35,8 +36,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path, tiny_art
     prose = "The mill of Farholm ground rye for the village. Its miller kept a diary of the wind. " * 60
     (folder / "prose.txt").write_text(prose, encoding="utf-8")
     write_lines(folder / "long.jsonl", [{"_id": f"{n}", "text": prose * 4} for n in range(12)])
+    manual = [{"_id": name, "text": topics[name]} for name in ("lambda", "strings", "if")]
+    write_lines(folder / "manual.jsonl", manual)
     mill = [{"_id": f"mill-{n}", "text": prose[n : n + 3000]} for n in range(3)]
-    write_lines(folder / "made-text.jsonl", mill)
     village = folder / "data" / "village"
     village.mkdir(parents=True)
     write_lines(village / "corpus.jsonl", mill)
