@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from s3_retriever.checks import Uncopyable, check, check_library, choice, pip_install
+from s3_retriever.compiled import njit
 from s3_retriever.index.snapshot import LiveSegment, Snapshot
 from s3_retriever.index.words import words
 
