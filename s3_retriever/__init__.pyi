@@ -17,6 +17,7 @@ from .errors import ArtifactError as ArtifactError
 from .errors import ArtifactFormatError as ArtifactFormatError
 from .errors import CheckpointError as CheckpointError
 from .errors import DuplicateDocumentError as DuplicateDocumentError
+from .errors import ForkedProcessError as ForkedProcessError
 from .errors import HostNotFoundError as HostNotFoundError
 from .errors import IndexBusyError as IndexBusyError
 from .errors import IndexChangedError as IndexChangedError

@@ -64,5 +64,9 @@ class IndexChangedError(S3RetrieverError, RuntimeError):
     """Somebody else saved to the folder since this index was loaded from it or saved to it."""
 
 
+class ForkedProcessError(S3RetrieverError, RuntimeError):
+    """A model on an accelerator is used in a forked process; load it there, or start processes by spawn."""
+
+
 class MissingDependencyError(S3RetrieverError, ImportError):
     """An optional package is needed; the message names the extra that installs it."""

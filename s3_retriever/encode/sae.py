@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from s3_retriever.checks import check, whole
 from s3_retriever.compiled import njit
 from s3_retriever.encode.pursuit import Features, Floats, pursue
 from s3_retriever.errors import InvalidInputError
+from s3_retriever.locks import cached_property
 
 __all__ = [
     "Codes",
