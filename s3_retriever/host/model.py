@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from s3_retriever.checks import Uncopyable
-from s3_retriever.errors import HostNotFoundError, InvalidInputError, UnsupportedHostError
+from s3_retriever.errors import ForkedProcessError, HostNotFoundError, InvalidInputError, UnsupportedHostError
 from s3_retriever.host.families import family_of, text_config
 from s3_retriever.host.passes import Passes
 from s3_retriever.host.projections import Projections
@@ -78,6 +79,7 @@ class Host(Uncopyable):
         self._decoder: Any = model.base_model if decoder is None or decoder is model else decoder
         self._projections = Projections(self._decoder, family, self._config)
         self._passes = Passes(model)
+        self._process = os.getpid()
 
     @classmethod
     def load(cls, host: str | Path | tuple[Any, Any] | Host | None = None) -> Host:
@@ -233,6 +235,7 @@ class Host(Uncopyable):
         Raises:
             InvalidInputError: A tap or head does not exist, or a row is longer than the host's window.
             UnsupportedHostError: Values are asked for, and the family does not say where they are.
+            ForkedProcessError: See :meth:`check_process`.
         """
         if values:
             self.require_values()
@@ -246,6 +249,7 @@ class Host(Uncopyable):
                 f"a row of {longest} tokens exceeds the host's window of {self.max_tokens}; cut it in chunks"
             )
             raise InvalidInputError(msg)
+        self.check_process()
         # Many passes keep the cores of a CPU busy; one fills another device, which might not bear several.
         with self._passes.beside_others() if self.on_cpu else self._passes.alone():
             read = self._read(
@@ -277,9 +281,28 @@ class Host(Uncopyable):
             )
             raise UnsupportedHostError(msg)
 
+    def check_process(self) -> None:
+        """Check that this process may run the model.
+
+        Raises:
+            ForkedProcessError: It was forked from the one that loaded the model, which is not on a CPU:
+                drivers of accelerators do not survive a fork.
+        """
+        if os.getpid() != self._process and not self.on_cpu:
+            msg = (
+                f"host {self.name!r} is on {self._device} and was loaded before this process was forked; "
+                "load it after the fork, or start processes by spawn"
+            )
+            raise ForkedProcessError(msg)
+
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[Projections]:
-        """Give where keys, queries and values are, while no other reader runs the model, and no dropout."""
+        """Give where keys, queries and values are, while no other reader runs the model, and no dropout.
+
+        Raises:
+            ForkedProcessError: See :meth:`check_process`.
+        """
+        self.check_process()
         with self._passes.alone():
             yield self._projections
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate
 
 from s3_retriever.checks import check_settings, each, instance, whole
 from s3_retriever.errors import InvalidInputError
+from s3_retriever.locks import cached_property
 
 CELL = 32
 """Tokens per cell; densities live on cells, and every document begins a new one."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from s3_retriever.compiled import njit
 from s3_retriever.index.layout import CELL, MAX_CODE, STEP
 
 

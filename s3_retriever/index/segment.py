@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from s3_retriever.index.documents import DocumentStore
 from s3_retriever.index.layout import BLOCK, CELL, Layout
 from s3_retriever.index.metadata import MetadataColumns, ascends
 from s3_retriever.index.terms import TermPostings
+from s3_retriever.locks import cached_property
 
 Array = npt.NDArray[Any]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from s3_retriever.errors import UnknownDocumentError
 from s3_retriever.index import postings
 from s3_retriever.index.layout import BLOCK, CELL, Layout
 from s3_retriever.index.segment import Segment
+from s3_retriever.locks import cached_property
 
 Int64 = npt.NDArray[np.int64]
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from s3_retriever.compiled import njit
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.index.layout import BLOCK, CELL, STEP
 from s3_retriever.index.segment import Segment
