@@ -210,13 +210,13 @@ def test_what_was_loaded_from_files_that_were_damaged_is_not_written_again(saved
     """What is mapped from a file changes with it; new hashes would call the damage sound."""
     path, _ = saved
     index = Index.load(path)
-    file = path / "segments" / index.snapshot.parts[0].segment.name / "positions.npy"
+    file = path / "segments" / index.snapshot.parts[0].segment.name / "documents.jsonl"
     original = file.read_bytes()
-    for damaged in (original[:-1] + bytes([original[-1] ^ 1]), original[:200]):
+    for damaged in (original[:-1] + bytes([original[-1] ^ 1]), original[: len(original) // 2]):
         file.write_bytes(damaged)  # the very file that is mapped
         for target in (path, path.with_name("elsewhere")):
             if target == path or len(damaged) < len(original):
-                with pytest.raises(IndexFormatError, match=re.escape("positions.npy") + ".*restore it"):
+                with pytest.raises(IndexFormatError, match=re.escape("documents.jsonl") + ".*restore it"):
                     index.save(target)
         with pytest.raises(IndexFormatError):
             Index.load(path)
