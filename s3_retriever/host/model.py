@@ -14,13 +14,14 @@ import numpy.typing as npt
 import torch
 
 from s3_retriever.checks import Uncopyable
-from s3_retriever.errors import ForkedProcessError, HostNotFoundError, InvalidInputError, UnsupportedHostError
+from s3_retriever.errors import ForkedProcessError, InvalidInputError, UnsupportedHostError
 from s3_retriever.host.families import family_of, text_config
+from s3_retriever.host.loading import load_model
 from s3_retriever.host.passes import Passes
 from s3_retriever.host.projections import Projections
 from s3_retriever.host.taps import QueryHead, Tap
 from s3_retriever.host.tokens import OffsetTokenizer, Tokens
-from s3_retriever.host.weights import HostFiles, describe_folder, quiet_transformers, resolve_host
+from s3_retriever.host.weights import HostFiles, describe_folder, resolve_host, resolve_recorded
 
 PAD_MULTIPLE = 32
 """Rows are padded to a multiple of this. Rows of one padded length give the same projections, bit for
@@ -113,23 +114,25 @@ class Host(Uncopyable):
         raise InvalidInputError(msg)
 
     @classmethod
-    def _from_files(cls, files: HostFiles) -> Host:
-        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer  # slow
+    def recorded(cls, name: object, wanted_by: str) -> Host:
+        """Load the host that a file names, which may come from anybody.
 
-        try:
-            config = AutoConfig.from_pretrained(files.folder, local_files_only=True)
-            family_of(config)  # refuses before the weights are read
-            tokenizer = AutoTokenizer.from_pretrained(files.folder, local_files_only=True)
-            with quiet_transformers():
-                model = AutoModelForCausalLM.from_pretrained(
-                    files.folder, local_files_only=True, dtype=cpu_dtype()
-                )
-        except UnsupportedHostError:
-            raise
-        except (OSError, ValueError, ImportError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            msg = f"cannot load host {files.name!r} from {files.folder}: {reason}"
-            raise HostNotFoundError(msg) from error
+        It must be the default host or in the hub's local cache; the hub is asked only for names in the
+        environment variable ``S3_RETRIEVER_HOSTS``, separated by commas. A folder is never taken by its name.
+
+        Args:
+            name: As it stands there.
+            wanted_by: What names it, for the message.
+
+        Raises:
+            HostNotFoundError: It is another one; names it and the way out.
+            UnsupportedHostError: The model or tokenizer cannot serve.
+        """
+        return cls._from_files(resolve_recorded(name, wanted_by))
+
+    @classmethod
+    def _from_files(cls, files: HostFiles) -> Host:
+        model, tokenizer = load_model(files)
         return cls(model=model, tokenizer=tokenizer, name=files.name, revision=files.revision)
 
     @property
@@ -370,12 +373,3 @@ class _Heads(NamedTuple):
     keys: dict[int, torch.Tensor]
     queries: dict[int, torch.Tensor]
     values: dict[int, torch.Tensor]
-
-
-def cpu_dtype() -> torch.dtype:
-    """Return bfloat16 where this CPU computes in it (AVX512-BF16 or AMX), else float32."""
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    native = any(
-        getattr(torch.cpu, check, bool)() for check in checks
-    )  # older torch lacks them: bool() is False
-    return torch.bfloat16 if native else torch.float32
