@@ -9,7 +9,9 @@ import numpy as np
 
 from s3_retriever.documents import Document
 from s3_retriever.index import CELL, Layout, Segment, SegmentBuilder
+from s3_retriever.index.layout import LOWEST, N_LEVELS, STEP, WEAKEST
 
+LEVELS = np.array([LOWEST + level * STEP for level in range(N_LEVELS)])
 LAYOUT = Layout(taps=("2.1", "8.0"), n_features=(20, 300), k=(3, 2))
 
 
@@ -24,13 +26,13 @@ class Scanned:
     ids: np.ndarray
     n_tokens: int = field(default=0)
 
-    def codes(self, tap: int) -> np.ndarray:
-        """Dense codes, (n, n_features)."""
+    def stored(self, tap: int) -> np.ndarray:
+        """Dense weights as they are kept, (n, n_features), 0 for none."""
         dense = np.zeros((self.n_tokens, LAYOUT.n_features[tap]), np.float32)
         for row in range(self.n_tokens):
             for feature, weight in zip(self.features[tap][row], self.weights[tap][row], strict=True):
-                if weight > 0:
-                    dense[row, feature] = min(max(int(weight * 255 + 0.5), 1), 255)
+                if weight >= WEAKEST:
+                    dense[row, feature] = LEVELS[np.abs(LEVELS - weight).argmin()]
         return dense
 
     def by_cell(self, values: np.ndarray) -> np.ndarray:

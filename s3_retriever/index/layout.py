@@ -13,13 +13,16 @@ CELL = 32
 """Tokens per cell; densities live on cells, and every document begins a new one."""
 
 BLOCK = 65_536
-"""Positions per block: what a ``uint16`` can number, and a float32 each fits a core's L2 cache."""
+"""Positions per block: a float32 each fits a core's L2 cache."""
 
-MAX_CODE = 255
-"""A stored code c in 1..MAX_CODE means the weight ``c * STEP``; 0 is no posting."""
+N_LEVELS = 16
+"""Levels of a stored weight: level i means the weight ``LOWEST + i * STEP``, and greater ones mean the last."""
 
-STEP = 1 / MAX_CODE
-"""The weight of one unit of a code. Weights of unit vectors seldom exceed 1; they are clipped there."""
+LOWEST, STEP = 0.1, 0.05
+"""The weight of level 0, and from one level to the next. A token's key has length 1."""
+
+WEAKEST = 0.08
+"""Weaker postings are left out."""
 
 
 @dataclass(frozen=True)

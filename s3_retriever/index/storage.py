@@ -4,8 +4,8 @@
 names is in place; ``segments/<name>/`` holds one immutable segment each, named by its content::
 
     manifest.json
-    segments/0f3a…/positions.npy, codes.npy, …, term_cells.npy, …, metadata_codes.npy, …, ids.json,
-                   documents.jsonl, document_offsets.npy
+    segments/0f3a…/feature_lists.npy, …, token_gaps.npy, …, term_cells.npy, …, metadata_codes.npy, …,
+                   ids.json, documents.jsonl, document_offsets.npy
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from s3_retriever.disk import (
 )
 from s3_retriever.errors import IndexChangedError, IndexFormatError, InvalidInputError
 from s3_retriever.index.documents import DocumentStore
+from s3_retriever.index.features import ARRAYS as FEATURE_ARRAYS
 from s3_retriever.index.layout import Layout
 from s3_retriever.index.metadata import ARRAYS as METADATA_ARRAYS
 from s3_retriever.index.metadata import MetadataColumns
@@ -41,14 +42,14 @@ from s3_retriever.index.terms import ARRAYS as TERM_ARRAYS
 from s3_retriever.index.terms import TermPostings
 
 FORMAT = "s3-retriever index"
-VERSION = 5
+VERSION = 6
 MANIFEST = "manifest.json"
 
 _SEGMENTS = "segments"
 _DOCUMENTS = "documents.jsonl"
 _IDS = "ids.json"
 _OFFSETS = "document_offsets.npy"
-_ARRAY_FILES = [f"{array}.npy" for array in (*ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS)]
+_ARRAY_FILES = [f"{array}.npy" for array in (*ARRAYS, *FEATURE_ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS)]
 _FILES = frozenset([*_ARRAY_FILES, _DOCUMENTS, _IDS, _OFFSETS])
 _SEGMENT_NAME = re.compile(r"[0-9a-f]{16}")
 _LITTER = re.compile(rf"\.([0-9a-f]{{16}}-|{MANIFEST}\.)")
@@ -167,7 +168,7 @@ def _write_segment(folder: Path, segment: Segment) -> dict[str, dict[str, Any]]:
         _OFFSETS: segment.documents.offsets,
     }
     contents |= {f"{array}.npy": getattr(segment, array) for array in ARRAYS}
-    beside = segment.metadata.arrays | segment.terms.arrays
+    beside = segment.features.arrays | segment.metadata.arrays | segment.terms.arrays
     contents |= {f"{array}.npy": values for array, values in beside.items()}
     files = {}
     with new_folder(folder / segment.name) as new:
@@ -193,7 +194,10 @@ def _read_part(folder: Path, layout: Layout, entry: Mapping[str, Any]) -> LiveSe
     metadata = {array: _map_array(folder / f"{array}.npy") for array in METADATA_ARRAYS}
     store = MetadataColumns(len(documents), metadata)
     terms = TermPostings({array: _map_array(folder / f"{array}.npy") for array in TERM_ARRAYS})
-    segment = Segment(layout, documents, ids, metadata=store, terms=terms, name=name, **arrays)
+    features = {array: _map_array(folder / f"{array}.npy") for array in FEATURE_ARRAYS}
+    segment = Segment(
+        layout, documents, ids, features=features, metadata=store, terms=terms, name=name, **arrays
+    )
     alive = np.ones(len(segment), np.bool_)
     alive[np.array(entry["deleted"], np.int64)] = False
     return LiveSegment(segment, alive)

@@ -176,14 +176,9 @@ class TermBuilder:
         return TermPostings(
             {
                 "term_text": np.frombuffer(b"".join(utf8), np.uint8),
-                "term_offsets": _smallest(np.cumsum([0, *map(len, utf8)], dtype=np.int64)),
+                "term_offsets": postings.smallest(np.cumsum([0, *map(len, utf8)], dtype=np.int64)),
                 "term_cells": cells,
-                "term_pointers": _smallest(pointers),
-                "cell_lengths": _smallest(lengths),
+                "term_pointers": postings.smallest(pointers),
+                "cell_lengths": postings.smallest(lengths),
             }
         )
-
-
-def _smallest(values: Int64) -> Array:
-    """Return whole numbers, none negative, in the smallest unsigned type that holds them all."""
-    return values.astype(np.min_scalar_type(values.max(initial=0)))

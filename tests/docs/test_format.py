@@ -12,6 +12,8 @@ import math
 import re
 import struct
 from collections import defaultdict
+from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +78,11 @@ class ReadSegment:
             read_text((folder / "ids.json").read_bytes())
         )
         tokens = [between(self.arrays["token_pointers"], i) for i in range(n_documents)]
-        self.starts = [self.arrays["token_starts"][own].tolist() for own in tokens]
+        self.starts = [list(accumulate(self.arrays["token_gaps"][own].tolist())) for own in tokens]
         self.token_ids = [self.arrays["token_ids"][own].tolist() for own in tokens]
         self.layout = layout
         self.tokens_at = self._tokens_at()
+        self.lists = self._lists()
 
     def _tokens_at(self) -> dict[int, tuple[int, int]]:
         """Return for each position that has a token its document and its number there."""
@@ -87,18 +90,47 @@ class ReadSegment:
         for document, starts in enumerate(self.starts):
             places |= {CELL * cells + token: (document, token) for token in range(len(starts))}
             cells += math.ceil(len(starts) / CELL)
-        assert len(self.arrays["pointers"]) == math.ceil(CELL * cells / BLOCK)
+        self.n_cells = cells
         return places
+
+    def _lists(self) -> list[list[list[tuple[int, float]]]]:
+        """Return for each block and feature of all taps the positions and the weights there."""
+        counts, data = self.arrays["feature_counts"].tolist(), self.arrays["feature_lists"].tobytes()
+        assert len(counts) == math.ceil(CELL * self.n_cells / BLOCK)
+        at, lists = 0, []
+
+        def read(width: int) -> int:
+            nonlocal at
+            value = int.from_bytes(data[at // 8 : (at + width) // 8 + 1], "little") >> at % 8
+            at += width
+            return value % (1 << width)
+
+        for b, of_block in enumerate(counts):
+            n_cells = min(BLOCK // CELL, self.n_cells - b * (BLOCK // CELL))
+            lists.append([self._list(n, n_cells, b * BLOCK, read) for n in of_block])
+            read(-at % 8)
+        assert data[at // 8 :] == bytes(8)
+        return lists
+
+    @staticmethod
+    def _list(n: int, n_cells: int, first: int, read: Callable[[int], int]) -> list[tuple[int, float]]:
+        if not n:
+            return []
+        size = n_cells * CELL
+        low = math.floor(math.log2(size / n))
+        fields = [read(low + 4) for _ in range(n)]
+        marks = [read(1) for _ in range(n + (size - 1) // 2**low)]
+        highs = [mark - i for i, mark in enumerate(mark for mark, bit in enumerate(marks) if bit)]
+        found = []
+        for field, high in zip(fields, highs, strict=True):
+            place, level = high * 2**low + field % 2**low, field // 2**low
+            found.append((first + place % n_cells * CELL + place // n_cells, 0.1 + 0.05 * level))
+        return sorted(found)
 
     def postings(self, tap: int, feature: int) -> list[tuple[int, float]]:
         """Return the positions of a feature, and its weights there."""
         column = sum(self.layout["n_features"][:tap]) + feature
-        found = []
-        for block, pointers in enumerate(self.arrays["pointers"]):
-            own = between(pointers, column)
-            positions, codes = self.arrays["positions"][own].tolist(), self.arrays["codes"][own].tolist()
-            found += [(BLOCK * block + at, code / 255) for at, code in zip(positions, codes, strict=True)]
-        return found
+        return [posting for block in self.lists for posting in block[column]]
 
     def terms(self) -> list[list[str]]:
         """Return the terms of each cell, ascending, as often as they are there."""
@@ -139,7 +171,7 @@ class ReadIndex:
 
     def __init__(self, folder: Path) -> None:
         manifest = json.loads((folder / "manifest.json").read_bytes())
-        assert (manifest["format"], manifest["version"]) == ("s3-retriever index", 5)
+        assert (manifest["format"], manifest["version"]) == ("s3-retriever index", 6)
         content = manifest["content"]
         assert manifest["sha256"] == digest(content)
         self.header = content["header"]
@@ -237,12 +269,26 @@ def test_postings(read: ReadIndex, saved: Path, tiny_artifact: Artifact, tiny_ho
             for tap, codec in enumerate(tiny_artifact.codecs):
                 codes = codec.encode(keys[:, tap])
                 for token, (features, weights) in enumerate(zip(codes.features, codes.weights, strict=True)):
-                    wanted = {
-                        int(f): min(float(w), 1.0) for f, w in zip(features, weights, strict=True) if w > 0
-                    }
+                    wanted = {int(f): float(w) for f, w in zip(features, weights, strict=True)}
+                    wanted = {f: min(max(w, 0.1), 0.85) for f, w in wanted.items() if w >= 0.08}
                     found = of_tokens[number, tap, token]
-                    assert found == pytest.approx(wanted, abs=1 / 255), (document["id"], tap, token)
+                    assert found == pytest.approx(wanted, abs=0.0251), (document["id"], tap, token)
     assert any(0 < len(ids) <= 48 for segment in read.segments for ids in segment.token_ids)
+
+
+def test_the_example_of_the_page(tmp_path: Path) -> None:
+    builder = SegmentBuilder(Layout(taps=("1.0",), n_features=(1,), k=(1,)))
+    weights = np.zeros((32, 1))
+    weights[3], weights[20] = 0.15, 1.0
+    builder.begin(Document("a", "a" * 32))
+    builder.add(np.arange(32), np.arange(32), [np.zeros((32, 1), np.uint16)], [weights])
+    builder.end()
+    index = Index(builder.layout, {})
+    index.add(builder.build())
+    index.save(tmp_path / "index")
+    (segment,) = ReadIndex(tmp_path / "index").segments
+    assert segment.arrays["feature_lists"].tobytes() == bytes.fromhex("13F405") + bytes(8)
+    assert segment.postings(0, 0) == [(3, pytest.approx(0.15)), (20, pytest.approx(0.85))]
 
 
 @pytest.mark.long
@@ -259,10 +305,11 @@ def test_postings_of_several_blocks(tmp_path: Path) -> None:
     index.add(builder.build())
     index.save(tmp_path / "index")
     (segment,) = ReadIndex(tmp_path / "index").segments
-    assert len(segment.arrays["pointers"]) == 2
+    assert len(segment.lists) == 2
     for feature in range(8):
         found = [(*segment.tokens_at[position], weight) for position, weight in segment.postings(0, feature)]
-        assert found == [(i, t, 1.0) for i, length in enumerate(lengths) for t in range(feature, length, 8)]
+        wanted = [(i, t, 0.85) for i, length in enumerate(lengths) for t in range(feature, length, 8)]
+        assert [(i, t, round(weight, 9)) for i, t, weight in found] == wanted
 
 
 def test_terms(read: ReadIndex) -> None:
