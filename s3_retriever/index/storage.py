@@ -4,8 +4,7 @@
 names is in place; ``segments/<name>/`` holds one immutable segment each, named by its content::
 
     manifest.json
-    segments/0f3a…/feature_lists.npy, …, token_gaps.npy, …, term_cells.npy, …, metadata_codes.npy, …,
-                   ids.json, documents.jsonl, document_offsets.npy
+    segments/0f3a…/documents.jsonl, arrays.safetensors
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from s3_retriever.disk import (
     LOCK,
@@ -31,6 +29,7 @@ from s3_retriever.disk import (
     write_json,
 )
 from s3_retriever.errors import IndexChangedError, IndexFormatError, InvalidInputError
+from s3_retriever.index.array_file import map_arrays, write_arrays
 from s3_retriever.index.documents import DocumentStore
 from s3_retriever.index.features import ARRAYS as FEATURE_ARRAYS
 from s3_retriever.index.layout import Layout
@@ -47,10 +46,10 @@ MANIFEST = "manifest.json"
 
 _SEGMENTS = "segments"
 _DOCUMENTS = "documents.jsonl"
-_IDS = "ids.json"
-_OFFSETS = "document_offsets.npy"
-_ARRAY_FILES = [f"{array}.npy" for array in (*ARRAYS, *FEATURE_ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS)]
-_FILES = frozenset([*_ARRAY_FILES, _DOCUMENTS, _IDS, _OFFSETS])
+_ARRAY_FILE = "arrays.safetensors"
+_FILES = frozenset([_DOCUMENTS, _ARRAY_FILE])
+_IDS, _OFFSETS = "ids", "document_offsets"
+_ARRAYS = (_IDS, _OFFSETS, *ARRAYS, *FEATURE_ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS)
 _SEGMENT_NAME = re.compile(r"[0-9a-f]{16}")
 _LITTER = re.compile(rf"\.([0-9a-f]{{16}}-|{MANIFEST}\.)")
 
@@ -162,18 +161,14 @@ def _remove_others(folder: Path, names: set[str]) -> None:
 def _write_segment(folder: Path, segment: Segment) -> dict[str, dict[str, Any]]:
     """Write one segment, which appears complete or not at all; return each file's size and hash."""
     ids = json.dumps(segment.ids, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    contents: dict[str, bytes | npt.NDArray[Any] | memoryview] = {
-        _DOCUMENTS: segment.documents.utf8.data,
-        _IDS: ids,
-        _OFFSETS: segment.documents.offsets,
-    }
-    contents |= {f"{array}.npy": getattr(segment, array) for array in ARRAYS}
-    beside = segment.features.arrays | segment.metadata.arrays | segment.terms.arrays
-    contents |= {f"{array}.npy": values for array, values in beside.items()}
+    arrays = {_IDS: np.frombuffer(ids, np.uint8), _OFFSETS: segment.documents.offsets}
+    arrays |= {array: getattr(segment, array) for array in ARRAYS}
+    arrays |= segment.features.arrays | segment.metadata.arrays | segment.terms.arrays
     files = {}
     with new_folder(folder / segment.name) as new:
-        for name, content in sorted(contents.items()):
-            write_file(new / name, content)
+        write_file(new / _DOCUMENTS, segment.documents.utf8.data)
+        write_arrays(new / _ARRAY_FILE, arrays)
+        for name in sorted(_FILES):
             files[name] = {"bytes": (new / name).stat().st_size, "sha256": hash_file(new / name)}
     return files
 
@@ -187,29 +182,21 @@ def _read_part(folder: Path, layout: Layout, entry: Mapping[str, Any]) -> LiveSe
     folder /= name
     for file, expected in entry["files"].items():
         _check_file(folder / file, expected)
-    arrays = {array: _map_array(folder / f"{array}.npy") for array in ARRAYS}
-    lines = np.memmap(folder / _DOCUMENTS, np.uint8, "r")
-    documents = DocumentStore(lines, _map_array(folder / _OFFSETS))
-    ids = json.loads((folder / _IDS).read_bytes().decode("utf-8", "surrogatepass"))
-    metadata = {array: _map_array(folder / f"{array}.npy") for array in METADATA_ARRAYS}
-    store = MetadataColumns(len(documents), metadata)
-    terms = TermPostings({array: _map_array(folder / f"{array}.npy") for array in TERM_ARRAYS})
-    features = {array: _map_array(folder / f"{array}.npy") for array in FEATURE_ARRAYS}
+    mapped = map_arrays(folder / _ARRAY_FILE, _ARRAYS)
+    documents = DocumentStore(np.memmap(folder / _DOCUMENTS, np.uint8, "r"), mapped[_OFFSETS])
     segment = Segment(
-        layout, documents, ids, features=features, metadata=store, terms=terms, name=name, **arrays
+        layout,
+        documents,
+        json.loads(mapped[_IDS].tobytes().decode("utf-8", "surrogatepass")),
+        features={array: mapped[array] for array in FEATURE_ARRAYS},
+        metadata=MetadataColumns(len(documents), {array: mapped[array] for array in METADATA_ARRAYS}),
+        terms=TermPostings({array: mapped[array] for array in TERM_ARRAYS}),
+        name=name,
+        **{array: mapped[array] for array in ARRAYS},
     )
     alive = np.ones(len(segment), np.bool_)
     alive[np.array(entry["deleted"], np.int64)] = False
     return LiveSegment(segment, alive)
-
-
-def _map_array(path: Path) -> np.ndarray[Any, Any]:
-    try:
-        array: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        msg = f"{path} is no array ({error}); build the index again"
-        raise IndexFormatError(msg) from error
-    return array
 
 
 def _check_file(path: Path, expected: Mapping[str, Any]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 import struct
 from collections import defaultdict
 from collections.abc import Callable
@@ -26,8 +25,18 @@ from s3_retriever.index import Index, Layout, SegmentBuilder
 from s3_retriever.index.words import words
 
 CELL, BLOCK = 32, 65_536
-DTYPES = {"|u1": "u1", "<u2": "<u2", "<u4": "<u4", "<u8": "<u8", "<i4": "<i4", "<i8": "<i8"}
-TENSORS = {"F16": "<f2", "F32": "<f4", "I8": "i1"}
+UNSIGNED = ("feature_counts", "token_gaps", "token_ids", "term_lengths", "term_gap_bytes", "cell_lengths")
+TYPES = {
+    "U8": "u1",
+    "U16": "<u2",
+    "U32": "<u4",
+    "U64": "<u8",
+    "I32": "<i4",
+    "I64": "<i8",
+    "F16": "<f2",
+    "F32": "<f4",
+    "I8": "i1",
+}
 
 TEXT = "A retriever returns the spans of a text that answer a question."
 DOCUMENTS = [
@@ -47,15 +56,17 @@ def read_text(data: bytes) -> str:
     return data.decode("utf-8", "surrogatepass")
 
 
-def read_array(path: Path) -> np.ndarray[Any, Any]:
-    data = path.read_bytes()
-    assert data[:8] == b"\x93NUMPY\x01\x00"
-    (length,) = struct.unpack_from("<H", data, 8)
-    header = data[10 : 10 + length].decode("ascii")
-    match = re.fullmatch(r"\{'descr': '(.+)', 'fortran_order': False, 'shape': \((.*)\), \} *\n", header)
-    assert match
-    shape = [int(size) for size in match[2].split(",") if size.strip()]
-    return np.frombuffer(data, DTYPES[match[1]], offset=10 + length).reshape(shape)
+def read_arrays(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
+    (length,) = struct.unpack_from("<Q", data)
+    arrays = {}
+    for name, entry in json.loads(data[8 : 8 + length]).items():
+        if name != "__metadata__":
+            begin, end = entry["data_offsets"]
+            dtype = np.dtype(TYPES[entry["dtype"]])
+            assert begin % dtype.itemsize == 0
+            raw = data[8 + length + begin : 8 + length + end]
+            arrays[name] = np.frombuffer(raw, dtype).reshape(entry["shape"])
+    return arrays
 
 
 def between(pointers: Any, number: int) -> slice:
@@ -70,12 +81,15 @@ class ReadSegment:
     """One segment: documents, the tokens of each, postings, metadata by key."""
 
     def __init__(self, folder: Path, layout: dict[str, Any]) -> None:
-        self.arrays = {path.stem: read_array(path) for path in folder.glob("*.npy")}
+        self.arrays = read_arrays((folder / "arrays.safetensors").read_bytes())
+        for name in UNSIGNED:
+            size = self.arrays[name].itemsize
+            assert size == 1 or self.arrays[name].max() >= 256 ** (size // 2)
         lines, offsets = (folder / "documents.jsonl").read_bytes(), self.arrays["document_offsets"]
         n_documents = len(offsets) - 1
         self.documents = [json.loads(read_text(lines[between(offsets, i)])) for i in range(n_documents)]
         assert [one["id"] for one in self.documents] == json.loads(
-            read_text((folder / "ids.json").read_bytes())
+            read_text(self.arrays["ids"].tobytes())
         )
         tokens = [between(self.arrays["token_pointers"], i) for i in range(n_documents)]
         self.starts = [list(accumulate(self.arrays["token_gaps"][own].tolist())) for own in tokens]
@@ -136,7 +150,10 @@ class ReadSegment:
         """Return the terms of each cell, ascending, as often as they are there."""
         cells: list[list[str]] = [[] for _ in self.arrays["cell_lengths"]]
         text, gaps = self.arrays["term_text"].tobytes(), self.arrays["term_cells"].tolist()
-        offsets, pointers = self.arrays["term_offsets"], self.arrays["term_pointers"]
+        offsets, pointers = (
+            list(accumulate(self.arrays[name].tolist(), initial=0))
+            for name in ("term_lengths", "term_gap_bytes")
+        )
         for number in range(len(offsets) - 1):
             cell = gap = bits = 0
             for byte in gaps[between(pointers, number)]:
@@ -147,9 +164,6 @@ class ReadSegment:
                     cells[cell].append(read_text(text[between(offsets, number)]))
                     gap = bits = 0
         assert [len(cell) for cell in cells] == self.arrays["cell_lengths"].tolist()
-        for name in ("term_offsets", "term_pointers", "cell_lengths"):
-            size = self.arrays[name].itemsize
-            assert size == 1 or self.arrays[name].max() >= 256 ** (size // 2)
         return cells
 
     def metadata(self) -> list[dict[str, Any]]:
@@ -203,12 +217,7 @@ def read_artifact(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray[An
     assert (header["format"], header["version"]) == ("s3-retriever artifact", 1)
     data = (folder / "artifact.safetensors").read_bytes()
     assert hashlib.sha256(data).hexdigest() == header["tensors_sha256"]
-    (length,) = struct.unpack_from("<Q", data)
-    values, tensors = data[8 + length :], {}
-    for name, entry in json.loads(data[8 : 8 + length]).items():
-        if name != "__metadata__":
-            raw = values[slice(*entry["data_offsets"])]
-            tensors[name] = np.frombuffer(raw, TENSORS[entry["dtype"]]).reshape(entry["shape"])
+    tensors = read_arrays(data)
     taps = [f"{tap['layer']}.{tap['head']}" for tap in header["taps"]]
     return header, tensors, digest([taps, header["scoring"]], data)[:16]
 
