@@ -87,7 +87,7 @@ class SegmentBuilder:
             starts: int (n,), character offset of each token.
             ids: int (n,), the host's id of each token.
             features: Per tap, int (n, k): feature ids, distinct within a row.
-            weights: Per tap, float (n, k): activations; 0 means no posting.
+            weights: Per tap, float (n, k): activations; what is below ``layout.weakest`` is no posting.
 
         Raises:
             InvalidInputError: No document was begun, a shape does not fit the layout, a feature id is out
@@ -108,6 +108,7 @@ class SegmentBuilder:
                 postings.quantize(
                     kept[done : done + take],
                     values[done : done + take],
+                    self.layout.weakest[tap],
                     self._features,
                     self._codes,
                     self._filled,

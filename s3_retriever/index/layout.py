@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -16,13 +17,12 @@ BLOCK = 65_536
 """Positions per block: a float32 each fits a core's L2 cache."""
 
 N_LEVELS = 16
-"""Levels of a stored weight: level i means the weight ``LOWEST + i * STEP``, and greater ones mean the last."""
+"""Levels of a stored weight."""
 
-LOWEST, STEP = 0.1, 0.05
-"""The weight of level 0, and from one level to the next. A token's key has length 1."""
+STEP = 0.05
+"""From one level's weight to the next. A token's key has length 1."""
 
-WEAKEST = 0.08
-"""Weaker postings are left out."""
+_WEAKEST = 0.42  # of what each of k equal weights would be: weaker ones are left out
 
 
 @dataclass(frozen=True)
@@ -62,3 +62,12 @@ class Layout:
     def slot_offsets(self) -> tuple[int, ...]:
         """First slot of each tap when the k slots of all taps are laid side by side; T+1 entries."""
         return tuple(accumulate(self.k, initial=0))
+
+    @cached_property
+    def weakest(self) -> tuple[float, ...]:
+        """Weight below which a tap's postings are left out; one entry per tap.
+
+        Level i stands for the weights from ``weakest + i * STEP`` to the next level, and means their middle; the
+        last level stands for all that are greater too.
+        """
+        return tuple(_WEAKEST / math.sqrt(k) for k in self.k)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from s3_retriever.index.layout import CELL, LOWEST, N_LEVELS, STEP, WEAKEST
+from s3_retriever.index.layout import CELL, N_LEVELS, STEP
 from s3_retriever.index.packed import lay_out, pack, unpack
 
 
@@ -28,12 +28,13 @@ def smallest(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 @njit(cache=True, nogil=True)
-def quantize(features, weights, features_out, codes_out, row, slot):  # type: ignore[no-untyped-def]
+def quantize(features, weights, weakest, features_out, codes_out, row, slot):  # type: ignore[no-untyped-def]
     """Write one tap's rows into the buffers of a block, at ``(row, slot)``.
 
     Args:
         features: uint16 (n, k).
-        weights: float32 (n, k); what is below ``WEAKEST`` is no posting.
+        weights: float32 (n, k).
+        weakest: What is below is no posting.
         features_out: uint16 (rows, slots), written.
         codes_out: uint8 (rows, slots), written: a posting's level and 1, or 0.
         row: First row to write.
@@ -42,9 +43,8 @@ def quantize(features, weights, features_out, codes_out, row, slot):  # type: ig
     for i in range(features.shape[0]):
         for j in range(features.shape[1]):
             code = 0
-            if weights[i, j] >= WEAKEST:
-                level = int((weights[i, j] - LOWEST) / STEP + 0.5)
-                code = 1 + min(max(level, 0), N_LEVELS - 1)
+            if weights[i, j] >= weakest:
+                code = 1 + int(min((weights[i, j] - weakest) / STEP, N_LEVELS - 1))
             features_out[row + i, slot + j] = features[i, j]
             codes_out[row + i, slot + j] = code
 

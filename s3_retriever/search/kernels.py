@@ -16,7 +16,7 @@ import numpy.typing as npt
 from numba import njit
 
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.index.layout import BLOCK, CELL, LOWEST, N_LEVELS, STEP
+from s3_retriever.index.layout import BLOCK, CELL, N_LEVELS, STEP
 from s3_retriever.index.packed import LEVEL_BITS, MARKS, load, low_bits, lowest, unpack
 from s3_retriever.index.segment import Segment
 from s3_retriever.index.snapshot import LiveSegment
@@ -76,7 +76,7 @@ def cell_masses(
     features, weights = _checked(features, weights, np.take(layout.n_features, taps)[:, None], ndim=2)
     columns = features + np.take(layout.feature_offsets, taps).astype(np.int32)[:, None]
     columns[features < 0] = -1
-    powers = _powers(weights)
+    powers = _powers(weights, np.take(layout.weakest, taps) + STEP / 2)
 
     def fill(task: _Task) -> None:
         _add_masses(
@@ -220,8 +220,8 @@ def contributions(
     out = np.zeros((*features.shape, last - first), np.float32)
     offset = segment.layout.feature_offsets[tap]
     begin = int(segment.cell_pointers[document]) * CELL
-    lists = segment.features.lists
-    _add_contributions(*lists, offset, features, weights, begin + first, begin + last, out)
+    lists, lowest_level = segment.features.lists, segment.layout.weakest[tap] + STEP / 2
+    _add_contributions(*lists, offset, lowest_level, features, weights, begin + first, begin + last, out)
     return out
 
 
@@ -241,13 +241,13 @@ def _checked(
 
 
 @njit(cache=True, nogil=True)
-def _powers(weights):  # type: ignore[no-untyped-def]
-    """Return exp(weight * z) for the z of each level, float32 (R, F, N_LEVELS)."""
+def _powers(weights, lowest_levels):  # type: ignore[no-untyped-def]
+    """Return exp(weight * z) for the z of each level, float32 (R, F, N_LEVELS), given that of each row's level 0."""
     powers = np.empty((*weights.shape, N_LEVELS), np.float32)
     highest = np.exp(MAX_SCORE)
     for r in range(weights.shape[0]):
         for f in range(weights.shape[1]):
-            value, factor = np.exp(weights[r, f] * LOWEST), np.exp(weights[r, f] * STEP)
+            value, factor = np.exp(weights[r, f] * lowest_levels[r]), np.exp(weights[r, f] * STEP)
             for level in range(N_LEVELS):
                 powers[r, f, level] = min(value, highest)
                 value *= factor
@@ -374,7 +374,7 @@ def _count_cells(token_ids, token_pointers, documents, numbers, counts):  # type
 
 @njit(cache=True, nogil=True)
 def _add_contributions(  # type: ignore[no-untyped-def]
-    data, begins, counts, block_cells, offset, features, weights, first, last, out
+    data, begins, counts, block_cells, offset, lowest_level, features, weights, first, last, out
 ):
     """Write the contributions of positions ``first:last`` to ``out``, which is zero before."""
     places, levels = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.uint8)
@@ -390,4 +390,4 @@ def _add_contributions(  # type: ignore[no-untyped-def]
                 for place, level in zip(places[:count], levels[:count]):  # noqa: B905 (unknown to Numba)
                     p = b * BLOCK + place % n_cells * CELL + place // n_cells - first
                     if 0 <= p < last - first:
-                        out[r, f, p] = weights[r, f] * np.float32(LOWEST + level * STEP)
+                        out[r, f, p] = weights[r, f] * np.float32(lowest_level + level * STEP)

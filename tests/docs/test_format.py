@@ -112,6 +112,8 @@ class ReadSegment:
         counts, data = self.arrays["feature_counts"].tolist(), self.arrays["feature_lists"].tobytes()
         assert len(counts) == math.ceil(CELL * self.n_cells / BLOCK)
         at, lists = 0, []
+        pairs = zip(self.layout["k"], self.layout["n_features"], strict=True)
+        weakest = [0.42 / math.sqrt(k) for k, n_features in pairs for _ in range(n_features)]
 
         def read(width: int) -> int:
             nonlocal at
@@ -121,13 +123,20 @@ class ReadSegment:
 
         for b, of_block in enumerate(counts):
             n_cells = min(BLOCK // CELL, self.n_cells - b * (BLOCK // CELL))
-            lists.append([self._list(n, n_cells, b * BLOCK, read) for n in of_block])
+            lists.append(
+                [
+                    self._list(n, n_cells, b * BLOCK, w, read)
+                    for n, w in zip(of_block, weakest, strict=True)
+                ]
+            )
             read(-at % 8)
         assert data[at // 8 :] == bytes(8)
         return lists
 
     @staticmethod
-    def _list(n: int, n_cells: int, first: int, read: Callable[[int], int]) -> list[tuple[int, float]]:
+    def _list(
+        n: int, n_cells: int, first: int, weakest: float, read: Callable[[int], int]
+    ) -> list[tuple[int, float]]:
         if not n:
             return []
         size = n_cells * CELL
@@ -138,7 +147,8 @@ class ReadSegment:
         found = []
         for field, high in zip(fields, highs, strict=True):
             place, level = high * 2**low + field % 2**low, field // 2**low
-            found.append((first + place % n_cells * CELL + place // n_cells, 0.1 + 0.05 * level))
+            weight = weakest + 0.05 * (level + 0.5)
+            found.append((first + place % n_cells * CELL + place // n_cells, weight))
         return sorted(found)
 
     def postings(self, tap: int, feature: int) -> list[tuple[int, float]]:
@@ -276,10 +286,11 @@ def test_postings(read: ReadIndex, saved: Path, tiny_artifact: Artifact, tiny_ho
                 continue
             keys = tiny_host.keys([np.array(ids, np.int32)], tiny_artifact.taps)[0]
             for tap, codec in enumerate(tiny_artifact.codecs):
+                weakest = 0.42 / math.sqrt(codec.sae.k)
                 codes = codec.encode(keys[:, tap])
                 for token, (features, weights) in enumerate(zip(codes.features, codes.weights, strict=True)):
                     wanted = {int(f): float(w) for f, w in zip(features, weights, strict=True)}
-                    wanted = {f: min(max(w, 0.1), 0.85) for f, w in wanted.items() if w >= 0.08}
+                    wanted = {f: min(w, weakest + 0.8) for f, w in wanted.items() if w >= weakest}
                     found = of_tokens[number, tap, token]
                     assert found == pytest.approx(wanted, abs=0.0251), (document["id"], tap, token)
     assert any(0 < len(ids) <= 48 for segment in read.segments for ids in segment.token_ids)
@@ -288,7 +299,7 @@ def test_postings(read: ReadIndex, saved: Path, tiny_artifact: Artifact, tiny_ho
 def test_the_example_of_the_page(tmp_path: Path) -> None:
     builder = SegmentBuilder(Layout(taps=("1.0",), n_features=(1,), k=(1,)))
     weights = np.zeros((32, 1))
-    weights[3], weights[20] = 0.15, 1.0
+    weights[3], weights[20] = 0.5, 9.0
     builder.begin(Document("a", "a" * 32))
     builder.add(np.arange(32), np.arange(32), [np.zeros((32, 1), np.uint16)], [weights])
     builder.end()
@@ -297,7 +308,7 @@ def test_the_example_of_the_page(tmp_path: Path) -> None:
     index.save(tmp_path / "index")
     (segment,) = ReadIndex(tmp_path / "index").segments
     assert segment.arrays["feature_lists"].tobytes() == bytes.fromhex("13F405") + bytes(8)
-    assert segment.postings(0, 0) == [(3, pytest.approx(0.15)), (20, pytest.approx(0.85))]
+    assert segment.postings(0, 0) == [(3, pytest.approx(0.495)), (20, pytest.approx(1.195))]
 
 
 @pytest.mark.long
@@ -308,7 +319,7 @@ def test_postings_of_several_blocks(tmp_path: Path) -> None:
     for number, length in enumerate(lengths):
         tokens = np.arange(length)
         builder.begin(Document(str(number), "a" * length))
-        builder.add(tokens, tokens, [tokens[:, None] % 8], [np.ones((length, 1))])
+        builder.add(tokens, tokens, [tokens[:, None] % 8], [np.full((length, 1), 2.0)])
         builder.end()
     index = Index(layout, {})
     index.add(builder.build())
@@ -317,7 +328,7 @@ def test_postings_of_several_blocks(tmp_path: Path) -> None:
     assert len(segment.lists) == 2
     for feature in range(8):
         found = [(*segment.tokens_at[position], weight) for position, weight in segment.postings(0, feature)]
-        wanted = [(i, t, 0.85) for i, length in enumerate(lengths) for t in range(feature, length, 8)]
+        wanted = [(i, t, 1.195) for i, length in enumerate(lengths) for t in range(feature, length, 8)]
         assert [(i, t, round(weight, 9)) for i, t, weight in found] == wanted
 
 
