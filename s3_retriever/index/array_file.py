@@ -1,4 +1,4 @@
-"""Named arrays in one file that can be mapped: the safetensors format, without the library's copy in memory."""
+"""Named arrays in one file that can be mapped: safetensors, without the library's copy in memory."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def map_arrays(path: Path, names: Collection[str]) -> dict[str, Array]:
         IndexFormatError: It holds something else; names the file.
         OSError: It cannot be read.
     """
-    data = np.memmap(path, np.uint8, "r")
     try:
+        data = np.asarray(np.memmap(path, np.uint8, "r"))
         first = 8 + int.from_bytes(data[:8].tobytes(), "little")
         header = json.loads(data[8:first].tobytes())
         if set(header) != set(names):

@@ -146,9 +146,7 @@ class SegmentBuilder:
             cells = live_cells[block * (BLOCK // CELL) : (block + 1) * (BLOCK // CELL)]
             if not cells.any():
                 continue
-            features, codes = postings.restore(
-                *segment.features.lists, block, feature_offsets, slot_offsets
-            )
+            features, codes = postings.restore(*segment.features.lists, block, feature_offsets, slot_offsets)
             live = np.flatnonzero(np.repeat(cells, CELL))
             done = 0
             while done < len(live):

@@ -36,10 +36,10 @@ class Lists(NamedTuple):
 
 
 class FeaturePostings:
-    """A list of postings for each of B blocks and F features, those of all taps side by side; never changes.
+    """A list of postings for each of B blocks and F features, all taps side by side; it never changes.
 
-    The place of a position in its block is ``slot * cells + cell``, for the slot (0 to 31) in the block's cell:
-    what is added up over a cell lies side by side with what is added up over its neighbours.
+    The place of a position in its block is ``slot * cells + cell``, for the slot, 0 to 31, in a cell of the
+    block. So the first positions of all cells lie side by side, and sums over cells are sums of rows.
     :mod:`s3_retriever.index.packed` says how a list is written.
 
     Attributes:
@@ -70,7 +70,8 @@ class FeaturePostings:
         ):
             self._contradict(n_cells)
         few = counts.astype(np.int32)
-        begins, n_bytes = packed.lay_out(few, sizes)
+        begins = np.empty(few.shape, np.int64)
+        n_bytes = packed.lay_out(few, sizes, begins)
         if len(data) != n_bytes + packed.PADDING or not packed.sound(data, begins, few, sizes):
             self._contradict(n_cells)
         self.lists = Lists(data, *map(postings.read_only, (begins, few, cells)))
@@ -87,7 +88,8 @@ class FeaturePostings:
 
     def frequencies(self) -> Int64:
         """Return how many tokens have each feature, int64 (F,)."""
-        return self.lists.counts.sum(axis=0, dtype=np.int64)
+        counts: Int64 = self.lists.counts.sum(axis=0, dtype=np.int64)
+        return counts
 
     def frequencies_in(self, chosen: npt.NDArray[np.bool_]) -> Int64:
         """Return how many tokens of chosen cells, bool (n_cells,), have each feature, int64 (F,)."""
@@ -100,7 +102,5 @@ class FeaturePostings:
 
     @staticmethod
     def _contradict(n_cells: int) -> None:
-        msg = (
-            f"the postings of a segment of {n_cells} cells contradict themselves; index the documents again"
-        )
+        msg = f"the postings of a segment of {n_cells} cells contradict themselves; index the documents again"
         raise IndexFormatError(msg)

@@ -67,7 +67,7 @@ class Layout:
     def weakest(self) -> tuple[float, ...]:
         """Weight below which a tap's postings are left out; one entry per tap.
 
-        Level i stands for the weights from ``weakest + i * STEP`` to the next level, and means their middle; the
-        last level stands for all that are greater too.
+        Level i stands for the weights from ``weakest + i * STEP`` to the next level, and means their middle.
+        The last level stands for all that are greater too.
         """
         return tuple(_WEAKEST / math.sqrt(k) for k in self.k)

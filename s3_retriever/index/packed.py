@@ -1,9 +1,9 @@
 """Lists of postings as bits: Elias-Fano codes of their places, each with a level of its weight.
 
-A list says at which of ``size`` places a feature fires, and how strongly. Its n places, ascending, are written
-as Elias and Fano do (Vigna, "Quasi-succinct indices", WSDM 2013): the l lowest bits of each place, with
-l = floor(log2(size / n)), and what is above them in unary. So a list takes n (l + 5) bits and fewer than 2 n
-more, and a posting is read without the ones before it, which gaps would need.
+A list says at which of ``size`` places a feature fires, and how strongly. Its n places, ascending, are
+written as Elias and Fano do (Vigna, "Quasi-succinct indices", WSDM 2013): the l lowest bits of each place,
+with l = floor(log2(size / n)), and what is above them in unary. So a list takes n (l + 5) bits and fewer than
+2 n more, and a posting is read without the ones before it, which gaps would need.
 
 The bits of a list of n > 0 postings, the lowest bit of a byte first:
 
@@ -18,7 +18,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -31,8 +30,6 @@ PADDING = 8
 MARKS = 56
 """Bits that one :func:`load` is sure to give, wherever in a byte they begin."""
 
-_WORD = ir.IntType(64)
-
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _load(_typing: Any, data: Any, at: Any) -> Any:
@@ -40,7 +37,8 @@ def _load(_typing: Any, data: Any, at: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        word = builder.load(builder.bitcast(builder.gep(array.data, [arguments[1]]), _WORD.as_pointer()))
+        pointer = context.get_value_type(types.uint64).as_pointer()
+        word = builder.load(builder.bitcast(builder.gep(array.data, [arguments[1]]), pointer))
         word.align = 1
         return word
 
@@ -51,8 +49,8 @@ def _load(_typing: Any, data: Any, at: Any) -> Any:
 def lowest(_typing: Any, word: Any) -> Any:
     """Return the number of the lowest bit of a uint64 that is 1, given that there is one."""
 
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
 
     return types.uint64(types.uint64), generate
 
@@ -73,17 +71,17 @@ def low_bits(count, size):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def lay_out(counts, sizes):  # type: ignore[no-untyped-def]
-    """Say where each list begins. Every block begins with a byte.
+def lay_out(counts, sizes, begins):  # type: ignore[no-untyped-def]
+    """Say where each list begins, and return the bytes of all. Every block begins with a byte.
+
+    It returns no array: numba 0.68.1 cannot hand one to Python from a kernel that another kernel calls too,
+    once both come from the cache.
 
     Args:
         counts: int32 (B, F), postings of each list.
         sizes: int64 (B,), places of each block.
-
-    Returns:
-        int64 (B, F), the bit at which each list begins; the bytes of all.
+        begins: int64 (B, F), written: the bit at which each list begins.
     """
-    begins = np.empty(counts.shape, np.int64)
     bit = 0
     for b in range(counts.shape[0]):
         for f in range(counts.shape[1]):
@@ -92,7 +90,7 @@ def lay_out(counts, sizes):  # type: ignore[no-untyped-def]
                 low = low_bits(counts[b, f], sizes[b])
                 bit += counts[b, f] * (low + LEVEL_BITS + 1) + ((sizes[b] - 1) >> low)
         bit = (bit + 7) & ~7
-    return begins, bit >> 3
+    return bit >> 3
 
 
 @njit(cache=True, nogil=True)

@@ -82,8 +82,8 @@ def invert(features, codes, slot_bases, n_features):  # type: ignore[no-untyped-
                     places[cursor[feature]] = slot * cells + cell
                     levels[cursor[feature]] = codes[row, j] - 1
                     cursor[feature] += 1
-    begins, n_bytes = lay_out(counts, np.full(1, rows))
-    data = np.zeros(n_bytes, np.uint8)
+    begins = np.empty((1, n_features), np.int64)
+    data = np.zeros(lay_out(counts, np.full(1, rows), begins), np.uint8)
     for feature in range(n_features):
         some = slice(ends[feature] - counts[0, feature], ends[feature])
         pack(places[some], levels[some], rows, data, begins[0, feature])

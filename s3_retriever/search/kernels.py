@@ -242,7 +242,7 @@ def _checked(
 
 @njit(cache=True, nogil=True)
 def _powers(weights, lowest_levels):  # type: ignore[no-untyped-def]
-    """Return exp(weight * z) for the z of each level, float32 (R, F, N_LEVELS), given that of each row's level 0."""
+    """Return exp(weight * z) for the z of each level, float32 (R, F, N_LEVELS), given each row's level 0."""
     powers = np.empty((*weights.shape, N_LEVELS), np.float32)
     highest = np.exp(MAX_SCORE)
     for r in range(weights.shape[0]):
@@ -271,8 +271,8 @@ def _add_masses(  # type: ignore[no-untyped-def]
     last_row,
 ):
     """Write the extra masses of some rows in the live ``cells`` of some blocks to ``out[:, column:]``."""
-    # exp of the score so far, per place: the first ones of all cells, then the second ones, and so on. Whatever
-    # the bits of a sound list, a place is below the power of two from the block's size on.
+    # exp of the score so far, per place: the first ones of all cells, then the second ones, and so on.
+    # Whatever the bits of a sound list, a place is below the next power of two.
     size = 1
     while size < block_cells[first_block] * CELL:
         size *= 2

@@ -88,9 +88,7 @@ class ReadSegment:
         lines, offsets = (folder / "documents.jsonl").read_bytes(), self.arrays["document_offsets"]
         n_documents = len(offsets) - 1
         self.documents = [json.loads(read_text(lines[between(offsets, i)])) for i in range(n_documents)]
-        assert [one["id"] for one in self.documents] == json.loads(
-            read_text(self.arrays["ids"].tobytes())
-        )
+        assert [one["id"] for one in self.documents] == json.loads(read_text(self.arrays["ids"].tobytes()))
         tokens = [between(self.arrays["token_pointers"], i) for i in range(n_documents)]
         self.starts = [list(accumulate(self.arrays["token_gaps"][own].tolist())) for own in tokens]
         self.token_ids = [self.arrays["token_ids"][own].tolist() for own in tokens]
@@ -124,10 +122,7 @@ class ReadSegment:
         for b, of_block in enumerate(counts):
             n_cells = min(BLOCK // CELL, self.n_cells - b * (BLOCK // CELL))
             lists.append(
-                [
-                    self._list(n, n_cells, b * BLOCK, w, read)
-                    for n, w in zip(of_block, weakest, strict=True)
-                ]
+                [self._list(n, n_cells, b * BLOCK, w, read) for n, w in zip(of_block, weakest, strict=True)]
             )
             read(-at % 8)
         assert data[at // 8 :] == bytes(8)

@@ -414,4 +414,4 @@ def test_bytes_per_token(tmp_path):
     index.add(builder.build())
     index.save(tmp_path)
     size = sum(file.stat().st_size for file in every_file(tmp_path) if file.name != "documents.jsonl")
-    assert size <= (2.2 + 3 * sum(layout.k) + 8) * n * documents
+    assert size <= (1.75 * sum(layout.k) + 4.5) * n * documents
