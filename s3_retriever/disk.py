@@ -84,8 +84,8 @@ def _write_array(file: IO[bytes], array: npt.NDArray[Any]) -> None:
         file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
-def write_json(path: Path, value: object, *, indent: int | None = 1) -> None:
-    """Write a value as JSON in place of an older file; see :func:`new_file`.
+def write_json(path: Path, value: object, *, indent: int | None = 1, fresh: bool = False) -> None:
+    """Write a value as JSON in place of an older file; see :func:`write_file`.
 
     Raises:
         ValueError: A number in it is not finite.
@@ -94,7 +94,7 @@ def write_json(path: Path, value: object, *, indent: int | None = 1) -> None:
         OSError: It cannot be written.
     """
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
-    write_file(path, f"{text}\n".encode("utf-8", "surrogatepass"))
+    write_file(path, f"{text}\n".encode("utf-8", "surrogatepass"), fresh=fresh)
 
 
 @contextlib.contextmanager

@@ -96,11 +96,11 @@ class FolderFormat:
         self.check_target(Path(folder))
         with new_folder(Path(folder), follow=True) as new:
             data = pack_tensors(tensors)
-            write_file(new / self.tensors, data)
+            write_file(new / self.tensors, data, fresh=True)
             described = {"format": self._format, "version": self.version, **header}
             described["tensors_sha256"] = hash_values(data)
             described = json.loads(json.dumps(described))  # as it will be read: keys are texts
-            write_json(new / self.header, {**described, "sha256": hash_json(described)})
+            write_json(new / self.header, {**described, "sha256": hash_json(described)}, fresh=True)
 
     def read(self, folder: Path, build: Callable[[dict[str, Any], Tensors], _T]) -> _T:
         """Read a folder and build what it holds.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from s3_retriever.disk import new_file
+from s3_retriever.durable import create
 from s3_retriever.errors import IndexFormatError
 
 Array = npt.NDArray[Any]
@@ -25,10 +25,11 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     """Write arrays of whole numbers to a new file.
 
     Args:
-        path: The file; its folder exists.
+        path: The file, which does not exist; its folder is one that ``disk.new_folder`` gave.
         arrays: By name. Those of large items come first, so that all are aligned.
 
     Raises:
+        DiskFullError: There is no room.
         OSError: It cannot be written.
     """
     ordered = sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0]))
@@ -43,7 +44,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
         begin = end
     header = json.dumps(entries).encode()
     header += b" " * (-len(header) % _ALIGNMENT)
-    with new_file(path, "wb") as file:
+    with create(path, wanted=8 + len(header) + begin) as file:
         file.write(len(header).to_bytes(8, "little"))
         file.write(header)
         for _, values in ordered:

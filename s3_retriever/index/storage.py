@@ -225,26 +225,25 @@ def _write_segment(
     arrays = {_IDS: np.frombuffer(ids, np.uint8), _OFFSETS: segment.documents.offsets}
     arrays |= {array: getattr(segment, array) for array in ARRAYS}
     arrays |= segment.features.arrays | segment.metadata.arrays | segment.terms.arrays
-    for name, contents in ((_DOCUMENTS, [texts]), (_ARRAY_FILE, arrays.values())):
-        if any(map(_is_cut, contents)):
-            raise _lost(folder / segment.name / name)
     files: dict[str, dict[str, Any]] = {}
+    if any(map(_is_cut, (texts, *arrays.values()))):
+        raise _lost(folder / segment.name)
     with new_folder(folder / segment.name) as new:
         write_file(new / _DOCUMENTS, texts, fresh=True)
         write_arrays(new / _ARRAY_FILE, arrays)
         for name in sorted(_FILES):
             files[name] = {"bytes": (new / name).stat().st_size, "sha256": hash_file(new / name)}
-            if expected is not None and files[name] != expected.get(name):
-                raise _lost(folder / segment.name / name)
+        if expected not in (None, files):
+            raise _lost(folder / segment.name)
     return files
 
 
-def _lost(file: Path) -> IndexFormatError:
-    msg = f"{file} was damaged, and what was loaded from it is, too; restore it or build the index again"
+def _lost(folder: Path) -> IndexFormatError:
+    msg = f"{folder} was damaged, and what was loaded from it is, too; restore it or build the index again"
     return IndexFormatError(msg)
 
 
-def _is_cut(content: bytes | npt.NDArray[Any] | memoryview) -> bool:
+def _is_cut(content: npt.NDArray[Any] | memoryview) -> bool:
     """Whether values are mapped from a file that is shorter now: to read them would end the process."""
     at: Any = content.obj if isinstance(content, memoryview) else content
     mapped = None

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from s3_retriever.disk import write_file, write_json
-from s3_retriever.durable import writing
+from s3_retriever.durable import create, remove, sync_tree
 from s3_retriever.encode.folder_format import pack_tensors
 from s3_retriever.errors import CheckpointError
 from s3_retriever.host.scan import Keys, ScannedPiece
@@ -139,16 +139,17 @@ class TrainingFolder:
         path.mkdir(parents=True, exist_ok=True)
         n, dim = 0, 0
         with contextlib.ExitStack() as stack:
-            files = [stack.enter_context(_keys_file(path, tap).open("wb")) for tap in taps]
+            for tap in taps:
+                remove(_keys_file(path, tap))  # of a scan that was interrupted
+            files = [stack.enter_context(create(_keys_file(path, tap))) for tap in taps]
             for piece in scanned:
                 keys = piece.keys[: max_tokens - n].astype(_DTYPE)
                 n, dim = n + len(keys), keys.shape[-1]
                 for t, file in enumerate(files):
-                    with writing(Path(file.name), keys[:, t].nbytes):
-                        file.write(keys[:, t].tobytes())
-                        file.flush()
+                    file.write(keys[:, t].tobytes())
                 if n >= max_tokens:
                     break
+        sync_tree(path)  # before the manifest says that they are there
         write_json(manifest, {"version": FORMAT_VERSION, "settings": wanted, "n_keys": n, "dim": dim})
         return cls(path, tuple(taps), n, dim)
 

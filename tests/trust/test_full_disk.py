@@ -60,7 +60,7 @@ def test_a_full_disk_is_one_error_and_costs_no_room(
         pytest.skip("this system lets nobody mount a small disk")
     assert done.returncode == 0, done.stderr
     levels = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(levels) == LEVELS
+    assert len(levels) == (min(LEVELS, 6) if CASES[name].spools else LEVELS)
     for level in levels:
         assert level["status"] in (0, 2), level
         assert not level["litter"], level
@@ -73,4 +73,4 @@ def test_a_full_disk_is_one_error_and_costs_no_room(
             assert level["kept"], level
     ends = Counter("done" if not level["status"] else "full" for level in levels)
     assert ends["full"]
-    counted(f"{name}: {LEVELS} disks, {dict(ends)}")
+    counted(f"{name}: {len(levels)} disks, {dict(ends)}")
