@@ -13,7 +13,7 @@ from s3_retriever.disk import only_writer
 from s3_retriever.documents import Document, Span, as_ids
 from s3_retriever.encode.artifact import Artifact
 from s3_retriever.encode.question import encode_questions, query_rows, shared_features
-from s3_retriever.errors import ArtifactError, HostNotFoundError
+from s3_retriever.errors import ArtifactError
 from s3_retriever.host.model import Host
 from s3_retriever.host.one_core import OneCoreThreads
 from s3_retriever.index import Index, Segment
@@ -227,23 +227,19 @@ class S3Retriever(Uncopyable):
 
         Args:
             path: What :meth:`save` wrote.
-            host: As in :meth:`from_documents`; by default the host the index was made with, by name.
+            host: As in :meth:`from_documents`; by default the host the index was made with, by name, if
+                it may be loaded by a name in a file: see :meth:`Host.recorded`.
             ranker: Another than the artifact's.
 
         Raises:
             IndexFormatError: The index is missing, truncated, altered or of another version.
             ArtifactError: The host is not the one the index was made with.
+            HostNotFoundError: The host that the index names is not to be had, or not to be trusted by name.
         """
         check("path", path, PATH)
         index, artifact, config = read_saved(path)
         name = index.header["host"]["name"]
-        try:
-            loaded = Host.load(name if host is None else host)
-        except HostNotFoundError as error:
-            if host is not None:
-                raise
-            msg = f"{path} was made with host {name!r}, not found by that name: give host= ({error})"
-            raise HostNotFoundError(msg) from error
+        loaded = Host.recorded(name, f"the index {path}") if host is None else Host.load(host)
         return cls(host=loaded, artifact=artifact, index=index, config=config, ranker=ranker)
 
     def retrieve(

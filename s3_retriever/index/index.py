@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from s3_retriever.index.builder import merge
 from s3_retriever.index.layout import Layout
 from s3_retriever.index.segment import Segment
 from s3_retriever.index.snapshot import LiveSegment, Snapshot
+from s3_retriever.locks import ThreadLock
 
 
 class Index(Uncopyable):
@@ -38,7 +38,7 @@ class Index(Uncopyable):
         self.layout = layout
         self.header = dict(header)
         self.snapshot = Snapshot(layout)
-        self._lock = threading.Lock()
+        self._lock = ThreadLock()
         self._generations: dict[Path, str] = {}  # what was last loaded from or saved to a folder
 
     @classmethod

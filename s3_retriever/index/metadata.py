@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import IndexFormatError, InvalidDocumentError
+from s3_retriever.locks import cached_property
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]

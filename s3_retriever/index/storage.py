@@ -4,8 +4,7 @@
 names is in place; ``segments/<name>/`` holds one immutable segment each, named by its content::
 
     manifest.json
-    segments/0f3a…/positions.npy, codes.npy, …, term_cells.npy, …, metadata_codes.npy, …, ids.json,
-                   documents.jsonl, document_offsets.npy
+    segments/0f3a…/documents.jsonl, arrays.safetensors
 """
 
 from __future__ import annotations
@@ -31,7 +30,9 @@ from s3_retriever.disk import (
 )
 from s3_retriever.durable import make_folders, remove
 from s3_retriever.errors import IndexChangedError, IndexFormatError, InvalidInputError
+from s3_retriever.index.array_file import map_arrays, write_arrays
 from s3_retriever.index.documents import DocumentStore
+from s3_retriever.index.features import ARRAYS as FEATURE_ARRAYS
 from s3_retriever.index.layout import Layout
 from s3_retriever.index.metadata import ARRAYS as METADATA_ARRAYS
 from s3_retriever.index.metadata import MetadataColumns
@@ -47,10 +48,10 @@ MANIFEST = "manifest.json"
 
 _SEGMENTS = "segments"
 _DOCUMENTS = "documents.jsonl"
-_IDS = "ids.json"
-_OFFSETS = "document_offsets.npy"
-_ARRAY_FILES = [f"{array}.npy" for array in (*ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS)]
-_FILES = frozenset([*_ARRAY_FILES, _DOCUMENTS, _IDS, _OFFSETS])
+_ARRAY_FILE = "arrays.safetensors"
+_FILES = frozenset([_DOCUMENTS, _ARRAY_FILE])
+_IDS, _OFFSETS = "ids", "document_offsets"
+_ARRAYS = (_IDS, _OFFSETS, *ARRAYS, *FEATURE_ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS)
 _SEGMENT_NAME = re.compile(r"[0-9a-f]{16}")
 _LITTER = re.compile(rf"\.([0-9a-f]{{16}}|{MANIFEST})[-.]")
 
@@ -220,20 +221,17 @@ def _write_segment(
         IndexFormatError: It is something else: the segment is mapped from files that were damaged.
     """
     ids = json.dumps(segment.ids, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    contents: dict[str, bytes | npt.NDArray[Any] | memoryview] = {
-        _DOCUMENTS: segment.documents.utf8.data,
-        _IDS: ids,
-        _OFFSETS: segment.documents.offsets,
-    }
-    contents |= {f"{array}.npy": getattr(segment, array) for array in ARRAYS}
-    beside = segment.metadata.arrays | segment.terms.arrays
-    contents |= {f"{array}.npy": values for array, values in beside.items()}
+    texts = segment.documents.utf8.data
+    arrays = {_IDS: np.frombuffer(ids, np.uint8), _OFFSETS: segment.documents.offsets}
+    arrays |= {array: getattr(segment, array) for array in ARRAYS}
+    arrays |= segment.features.arrays | segment.metadata.arrays | segment.terms.arrays
     files: dict[str, dict[str, Any]] = {}
-    if any(map(_is_cut, contents.values())):
+    if any(map(_is_cut, (texts, *arrays.values()))):
         raise _lost(folder / segment.name)
     with new_folder(folder / segment.name) as new:
-        for name, content in sorted(contents.items()):
-            write_file(new / name, content, fresh=True)
+        write_file(new / _DOCUMENTS, texts, fresh=True)
+        write_arrays(new / _ARRAY_FILE, arrays)
+        for name in sorted(_FILES):
             files[name] = {"bytes": (new / name).stat().st_size, "sha256": hash_file(new / name)}
         if expected not in (None, files):
             raise _lost(folder / segment.name)
@@ -245,7 +243,7 @@ def _lost(folder: Path) -> IndexFormatError:
     return IndexFormatError(msg)
 
 
-def _is_cut(content: bytes | npt.NDArray[Any] | memoryview) -> bool:
+def _is_cut(content: npt.NDArray[Any] | memoryview) -> bool:
     """Whether values are mapped from a file that is shorter now: to read them would end the process."""
     at: Any = content.obj if isinstance(content, memoryview) else content
     mapped = None
@@ -268,26 +266,21 @@ def _read_part(folder: Path, layout: Layout, entry: Mapping[str, Any]) -> LiveSe
     folder /= name
     for file, expected in entry["files"].items():
         _check_file(folder / file, expected)
-    arrays = {array: _map_array(folder / f"{array}.npy") for array in ARRAYS}
-    lines = np.memmap(folder / _DOCUMENTS, np.uint8, "r")
-    documents = DocumentStore(lines, _map_array(folder / _OFFSETS))
-    ids = json.loads((folder / _IDS).read_bytes().decode("utf-8", "surrogatepass"))
-    metadata = {array: _map_array(folder / f"{array}.npy") for array in METADATA_ARRAYS}
-    store = MetadataColumns(len(documents), metadata)
-    terms = TermPostings({array: _map_array(folder / f"{array}.npy") for array in TERM_ARRAYS})
-    segment = Segment(layout, documents, ids, metadata=store, terms=terms, name=name, **arrays)
+    mapped = map_arrays(folder / _ARRAY_FILE, _ARRAYS)
+    documents = DocumentStore(np.memmap(folder / _DOCUMENTS, np.uint8, "r"), mapped[_OFFSETS])
+    segment = Segment(
+        layout,
+        documents,
+        json.loads(mapped[_IDS].tobytes().decode("utf-8", "surrogatepass")),
+        features={array: mapped[array] for array in FEATURE_ARRAYS},
+        metadata=MetadataColumns(len(documents), {array: mapped[array] for array in METADATA_ARRAYS}),
+        terms=TermPostings({array: mapped[array] for array in TERM_ARRAYS}),
+        name=name,
+        **{array: mapped[array] for array in ARRAYS},
+    )
     alive = np.ones(len(segment), np.bool_)
     alive[np.array(entry["deleted"], np.int64)] = False
     return LiveSegment(segment, alive)
-
-
-def _map_array(path: Path) -> np.ndarray[Any, Any]:
-    try:
-        array: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        msg = f"{path} is no array ({error}); build the index again"
-        raise IndexFormatError(msg) from error
-    return array
 
 
 def _check_file(path: Path, expected: Mapping[str, Any]) -> None:

@@ -17,14 +17,13 @@ import numpy.typing as npt
 
 from s3_retriever.errors import IndexFormatError
 from s3_retriever.index import postings
-from s3_retriever.index.metadata import ascends
 from s3_retriever.index.spool import Spool
 from s3_retriever.index.words import cell_terms
 
 Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
 
-ARRAYS = ("term_text", "term_offsets", "term_cells", "term_pointers", "cell_lengths")
+ARRAYS = ("term_text", "term_lengths", "term_cells", "term_gap_bytes", "cell_lengths")
 """The arrays that make up the postings of terms of a segment; see :class:`TermPostings`."""
 
 _PIECE = 1 << 20  # bytes of postings read at a time
@@ -38,9 +37,9 @@ class TermPostings:
             smallest unsigned type that holds them:
 
             - ``term_text``: uint8, the terms in UTF-8, ascending, one after the other.
-            - ``term_offsets``: (V + 1,), where each begins and ends.
+            - ``term_lengths``: (V,), bytes of each.
             - ``term_cells``: uint8, the gaps of each term.
-            - ``term_pointers``: (V + 1,), where those of each begin and end.
+            - ``term_gap_bytes``: (V,), bytes of those of each.
             - ``cell_lengths``: (n_cells,), terms in each cell.
 
     Raises:
@@ -50,9 +49,10 @@ class TermPostings:
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         self.arrays = {name: postings.read_only(values) for name, values in arrays.items()}
         self._check()
+        self._offsets, self._pointers = map(_pointers, self._sizes)
 
     def __len__(self) -> int:
-        return len(self.arrays["term_offsets"]) - 1
+        return len(self._offsets) - 1
 
     def __iter__(self) -> Iterator[str]:
         """Yield the terms, ascending."""
@@ -82,7 +82,7 @@ class TermPostings:
         number = bisect_left(range(len(self)), key, key=self._utf8)
         if number == len(self) or self._utf8(number) != key:
             return np.empty(0, np.int64)
-        return self._restored(self.arrays["term_pointers"][number : number + 2].astype(np.int64))[1]
+        return self._restored(self._pointers[number : number + 2])[1]
 
     def occurrences(self) -> Iterator[tuple[npt.NDArray[np.uint32], Int64]]:
         """Yield all occurrences by term and cell: numbers of terms, uint32 (n,), and cells, int64 (n,).
@@ -90,7 +90,7 @@ class TermPostings:
         Raises:
             IndexFormatError: The gaps name a cell that is not there.
         """
-        pointers = self.arrays["term_pointers"].astype(np.int64)
+        pointers = self._pointers
         first = 0
         while first < len(self):
             end = int(np.searchsorted(pointers, pointers[first] + _PIECE, side="right")) - 1
@@ -106,18 +106,23 @@ class TermPostings:
             self._contradict()
         return numbers, cells
 
+    @property
+    def _sizes(self) -> tuple[Array, Array]:
+        return self.arrays["term_lengths"], self.arrays["term_gap_bytes"]
+
     def _utf8(self, number: int) -> bytes:
-        begin, end = self.arrays["term_offsets"][number : number + 2].tolist()
+        begin, end = self._offsets[number : number + 2].tolist()
         return self.arrays["term_text"][begin:end].tobytes()
 
     def _check(self) -> None:
-        offsets, pointers = self.arrays["term_offsets"], self.arrays["term_pointers"]
+        lengths, gap_bytes = self._sizes
+        text, cells = self.arrays["term_text"], self.arrays["term_cells"]
         sound = (
             all(values.ndim == 1 and values.dtype.kind == "u" for values in self.arrays.values())
-            and self.arrays["term_text"].dtype == self.arrays["term_cells"].dtype == np.uint8
-            and len(offsets) == len(pointers) >= 1
-            and ascends(offsets, len(self.arrays["term_text"]))
-            and ascends(pointers, len(self.arrays["term_cells"]))
+            and text.dtype == cells.dtype == np.uint8
+            and len(lengths) == len(gap_bytes)
+            and lengths.max(initial=0) <= len(text) == lengths.sum(dtype=np.uint64)
+            and gap_bytes.max(initial=0) <= len(cells) == gap_bytes.sum(dtype=np.uint64)
         )
         if not sound:
             self._contradict()
@@ -126,6 +131,11 @@ class TermPostings:
         n_cells = len(self.cell_lengths)
         msg = f"the terms of a segment of {n_cells} cells contradict themselves; index the documents again"
         raise IndexFormatError(msg)
+
+
+def _pointers(sizes: Array) -> Int64:
+    """Return where things of these sizes begin and end, int64 (n + 1,)."""
+    return np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
 
 
 class TermBuilder:
@@ -176,14 +186,9 @@ class TermBuilder:
         return TermPostings(
             {
                 "term_text": np.frombuffer(b"".join(utf8), np.uint8),
-                "term_offsets": _smallest(np.cumsum([0, *map(len, utf8)], dtype=np.int64)),
+                "term_lengths": postings.smallest(np.array([*map(len, utf8)], np.int64)),
                 "term_cells": cells,
-                "term_pointers": _smallest(pointers),
-                "cell_lengths": _smallest(lengths),
+                "term_gap_bytes": postings.smallest(np.diff(pointers)),
+                "cell_lengths": postings.smallest(lengths),
             }
         )
-
-
-def _smallest(values: Int64) -> Array:
-    """Return whole numbers, none negative, in the smallest unsigned type that holds them all."""
-    return values.astype(np.min_scalar_type(values.max(initial=0)))

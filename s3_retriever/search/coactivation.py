@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from s3_retriever.compiled import njit
 from s3_retriever.index.layout import CELL
 from s3_retriever.search.density import TILE, Float32, Int64, Scale, gaussian, tile_norms, tiles_of
 from s3_retriever.search.kernels import LANES, n_groups
@@ -99,7 +99,7 @@ def coactivation(
     return density
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _sum_tiles(masses: Float32, tiles: Int64, out: Float32) -> None:
     """Write each row's sum over the cells of each tile to ``out``, float32 (tiles, G, LANES)."""
     sums = np.empty(LANES, np.float64)
@@ -113,7 +113,7 @@ def _sum_tiles(masses: Float32, tiles: Int64, out: Float32) -> None:
                 out[t, g, lane] = sums[lane]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _add_tiles(
     masses: Float32,
     factors: Float32,
@@ -190,7 +190,7 @@ def _add_tiles(
             out[c] += total
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _make_ratios(masses: Float32, factors: Float32, out: Float32) -> None:
     """Write ratios to the uniform mass to ``out``, as if all cells were full."""
     full = np.float32(CELL)
@@ -198,7 +198,7 @@ def _make_ratios(masses: Float32, factors: Float32, out: Float32) -> None:
         out[i] = (masses[i] + full) * factors[i]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def _convolve(window: Float32, kernel: Float32, out: Float32) -> None:
     """Write the weighted sums of a tile to ``out``: that of a cell begins at the same place of ``window``.
 
@@ -224,14 +224,14 @@ def _convolve(window: Float32, kernel: Float32, out: Float32) -> None:
         j += 1
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _saturate(norms: Float32, values: Float32) -> None:
     """Turn weighted sums into what the logarithm is taken of."""
     for i in range(len(values)):
         values[i] = np.float32(1) + min(values[i] * norms[i], _HIGHEST)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _take_documents(
     extra: Float32,
     factors: Float32,
@@ -268,7 +268,7 @@ def _take_documents(
         out[d] = total
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _add_logarithms(
     values: Float32,
     bits: npt.NDArray[np.int32],

@@ -194,7 +194,8 @@ def test_a_save_over_a_damaged_copy_mends_it(saved):
     """Segments that are there already are looked at before they are used again."""
     path, index = saved
     files = [file for file in every_file(path) if file.parent.name == segments_in(path)[0]]
-    for file in files[:: 1 + len(files) // 6]:
+    assert len(files) == 2
+    for file in files:
         for _ in damages(file):
             index.save(path)
             assert Index.load(path).document_ids == index.document_ids
@@ -349,7 +350,7 @@ def test_a_killed_save_leaves_the_old_index(saved):
     """Killed while it writes a segment, then killed while it writes the manifest, then left to finish."""
     path, index = saved
     command = [sys.executable, "-c", SAVE_AND_DIE, str(Path(__file__).parents[1]), str(path)]
-    for fsync in (4, 20):
+    for fsync in (2, 3):
         result = subprocess.run([*command, str(fsync)], check=False, capture_output=True, text=True)  # noqa: S603
         assert result.returncode == -9, result.stderr
         assert Index.load(path).document_ids == index.document_ids
@@ -503,4 +504,4 @@ def test_bytes_per_token(tmp_path):
     index.add(builder.build())
     index.save(tmp_path)
     size = sum(file.stat().st_size for file in every_file(tmp_path) if file.name != "documents.jsonl")
-    assert size <= (2.2 + 3 * sum(layout.k) + 8) * n * documents
+    assert size <= (1.75 * sum(layout.k) + 4.5) * n * documents
