@@ -87,16 +87,19 @@ def _claim(path: Path) -> tuple[Path, FileLock]:
 
 
 def workplaces_of(path: Path) -> list[Path]:
-    """Return the workplaces of all processes that write, or wrote, a path."""
+    """Return the workplaces of all processes that write, or wrote, a path; none where nobody may look."""
     prefix = _prefix(path)
-    with os.scandir(path.parent) as entries:
-        return [
-            Path(entry.path)
-            for entry in entries
-            if entry.name.startswith(prefix)
-            and _RANDOM.fullmatch(entry.name[len(prefix) :])
-            and entry.is_dir(follow_symlinks=False)
-        ]
+    try:
+        with os.scandir(path.parent) as entries:
+            return [
+                Path(entry.path)
+                for entry in entries
+                if entry.name.startswith(prefix)
+                and _RANDOM.fullmatch(entry.name[len(prefix) :])
+                and entry.is_dir(follow_symlinks=False)
+            ]
+    except OSError:
+        return []
 
 
 def _prefix(path: Path) -> str:
