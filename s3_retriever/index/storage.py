@@ -226,7 +226,7 @@ def _write_segment(
     arrays |= {array: getattr(segment, array) for array in ARRAYS}
     arrays |= segment.features.arrays | segment.metadata.arrays | segment.terms.arrays
     files: dict[str, dict[str, Any]] = {}
-    if any(map(_is_cut, (texts, *arrays.values()))):
+    if _is_cut(texts) or any(map(_is_cut, arrays.values())):
         raise _lost(folder / segment.name)
     with new_folder(folder / segment.name) as new:
         write_file(new / _DOCUMENTS, texts, fresh=True)
