@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from s3_retriever.documents import Document
-from s3_retriever.index import CELL, Layout, Segment, SegmentBuilder
+from s3_retriever.index import CELL, Index, Layout, Segment, SegmentBuilder, Snapshot
+from s3_retriever.index.snapshot import LiveSegment
 
 LAYOUT = Layout(taps=("2.1", "8.0"), n_features=(20, 300), k=(3, 2))
 
@@ -71,6 +72,12 @@ def build(scanned: Sequence[Scanned], piece: int = 50) -> Segment:
             builder.add(item.starts[rows], item.ids[rows], features, weights)
         builder.end()
     return builder.build()
+
+
+def append(index: Index, segment: Segment) -> None:
+    """Put a segment behind the others and merge none, so that there are as many as a test needs."""
+    if len(segment):
+        index.snapshot = Snapshot(index.layout, [*index.snapshot.parts, LiveSegment(segment)])
 
 
 def question(tap: int, seed: int, rows: int = 9, slots: int = 5) -> tuple[np.ndarray, np.ndarray]:

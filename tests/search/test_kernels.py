@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from index_corpus import LAYOUT, build, by_row, question, scan
+from index_corpus import LAYOUT, append, build, by_row, question, scan
 
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.index import BLOCK, CELL, Index
@@ -21,7 +21,7 @@ LENGTHS = st.lists(st.integers(0, 100), max_size=6)
 def index_of(*segments):
     index = Index(LAYOUT, {})
     for segment in segments:
-        index.add(segment)
+        append(index, segment)
     return index
 
 
