@@ -199,7 +199,10 @@ class S3Retriever(Uncopyable):
             self._index.delete(gone)
 
     def merge(self) -> None:
-        """Rewrite the index as one segment, which frees the space of deleted documents."""
+        """Rewrite the index as one segment, which frees the space of deleted documents.
+
+        Only that is gained: :meth:`add` and :meth:`update` keep the segments few by themselves.
+        """
         with self._changing:
             self._index.merge()
 

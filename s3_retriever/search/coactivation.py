@@ -91,10 +91,10 @@ def coactivation(
         if math.isinf(scales[i].sigma):
             heads = np.flatnonzero(tiles[:, 0] == tiles[:, 2])  # the first tile of each document with cells
             tokens = np.add.reduceat(cell_tokens, tiles[heads, 0])
-            extra = np.add.reduceat(sums, heads, axis=0)
             sizes = tiles[heads, 3] - tiles[heads, 2]
             of_documents = np.empty(len(heads), np.float32)
-            _take_documents(extra, factors, tokens, sizes, inverse[i], by_lane[i], of_documents)
+            ends = np.append(heads[1:], len(tiles))
+            _take_documents(sums, ends, factors, tokens, sizes, inverse[i], by_lane[i], of_documents)
             density += np.repeat(of_documents, sizes)
     return density
 
@@ -233,7 +233,8 @@ def _saturate(norms: Float32, values: Float32) -> None:
 
 @njit(cache=True, nogil=True)
 def _take_documents(
-    extra: Float32,
+    sums: Float32,
+    ends: Int64,
     factors: Float32,
     tokens: Int64,
     sizes: Int64,
@@ -244,7 +245,8 @@ def _take_documents(
     """Write what the rows say of whole documents to ``out``.
 
     Args:
-        extra: float32 (D, G, LANES), the documents' extra masses.
+        sums: float32 (tiles, G, LANES), the extra masses of each tile.
+        ends: int64 (D,), one past the last tile of each document.
         factors: float32 (G, LANES).
         tokens: (D,), tokens of each document.
         sizes: (D,), its cells.
@@ -254,18 +256,24 @@ def _take_documents(
     """
     values, logarithms = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
     bits, exponents = values.view(np.int32), np.empty_like(values)
-    for d in range(len(extra)):
+    first = 0
+    for d in range(len(ends)):
         norm = inverse / np.float32(sizes[d])
         logarithms[:] = 0
-        for g in range(extra.shape[1]):
+        for g in range(sums.shape[1]):
+            values[:] = 0
+            for tile in range(first, ends[d]):
+                for i in range(LANES):
+                    values[i] += sums[tile, g, i]
             for i in range(LANES):
-                ratio = (extra[d, g, i] + np.float32(tokens[d])) * factors[g, i]
+                ratio = (values[i] + np.float32(tokens[d])) * factors[g, i]
                 values[i] = np.float32(1) + min(ratio * norm, _HIGHEST)
             _add_logarithms(values, bits, exponents, weights[g], logarithms)
         total = np.float32(0)
         for i in range(LANES):
             total += logarithms[i]
         out[d] = total
+        first = ends[d]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
