@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors.numpy import save
 
 from s3_retriever.disk import hash_values, new_folder, refuse_foreign, write_file, write_json
 from s3_retriever.errors import ArtifactFormatError
+from s3_retriever.json_form import parse_json
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 _T = TypeVar("_T")
@@ -105,14 +105,21 @@ class FolderFormat:
             msg = f"{tensor_path} is truncated or altered: its sha256 is not the one in {self.header}; "
             raise ArtifactFormatError(msg + "copy it again")
         try:
-            return build(header, load_tensors(data))
-        except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
+            tensors = load_tensors(data)
+            for name, values in tensors.items():
+                if values.dtype.kind == "f" and not np.isfinite(values).all():
+                    msg = f"{tensor_path} has a number in {name!r} that is not finite; copy it again"
+                    raise ArtifactFormatError(msg)
+            return build(header, tensors)
+        except ArtifactFormatError:
+            raise
+        except (SafetensorError, AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
             msg = f"{header_path} is damaged: {type(error).__name__}: {error}"
             raise ArtifactFormatError(msg) from error
 
     def _read_header(self, path: Path) -> dict[str, Any]:
         try:
-            header = json.loads(path.read_bytes())
+            header = parse_json(path.read_bytes())
         except (OSError, ValueError) as error:
             msg = f"{path} cannot be read as the JSON of {self.what}: {error}"
             raise ArtifactFormatError(msg) from error

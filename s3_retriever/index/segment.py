@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +12,9 @@ import numpy.typing as npt
 from s3_retriever.disk import hash_values
 from s3_retriever.errors import IndexFormatError
 from s3_retriever.index import postings
-from s3_retriever.index.documents import DocumentStore
+from s3_retriever.index.documents import INDEX_AGAIN, DocumentStore, MappedFile, ascends, file_of
 from s3_retriever.index.layout import BLOCK, CELL, Layout
-from s3_retriever.index.metadata import MetadataColumns, ascends
+from s3_retriever.index.metadata import MetadataColumns
 from s3_retriever.index.terms import TermPostings
 from s3_retriever.locks import cached_property
 
@@ -50,6 +51,10 @@ class Segment:
         metadata: The documents' metadata by key.
         terms: The terms of their texts, by cell.
 
+    Args:
+        name: Its name, where it has one already.
+        files: What its arrays are mapped from.
+
     Raises:
         IndexFormatError: The arrays contradict each other or the layout.
     """
@@ -69,10 +74,12 @@ class Segment:
         metadata: MetadataColumns,
         terms: TermPostings,
         name: str | None = None,
+        files: Sequence[MappedFile] = (),
     ) -> None:
         self.layout = layout
         self.documents = documents
         self.ids = tuple(ids)
+        self._source = file_of(positions)
         self.positions = postings.read_only(positions)
         self.codes = postings.read_only(codes)
         self.pointers = postings.read_only(pointers)
@@ -82,6 +89,7 @@ class Segment:
         self.metadata = metadata
         self.terms = terms
         self._name = name
+        self._files = tuple(files)
         self._check()
 
     def __len__(self) -> int:
@@ -146,25 +154,73 @@ class Segment:
         """Return the host's id of each token of one document, uint32."""
         return self.token_ids[self.token_pointers[document] : self.token_pointers[document + 1]]
 
+    def check_files(self) -> None:
+        """Refuse a segment of whose files one has shrunk since it was loaded.
+
+        Raises:
+            IndexFormatError: Names the file.
+        """
+        for file in self._files:
+            file.check()
+
+    def check_tokens(self, document: int, text: str) -> None:
+        """Refuse a document whose tokens do not lie in its text.
+
+        Raises:
+            IndexFormatError: They do not.
+        """
+        starts = self.starts(document)
+        if len(starts) and not (int(starts[-1]) <= len(text) and (starts[1:] >= starts[:-1]).all()):
+            self._contradict(f"tokens of document {self.ids[document]!r}")
+
     def _check(self) -> None:
-        """Refuse arrays that would make a kernel read outside of them."""
+        """Refuse arrays that would make a kernel read outside of them, in time linear in their size."""
         arrays = {array: getattr(self, array) for array in ARRAYS}
-        sound = (
-            all(arrays[array].dtype == dtype for array, dtype in ARRAYS.items())
-            and all(values.ndim == 1 + (array == "pointers") for array, values in arrays.items())
-            and self.pointers.shape[1] == self.layout.feature_offsets[-1] + 1
-            and len(self.ids) == len(self.token_pointers) - 1 == len(self)
+        if not all(
+            arrays[array].dtype == dtype and arrays[array].ndim == 1 + (array == "pointers")
+            for array, dtype in ARRAYS.items()
+        ):
+            self._contradict("types and shapes of the arrays")
+        for what, sound in (
+            ("documents", self._documents_fit),
+            ("tokens", self._tokens_fit),
+            ("pointers to postings", self._pointers_fit),
+            ("postings", self._postings_fit),
+        ):
+            if not sound():
+                self._contradict(what)
+
+    def _documents_fit(self) -> bool:
+        ids = [key for key in self.ids if isinstance(key, str) and key]
+        return (
+            len(set(ids)) == len(self.ids) == len(self)
             and self.metadata.n_documents == len(self)
-            and len(self.terms.cell_lengths) == self.n_cells
-            and ascends(self.token_pointers, len(self.token_starts))
+            and len(self.token_pointers) == len(self) + 1
+        )
+
+    def _tokens_fit(self) -> bool:
+        return (
+            ascends(self.token_pointers, len(self.token_starts))
             and len(self.token_ids) == len(self.token_starts)
-            and len(self.pointers) == -(-self.n_cells * CELL // BLOCK)
+            and len(self.terms.cell_lengths) == self.n_cells
+        )
+
+    def _pointers_fit(self) -> bool:
+        return (
+            self.pointers.shape == (-(-self.n_cells * CELL // BLOCK), self.layout.feature_offsets[-1] + 1)
             and ascends(np.concatenate(([0], self.pointers.ravel())), len(self.positions))
             and np.array_equal(self.pointers[1:, 0], self.pointers[:-1, -1])
-            and len(self.positions) == len(self.codes)
-            and self.documents.offsets.dtype == np.int64
-            and ascends(self.documents.offsets, len(self.documents.utf8))
         )
-        if not sound:
-            msg = f"the arrays of a segment of {len(self)} documents contradict each other; index them again"
-            raise IndexFormatError(msg)
+
+    def _postings_fit(self) -> bool:
+        """Whether no posting lies behind the last cell; only those of the last block can."""
+        if len(self.positions) != len(self.codes):
+            return False
+        last = self.positions[self.pointers[-1, 0] :] if len(self.pointers) else self.positions
+        end = self.n_cells * CELL - (len(self.pointers) - 1) * BLOCK
+        return not len(last) or int(last.max()) < end
+
+    def _contradict(self, what: str) -> NoReturn:
+        folder = Path(self._source).parent
+        msg = f"the {what} of the segment in {folder} contradict each other; {INDEX_AGAIN}"
+        raise IndexFormatError(msg)

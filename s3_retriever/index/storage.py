@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from s3_retriever.checks import each, whole
 from s3_retriever.disk import (
     LOCK,
     hash_file,
@@ -31,7 +32,7 @@ from s3_retriever.disk import (
     write_json,
 )
 from s3_retriever.errors import IndexChangedError, IndexFormatError, InvalidInputError
-from s3_retriever.index.documents import DocumentStore
+from s3_retriever.index.documents import INDEX_AGAIN, DocumentStore, MappedFile
 from s3_retriever.index.layout import Layout
 from s3_retriever.index.metadata import ARRAYS as METADATA_ARRAYS
 from s3_retriever.index.metadata import MetadataColumns
@@ -39,6 +40,7 @@ from s3_retriever.index.segment import ARRAYS, Segment
 from s3_retriever.index.snapshot import LiveSegment, Snapshot
 from s3_retriever.index.terms import ARRAYS as TERM_ARRAYS
 from s3_retriever.index.terms import TermPostings
+from s3_retriever.json_form import parse_json
 
 FORMAT = "s3-retriever index"
 VERSION = 5
@@ -126,7 +128,7 @@ def _read(path: Path, manifest: Mapping[str, Any]) -> tuple[dict[str, Any], Snap
         parts = [_read_part(path / _SEGMENTS, layout, entry) for entry in manifest["segments"]]
     except IndexFormatError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         msg = f"{path / MANIFEST} is damaged ({type(error).__name__}: {error}); build the index again"
         raise IndexFormatError(msg) from error
     return header, Snapshot(layout, parts)
@@ -186,24 +188,57 @@ def _read_part(folder: Path, layout: Layout, entry: Mapping[str, Any]) -> LiveSe
     folder /= name
     for file, expected in entry["files"].items():
         _check_file(folder / file, expected)
-    arrays = {array: _map_array(folder / f"{array}.npy") for array in ARRAYS}
-    lines = np.memmap(folder / _DOCUMENTS, np.uint8, "r")
-    documents = DocumentStore(lines, _map_array(folder / _OFFSETS))
-    ids = json.loads((folder / _IDS).read_bytes().decode("utf-8", "surrogatepass"))
-    metadata = {array: _map_array(folder / f"{array}.npy") for array in METADATA_ARRAYS}
-    store = MetadataColumns(len(documents), metadata)
-    terms = TermPostings({array: _map_array(folder / f"{array}.npy") for array in TERM_ARRAYS})
-    segment = Segment(layout, documents, ids, metadata=store, terms=terms, name=name, **arrays)
-    alive = np.ones(len(segment), np.bool_)
-    alive[np.array(entry["deleted"], np.int64)] = False
-    return LiveSegment(segment, alive)
+    maps = {file: _map(folder / file) for file in sorted(_FILES - {_IDS})}
+    arrays, metadata, terms = (
+        {array: maps[f"{array}.npy"] for array in names} for names in (ARRAYS, METADATA_ARRAYS, TERM_ARRAYS)
+    )
+    documents = DocumentStore(maps[_DOCUMENTS], maps[_OFFSETS])
+    segment = Segment(
+        layout,
+        documents,
+        _read_ids(folder / _IDS),
+        metadata=MetadataColumns(len(documents), metadata),
+        terms=TermPostings(terms),
+        name=name,
+        files=tuple(MappedFile(folder / file, values) for file, values in maps.items()),
+        **arrays,
+    )
+    return LiveSegment(segment, _alive(len(segment), entry["deleted"]))
 
 
-def _map_array(path: Path) -> np.ndarray[Any, Any]:
+def _alive(n_documents: int, deleted: object) -> npt.NDArray[np.bool_]:
+    """Return bool (D,), false at the numbers of the documents that are deleted."""
+    rule = each(whole(0, n_documents - 1), least=0)
+    if rule(deleted) or sorted(set(deleted)) != deleted:  # type: ignore[call-overload]
+        msg = f"deleted documents must be numbers from 0 to {n_documents - 1}, ascending, not {deleted!r:.80}"
+        raise ValueError(msg)
+    alive = np.ones(n_documents, np.bool_)
+    alive[deleted] = False
+    return alive
+
+
+def _read_ids(path: Path) -> list[str]:
     try:
-        array: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        ids = parse_json(path.read_bytes().decode("utf-8", "surrogatepass"))
     except ValueError as error:
-        msg = f"{path} is no array ({error}); build the index again"
+        msg = f"{path} is damaged ({error}); {INDEX_AGAIN}"
+        raise IndexFormatError(msg) from error
+    if not isinstance(ids, list):
+        msg = f"{path} is no list of ids; {INDEX_AGAIN}"
+        raise IndexFormatError(msg)
+    return ids
+
+
+def _map(path: Path) -> np.memmap[Any, Any]:
+    """Map a file of bytes or, by its name, of an array."""
+    try:
+        if path.suffix != ".npy":
+            return np.memmap(path, np.uint8, "r")
+        array: np.memmap[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError:
+        raise
+    except Exception as error:  # of NumPy's reader, which evaluates a header: also TokenError, MemoryError
+        msg = f"{path} is no array ({type(error).__name__}: {error}); {INDEX_AGAIN}"
         raise IndexFormatError(msg) from error
     return array
 
@@ -244,7 +279,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         msg = f"no index at {path}: a folder with {MANIFEST} and {_SEGMENTS}/ is expected"
         raise IndexFormatError(msg)
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
+        manifest = parse_json(file.read_bytes())
     except ValueError as error:
         msg = f"{file} is truncated or altered ({error}); build the index again"
         raise IndexFormatError(msg) from error

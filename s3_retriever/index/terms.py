@@ -10,14 +10,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.errors import IndexFormatError
 from s3_retriever.index import postings
-from s3_retriever.index.metadata import ascends
+from s3_retriever.index.documents import INDEX_AGAIN, ascends, file_of
 from s3_retriever.index.spool import Spool
 from s3_retriever.index.words import cell_terms
 
@@ -48,6 +48,7 @@ class TermPostings:
     """
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
+        self._source = file_of(arrays["term_cells"])
         self.arrays = {name: postings.read_only(values) for name, values in arrays.items()}
         self._check()
 
@@ -69,8 +70,15 @@ class TermPostings:
         return self.arrays["cell_lengths"]
 
     def term(self, number: int) -> str:
-        """Return a term by its number."""
-        return self._utf8(number).decode("utf-8", "surrogatepass")
+        """Return a term by its number.
+
+        Raises:
+            IndexFormatError: It is no text.
+        """
+        try:
+            return self._utf8(number).decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            self._contradict()
 
     def cells(self, term: str) -> Int64:
         """Return the cell of each occurrence of a term, int64 (n,), ascending; empty where no cell has it.
@@ -118,13 +126,20 @@ class TermPostings:
             and len(offsets) == len(pointers) >= 1
             and ascends(offsets, len(self.arrays["term_text"]))
             and ascends(pointers, len(self.arrays["term_cells"]))
+            and self._occurrences_are_counted()
         )
         if not sound:
             self._contradict()
 
-    def _contradict(self) -> None:
-        n_cells = len(self.cell_lengths)
-        msg = f"the terms of a segment of {n_cells} cells contradict themselves; index the documents again"
+    def _occurrences_are_counted(self) -> bool:
+        """Whether the lengths of the cells add up to the occurrences; each ends with a byte below 128."""
+        occurrences = int(np.count_nonzero(self.arrays["term_cells"] < 128))
+        return float(self.cell_lengths.sum(dtype=np.float64)) == occurrences
+
+    def _contradict(self) -> NoReturn:
+        n_cells = len(self.cell_lengths) if self.cell_lengths.ndim else 0
+        what = f"{self._source} and the terms beside it, of {n_cells} cells,"
+        msg = f"{what} contradict each other; {INDEX_AGAIN}"
         raise IndexFormatError(msg)
 
 

@@ -382,4 +382,6 @@ def _add_contributions(positions, codes, pointers, offset, step, features, weigh
                     p = base + positions[j] - first
                     if p >= last - first:
                         break
+                    if p < 0:  # only in a forged file, whose positions do not ascend
+                        continue
                     out[r, f, p] = weights[r, f] * (np.float32(codes[j]) * step)

@@ -11,7 +11,7 @@ from typing import Any
 from langchain_s3_retriever.filters import from_json, to_json
 from s3_retriever import IndexFormatError, InvalidInputError, SpanConfig
 from s3_retriever import S3Retriever as CoreRetriever
-from s3_retriever.integration import new_file, only_writer
+from s3_retriever.integration import new_file, only_writer, parse_json
 
 VERSION = 1
 
@@ -26,15 +26,15 @@ def save(folder: Path, core: CoreRetriever, settings: Mapping[str, Any]) -> None
         IndexBusyError: Somebody else is saving to the folder.
     """
     where, spans = settings["filter"], settings["spans"]
-    stored = {
-        **settings,
-        "filter": None if where is None else to_json(where),
-        "spans": None if spans is None else asdict(spans),
-    }
     try:
+        stored = {
+            **settings,
+            "filter": None if where is None else to_json(where),
+            "spans": None if spans is None else asdict(spans),
+        }
         text = json.dumps({"version": VERSION, "settings": stored}, indent=2)
-    except (TypeError, ValueError) as error:
-        msg = f"the retriever's tags and metadata must be of JSON's types to be saved ({error})"
+    except (TypeError, ValueError, RecursionError) as error:
+        msg = f"the retriever's tags, metadata and filter must be of JSON's types to be saved ({error})"
         raise InvalidInputError(msg) from error
     with only_writer(folder):  # or two would leave the index of one and the settings of the other
         core.save(folder / _CORE)
@@ -50,7 +50,7 @@ def load_settings(folder: Path) -> dict[str, Any]:
     """
     path = folder / _SETTINGS
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = parse_json(path.read_bytes())
         version, settings = stored["version"], dict(stored["settings"])
         if version == VERSION:
             where, spans = settings["filter"], settings.get("spans")
@@ -59,13 +59,19 @@ def load_settings(folder: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         msg = f"{folder} holds no LangChain retriever (it has no {_SETTINGS}); write one with save_local()"
         raise IndexFormatError(msg) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         msg = f"{path} is damaged ({type(error).__name__}: {error}); save the retriever again"
         raise IndexFormatError(msg) from error
     if version != VERSION:
         msg = f"{path} is of version {version!r}, this package reads {VERSION}; save it again with this one"
         raise IndexFormatError(msg)
     return settings
+
+
+def damaged(folder: Path, error: Exception) -> IndexFormatError:
+    """Return the error for settings of a wrong type or value."""
+    reason = str(error).strip().replace("\n", "; ")
+    return IndexFormatError(f"{folder / _SETTINGS} holds settings that cannot be used: {reason}")
 
 
 def load_core(folder: Path, host: Any) -> CoreRetriever:
