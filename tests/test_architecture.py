@@ -25,12 +25,24 @@ INTEGRATIONS = ("llama_index.retrievers.s3", "langchain_s3_retriever")
 
 # A room is a folder of the package, or a module beside the folders. Of each: the rooms that it may import.
 # A new room needs a line here.
-BOTTOM = {"checks", "compiled", "disk", "documents", "errors", "json_form", "locks", "memory", "names"}
+BOTTOM = {
+    "checks",
+    "compiled",
+    "disk",
+    "documents",
+    "errors",
+    "json_form",
+    "locks",
+    "memory",
+    "names",
+    "terminal",
+}
 RUN_TIME = BOTTOM | {"host", "encode", "index", "search", "config", "indexing", "saved", "retriever"}
 MAY_IMPORT = {
     "errors": set(),
     "memory": set(),
     "names": set(),
+    "terminal": set(),
     "compiled": set(),
     "locks": {"errors"},
     "json_form": set(),

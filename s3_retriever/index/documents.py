@@ -19,6 +19,9 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import IndexFormatError, InvalidDocumentError
 from s3_retriever.json_form import json_form, parse_json
 
+IN_MEMORY = "an array in memory"
+"""What :func:`file_of` calls an array that is not mapped."""
+
 INDEX_AGAIN = "restore it or index the documents again"
 """How messages about damaged files end."""
 
@@ -30,7 +33,7 @@ def ascends(pointers: npt.NDArray[Any], end: int) -> bool:
 
 def file_of(array: npt.NDArray[Any]) -> str:
     """Return what messages call an array: the file that it is mapped from."""
-    return str(getattr(array, "filename", None) or "an array in memory")
+    return str(getattr(array, "filename", None) or IN_MEMORY)
 
 
 class MappedFile:

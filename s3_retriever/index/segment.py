@@ -12,7 +12,7 @@ import numpy.typing as npt
 from s3_retriever.disk import hash_values
 from s3_retriever.errors import IndexFormatError
 from s3_retriever.index import postings
-from s3_retriever.index.documents import INDEX_AGAIN, DocumentStore, MappedFile, ascends, file_of
+from s3_retriever.index.documents import IN_MEMORY, INDEX_AGAIN, DocumentStore, MappedFile, ascends, file_of
 from s3_retriever.index.layout import BLOCK, CELL, Layout
 from s3_retriever.index.metadata import MetadataColumns
 from s3_retriever.index.terms import TermPostings
@@ -221,6 +221,6 @@ class Segment:
         return not len(last) or int(last.max()) < end
 
     def _contradict(self, what: str) -> NoReturn:
-        folder = Path(self._source).parent
-        msg = f"the {what} of the segment in {folder} contradict each other; {INDEX_AGAIN}"
+        where = "memory" if self._source == IN_MEMORY else Path(self._source).parent
+        msg = f"the {what} of the segment in {where} contradict each other; {INDEX_AGAIN}"
         raise IndexFormatError(msg)
