@@ -243,7 +243,11 @@ class S3Retriever(Uncopyable):
         index, artifact, config = read_saved(path)
         name = index.header["host"]["name"]
         loaded = Host.recorded(name, f"the index {path}") if host is None else Host.load(host)
-        return cls(host=loaded, artifact=artifact, index=index, config=config, ranker=ranker)
+        try:
+            return cls(host=loaded, artifact=artifact, index=index, config=config, ranker=ranker)
+        except ArtifactError as error:
+            msg = f"{path}: {error}"
+            raise type(error)(msg) from error
 
     def retrieve(
         self,

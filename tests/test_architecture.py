@@ -36,6 +36,7 @@ BOTTOM = {
     "locks",
     "memory",
     "names",
+    "terminal",
     "workplace",
 }
 RUN_TIME = BOTTOM | {"host", "encode", "index", "search", "config", "indexing", "saved", "retriever"}
@@ -43,6 +44,7 @@ MAY_IMPORT = {
     "errors": set(),
     "memory": set(),
     "names": set(),
+    "terminal": set(),
     "compiled": set(),
     "locks": {"errors"},
     "json_form": set(),

@@ -28,6 +28,7 @@ from s3_retriever.disk import (
     write_json,
 )
 from s3_retriever.errors import ArtifactFormatError
+from s3_retriever.json_form import parse_json
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 _T = TypeVar("_T")
@@ -126,7 +127,14 @@ class FolderFormat:
             msg = f"{tensor_path} is truncated or altered: its sha256 is not the one in {self.header}; "
             raise ArtifactFormatError(msg + "copy it again")
         try:
-            return build(header, load_tensors(data))
+            tensors = load_tensors(data)
+            for name, values in tensors.items():
+                if values.dtype.kind == "f" and not np.isfinite(values).all():
+                    msg = f"{tensor_path} has a number in {name!r} that is not finite; copy it again"
+                    raise ArtifactFormatError(msg)
+            return build(header, tensors)
+        except ArtifactFormatError:
+            raise
         except (
             SafetensorError,
             ArithmeticError,
@@ -140,8 +148,8 @@ class FolderFormat:
 
     def _read_header(self, path: Path) -> dict[str, Any]:
         try:
-            header = json.loads(path.read_bytes())
-        except (OSError, ValueError, RecursionError) as error:
+            header = parse_json(path.read_bytes())
+        except (OSError, ValueError) as error:
             msg = f"{path} cannot be read as the JSON of {self.what}: {error}"
             raise ArtifactFormatError(msg) from error
         if not isinstance(header, dict) or header.get("format") != self._format:

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from s3_retriever.durable import create
 from s3_retriever.errors import IndexFormatError
+from s3_retriever.index.documents import INDEX_AGAIN
+from s3_retriever.json_form import parse_json
 
 Array = npt.NDArray[Any]
 
@@ -65,13 +67,13 @@ def map_arrays(path: Path, names: Collection[str]) -> dict[str, Array]:
     try:
         data = np.asarray(np.memmap(path, np.uint8, "r"))
         first = 8 + int.from_bytes(data[:8].tobytes(), "little")
-        header = json.loads(data[8:first].tobytes())
+        header = parse_json(data[8:first].tobytes())
         if set(header) != set(names):
             msg = f"it holds {', '.join(sorted(header))}"
             raise ValueError(msg)
         arrays = {name: _view(data[first:], entry) for name, entry in header.items()}
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        msg = f"{path} does not hold the arrays of a segment ({error}); build the index again"
+        msg = f"{path} does not hold the arrays of a segment ({error}); {INDEX_AGAIN}"
         raise IndexFormatError(msg) from error
     return arrays
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.errors import IndexFormatError
 from s3_retriever.index import packed, postings
+from s3_retriever.index.documents import INDEX_AGAIN, file_of
 from s3_retriever.index.layout import BLOCK, CELL, Layout
 
 Array = npt.NDArray[Any]
@@ -56,6 +57,7 @@ class FeaturePostings:
     """
 
     def __init__(self, layout: Layout, n_cells: int, arrays: Mapping[str, Array]) -> None:
+        self._source = file_of(arrays["feature_lists"])
         self.arrays = {name: postings.read_only(values) for name, values in arrays.items()}
         counts, data = self.arrays["feature_counts"], self.arrays["feature_lists"]
         first_cells = np.arange(0, n_cells, BLOCK // CELL)
@@ -100,7 +102,6 @@ class FeaturePostings:
                 postings.add_frequencies(*self.lists, block, here, counts)
         return counts
 
-    @staticmethod
-    def _contradict(n_cells: int) -> None:
-        msg = f"the postings of a segment of {n_cells} cells contradict themselves; index the documents again"
+    def _contradict(self, n_cells: int) -> NoReturn:
+        msg = f"the postings of {n_cells} cells in {self._source} contradict each other; {INDEX_AGAIN}"
         raise IndexFormatError(msg)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +12,10 @@ import numpy.typing as npt
 from s3_retriever.disk import hash_values
 from s3_retriever.errors import IndexFormatError
 from s3_retriever.index import postings
-from s3_retriever.index.documents import DocumentStore
+from s3_retriever.index.documents import IN_MEMORY, INDEX_AGAIN, DocumentStore, MappedFile, ascends, file_of
 from s3_retriever.index.features import FeaturePostings
 from s3_retriever.index.layout import CELL, Layout
-from s3_retriever.index.metadata import MetadataColumns, ascends
+from s3_retriever.index.metadata import MetadataColumns
 from s3_retriever.index.terms import TermPostings
 from s3_retriever.locks import cached_property
 
@@ -22,6 +23,8 @@ Array = npt.NDArray[Any]
 
 ARRAYS = ("token_pointers", "token_gaps", "token_ids")
 """The arrays that say which tokens a segment's documents have."""
+
+_TOKEN_BYTES = 4  # of an item of ``token_gaps`` and ``token_ids``, at most
 
 
 class Segment:
@@ -43,6 +46,10 @@ class Segment:
         metadata: The documents' metadata by key.
         terms: The terms of their texts, by cell.
 
+    Args:
+        name: Its name, where it has one already.
+        files: What its arrays are mapped from.
+
     Raises:
         IndexFormatError: The arrays contradict each other or the layout.
     """
@@ -60,16 +67,19 @@ class Segment:
         metadata: MetadataColumns,
         terms: TermPostings,
         name: str | None = None,
+        files: Sequence[MappedFile] = (),
     ) -> None:
         self.layout = layout
         self.documents = documents
         self.ids = tuple(ids)
+        self._source = file_of(token_gaps)
         self.token_pointers = postings.read_only(token_pointers)
         self.token_gaps = postings.read_only(token_gaps)
         self.token_ids = postings.read_only(token_ids)
         self.metadata = metadata
         self.terms = terms
         self._name = name
+        self._files = tuple(files)
         self._check()
         self.features = FeaturePostings(layout, self.n_cells, features)
 
@@ -142,21 +152,60 @@ class Segment:
     def _own(self, array: Array, document: int) -> Array:
         return array[self.token_pointers[document] : self.token_pointers[document + 1]]
 
+    def check_files(self) -> None:
+        """Refuse a segment of whose files one has shrunk since it was loaded.
+
+        Raises:
+            IndexFormatError: Names the file.
+        """
+        for file in self._files:
+            file.check()
+
+    def check_tokens(self, document: int, text: str) -> None:
+        """Refuse a document whose tokens do not lie in its text.
+
+        Raises:
+            IndexFormatError: They do not.
+        """
+        if int(self.own_gaps(document).sum(dtype=np.uint64)) > len(text):
+            self._contradict(f"tokens of document {self.ids[document]!r}")
+
     def _check(self) -> None:
         """Refuse arrays that would make a kernel read outside of them."""
-        arrays = [getattr(self, array) for array in ARRAYS]
-        sound = (
-            all(values.ndim == 1 for values in arrays)
+        for what, sound in (
+            ("types and shapes of the arrays", self._types_fit),
+            ("documents", self._documents_fit),
+            ("tokens", self._tokens_fit),
+        ):
+            if not sound():
+                self._contradict(what)
+
+    def _types_fit(self) -> bool:
+        return (
+            all(getattr(self, array).ndim == 1 for array in ARRAYS)
             and self.token_pointers.dtype == np.int64
-            and self.token_gaps.dtype.kind == self.token_ids.dtype.kind == "u"
-            and len(self.ids) == len(self.token_pointers) - 1 == len(self)
-            and self.metadata.n_documents == len(self)
-            and len(self.terms.cell_lengths) == self.n_cells
-            and ascends(self.token_pointers, len(self.token_gaps))
-            and len(self.token_ids) == len(self.token_gaps)
-            and self.documents.offsets.dtype == np.int64
-            and ascends(self.documents.offsets, len(self.documents.utf8))
+            and all(
+                values.dtype.kind == "u" and values.itemsize <= _TOKEN_BYTES
+                for values in (self.token_gaps, self.token_ids)
+            )
         )
-        if not sound:
-            msg = f"the arrays of a segment of {len(self)} documents contradict each other; index them again"
-            raise IndexFormatError(msg)
+
+    def _documents_fit(self) -> bool:
+        ids = [key for key in self.ids if isinstance(key, str) and key]
+        return (
+            len(set(ids)) == len(self.ids) == len(self)
+            and self.metadata.n_documents == len(self)
+            and len(self.token_pointers) == len(self) + 1
+        )
+
+    def _tokens_fit(self) -> bool:
+        return (
+            ascends(self.token_pointers, len(self.token_gaps))
+            and len(self.token_ids) == len(self.token_gaps)
+            and len(self.terms.cell_lengths) == self.n_cells
+        )
+
+    def _contradict(self, what: str) -> NoReturn:
+        where = "memory" if self._source == IN_MEMORY else Path(self._source).parent
+        msg = f"the {what} of the segment in {where} contradict each other; {INDEX_AGAIN}"
+        raise IndexFormatError(msg)

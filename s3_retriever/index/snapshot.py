@@ -175,6 +175,17 @@ class Snapshot:
         segment, i = self.place(document)
         return segment.documents[i]
 
+    def checked_document(self, document: int) -> Document:
+        """Read a document by its number, and make sure that its tokens lie in its text.
+
+        Raises:
+            IndexFormatError: They do not, or its line is no document.
+        """
+        segment, i = self.place(document)
+        read = segment.documents[i]
+        segment.check_tokens(i, read.text)
+        return read
+
     def token_starts(self, document: int) -> npt.NDArray[np.uint32]:
         """Return uint32 (n,): the character offset of each token of a document."""
         segment, i = self.place(document)

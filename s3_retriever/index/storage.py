@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from s3_retriever.checks import each, whole
 from s3_retriever.disk import (
     hash_file,
     hash_json,
@@ -31,7 +32,7 @@ from s3_retriever.disk import (
 from s3_retriever.durable import make_folders, remove
 from s3_retriever.errors import IndexChangedError, IndexFormatError, InvalidInputError
 from s3_retriever.index.array_file import map_arrays, write_arrays
-from s3_retriever.index.documents import DocumentStore
+from s3_retriever.index.documents import INDEX_AGAIN, DocumentStore, MappedFile
 from s3_retriever.index.features import ARRAYS as FEATURE_ARRAYS
 from s3_retriever.index.layout import Layout
 from s3_retriever.index.metadata import ARRAYS as METADATA_ARRAYS
@@ -40,6 +41,7 @@ from s3_retriever.index.segment import ARRAYS, Segment
 from s3_retriever.index.snapshot import LiveSegment, Snapshot
 from s3_retriever.index.terms import ARRAYS as TERM_ARRAYS
 from s3_retriever.index.terms import TermPostings
+from s3_retriever.json_form import parse_json
 from s3_retriever.workplace import LOCK
 
 FORMAT = "s3-retriever index"
@@ -148,7 +150,7 @@ def _read(path: Path, manifest: Mapping[str, Any]) -> tuple[dict[str, Any], Snap
         parts = [_read_part(path / _SEGMENTS, layout, entry) for entry in manifest["segments"]]
     except IndexFormatError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         msg = f"{path / MANIFEST} is damaged ({type(error).__name__}: {error}); build the index again"
         raise IndexFormatError(msg) from error
     return header, Snapshot(layout, parts)
@@ -266,21 +268,47 @@ def _read_part(folder: Path, layout: Layout, entry: Mapping[str, Any]) -> LiveSe
     folder /= name
     for file, expected in entry["files"].items():
         _check_file(folder / file, expected)
+    texts = np.memmap(folder / _DOCUMENTS, np.uint8, "r")
     mapped = map_arrays(folder / _ARRAY_FILE, _ARRAYS)
-    documents = DocumentStore(np.memmap(folder / _DOCUMENTS, np.uint8, "r"), mapped[_OFFSETS])
+    documents = DocumentStore(texts, mapped[_OFFSETS])
     segment = Segment(
         layout,
         documents,
-        json.loads(mapped[_IDS].tobytes().decode("utf-8", "surrogatepass")),
+        _read_ids(folder / _ARRAY_FILE, mapped[_IDS]),
         features={array: mapped[array] for array in FEATURE_ARRAYS},
         metadata=MetadataColumns(len(documents), {array: mapped[array] for array in METADATA_ARRAYS}),
         terms=TermPostings({array: mapped[array] for array in TERM_ARRAYS}),
         name=name,
+        files=(
+            MappedFile(folder / _DOCUMENTS, texts),
+            MappedFile(folder / _ARRAY_FILE, mapped[_OFFSETS]),
+        ),
         **{array: mapped[array] for array in ARRAYS},
     )
-    alive = np.ones(len(segment), np.bool_)
-    alive[np.array(entry["deleted"], np.int64)] = False
-    return LiveSegment(segment, alive)
+    return LiveSegment(segment, _alive(len(segment), entry["deleted"]))
+
+
+def _alive(n_documents: int, deleted: object) -> npt.NDArray[np.bool_]:
+    """Return bool (D,), false at the numbers of the documents that are deleted."""
+    rule = each(whole(0, n_documents - 1), least=0)
+    if rule(deleted) or sorted(set(deleted)) != deleted:  # type: ignore[call-overload]
+        msg = f"deleted documents must be numbers from 0 to {n_documents - 1}, ascending, not {deleted!r:.80}"
+        raise ValueError(msg)
+    alive = np.ones(n_documents, np.bool_)
+    alive[deleted] = False
+    return alive
+
+
+def _read_ids(path: Path, utf8: npt.NDArray[Any]) -> list[str]:
+    try:
+        ids = parse_json(utf8.tobytes().decode("utf-8", "surrogatepass"))
+    except ValueError as error:
+        msg = f"{path} has ids that cannot be read ({error}); {INDEX_AGAIN}"
+        raise IndexFormatError(msg) from error
+    if not isinstance(ids, list):
+        msg = f"{path} has no list of ids; {INDEX_AGAIN}"
+        raise IndexFormatError(msg)
+    return ids
 
 
 def _check_file(path: Path, expected: Mapping[str, Any]) -> None:
@@ -315,7 +343,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         msg = f"no index at {path}: a folder with {MANIFEST} and {_SEGMENTS}/ is expected"
         raise IndexFormatError(msg)
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
+        manifest = parse_json(file.read_bytes())
     except ValueError as error:
         msg = f"{file} is truncated or altered ({error}); build the index again"
         raise IndexFormatError(msg) from error

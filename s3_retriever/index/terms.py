@@ -10,13 +10,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.errors import IndexFormatError
 from s3_retriever.index import postings
+from s3_retriever.index.documents import INDEX_AGAIN, file_of
 from s3_retriever.index.spool import Spool
 from s3_retriever.index.words import cell_terms
 
@@ -47,6 +48,7 @@ class TermPostings:
     """
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
+        self._source = file_of(arrays["term_cells"])
         self.arrays = {name: postings.read_only(values) for name, values in arrays.items()}
         self._check()
         self._offsets, self._pointers = map(_pointers, self._sizes)
@@ -69,8 +71,15 @@ class TermPostings:
         return self.arrays["cell_lengths"]
 
     def term(self, number: int) -> str:
-        """Return a term by its number."""
-        return self._utf8(number).decode("utf-8", "surrogatepass")
+        """Return a term by its number.
+
+        Raises:
+            IndexFormatError: It is no text.
+        """
+        try:
+            return self._utf8(number).decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            self._contradict()
 
     def cells(self, term: str) -> Int64:
         """Return the cell of each occurrence of a term, int64 (n,), ascending; empty where no cell has it.
@@ -123,13 +132,20 @@ class TermPostings:
             and len(lengths) == len(gap_bytes)
             and lengths.max(initial=0) <= len(text) == lengths.sum(dtype=np.uint64)
             and gap_bytes.max(initial=0) <= len(cells) == gap_bytes.sum(dtype=np.uint64)
+            and self._occurrences_are_counted()
         )
         if not sound:
             self._contradict()
 
-    def _contradict(self) -> None:
-        n_cells = len(self.cell_lengths)
-        msg = f"the terms of a segment of {n_cells} cells contradict themselves; index the documents again"
+    def _occurrences_are_counted(self) -> bool:
+        """Whether the lengths of the cells add up to the occurrences; each ends with a byte below 128."""
+        occurrences = int(np.count_nonzero(self.arrays["term_cells"] < 128))
+        return float(self.cell_lengths.sum(dtype=np.float64)) == occurrences
+
+    def _contradict(self) -> NoReturn:
+        n_cells = len(self.cell_lengths) if self.cell_lengths.ndim else 0
+        what = f"{self._source} and the terms beside it, of {n_cells} cells,"
+        msg = f"{what} contradict each other; {INDEX_AGAIN}"
         raise IndexFormatError(msg)
 
 

@@ -24,6 +24,7 @@ from s3_retriever.encode.folder_format import pack_tensors
 from s3_retriever.errors import CheckpointError
 from s3_retriever.host.scan import Keys, ScannedPiece
 from s3_retriever.host.taps import Tap
+from s3_retriever.json_form import parse_json
 
 FORMAT_VERSION = 1
 
@@ -62,10 +63,11 @@ def read_checkpoint(path: Path, settings: Mapping[str, Any]) -> tuple[Arrays, di
         return None
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+            metadata = {name: parse_json(value) for name, value in (file.metadata() or {}).items()}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         version, found, state = (metadata[name] for name in ("version", "settings", "state"))
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        found = dict(found)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(path, error) from error
     require_same(path, {"version": version, **found}, {"version": FORMAT_VERSION, **settings})
     return arrays, state
@@ -191,10 +193,10 @@ def _keys_file(path: Path, tap: Tap) -> Path:
 def _read_manifest(path: Path, settings: Mapping[str, Any]) -> tuple[int, int]:
     """Return the number of keys and their dimension, if they are of a scan with these settings."""
     try:
-        found = json.loads(path.read_bytes())
+        found = parse_json(path.read_bytes())
         version, n, dim = found["version"], int(found["n_keys"]), int(found["dim"])
         made_with = {"version": version, **found["settings"]}
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise damaged(path, error) from error
     require_same(path, made_with, {"version": FORMAT_VERSION, **settings})
     return n, dim
