@@ -60,7 +60,7 @@ def test_whatever_is_killed_leaves_the_old_index_or_the_new(
             whole = make.load(path)
             overwrite(whole, path) if rounds % 2 else whole.save(path)
             assert not litter(path)
-            assert whole.retrieve(QUESTION)
+            assert bool(whole.retrieve(QUESTION)) == bool(len(whole))
     assert outcomes["old"]
     assert outcomes["new"]
     counted(f"{kills.total()} kills ({dict(kills)}), found afterwards: {dict(outcomes)}")
