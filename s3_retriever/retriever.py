@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from s3_retriever.documents import Document, Span, as_ids
 from s3_retriever.encode.artifact import Artifact
 from s3_retriever.encode.question import encode_questions, query_rows, shared_features
 from s3_retriever.errors import ArtifactError
+from s3_retriever.host.loading import import_meanwhile
 from s3_retriever.host.model import Host
 from s3_retriever.host.one_core import OneCoreThreads
 from s3_retriever.index import Index, Segment
@@ -240,7 +242,11 @@ class S3Retriever(Uncopyable):
             HostNotFoundError: The host that the index names is not to be had, or not to be trusted by name.
         """
         check("path", path, PATH)
-        index, artifact, config = read_saved(path)
+        with ThreadPoolExecutor(1, "s3-load") as pool:
+            reading = pool.submit(read_saved, path)
+            if not isinstance(host, (Host, tuple)):
+                import_meanwhile(reading)
+            index, artifact, config = reading.result()
         name = index.header["host"]["name"]
         loaded = Host.recorded(name, f"the index {path}") if host is None else Host.load(host)
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from concurrent.futures import Future, wait
 from typing import Any
 
 import torch
@@ -10,6 +12,17 @@ from s3_retriever.errors import HostNotFoundError, UnsupportedHostError
 from s3_retriever.host.families import family_of
 from s3_retriever.host.untrusted import OFFLINE, refuse_code
 from s3_retriever.host.weights import HostFiles, quiet_transformers
+
+_SOON = 0.1  # seconds; what is done by then, or has failed, need not wait for an import
+
+
+def import_meanwhile(doing: Future[Any]) -> None:
+    """Import ``transformers``, which takes seconds, while another thread does something that takes long.
+
+    In the calling thread: while it is imported, no other thread can import from it.
+    """
+    if wait([doing], timeout=_SOON).not_done:
+        importlib.import_module("transformers.models.auto")
 
 
 def load_model(files: HostFiles) -> tuple[Any, Any]:
