@@ -55,12 +55,12 @@ def new_file(
             sync_folder(path.parent)
 
 
-def write_file(path: Path, data: bytes | npt.NDArray[Any] | memoryview, *, fresh: bool = False) -> None:
+def write_file(path: Path, data: bytes | memoryview, *, fresh: bool = False) -> None:
     """Write a whole file in place of an older one; see :func:`new_file`.
 
     Args:
         path: The file; its folder exists.
-        data: Its content; an array is written in the ``.npy`` format.
+        data: Its content.
         fresh: The folder is one that :func:`new_folder` gave, and has no such file: nobody reads it yet.
 
     Raises:
@@ -68,20 +68,10 @@ def write_file(path: Path, data: bytes | npt.NDArray[Any] | memoryview, *, fresh
         DiskFullError: There is no room; names the path and the bytes.
         OSError: It cannot be written.
     """
-    wanted = data.nbytes if isinstance(data, (np.ndarray, memoryview)) else len(data)
+    wanted = data.nbytes if isinstance(data, memoryview) else len(data)
     opened = create(path, wanted=wanted) if fresh else new_file(path, "wb", wanted=wanted)
     with opened as file:
-        if isinstance(data, np.ndarray):
-            _write_array(file, data)
-        else:
-            file.write(data)
-
-
-def _write_array(file: IO[bytes], array: npt.NDArray[Any]) -> None:
-    """Write the ``.npy`` file of an array; ``np.save`` goes round Python's file and hides why it fails."""
-    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-    if array.size:
-        file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        file.write(data)
 
 
 def write_json(path: Path, value: object, *, indent: int | None = 1, fresh: bool = False) -> None:
