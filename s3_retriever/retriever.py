@@ -232,8 +232,7 @@ class S3Retriever(Uncopyable):
 
         Args:
             path: What :meth:`save` wrote.
-            host: As in :meth:`from_documents`; by default the host the index was made with, by name, if
-                it may be loaded by a name in a file: see :meth:`Host.recorded`.
+            host: As in :meth:`from_documents`; None: the one that the index names, see :meth:`Host.recorded`.
             ranker: Another than the artifact's.
 
         Raises:
@@ -274,8 +273,7 @@ class S3Retriever(Uncopyable):
             question: In natural language.
             token_budget: Tokens of the host's tokenizer that the spans may have together; never exceeded.
             mode: "hybrid" (S3 and BM25), "s3" or "bm25".
-            scoring: "attention", or "paper" for the published scoring (arXiv 2601.17702: shared feature
-                ids weighted by rarity).
+            scoring: "attention", or "paper" for the published one (arXiv 2601.17702): rare shared features.
             explain: Fill :attr:`Span.explanation`.
             unit_scores: Scores in [0, 1]: 0 is the least, 1 the greatest density of what was searched.
             where: Search only documents whose metadata matches this filter (see
@@ -317,12 +315,9 @@ class S3Retriever(Uncopyable):
         top_k: int | None = None,
         spans: SpanConfig | None = None,
     ) -> list[list[Span]]:
-        """Return what :meth:`retrieve` returns for each of several questions, with the same options; faster.
+        """Return what :meth:`retrieve` returns for each of several questions, in their order; faster.
 
         The questions go through the host together, and all of them see the corpus as it is at one time.
-
-        Returns:
-            A list of spans per question, in the order of the questions.
 
         Raises:
             InvalidInputError: As for one question, or ``questions`` is a single text.
