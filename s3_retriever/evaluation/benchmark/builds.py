@@ -161,15 +161,25 @@ def machine() -> dict[str, Any]:
     own = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
     others = [process for process in psutil.process_iter(["name"]) if process.pid not in own]
     for process in others:
-        process.cpu_percent()
+        _share(process)
     psutil.cpu_percent(1.0)
-    busy = {process.info["name"]: share for process in others if (share := process.cpu_percent()) > 10}
+    busy = {process.info["name"]: share for process in others if (share := _share(process)) > 10}
     return {
         "cpu": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "load": os.getloadavg() if hasattr(os, "getloadavg") else None,
         "other_processes": busy,
     }
+
+
+def _share(process: Any) -> float:
+    """Return the per cent of a core that a process took since this was last asked, 0 where it has ended."""
+    import psutil
+
+    try:
+        return float(process.cpu_percent())
+    except psutil.Error:
+        return 0.0
 
 
 def plot(figures: dict[str, Any], path: Path) -> None:
