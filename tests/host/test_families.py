@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pytest
 import torch
 import transformers
+from declared_families import DECLARED
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
@@ -336,8 +338,45 @@ def everything(host: Host, layers: list[int]) -> tuple[list[Tap], list[QueryHead
     )
 
 
-def test_every_family_has_a_case() -> None:
-    assert {name.partition("-")[0] for name in CASES} == set(FAMILIES)
+def test_every_declared_family_has_a_case() -> None:
+    assert {name.partition("-")[0] for name in CASES} == set(DECLARED)
+
+
+def test_discovery_reads_what_a_declaration_reads(
+    built: Built,
+    tiny_tokenizer: PreTrainedTokenizerFast,
+    monkeypatch: pytest.MonkeyPatch,
+    random_artifact: Callable[[Host, Sequence[tuple[QueryHead, Tap]]], Artifact],
+    tmp_path: Path,
+) -> None:
+    """To the bit: in every layer, and so in an index."""
+    name = built.host.identity["model_type"]
+    assert built.host.places.source == "discovered"
+    monkeypatch.setattr("s3_retriever.host.families.FAMILIES", {name: DECLARED[name]})
+    declared = Host.load((built.model, tiny_tokenizer))
+    assert declared.places.source == "declared"
+    assert declared.identity == built.host.identity
+    assert declared.attention_layers == built.host.attention_layers
+    taps, heads = everything(declared, declared.attention_layers)
+    assert [declared.asked(head) for head in heads] == [built.host.asked(head) for head in heads]
+    for length in (7, 40):
+        ours, its = (
+            host.project([token_row(length)], taps=taps, heads=heads, values=taps)[0]
+            for host in (built.host, declared)
+        )
+        for kind in ("keys", "queries", "values"):
+            np.testing.assert_array_equal(getattr(ours, kind), getattr(its, kind))
+
+    artifact = random_artifact(declared, [(head, declared.asked(head)) for head in heads[-3:]])
+    saved = []
+    for host in (built.host, declared):
+        retriever = S3Retriever(host=host, artifact=artifact, config=SMALL_CHUNKS)
+        retriever.add([{"id": "rain", "text": "Rain forms when droplets in a cloud grow too heavy. " * 12}])
+        folder = tmp_path / host.places.source
+        retriever.save(folder)
+        saved.append({path.name: path.read_bytes() for path in folder.rglob("*.safetensors")})
+    assert saved[0]
+    assert saved[0] == saved[1]
 
 
 def test_what_is_read_is_what_the_attention_computes(built: Built) -> None:
