@@ -17,7 +17,7 @@ from s3_retriever.host.matching import Ambiguous, Matcher
 from s3_retriever.host.readings import Heads, LayerHeads, Places
 from s3_retriever.host.watching import Attention, watch
 
-PROBE_ROWS = 16
+PROBE_ROWS = 12
 """Tokens of the pass: so many numbers tell one channel from another."""
 
 
@@ -29,10 +29,11 @@ def probe_ids(decoder: Any) -> torch.Tensor:
     return ids[:, None].to(weight.device)
 
 
-def discover(decoder: Any, clip: float | None) -> Places:
+def discover(name: str, decoder: Any, clip: float | None) -> Places:
     """Find what to read of a decoder.
 
     Args:
+        name: The host's, for messages.
         decoder: The base decoder, not in training.
         clip: The bound of queries, keys and values that its configuration sets, if any.
 
@@ -44,12 +45,17 @@ def discover(decoder: Any, clip: float | None) -> Places:
     numbers = {step: number for number, step in enumerate(steps)}
     left_out = {number: "it does not attend" for step, number in numbers.items() if step not in found.seen}
     left_out |= {numbers[step]: reason for step, reason in found.left_out.items()}
-    if not found.heads:
-        seen = "; ".join(f"layer {number}: {reason}" for number, reason in list(left_out.items())[:3])
+    if not found.left_out and not found.heads:
         msg = (
-            f"no attention by softmax was seen in {type(decoder).__name__}"
-            if not found.left_out
-            else f"where {type(decoder).__name__} computes its queries and keys was not found ({seen})"
+            f"{name!r} ({type(decoder).__name__}) cannot be a host: no attention by softmax over its tokens was seen; use a "
+            "decoder with attention, such as Llama, Qwen or Gemma"
+        )
+        raise UnsupportedHostError(msg)
+    if not found.heads:
+        reason = "; ".join(f"layer {number}: {reason}" for number, reason in list(left_out.items())[:1])
+        msg = (
+            f"{name!r} ({type(decoder).__name__}) cannot be a host: what its attention gets was not found in what "
+            f"its modules give ({reason}); from your code, declare it with s3_retriever.host.register_family"
         )
         raise UnsupportedHostError(msg)
     heads = {numbers[step]: layer for step, layer in found.heads.items()}

@@ -182,8 +182,8 @@ def setting(config: Any, path: str) -> Any:
 
 def _is_causal(config: Any) -> bool:
     """Whether tokens see only what precedes them, as chunks padded on the right need."""
-    both_sides = getattr(config, "use_bidirectional_attention", False)
-    return not both_sides and getattr(config, "is_causal", True) is not False
+    both_sides = getattr(config, "use_bidirectional_attention", False)  # some say "vision": of images only
+    return both_sides not in (True, "all") and getattr(config, "is_causal", True) is not False
 
 
 def _is_encoder(model_type: str) -> bool:

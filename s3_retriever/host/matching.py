@@ -78,7 +78,10 @@ class Matcher:
         for sources in (self._plain, self._norms):
             fits = []
             for source in sources:
-                channels, factors = locate(target, self._bounded(source.numbers))
+                there = self._bounded(source.numbers)
+                if (locate(target[:, : shape[1]], there)[0] < 0).any():  # a head tells, at a fraction of the cost
+                    continue
+                channels, factors = locate(target, there)
                 if (channels >= 0).all():
                     part = self._part(source, channels.reshape(shape))
                     if part is not None:
@@ -92,7 +95,10 @@ class Matcher:
         """Find heads whose channels come from several modules, the same ones in each head."""
         places: list[tuple[Part, Numbers] | None] = [None] * shape[1]
         for source in (*self._plain, *self._norms):
-            channels, factors = (one.reshape(shape) for one in locate(target, self._bounded(source.numbers)))
+            there = self._bounded(source.numbers)
+            if (locate(target[:, : shape[1]], there)[0] < 0).all():
+                continue
+            channels, factors = (one.reshape(shape) for one in locate(target, there))
             wanted = [(channels[:, i] >= 0).all() and places[i] is None for i in range(shape[1])]
             for first, last in _runs(wanted):
                 part = self._part(source, channels[:, first:last])

@@ -15,6 +15,7 @@ import torch
 from s3_retriever.checks import Uncopyable
 from s3_retriever.errors import HostNotFoundError, InvalidInputError, UnsupportedHostError
 from s3_retriever.host.families import check_decoder, text_config, window_of
+from s3_retriever.host.one_core import single_threaded
 from s3_retriever.host.passes import Passes
 from s3_retriever.host.places import base_decoder, locate
 from s3_retriever.host.projections import Projections
@@ -77,8 +78,9 @@ class Host(Uncopyable):
         self._tokenizer = OffsetTokenizer(tokenizer)
         self._decoder = base_decoder(model)
         self._passes = Passes(model)
-        with self._passes.alone():
-            self._projections = locate(name, self._decoder, self._config)
+        # On one core: so few tokens gain nothing from more, and lose much where other processes keep them busy.
+        with self._passes.alone(), single_threaded(1) as pool:
+            self._projections = pool.submit(locate, name, self._decoder, self._config).result()
         self._window = window_of(self._config)
 
     @classmethod

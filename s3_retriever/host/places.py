@@ -48,12 +48,19 @@ def locate(name: str, decoder: Any, config: Any) -> Projections:
         UnsupportedHostError: Nothing was found, or something else than its attention gets.
     """
     family = families.FAMILIES.get(str(config.model_type))
-    with _watchable(decoder):
-        if family is None:
-            places = discover(decoder, families.clip_of(config))
-        else:
-            places = declared(decoder, family, config)
-        return Projections(decoder, places, verify(name, decoder, Projections(decoder, places)))
+    try:
+        with _watchable(decoder):
+            if family is None:
+                places = discover(name, decoder, families.clip_of(config))
+            else:
+                places = declared(decoder, family, config)
+            return Projections(decoder, places, verify(name, decoder, Projections(decoder, places)))
+    except UnsupportedHostError:
+        raise
+    except Exception as error:  # whatever a model raises that needs more than token ids
+        reason = str(error).strip().partition("\n")[0]
+        msg = f"host {name!r} cannot be run on a few tokens: {type(error).__name__}: {reason}"
+        raise UnsupportedHostError(msg) from error
 
 
 @contextlib.contextmanager

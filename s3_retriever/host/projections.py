@@ -104,6 +104,9 @@ class Projections:
     def _pick(self, output: torch.Tensor, channels: Channels) -> torch.Tensor:
         """Return channels (heads, width) of (rows, n, all), as a view where they lie in equal steps."""
         n_heads, width = channels.shape
+        if channels.max() >= output.shape[-1]:
+            msg = f"there is no channel {channels.max()} among {output.shape[-1]}"
+            raise IndexError(msg)
         start = int(channels[0, 0])
         step = int(channels[1, 0]) - start if n_heads > 1 else width
         if step > 0 and np.array_equal(channels, start + step * np.arange(n_heads)[:, None] + np.arange(width)):

@@ -15,7 +15,7 @@ from s3_retriever.host.readings import Heads, LayerHeads, Part
 from s3_retriever.host.watching import Attention, Layer, watch
 
 _TOLERANCE = 0.02  # relative; bfloat16 rounds by 0.004
-_N_TOKENS = 12
+_N_TOKENS = 8
 
 
 def verify(name: str, decoder: Any, projections: Projections) -> frozenset[str]:
@@ -89,6 +89,8 @@ class _Comparison:
             return self.projections.compute(heads, self._outputs, shape).float()
         except KeyError:
             self.refuse(number, heads, "attends before the module was called, or without it")
+        except IndexError:
+            self.refuse(number, heads, "is read in more channels than the module gives")
 
     def refuse(self, number: int, heads: Heads, reason: str) -> NoReturn:
         places = self.projections.places

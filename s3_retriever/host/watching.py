@@ -71,7 +71,7 @@ class Attention:
 def watch(decoder: Any, ids: torch.Tensor, notice: Callable[[Attention], None]) -> Mapping[int, Layer]:
     """Run a decoder and hand over what each attention is given.
 
-    A layer is a member of a list of modules, not within another such member, where one of the list attends.
+    A layer is a member of a list of modules one of which attends, and not within another such member of it.
 
     Args:
         decoder: The base decoder.
@@ -108,6 +108,14 @@ class _Scores(NamedTuple):
     keys: torch.Tensor
 
 
+class _Step(NamedTuple):
+    """A member of a list of modules that is being called: its number, its depth, the calls within it so far."""
+
+    number: int
+    depth: int
+    calls: list[Call]
+
+
 class _Watcher(TorchFunctionMode):
     """Sees the functions that this thread calls, and through hooks the modules."""
 
@@ -121,8 +129,7 @@ class _Watcher(TorchFunctionMode):
         self._turns: Counter[str] = Counter()
         self._steps: list[Layer] = []
         self._attending: set[int] = set()
-        self._depth = 0  # in `_active`, of the layer being called; 0 outside
-        self._calls: list[Call] = []
+        self._within: list[_Step] = []  # members of lists being called, the innermost last
         self._scores: _Scores | None = None
         self._attended: _Scores | None = None  # a softmax was seen of these
 
@@ -162,7 +169,7 @@ class _Watcher(TorchFunctionMode):
         rows, n = self._rows, self._length
         width, n_keys = scores.queries.shape[-1], scores.keys.shape[-1]
         sizes = scores.queries.numel() % (rows * n * width), scores.keys.numel() % (rows * n_keys * width)
-        if not self._depth or any(sizes):
+        if not self._within or any(sizes):
             return
         queries = scores.queries.reshape(rows, -1, scores.queries.shape[-2], width)
         keys = scores.keys.mT.reshape(rows, -1, n_keys, width)
@@ -172,7 +179,7 @@ class _Watcher(TorchFunctionMode):
         if values is not None:
             fits = values.shape[-2] == n_keys and values.numel() % (rows * keys.shape[1] * n_keys) == 0
             values = values.reshape(rows, keys.shape[1], n_keys, -1)[:, :, :n] if fits else None
-        step = len(self._steps) - 1
+        step = self._within[-1].number
         self._attending.add(step)
         self._notice(
             Attention(
@@ -183,7 +190,7 @@ class _Watcher(TorchFunctionMode):
                 keys[:, :, :n],
                 values,
                 asks,
-                tuple(self._calls),
+                tuple(self._within[-1].calls),
             )
         )
 
@@ -200,10 +207,9 @@ class _Watcher(TorchFunctionMode):
             return
         path = self._paths[module]
         self._active.append(path)
-        if not self._depth and path.rpartition(".")[2].isdecimal():
-            self._depth = len(self._active)
+        if path.rpartition(".")[2].isdecimal():
+            self._within.append(_Step(len(self._steps), len(self._active), []))
             self._steps.append(Layer(path, sum(step.path == path for step in self._steps)))
-            self._calls.clear()
 
     def _end(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         if threading.get_ident() != self._thread:
@@ -211,12 +217,15 @@ class _Watcher(TorchFunctionMode):
         path = self._paths[module]
         given = [one for one in (*args, *kwargs.values()) if isinstance(one, torch.Tensor)]
         first = output[0] if isinstance(output, tuple) and output else output
-        if self._depth and len(given) == 1 and isinstance(first, torch.Tensor):
+        waiting = [step for step in self._within if step.number not in self._attending]
+        if waiting and len(given) == 1 and isinstance(first, torch.Tensor):
             # Copies: some models change in place what a module gave.
-            self._calls.append(Call(path, self._turns[path], given[0].clone(), first.clone()))
+            call = Call(path, self._turns[path], given[0].clone(), first.clone())
+            for step in waiting:
+                step.calls.append(call)
         self._turns[path] += 1
-        if self._depth == len(self._active):
-            self._depth = 0
+        if self._within and self._within[-1].depth == len(self._active):
+            self._within.pop()
         self._active.pop()
 
     def layers(self) -> dict[int, Layer]:
