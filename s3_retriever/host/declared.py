@@ -113,8 +113,8 @@ class _Declared:
 
     def _refuse(self, reason: str) -> NoReturn:
         msg = (
-            f"this {self._config.model_type!r} is not built as its family is declared: {reason}; declare it under "
-            f"another model_type with s3_retriever.host.register_family (declared: {self._family})"
+            f"this {self._config.model_type!r} is not built as its family is declared: {reason}; declare it "
+            f"under another model_type with s3_retriever.host.register_family (declared: {self._family})"
         )
         raise UnsupportedHostError(msg)
 

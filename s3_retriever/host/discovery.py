@@ -45,17 +45,18 @@ def discover(name: str, decoder: Any, clip: float | None) -> Places:
     numbers = {step: number for number, step in enumerate(steps)}
     left_out = {number: "it does not attend" for step, number in numbers.items() if step not in found.seen}
     left_out |= {numbers[step]: reason for step, reason in found.left_out.items()}
-    if not found.left_out and not found.heads:
-        msg = (
-            f"{name!r} ({type(decoder).__name__}) cannot be a host: no attention by softmax over its tokens was seen; use a "
-            "decoder with attention, such as Llama, Qwen or Gemma"
-        )
-        raise UnsupportedHostError(msg)
     if not found.heads:
-        reason = "; ".join(f"layer {number}: {reason}" for number, reason in list(left_out.items())[:1])
+        what = f"{name!r} ({type(decoder).__name__}) cannot be a host"
+        if not found.left_out:
+            msg = (
+                f"{what}: no attention by softmax over its tokens was seen; use a decoder with attention, "
+                "such as Llama, Qwen or Gemma"
+            )
+            raise UnsupportedHostError(msg)
+        number, reason = next(iter(sorted((numbers[step], why) for step, why in found.left_out.items())))
         msg = (
-            f"{name!r} ({type(decoder).__name__}) cannot be a host: what its attention gets was not found in what "
-            f"its modules give ({reason}); from your code, declare it with s3_retriever.host.register_family"
+            f"{what}: what its attention gets was not found in what its modules give (layer {number}: "
+            f"{reason}); from your code, declare it with s3_retriever.host.register_family"
         )
         raise UnsupportedHostError(msg)
     heads = {numbers[step]: layer for step, layer in found.heads.items()}

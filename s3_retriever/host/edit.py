@@ -144,7 +144,9 @@ def _editing(projections: Projections, edits: Edits) -> list[tuple[nn.Module, Ho
     """Return the hooks that make edits. Where keys and values come out of one module, it gets both."""
 
     def hook(heads: Heads, edit: Edit) -> tuple[nn.Module, Hook]:
-        return projections.last(heads), lambda _module, _args, _kwargs, out: projections.edited(heads, out, edit)
+        return projections.last(heads), lambda _module, _args, _kwargs, out: projections.edited(
+            heads, out, edit
+        )
 
     return [hook(heads, edit) for heads, edit in _edited(projections, edits)]
 

@@ -1,6 +1,7 @@
-"""Declarations: what a caller says about a model of a family of its own, and what a configuration says of any.
+"""What a caller declares about a family of its own, and what a configuration says about any.
 
-No family of ``transformers`` needs one: what is read is found by a run, in :mod:`s3_retriever.host.discovery`.
+No family of ``transformers`` needs a declaration: what is read is found by a run, in
+:mod:`s3_retriever.host.discovery`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ HeadLayout = Literal["separate", "blocks", "groups"]
 - ``blocks``: one projection gives all query heads, then all key heads, then all value heads;
 - ``groups``: one projection gives, for each key head, the query heads that ask it, itself, its value head.
 """
+
 
 @dataclass(frozen=True)
 class QKNorm:
@@ -105,7 +107,14 @@ class Family:
 FAMILIES: dict[str, Family] = {}
 """Declared families by ``model_type`` of the decoder's configuration; :func:`register_family` adds one."""
 
-_WINDOWS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_sequence_length", "n_ctx")
+_WINDOWS = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_seq_len",
+    "seq_length",
+    "max_sequence_length",
+    "n_ctx",
+)
 _CLIPS = ("clip_qkv", "attn_config.clip_qkv")
 _NO_LIMIT = 131_072
 """Tokens of a host whose configuration sets no window, as where only distances between tokens count."""

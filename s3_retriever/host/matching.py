@@ -79,7 +79,9 @@ class Matcher:
             fits = []
             for source in sources:
                 there = self._bounded(source.numbers)
-                if (locate(target[:, : shape[1]], there)[0] < 0).any():  # a head tells, at a fraction of the cost
+                if (
+                    locate(target[:, : shape[1]], there)[0] < 0
+                ).any():  # a head tells, at a fraction of the cost
                     continue
                 channels, factors = locate(target, there)
                 if (channels >= 0).all():
@@ -98,13 +100,14 @@ class Matcher:
             there = self._bounded(source.numbers)
             if (locate(target[:, : shape[1]], there)[0] < 0).all():
                 continue
-            channels, factors = (one.reshape(shape) for one in locate(target, there))
-            wanted = [(channels[:, i] >= 0).all() and places[i] is None for i in range(shape[1])]
+            found, factors = locate(target, there)
+            channels = found.reshape(shape)
+            wanted = [bool((channels[:, i] >= 0).all()) and places[i] is None for i in range(shape[1])]
             for first, last in _runs(wanted):
                 part = self._part(source, channels[:, first:last])
                 if part is not None:
                     for i in range(first, last):
-                        places[i] = part, factors[:, first:last]
+                        places[i] = part, factors.reshape(shape)[:, first:last]
         parts, scales = [], []
         for place in places:
             if place is None:

@@ -61,8 +61,8 @@ class Host(Uncopyable):
         tokenizer: As given. What is read here is tokenised by a private copy of it.
 
     Raises:
-        UnsupportedHostError: The tokenizer is slow, or the model is no causal decoder that attends by softmax,
-            or what is read of it is not what its attention gets.
+        UnsupportedHostError: The tokenizer is slow, or the model is no causal decoder that attends by
+            softmax, or what is read of it is not what its attention gets.
     """
 
     instead = "threads may share it as it is; in another process use Host.load()"
@@ -78,7 +78,7 @@ class Host(Uncopyable):
         self._tokenizer = OffsetTokenizer(tokenizer)
         self._decoder = base_decoder(model)
         self._passes = Passes(model)
-        # On one core: so few tokens gain nothing from more, and lose much where other processes keep them busy.
+        # On one core: so few tokens gain little from more, and lose much where others keep them busy.
         with self._passes.alone(), single_threaded(1) as pool:
             self._projections = pool.submit(locate, name, self._decoder, self._config).result()
         self._window = window_of(self._config)
@@ -156,7 +156,7 @@ class Host(Uncopyable):
 
     @property
     def head_dim(self) -> int:
-        """Dimension d of a key or query, of the layer where it is greatest; others are filled up with zeros."""
+        """Dimension d of a key or query, where it is greatest; narrower ones are filled up with zeros."""
         return self._projections.head_dim
 
     @property
@@ -280,10 +280,10 @@ class Host(Uncopyable):
         # Many passes keep the cores of a CPU busy; one fills another device, which might not bear several.
         with self._passes.beside_others() if self.on_cpu else self._passes.alone():
             layers = self._projections.layers
-            every = [(layers[at.layer].keys, at.head) for at in taps]
+            every: list[tuple[Heads | None, int]] = [(layers[at.layer].keys, at.head) for at in taps]
             every += [(layers[at.layer].queries, at.head) for at in heads]
             every += [(layers[at.layer].values, at.head) for at in values]
-            read = self._read(self._padded(batch) if longest else None, [one for one, _ in every])
+            read = self._read(self._padded(batch) if longest else None, [one for one, _ in every if one])
             ends = len(taps), len(taps) + len(heads)
             return [
                 Projection(
@@ -324,8 +324,8 @@ class Host(Uncopyable):
             heads = layers.get(place.layer)
             if heads is None and 0 <= place.layer < self.n_layers:
                 msg = (
-                    f"{kind} {place} is not in host {self.name!r}: layer {place.layer} has no attention heads "
-                    f"({self.places.left_out[place.layer]}); layers {self.attention_layers} have"
+                    f"{kind} {place} is not in host {self.name!r}: layer {place.layer} has no attention "
+                    f"heads ({self.places.left_out[place.layer]}); layers {self.attention_layers} have"
                 )
                 raise InvalidInputError(msg)
             if isinstance(place, QueryHead):
@@ -357,16 +357,17 @@ class Host(Uncopyable):
         if ids is None or not distinct:
             return {}
         outputs = self._passes.outputs(self._projections.wanted(distinct), self._decoder, ids)
-        return {one: self._projections.compute(one, outputs, ids.shape) for one in distinct}
+        shape = ids.shape[0], ids.shape[1]
+        return {one: self._projections.compute(one, outputs, shape) for one in distinct}
 
 
 def _row(
-    read: Mapping[Heads, torch.Tensor], places: Sequence[tuple[Heads, int]], dim: int, row: int, n: int
+    read: Mapping[Heads, torch.Tensor], places: Sequence[tuple[Heads | None, int]], dim: int, row: int, n: int
 ) -> npt.NDArray[np.float32]:
     """Gather one row's heads, float32 (n, places, dim), filled up with zeros where they are narrower."""
     result = np.zeros((n, len(places), dim), np.float32)
-    if n:
-        for i, (heads, head) in enumerate(places):
+    for i, (heads, head) in enumerate(places):
+        if n and heads is not None:  # where values are wanted, they are known
             result[:, i, : heads.width] = read[heads][row, :n, head].float().cpu().numpy()
     return result
 

@@ -13,7 +13,6 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-
 Wanted = Mapping[nn.Module, Collection[int]]
 """Modules, and of each the turns that are wanted: 0 for its first call in a pass."""
 

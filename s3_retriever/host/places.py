@@ -1,4 +1,4 @@
-"""From a model to what is read of it: its decoder, where it keeps queries and keys, and whether that is true."""
+"""From a model to what is read of it: its decoder, and where that keeps queries and keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def base_decoder(model: Any) -> Any:
         UnsupportedHostError: The model has no decoder of tokens.
     """
     model = getattr(model, "_orig_mod", model)  # what torch.compile wraps has no modules to watch
-    found = [_call(getattr(model, "get_decoder", None)), getattr(model, "base_model", None), model]
+    found: list[Any] = [_call(getattr(model, "get_decoder", None)), getattr(model, "base_model", None), model]
     # transformers 4.56 finds none in most models, 4.57 the whole model where it has another name (GPT-2), and
     # 5.24 the head of some (ModernBERT's decoder).
     for one in found:
@@ -85,7 +85,7 @@ def _call(method: Any) -> Any:
         return None
 
 
-def _embeds(model: nn.Module) -> bool:
+def _embeds(model: Any) -> bool:
     """Whether a model takes tokens."""
     try:
         return isinstance(model.get_input_embeddings(), nn.Module)

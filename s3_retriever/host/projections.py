@@ -16,9 +16,6 @@ from s3_retriever.host.readings import Channels, Heads, LayerHeads, Normed, Part
 Edit = Callable[[torch.Tensor], torch.Tensor]
 """From heads (rows, n, K, d) to what takes their place, of the same shape."""
 
-Outputs = Mapping[tuple[str, int], torch.Tensor]
-"""What modules gave, (rows, n, channels), by path and turn."""
-
 
 class Projections:
     """Computes queries, keys and values out of what modules give.
@@ -48,7 +45,7 @@ class Projections:
         self.n_key_heads = max(layer.keys.n_heads for layer in layers)
         self.head_dim = max(layer.keys.width for layer in layers)
         self.value_dim = max((layer.values.width for layer in layers if layer.values), default=0)
-        self._indices: dict[tuple[int, torch.device], torch.Tensor] = {}
+        self._indices: dict[tuple[int, torch.device], tuple[Channels, torch.Tensor]] = {}
 
     @property
     def layers(self) -> Mapping[int, LayerHeads]:
@@ -95,10 +92,11 @@ class Projections:
         """Norm heads (rows, n, heads, d) as the layer does."""
         module = self.module(norm.path)
         if norm.over == "projection":
-            return module(heads.flatten(-2)).reshape(heads.shape)
-        if norm.over == "heads_first":
-            return module(heads.transpose(1, 2)).transpose(1, 2)
-        normed: torch.Tensor = module(heads)
+            normed: torch.Tensor = module(heads.flatten(-2)).reshape(heads.shape)
+        elif norm.over == "heads_first":
+            normed = module(heads.transpose(1, 2)).transpose(1, 2)
+        else:
+            normed = module(heads)
         return normed
 
     def _pick(self, output: torch.Tensor, channels: Channels) -> torch.Tensor:
@@ -109,7 +107,9 @@ class Projections:
             raise IndexError(msg)
         start = int(channels[0, 0])
         step = int(channels[1, 0]) - start if n_heads > 1 else width
-        if step > 0 and np.array_equal(channels, start + step * np.arange(n_heads)[:, None] + np.arange(width)):
+        if step > 0 and np.array_equal(
+            channels, start + step * np.arange(n_heads)[:, None] + np.arange(width)
+        ):
             strides = output.stride()
             return output.as_strided(
                 (*output.shape[:-1], n_heads, width),
@@ -117,9 +117,10 @@ class Projections:
                 output.storage_offset() + start * strides[-1],
             )
         key = id(channels), output.device
-        if key not in self._indices:  # the places, and so their ids, live as long as this
-            self._indices[key] = torch.from_numpy(channels.ravel()).to(output.device)
-        return output.index_select(-1, self._indices[key]).unflatten(-1, (n_heads, width))
+        if key not in self._indices:  # with the channels, so that nothing else gets their id
+            self._indices[key] = channels, torch.from_numpy(channels.ravel()).to(output.device)
+        picked = output.index_select(-1, self._indices[key][1])
+        return picked.reshape(*output.shape[:-1], n_heads, width)
 
     def why_not_edited(self, heads: Heads) -> str:
         """Say why these heads cannot be replaced in a pass, or return an empty string."""
@@ -148,11 +149,15 @@ class Projections:
         changed = output.clone()
         part = heads.parts[0]
         view = changed
-        if view.ndim == 4 and view.shape[1] == len(_normed_channels(part)):  # n and the heads: either is first
+        if view.ndim == 4 and view.shape[1] == len(
+            _normed_channels(part)
+        ):  # n and the heads: either is first
             view = view.transpose(1, 2)
         flat = view.flatten(2)
         new = edit(_bounded(heads, self._pick(flat, part.channels)))
-        flat = flat.index_copy(-1, torch.from_numpy(part.channels.ravel()).to(flat.device), new.flatten(2).to(flat))
+        flat = flat.index_copy(
+            -1, torch.from_numpy(part.channels.ravel()).to(flat.device), new.flatten(2).to(flat)
+        )
         view.copy_(flat.view(view.shape))
         return changed
 

@@ -1,4 +1,4 @@
-"""Where queries, keys and values of a decoder are: in which modules' outputs, and in which of their channels."""
+"""Where queries, keys and values of a decoder are: in which channels of which modules' outputs."""
 
 from __future__ import annotations
 

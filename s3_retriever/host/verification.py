@@ -95,9 +95,9 @@ class _Comparison:
     def refuse(self, number: int, heads: Heads, reason: str) -> NoReturn:
         places = self.projections.places
         msg = (
-            f"host {self._name!r} cannot be read as {places.source}: layer {number} ({places.layers[number]}) "
-            f"{reason} ({heads}); load it as it was saved, or declare its family with "
-            "s3_retriever.host.register_family"
+            f"host {self._name!r} cannot be read as {places.source}: layer {number} "
+            f"({places.layers[number]}) {reason} ({heads}); load it as it was saved, or declare its family "
+            "with s3_retriever.host.register_family"
         )
         raise UnsupportedHostError(msg)
 
@@ -118,7 +118,9 @@ class _Singles(_Comparison):
                 shapes = f"{read.shape[1]} heads of {read.shape[2]}, not {seen.shape[1]} of {seen.shape[2]}"
                 self.refuse(number, heads, f"gets other {what} than are read of it: {shapes}")
             if (error := _difference(read, seen)) > _TOLERANCE:
-                self.refuse(number, heads, f"gets other {what} than are read of it: they differ by {error:.0%}")
+                self.refuse(
+                    number, heads, f"gets other {what} than are read of it: they differ by {error:.0%}"
+                )
 
 
 class _Sequences(_Comparison):
@@ -133,7 +135,9 @@ class _Sequences(_Comparison):
         queries, keys = (self.read(number, heads, shape) for heads in (layer.queries, layer.keys))
         for what, heads, read in (("queries", layer.queries, queries), ("keys", layer.keys, keys)):
             if _difference(read[:1, :-1], read[1:, :-1]) > _TOLERANCE:
-                self.refuse(number, heads, f"lets tokens see those that follow, as an encoder does: {what} change")
+                self.refuse(
+                    number, heads, f"lets tokens see those that follow, as an encoder does: {what} change"
+                )
         seen = attention.queries.transpose(1, 2).float()
         if not self._is_late(layer.queries, attention) and not _keeps_length(
             queries, seen, layer.queries, by_token=True
@@ -147,7 +151,7 @@ class _Sequences(_Comparison):
             self.refuse(number, layer.keys, "gets other keys in a sequence than are read of it")
 
     def _is_late(self, heads: Heads, attention: Attention) -> bool:
-        """Whether a norm is called on something else than its projection gave: rotary embedding came before."""
+        """Whether a norm is called on something else than its projection gave: on what was rotated."""
         given = {(call.path, call.turn): call.given for call in attention.calls}
         for part in heads.parts:
             if part.norm is None or (part.norm.path, part.norm.turn) not in given:
@@ -180,7 +184,9 @@ def _keeps_length(read: torch.Tensor, seen: torch.Tensor, heads: Heads, *, by_to
     for one, other in tries:
         lengths, wanted = one.norm(dim=-1), other.norm(dim=-1)
         if by_token:
-            lengths, wanted = (each / each.mean(-1, keepdim=True).clamp(min=1e-30) for each in (lengths, wanted))
+            lengths, wanted = (
+                each / each.mean(-1, keepdim=True).clamp(min=1e-30) for each in (lengths, wanted)
+            )
         if _difference(lengths, wanted) <= _TOLERANCE:
             return True
     return False

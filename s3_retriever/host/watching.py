@@ -1,7 +1,7 @@
 """One pass in which each attention's inputs are seen, and the modules that they come from.
 
-What the model does is watched from outside: the functions that its thread calls, and its modules through hooks.
-So it may attend by its own code or by that of transformers, be quantised or patched; nothing of it is changed.
+What the model does is watched from outside: the functions that its thread calls, and its modules through
+hooks. So it may attend by its own code or by that of transformers, be quantised or patched.
 """
 
 from __future__ import annotations
@@ -102,14 +102,14 @@ _SOFTMAXES = frozenset({torch.softmax, torch.Tensor.softmax, functional.softmax}
 
 
 class _Scores(NamedTuple):
-    """A product of queries (..., n, d) and keys (..., d, m), which may be the scores of an attention."""
+    """A product of queries (..., n, d) and keys (..., d, m), which may be an attention's scores."""
 
     queries: torch.Tensor
     keys: torch.Tensor
 
 
 class _Step(NamedTuple):
-    """A member of a list of modules that is being called: its number, its depth, the calls within it so far."""
+    """A member of a list of modules that is being called: its number, its depth, the calls within it."""
 
     number: int
     depth: int
@@ -173,7 +173,10 @@ class _Watcher(TorchFunctionMode):
             return
         queries = scores.queries.reshape(rows, -1, scores.queries.shape[-2], width)
         keys = scores.keys.mT.reshape(rows, -1, n_keys, width)
-        groups, packed = queries.shape[1], queries.shape[2] // n  # of a single token, heads may stand for tokens
+        groups, packed = (
+            queries.shape[1],
+            queries.shape[2] // n,
+        )  # of a single token, heads may stand for tokens
         shared = max(1, groups // keys.shape[1])
         asks = tuple(group // shared for group in range(groups) for _ in range(packed))
         if values is not None:
@@ -238,7 +241,6 @@ def _factors(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
     """Return the two factors of a product, whatever it is called by."""
     if func in (torch.baddbmm, torch.Tensor.baddbmm):
         args = args[1:]
-    names = dict(zip(("batch1", "batch2"), args, strict=False)) | kwargs
-    first = names.get("batch1", names.get("input"))
-    second = names.get("batch2", names.get("mat2", names.get("other", names.get("tensor2"))))
+    named = {name: value for name, value in kwargs.items() if name not in ("out", "alpha", "beta")}
+    first, second = [*args, *named.values()][:2]
     return first, second

@@ -1,4 +1,4 @@
-"""What becomes of every family that transformers lists: ``python tests/host/host_table.py`` writes the table."""
+"""What becomes of every family that transformers lists; run as a program, it writes the table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ DRAFTS = f"{NOT_TOKENS}: drafts from the hidden states of another model"
 SOUND = f"{NOT_TOKENS}: reads codes of several codebooks"
 NOT_BUILT = {
     "blt": f"{NOT_TOKENS}: attends to patches of several bytes",
-    "dots3_note": "not built small here, as its settings name layers by number; its text part is `dots3_note_text`",
+    "dots3_note": "not built small here: its settings name layers by number; its text part is "
+    "`dots3_note_text`",
     "gemma3n": "needs code from elsewhere (timm) for images; its text part is `gemma3n_text`",
     "gemma4_assistant": DRAFTS,
     "gemma4_unified_assistant": DRAFTS,
@@ -89,7 +90,7 @@ def counts(lines: Mapping[str, str]) -> str:
     others = sum(any(sign in line for sign in (NO_SOFTMAX, ENCODER, NOT_TOKENS)) for line in lines.values())
     among = len(lines) - others
     return (
-        f"Of {len(lines)} families, {others} have no attention by softmax, are encoders or do not read tokens. "
+        f"Of {len(lines)} families, {others} have no attention by softmax, are encoders or do not read tokens.\n"
         f"Of the other {among}, {supported} are supported ({100 * supported / among:.0f} %)."
     )
 
@@ -110,13 +111,13 @@ def main() -> None:
     TABLE.write_text(
         f"""# Families of hosts
 
-Every family that `AutoModelForCausalLM` of transformers {transformers.__version__} lists, each loaded as a small
-random model. What is read was found by running it, and is equal to what its attention gets.
+Every family that `AutoModelForCausalLM` of transformers {transformers.__version__} lists, each loaded as a
+small random model. What is read was found by running it, and is equal to what its attention gets.
 {counts(lines)}
 `python tests/host/host_table.py` writes this page; a test compares it.
 
-`q_norm(q_proj)` is the output of a projection after its norm; `a[8] + b[4]` is 8 channels of one projection and 4
-of another; paths are from the attention.
+`q_norm(q_proj)` is the output of a projection after its norm; `a[8] + b[4]` is 8 channels of one projection
+and 4 of another; paths are from the attention.
 
 | family | a host | what is read, as heads x width, or why not |
 | --- | --- | --- |

@@ -1,4 +1,4 @@
-"""Every family that transformers lists: a host whose attention gets what is read, or refused by a named reason."""
+"""Every family that transformers lists: a host whose attention gets what is read, or refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from host_table import ENCODER, NO_SOFTMAX, NOT_BUILT, counts, outcome, row, rows
+from host_table import ENCODER, NO_SOFTMAX, NOT_BUILT, outcome, row, rows
 from packaging.version import Version
 from tiny_families import LISTED, build
 from transformers import AttentionInterface, PreTrainedTokenizerFast
@@ -67,19 +67,24 @@ def compare(host: Host, given: list[Given]) -> None:
         shared = queries.shape[1] // keys.shape[1]
         asked = keys[:, [i // shared for i in range(len(heads))]]
         width = queries.shape[-1]
-        for ours, its in (([one.queries[0] for one in read], queries), ([one.keys[0] for one in read], asked)):
+        for ours, its in (
+            ([one.queries[0] for one in read], queries),
+            ([one.keys[0] for one in read], asked),
+        ):
             both = np.stack(ours)[..., :width], its.numpy()
             assert both[0].shape == both[1].shape
             factor = (both[0] * both[1]).sum() / np.square(both[0]).sum()
             assert factor > 0
-            np.testing.assert_allclose(factor * both[0], both[1], rtol=2e-3, atol=2e-3 * np.abs(both[1]).max())
+            np.testing.assert_allclose(
+                factor * both[0], both[1], rtol=2e-3, atol=2e-3 * np.abs(both[1]).max()
+            )
 
 
 TOKENS = [5, 77, 123, 200, 251]
 
 
 def given_to_attention(host: Host) -> list[Given]:
-    """Return queries and keys (rows, heads, d) of single tokens, for each attention in the order of a pass."""
+    """Return queries and keys (rows, heads, d) of single tokens, of each attention in turn."""
     given: list[Given] = []
 
     def record(
@@ -89,11 +94,15 @@ def given_to_attention(host: Host) -> list[Given]:
         if not given or not torch.equal(given[-1][0], one[0]):  # some attend twice with the same queries
             given.append(one)
         shared = query.shape[1] // value.shape[1]
-        return value[:, :, :1].repeat_interleave(shared, 1).transpose(1, 2).contiguous(), None
+        return value[:, :, :1].repeat_interleave(shared, 1).transpose(
+            1, 2
+        ).contiguous(), None  # of itself only
 
     AttentionInterface.register("recording", record)
     decoder = host._decoder
+    usual = decoder.config._attn_implementation
     decoder.set_attn_implementation("recording")
     with torch.no_grad():
         decoder(input_ids=torch.tensor(TOKENS)[:, None], use_cache=False)
+    decoder.set_attn_implementation(usual)
     return given
