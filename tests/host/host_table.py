@@ -90,8 +90,8 @@ def counts(lines: Mapping[str, str]) -> str:
     others = sum(any(sign in line for sign in (NO_SOFTMAX, ENCODER, NOT_TOKENS)) for line in lines.values())
     among = len(lines) - others
     return (
-        f"Of {len(lines)} families, {others} have no attention by softmax, are encoders or do not read tokens.\n"
-        f"Of the other {among}, {supported} are supported ({100 * supported / among:.0f} %)."
+        f"Of {len(lines)} families, {others} have no attention by softmax, are encoders or do not read "
+        f"tokens. Of the other {among}, {supported} are supported ({100 * supported / among:.0f} %)."
     )
 
 

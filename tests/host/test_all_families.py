@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from host_table import ENCODER, NO_SOFTMAX, NOT_BUILT, outcome, row, rows
 from packaging.version import Version
 from tiny_families import LISTED, build
 from transformers import AttentionInterface, PreTrainedTokenizerFast
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
 
 from s3_retriever.host import Host
 
@@ -88,17 +90,16 @@ def given_to_attention(host: Host) -> list[Given]:
     given: list[Given] = []
 
     def record(
-        module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, None]:
+        module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *args: Any, **more: Any
+    ) -> Any:
         one = query[:, :, 0].float(), key[:, :, 0].float()
         if not given or not torch.equal(given[-1][0], one[0]):  # some attend twice with the same queries
             given.append(one)
-        shared = query.shape[1] // value.shape[1]
-        return value[:, :, :1].repeat_interleave(shared, 1).transpose(
-            1, 2
-        ).contiguous(), None  # of itself only
+        attend = sys.modules[type(module).__module__].eager_attention_forward  # type: ignore[attr-defined]
+        return attend(module, query, key, value, *args, **more)
 
     AttentionInterface.register("recording", record)
+    AttentionMaskInterface.register("recording", ALL_MASK_ATTENTION_FUNCTIONS["eager"])
     decoder = host._decoder
     usual = decoder.config._attn_implementation
     decoder.set_attn_implementation("recording")

@@ -243,6 +243,14 @@ SPECIAL: dict[str, dict[str, Any]] = {
     },
     "cpmant": {"dim_head": 8, "dim_ff": 48},
     "dots3_note_text": {**LATENT, "per_layer_config": {}, "head_dim": 12},
+    "falcon_h1": {**MAMBA, "mamba_d_ssm": 64, "mamba_chunk_size": 16},
+    "nemotron_h": {
+        "mamba_num_heads": 8,
+        "mamba_head_dim": 8,
+        "ssm_state_size": 8,
+        "n_groups": 2,
+        "chunk_size": 16,
+    },
 }
 """What some families need besides or instead."""
 
