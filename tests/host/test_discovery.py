@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from calibration_set import DOCUMENTS, PAIRS, SCAN
 from host_table import MIXED
 from tiny_families import LISTED, build
 from transformers import AttentionInterface, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
@@ -23,6 +25,9 @@ from s3_retriever.host import Host, QueryHead, Tap
 from s3_retriever.host.edit import Edits, negative_log_likelihood
 from s3_retriever.host.places import base_decoder
 from s3_retriever.host.watching import Attention, watch
+from s3_retriever.training.calibrate import CalibrateConfig, calibrate_heads
+from s3_retriever.training.fit import SAEOptions, train_calibration
+from s3_retriever.training.sae_training import TrainConfig
 
 pytestmark = pytest.mark.long
 
@@ -203,6 +208,75 @@ def test_documents_are_indexed_and_found(
     spans = retriever.retrieve("When is the tide highest?", token_budget=40, mode="s3")
     assert spans
     assert spans[0].text in text + "Rain forms in a cloud. " * 12
+
+
+@pytest.mark.parametrize("name", ["minicpm3", "mimo_v2_flash", "zamba2", "kimi_linear"])
+def test_heads_are_calibrated_and_trained(name: str, load: Load, tmp_path: Path) -> None:
+    """From heads to an artifact that is saved, loaded and searched with."""
+    host = load(name)
+    layers = host.attention_layers
+    heads = [host.query_heads(layers[0])[-1], host.query_heads(layers[-1])[1]]
+    learning = CalibrateConfig(epochs=1, passage_cells=8, passages=4)
+    calibration, _ = calibrate_heads(host, "made", heads, DOCUMENTS, PAIRS, config=learning, scan_config=SCAN)
+    assert calibration.taps == tuple(dict.fromkeys(host.asked(head) for head in heads))
+    options = SAEOptions(TrainConfig(n_features=32, k=4, steps=20, batch_size=64, warmup=2), scan_config=SCAN)
+    questions = [pair.question for pair in PAIRS]
+    train_calibration(host, "made", calibration, DOCUMENTS, questions, options).save(tmp_path / "made")
+    artifact = Artifact.load(tmp_path / "made")
+    artifact.check_host(host)
+    retriever = S3Retriever(host=host, artifact=artifact, config=RetrieverConfig(scan=SCAN))
+    retriever.add(DOCUMENTS)
+    spans = retriever.retrieve("Where does the keeper store the oil?", token_budget=60)
+    assert spans[0].doc_id == "harbour"
+
+
+def test_a_compiled_model_is_read_as_it_was_before(
+    tiny_host: Host, tiny_model: LlamaForCausalLM, tiny_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    compiled = Host.load((torch.compile(tiny_model), tiny_tokenizer))
+    row, taps = ids(20), [Tap(3, 1)]
+    np.testing.assert_array_equal(compiled.keys([row], taps)[0], tiny_host.keys([row], taps)[0])
+    in_place = copy.deepcopy(tiny_model)
+    in_place.model.layers[2].compile()
+    with pytest.raises(UnsupportedHostError, match=r"is compiled in place \(layers\.2\)"):
+        Host.load((in_place, tiny_tokenizer))
+
+
+def test_an_adapter_is_part_of_what_is_read(
+    tiny_host: Host, tiny_model: LlamaForCausalLM, tiny_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """LoRA on queries and keys, trained: what attention gets is what the adapter's wrapper gives."""
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(r=4, target_modules=["q_proj", "k_proj"], init_lora_weights=False)
+    adapted = peft.get_peft_model(copy.deepcopy(tiny_model), config)
+    host = Host.load((adapted, tiny_tokenizer))
+    assert host.places.heads[0].keys.parts[0].path.endswith("self_attn.k_proj")
+    row, taps = ids(20), [Tap(2, 1)]
+    keys = host.keys([row], taps)[0]
+    assert not np.allclose(keys, tiny_host.keys([row], taps)[0])
+    merged = Host.load((adapted.merge_and_unload(), tiny_tokenizer))
+    np.testing.assert_allclose(keys, merged.keys([row], taps)[0], rtol=1e-3, atol=1e-4)
+
+
+def test_a_layer_whose_attention_is_patched_is_left_out(
+    tiny_model: LlamaForCausalLM, tiny_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """Keys that are changed after their projection are not what the projection gives."""
+    model = copy.deepcopy(tiny_model)
+    projection = model.model.layers[2].self_attn.k_proj
+    view = projection.forward
+
+    class Mixed(torch.Tensor):
+        """What a patch of the attention's code would do: no module gives the result."""
+
+        def view(self, *shape: Any) -> torch.Tensor:
+            plain = self.as_subclass(torch.Tensor)
+            return plain.tanh().reshape(*shape)
+
+    projection.forward = lambda x: view(x).as_subclass(Mixed)
+    host = Host.load((model, tiny_tokenizer))
+    assert host.attention_layers == [0, 1, 3]
+    assert "layers.2.self_attn is given keys" in host.places.left_out[2]
 
 
 def test_two_modules_that_give_the_same_are_ambiguous(
