@@ -3,11 +3,19 @@
 #   PYTHON  the interpreter to build the environment with, 3.10 or newer
 #   BASE    for make bench-speed: the commit that it compares with
 #   DATA    for make bench, make bench-speed and make kvpress: a folder of evaluation sets
+#   KILLS, HISTORIES, LEVELS, CORRUPTIONS, OPERATIONS, READERS, READ_SECONDS  for make trust: how much it tries
 #   COVERAGE  for make test: "COVERAGE=" measures none
 #   OUT     for make kvpress: folder of the comparison by length of context; ARGS: more for its command
 
 PYTHON ?= python3
 BASE ?= f8b58ea
+KILLS ?= 1000
+HISTORIES ?= 10
+LEVELS ?= 24
+CORRUPTIONS ?= 5000
+OPERATIONS ?= 10000
+READERS ?= 8
+READ_SECONDS ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -27,7 +35,7 @@ BY_LENGTH = $(BIN)/s3-retriever evaluate "$(DATA)" --lengths --answers --out "$(
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-fast test-slow docs stress interchange kvpress kvpress-test package bench bench-speed overhead lint clean
+.PHONY: demo test test-fast test-slow docs stress trust interchange kvpress kvpress-test package bench bench-speed overhead lint clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -51,6 +59,12 @@ docs: $(READY)
 # Eight threads search for a minute while one changes the corpus; every answer is checked afterwards.
 stress: $(READY)
 	S3_STRESS_SECONDS=60 S3_STRESS_THREADS=8 $(PYTEST) tests/test_living_corpus.py
+
+# What docs/guarantees.md promises, tried many times: kills, power cuts, full disks, damage, histories, readers.
+trust: $(READY)
+	S3_TRUST_KILLS=$(KILLS) S3_TRUST_HISTORIES=$(HISTORIES) S3_TRUST_LEVELS=$(LEVELS) \
+	    S3_TRUST_CORRUPTIONS=$(CORRUPTIONS) S3_TRUST_OPERATIONS=$(OPERATIONS) S3_TRUST_READERS=$(READERS) \
+	    S3_TRUST_SECONDS=$(READ_SECONDS) $(PYTEST) tests/trust
 
 # Our SAEs in SAELens, and those of SAELens and sparsify in ours, computed by both sides.
 interchange: $(INTERCHANGE)/.ready

@@ -73,9 +73,10 @@ class TransformerEmbedding(BaseEmbedding):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(model_name=recipe.name, embed_batch_size=32)
         self._recipe = recipe
-        self._tokenizer = AutoTokenizer.from_pretrained(recipe.folder, local_files_only=True)
+        safely = {"local_files_only": True, "trust_remote_code": False}
+        self._tokenizer = AutoTokenizer.from_pretrained(recipe.folder, **safely)
         with quiet_transformers():
-            self._model = AutoModel.from_pretrained(recipe.folder, local_files_only=True).eval()
+            self._model = AutoModel.from_pretrained(recipe.folder, **safely).eval()
 
     @torch.inference_mode()
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:

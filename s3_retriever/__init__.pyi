@@ -18,6 +18,7 @@ from .errors import ArtifactFormatError as ArtifactFormatError
 from .errors import CheckpointError as CheckpointError
 from .errors import DiskFullError as DiskFullError
 from .errors import DuplicateDocumentError as DuplicateDocumentError
+from .errors import ForkedProcessError as ForkedProcessError
 from .errors import HostNotFoundError as HostNotFoundError
 from .errors import IndexBusyError as IndexBusyError
 from .errors import IndexChangedError as IndexChangedError

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from s3_retriever.durable import create, exchange, make_folders, sync_folder, sync_tree, writing
 from s3_retriever.errors import IndexBusyError, IndexFormatError, InvalidInputError
-from s3_retriever.workplace import LOCK, NEW, OLD, PATIENCE, mend, workplace
+from s3_retriever.workplace import LOCK, NEW, OLD, PATIENCE, mend, remove_dead, workplace
 
 _T = TypeVar("_T")
 
@@ -55,12 +55,12 @@ def new_file(
             sync_folder(path.parent)
 
 
-def write_file(path: Path, data: bytes | npt.NDArray[Any] | memoryview, *, fresh: bool = False) -> None:
+def write_file(path: Path, data: bytes | memoryview, *, fresh: bool = False) -> None:
     """Write a whole file in place of an older one; see :func:`new_file`.
 
     Args:
         path: The file; its folder exists.
-        data: Its content; an array is written in the ``.npy`` format.
+        data: Its content.
         fresh: The folder is one that :func:`new_folder` gave, and has no such file: nobody reads it yet.
 
     Raises:
@@ -68,24 +68,14 @@ def write_file(path: Path, data: bytes | npt.NDArray[Any] | memoryview, *, fresh
         DiskFullError: There is no room; names the path and the bytes.
         OSError: It cannot be written.
     """
-    wanted = data.nbytes if isinstance(data, (np.ndarray, memoryview)) else len(data)
+    wanted = data.nbytes if isinstance(data, memoryview) else len(data)
     opened = create(path, wanted=wanted) if fresh else new_file(path, "wb", wanted=wanted)
     with opened as file:
-        if isinstance(data, np.ndarray):
-            _write_array(file, data)
-        else:
-            file.write(data)
+        file.write(data)
 
 
-def _write_array(file: IO[bytes], array: npt.NDArray[Any]) -> None:
-    """Write the ``.npy`` file of an array; ``np.save`` goes round Python's file and hides why it fails."""
-    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-    if array.size:
-        file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-
-
-def write_json(path: Path, value: object, *, indent: int | None = 1) -> None:
-    """Write a value as JSON in place of an older file; see :func:`new_file`.
+def write_json(path: Path, value: object, *, indent: int | None = 1, fresh: bool = False) -> None:
+    """Write a value as JSON in place of an older file; see :func:`write_file`.
 
     Raises:
         ValueError: A number in it is not finite.
@@ -94,7 +84,7 @@ def write_json(path: Path, value: object, *, indent: int | None = 1) -> None:
         OSError: It cannot be written.
     """
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
-    write_file(path, f"{text}\n".encode("utf-8", "surrogatepass"))
+    write_file(path, f"{text}\n".encode("utf-8", "surrogatepass"), fresh=fresh)
 
 
 @contextlib.contextmanager
@@ -208,6 +198,7 @@ def _resolved(path: Path, follow: bool) -> Path:
 def only_writer(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
     """Keep others from writing to a folder until the block ends; the folder is made if it is missing.
 
+    What processes left that were killed while they replaced the folder is removed before the block begins.
     The lock is the system's: it ends with the process that holds it, so a killed one leaves none behind.
 
     Args:
@@ -220,6 +211,7 @@ def only_writer(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
         DiskFullError: There is no room.
         OSError: It cannot be locked.
     """
+    mend(folder)
     try:
         make_folders(folder)
     except (FileExistsError, NotADirectoryError) as error:
@@ -237,6 +229,7 @@ def only_writer(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
         msg = f"somebody else is saving to {folder}; wait until that is done and save again"
         raise IndexBusyError(msg) from error
     try:
+        remove_dead(folder.resolve())
         yield
     finally:
         lock.release()

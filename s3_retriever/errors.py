@@ -71,5 +71,9 @@ class DiskFullError(S3RetrieverError, OSError):
         return f"{self.filename}: {self.strerror}"
 
 
+class ForkedProcessError(S3RetrieverError, RuntimeError):
+    """A model on an accelerator is used in a forked process; load it there, or start processes by spawn."""
+
+
 class MissingDependencyError(S3RetrieverError, ImportError):
     """An optional package is needed; the message names the extra that installs it."""

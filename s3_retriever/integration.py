@@ -19,6 +19,8 @@ from s3_retriever.config import MODES, SCORINGS
 from s3_retriever.disk import check_sealed, hash_json, new_file, only_writer, refuse_links, write_json
 from s3_retriever.documents import as_ids, content_id, refuse_single
 from s3_retriever.host.generation import Generator, Piece, Sampling, check_head
+from s3_retriever.json_form import parse_json
+from s3_retriever.locks import ThreadLock
 from s3_retriever.search.filters import OPERATORS
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "Generator",
     "Piece",
     "Sampling",
+    "ThreadLock",
     "Uncopyable",
     "as_ids",
     "check",
@@ -44,6 +47,7 @@ __all__ = [
     "new_file",
     "only_writer",
     "optional",
+    "parse_json",
     "refuse_links",
     "refuse_single",
     "whole",

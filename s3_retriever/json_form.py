@@ -67,6 +67,24 @@ def json_form(value: Any, place: str = "value") -> Any:
     raise _error(place, value)
 
 
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text; anything that cannot be read is one kind of error.
+
+    Raises:
+        ValueError: It is no JSON, has a number of thousands of digits, or is nested too deeply to be read.
+
+    Examples:
+        >>> parse_json("[" * 200_000)
+        Traceback (most recent call last):
+        ValueError: it is nested too deeply
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        msg = "it is nested too deeply"
+        raise ValueError(msg) from error
+
+
 def _float(value: Decimal, place: str) -> float:
     number = float(value)
     if value.is_finite() and Decimal(repr(number)) != value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from s3_retriever.disk import only_writer
 from s3_retriever.documents import Document, Span, as_ids
 from s3_retriever.encode.artifact import Artifact
 from s3_retriever.encode.question import encode_questions, query_rows, shared_features
-from s3_retriever.errors import ArtifactError, HostNotFoundError
+from s3_retriever.errors import ArtifactError
+from s3_retriever.host.loading import import_meanwhile
 from s3_retriever.host.model import Host
 from s3_retriever.host.one_core import OneCoreThreads
 from s3_retriever.index import Index, Segment
@@ -199,7 +201,10 @@ class S3Retriever(Uncopyable):
             self._index.delete(gone)
 
     def merge(self) -> None:
-        """Rewrite the index as one segment, which frees the space of deleted documents."""
+        """Rewrite the index as one segment, which frees the space of deleted documents.
+
+        Only that is gained: :meth:`add` and :meth:`update` keep the segments few by themselves.
+        """
         with self._changing:
             self._index.merge()
 
@@ -227,24 +232,27 @@ class S3Retriever(Uncopyable):
 
         Args:
             path: What :meth:`save` wrote.
-            host: As in :meth:`from_documents`; by default the host the index was made with, by name.
+            host: As in :meth:`from_documents`; None: the one that the index names, see :meth:`Host.recorded`.
             ranker: Another than the artifact's.
 
         Raises:
             IndexFormatError: The index is missing, truncated, altered or of another version.
             ArtifactError: The host is not the one the index was made with.
+            HostNotFoundError: The host that the index names is not to be had, or not to be trusted by name.
         """
         check("path", path, PATH)
-        index, artifact, config = read_saved(path)
+        with ThreadPoolExecutor(1, "s3-load") as pool:
+            reading = pool.submit(read_saved, path)
+            if not isinstance(host, (Host, tuple)):
+                import_meanwhile(reading)
+            index, artifact, config = reading.result()
         name = index.header["host"]["name"]
+        loaded = Host.recorded(name, f"the index {path}") if host is None else Host.load(host)
         try:
-            loaded = Host.load(name if host is None else host)
-        except HostNotFoundError as error:
-            if host is not None:
-                raise
-            msg = f"{path} was made with host {name!r}, not found by that name: give host= ({error})"
-            raise HostNotFoundError(msg) from error
-        return cls(host=loaded, artifact=artifact, index=index, config=config, ranker=ranker)
+            return cls(host=loaded, artifact=artifact, index=index, config=config, ranker=ranker)
+        except ArtifactError as error:
+            msg = f"{path}: {error}"
+            raise type(error)(msg) from error
 
     def retrieve(
         self,
@@ -265,8 +273,7 @@ class S3Retriever(Uncopyable):
             question: In natural language.
             token_budget: Tokens of the host's tokenizer that the spans may have together; never exceeded.
             mode: "hybrid" (S3 and BM25), "s3" or "bm25".
-            scoring: "attention", or "paper" for the published scoring (arXiv 2601.17702: shared feature
-                ids weighted by rarity).
+            scoring: "attention", or "paper" for the published one (arXiv 2601.17702): rare shared features.
             explain: Fill :attr:`Span.explanation`.
             unit_scores: Scores in [0, 1]: 0 is the least, 1 the greatest density of what was searched.
             where: Search only documents whose metadata matches this filter (see
@@ -308,12 +315,9 @@ class S3Retriever(Uncopyable):
         top_k: int | None = None,
         spans: SpanConfig | None = None,
     ) -> list[list[Span]]:
-        """Return what :meth:`retrieve` returns for each of several questions, with the same options; faster.
+        """Return what :meth:`retrieve` returns for each of several questions, in their order; faster.
 
         The questions go through the host together, and all of them see the corpus as it is at one time.
-
-        Returns:
-            A list of spans per question, in the order of the questions.
 
         Raises:
             InvalidInputError: As for one question, or ``questions`` is a single text.

@@ -78,6 +78,10 @@ def _read(path: Path) -> tuple[Index, Artifact, RetrieverConfig]:
     if index.header.get("artifact") != artifact.digest:
         msg = f"{path / _ARTIFACT} is not the artifact that the index beside it was made with"
         raise IndexFormatError(msg)
+    host = index.header.get("host")
+    if not isinstance(host, dict) or not all(isinstance(host.get(key), str) for key in ("name", "revision")):
+        msg = f"{path / _INDEX / MANIFEST} does not name the host of the index; index the documents again"
+        raise IndexFormatError(msg)
     try:
         return index, artifact, RetrieverConfig.from_json(index.header["config"])
     except (KeyError, InvalidInputError) as error:

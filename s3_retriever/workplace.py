@@ -61,8 +61,7 @@ def workplace(path: Path) -> Iterator[Path]:
         OSError: The path's folder is missing, or cannot be written.
     """
     with writing(path):
-        for place in workplaces_of(path):
-            _remove_if_dead(path, place)
+        remove_dead(path)
         place, lock = _claim(path)
     try:
         yield place
@@ -88,16 +87,19 @@ def _claim(path: Path) -> tuple[Path, FileLock]:
 
 
 def workplaces_of(path: Path) -> list[Path]:
-    """Return the workplaces of all processes that write, or wrote, a path."""
+    """Return the workplaces of all processes that write, or wrote, a path; none where nobody may look."""
     prefix = _prefix(path)
-    with os.scandir(path.parent) as entries:
-        return [
-            Path(entry.path)
-            for entry in entries
-            if entry.name.startswith(prefix)
-            and _RANDOM.fullmatch(entry.name[len(prefix) :])
-            and entry.is_dir(follow_symlinks=False)
-        ]
+    try:
+        with os.scandir(path.parent) as entries:
+            return [
+                Path(entry.path)
+                for entry in entries
+                if entry.name.startswith(prefix)
+                and _RANDOM.fullmatch(entry.name[len(prefix) :])
+                and entry.is_dir(follow_symlinks=False)
+            ]
+    except OSError:
+        return []
 
 
 def _prefix(path: Path) -> str:
@@ -105,16 +107,18 @@ def _prefix(path: Path) -> str:
     return f".{path.name if is_short else hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]}-"
 
 
-def _remove_if_dead(path: Path, place: Path) -> None:
-    lock = FileLock(place / LOCK)
-    with contextlib.suppress(Timeout, OSError):
-        lock.acquire(timeout=0)
-        try:
-            _put_back(path, place)
-            _clear(place)
-        finally:
-            lock.release()
-        remove(place)
+def remove_dead(path: Path) -> None:
+    """Remove the workplaces of killed processes that wrote a path; what one took away is put back first."""
+    for place in workplaces_of(path):
+        lock = FileLock(place / LOCK)
+        with contextlib.suppress(OSError):  # somebody holds it
+            lock.acquire(timeout=0)
+            try:
+                _put_back(path, place)
+                _clear(place)
+            finally:
+                lock.release()
+            remove(place)
 
 
 def _clear(place: Path) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from s3_retriever.documents import Document
-from s3_retriever.index import CELL, Layout, Segment, SegmentBuilder
-from s3_retriever.index.layout import STEP
+from s3_retriever.index import CELL, Index, Layout, Segment, SegmentBuilder, Snapshot
+from s3_retriever.index.snapshot import LiveSegment
 
 LAYOUT = Layout(taps=("2.1", "8.0"), n_features=(20, 300), k=(3, 2))
 
@@ -25,13 +25,15 @@ class Scanned:
     ids: np.ndarray
     n_tokens: int = field(default=0)
 
-    def codes(self, tap: int) -> np.ndarray:
-        """Dense codes, (n, n_features)."""
+    def stored(self, tap: int) -> np.ndarray:
+        """Dense weights as they are kept, (n, n_features), 0 for none."""
+        weakest = 0.42 / LAYOUT.k[tap] ** 0.5
         dense = np.zeros((self.n_tokens, LAYOUT.n_features[tap]), np.float32)
         for row in range(self.n_tokens):
-            for feature, weight in zip(self.features[tap][row], self.weights[tap][row], strict=True):
-                if weight > 0:
-                    dense[row, feature] = min(max(int(float(weight) / STEP + 0.5), 1), 255)
+            for feature, weight in zip(self.features[tap][row], self.weights[tap][row].tolist(), strict=True):
+                if weight >= weakest:
+                    level = min(int((weight - weakest) / 0.05), 15)
+                    dense[row, feature] = weakest + (level + 0.5) * 0.05
         return dense
 
     def by_cell(self, values: np.ndarray) -> np.ndarray:
@@ -44,7 +46,7 @@ class Scanned:
 
 
 def scan(doc_id: str, n_tokens: int, seed: int, text: str | None = None) -> Scanned:
-    """A document of random features; about a quarter of the slots are empty."""
+    """A document of random features; about half of the slots are empty."""
     rng = np.random.default_rng([seed, n_tokens])
     features, weights = [], []
     for n_features, k in zip(LAYOUT.n_features, LAYOUT.k, strict=True):
@@ -70,6 +72,12 @@ def build(scanned: Sequence[Scanned], piece: int = 50) -> Segment:
             builder.add(item.starts[rows], item.ids[rows], features, weights)
         builder.end()
     return builder.build()
+
+
+def append(index: Index, segment: Segment) -> None:
+    """Put a segment behind the others and merge none, so that there are as many as a test needs."""
+    if len(segment):
+        index.snapshot = Snapshot(index.layout, [*index.snapshot.parts, LiveSegment(segment)])
 
 
 def question(tap: int, seed: int, rows: int = 9, slots: int = 5) -> tuple[np.ndarray, np.ndarray]:

@@ -27,6 +27,7 @@ INTEGRATIONS = ("llama_index.retrievers.s3", "langchain_s3_retriever")
 # A new room needs a line here.
 BOTTOM = {
     "checks",
+    "compiled",
     "disk",
     "documents",
     "durable",
@@ -35,6 +36,7 @@ BOTTOM = {
     "locks",
     "memory",
     "names",
+    "terminal",
     "workplace",
 }
 RUN_TIME = BOTTOM | {"host", "encode", "index", "search", "config", "indexing", "saved", "retriever"}
@@ -42,6 +44,8 @@ MAY_IMPORT = {
     "errors": set(),
     "memory": set(),
     "names": set(),
+    "terminal": set(),
+    "compiled": set(),
     "locks": {"errors"},
     "json_form": set(),
     "checks": {"errors"},
@@ -183,6 +187,23 @@ def test_libraries_are_imported_where_they_belong() -> None:
                 source = f"{one.source}.".removeprefix(f"{PACKAGE}.")
                 if not source.startswith(tuple(f"{user}." for user in users)):
                     wrong.append(f"{one.source} imports {one.target}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_kernels_are_compiled_by_our_decorator() -> None:
+    """Numba's own fails at import where no folder can be written."""
+    wrong = [
+        f"{module}, line {node.lineno}"
+        for module, path in sources(PACKAGE).items()
+        if room(module) != "compiled"
+        for node in ast.walk(tree(path))
+        if (isinstance(node, ast.Attribute) and ast.unparse(node) in ("numba.njit", "numba.jit"))
+        or (
+            isinstance(node, ast.ImportFrom)
+            and node.module == "numba"
+            and {"jit", "njit"} & {alias.name for alias in node.names}
+        )
+    ]
     assert not wrong, "\n".join(wrong)
 
 

@@ -194,12 +194,12 @@ def test_a_file_that_finds_no_room_is_named_with_its_bytes(tmp_path: Path) -> No
     resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    many = np.arange(100_000)
+    many = b"many" * 200_000
     spool = Spool(np.int64)
 
     def in_folder() -> None:
         with new_folder(tmp_path / "folder") as new:
-            write_file(new / "many.npy", many, fresh=True)
+            write_file(new / "many.bin", many, fresh=True)
 
     def as_text() -> None:
         with new_file(tmp_path / "many.txt") as file:
@@ -210,8 +210,8 @@ def test_a_file_that_finds_no_room_is_named_with_its_bytes(tmp_path: Path) -> No
         spool.take()
 
     writes = {
-        str(tmp_path / "many.npy") + ".*800,000 bytes": lambda: write_file(tmp_path / "many.npy", many),
-        str(tmp_path / "folder" / "many.npy") + ".*800,000 bytes": in_folder,
+        str(tmp_path / "many.bin") + ".*800,000 bytes": lambda: write_file(tmp_path / "many.bin", many),
+        str(tmp_path / "folder" / "many.bin") + ".*800,000 bytes": in_folder,
         str(tmp_path / "many.txt"): as_text,
         "1,600,000 bytes": spooled,
     }

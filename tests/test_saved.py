@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from s3_retriever import Host, IndexFormatError, InvalidInputError, RetrieverConfig, S3Retriever, ScanConfig
+from s3_retriever.cli.main import main
 from s3_retriever.disk import new_folder
 from s3_retriever.encode import Artifact
 from s3_retriever.saved import read_saved
@@ -103,6 +104,27 @@ def test_a_reader_gets_one_version_while_whole_indexes_take_each_others_place(
     replacing.join()
     assert {digest for _, digest in seen} <= {retriever.artifact.digest, other.artifact.digest}
     assert len(seen) > 3
+
+
+@pytest.mark.parametrize("come", ["read", "save", "index"])
+def test_an_index_that_a_killed_process_took_away_is_put_back(
+    retriever: S3Retriever, tmp_path: Path, come: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where old and new cannot change places in one step, and the process died between the two."""
+    path, place = tmp_path / "index", tmp_path / ".index-0123456789abcdef.tmp"
+    retriever.save(path)
+    place.mkdir()
+    path.rename(place / "old")
+    (place / "new").mkdir()
+    if come == "save":
+        retriever.save(path)
+    elif come == "index":  # it has nothing to replace without --overwrite
+        (tmp_path / "corpus.jsonl").touch()
+        assert main(["index", str(tmp_path / "corpus.jsonl"), "--out", str(path)]) == 2
+        assert "already holds an index" in capsys.readouterr().err
+    assert read_saved(path)[0].document_ids == retriever.document_ids
+    retriever.save(path)
+    assert {entry.name for entry in tmp_path.iterdir()} <= {"index", "corpus.jsonl"}
 
 
 def test_a_missing_index_is_still_named(tmp_path: Path) -> None:

@@ -151,7 +151,10 @@ def _train(args: argparse.Namespace) -> None:
     if calibration and heads:
         msg = "--calibration brings its heads: leave --heads out"
         raise InvalidInputError(msg)
-    host = Host.load(args.host or (str(calibration.host["name"]) if calibration else None))
+    if calibration and args.host is None:
+        host = Host.recorded(calibration.host.get("name"), f"the calibration {args.calibration}")
+    else:
+        host = Host.load(args.host)
     documents, pairs = shipped_pairs()
     questions, texts = [pair.question for pair in pairs], read_texts(args.text)
     if calibration:

@@ -202,7 +202,8 @@ def calibrate_again(args: argparse.Namespace, old: Artifact | Calibration) -> Ar
             raise InvalidInputError(msg)
     config = read_learning(args, CalibrateConfig() if isinstance(old, Artifact) else FROM_SCRATCH)
     documents, pairs = calibration_set(args.pairs, args.text)
-    host = Host.load(args.host or str(old.host["name"]))
+    named = f"{old.folder_format.what} to calibrate"
+    host = Host.recorded(old.host.get("name"), named) if args.host is None else Host.load(args.host)
     made: Artifact | Calibration
     if isinstance(old, Artifact):
         made = calibrate_artifact(

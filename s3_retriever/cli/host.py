@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from s3_retriever.cli.shared import Command, common, say
-from s3_retriever.cli.show import printable
+from s3_retriever.terminal import printable
 
 if TYPE_CHECKING:
     from s3_retriever.host.readings import LayerHeads

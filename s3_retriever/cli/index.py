@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s3_retriever.cli.shared import Command, common, count, required, say
-from s3_retriever.cli.show import printable
 from s3_retriever.disk import new_folder, refuse_foreign
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.names import BM25_NAMES
 from s3_retriever.sources.jsonl import read_corpus
+from s3_retriever.terminal import printable
 from s3_retriever.workplace import mend
 
 

@@ -16,6 +16,7 @@ from s3_retriever import __version__
 from s3_retriever.cli import artifacts, evaluation, host, index, saes, search
 from s3_retriever.cli.shared import PROGRAM, note
 from s3_retriever.errors import S3RetrieverError
+from s3_retriever.terminal import printable
 
 COMMANDS = (
     index.INDEX,
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(reason: str, status: int) -> int:
-    note(f"{PROGRAM}: error: {' '.join(reason.splitlines())}")
+    note(f"{PROGRAM}: error: {printable(' '.join(reason.splitlines()))}")
     return status
 
 
@@ -68,7 +69,7 @@ class _Parser(argparse.ArgumentParser):
     """Says in one line what is wrong, and where help is."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(_USER_ERROR, f"{PROGRAM}: error: {message} (see {self.prog} --help)\n")
+        self.exit(_USER_ERROR, f"{PROGRAM}: error: {printable(message)} (see {self.prog} --help)\n")
 
 
 def _parser() -> argparse.ArgumentParser:

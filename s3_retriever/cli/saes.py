@@ -127,8 +127,8 @@ def _analyze(args: argparse.Namespace) -> None:
     results = analyze(host, read_texts(args.text), config, show_progress=shows_progress(args))
     report = to_markdown(results)
     with new_folder(args.out, follow=True) as folder:
-        write_json(folder / _ANALYSIS, results.to_json())
-        write_file(folder / "report.md", report.encode())
+        write_json(folder / _ANALYSIS, results.to_json(), fresh=True)
+        write_file(folder / "report.md", report.encode(), fresh=True)
         if args.plots:
             draw(results, folder)
     say(f"{report}\nwrote {args.out}")

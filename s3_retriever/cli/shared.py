@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3_retriever.errors import InvalidInputError
+from s3_retriever.terminal import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -162,12 +163,12 @@ def settings(
 
 def note(text: str) -> None:
     """Print a note to standard error."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable(text, lines=True)}\n")
 
 
 def say(text: str) -> None:
     """Write a line to standard output, at once."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{printable(text, lines=True)}\n")
     sys.stdout.flush()
 
 

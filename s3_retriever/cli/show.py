@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from s3_retriever.terminal import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from s3_retriever.documents import Explanation, Span
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def show(question: str, spans: Sequence[Span], titles: Sequence[str]) -> None:
@@ -31,9 +29,9 @@ def show(question: str, spans: Sequence[Span], titles: Sequence[str]) -> None:
         heading.append(f"  {printable(span.doc_id)} [{span.start}:{span.end}]", style="not bold dim")
         heading.append(f"  score {span.score:.3f}", style="not bold green")
         console.print(heading)
-        console.print(_marked(Text(printable(span.text)), wanted))
+        console.print(_marked(Text(printable(span.text, lines=True)), wanted))
         if span.explanation is not None:
-            console.print(Text(printable(_reasons(span.explanation)), style="dim"))
+            console.print(Text(printable(_reasons(span.explanation), lines=True), style="dim"))
         console.print()
 
 
@@ -54,9 +52,3 @@ def _reasons(explanation: Explanation) -> str:
         for pair in explanation.features
     ]
     return "\n".join(lines)
-
-
-def printable(text: str) -> str:
-    """Replace what would steer a terminal or has no place in its encoding, character by character."""
-    encoding = sys.stdout.encoding or "utf-8"
-    return _CONTROL.sub("?", text.encode(encoding, "replace").decode(encoding))

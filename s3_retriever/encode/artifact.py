@@ -12,7 +12,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -27,6 +26,7 @@ from s3_retriever.encode.folder_format import FolderFormat, Tensors, pack_tensor
 from s3_retriever.encode.sae import Codes, Floats, Quality, TopKSAE, center_and_normalize
 from s3_retriever.errors import ArtifactError
 from s3_retriever.host.taps import QueryHead, Tap
+from s3_retriever.locks import cached_property
 
 if TYPE_CHECKING:
     from s3_retriever.host.model import Host

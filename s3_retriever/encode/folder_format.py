@@ -28,6 +28,7 @@ from s3_retriever.disk import (
     write_json,
 )
 from s3_retriever.errors import ArtifactFormatError
+from s3_retriever.json_form import parse_json
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 _T = TypeVar("_T")
@@ -96,11 +97,11 @@ class FolderFormat:
         self.check_target(Path(folder))
         with new_folder(Path(folder), follow=True) as new:
             data = pack_tensors(tensors)
-            write_file(new / self.tensors, data)
+            write_file(new / self.tensors, data, fresh=True)
             described = {"format": self._format, "version": self.version, **header}
             described["tensors_sha256"] = hash_values(data)
             described = json.loads(json.dumps(described))  # as it will be read: keys are texts
-            write_json(new / self.header, {**described, "sha256": hash_json(described)})
+            write_json(new / self.header, {**described, "sha256": hash_json(described)}, fresh=True)
 
     def read(self, folder: Path, build: Callable[[dict[str, Any], Tensors], _T]) -> _T:
         """Read a folder and build what it holds.
@@ -126,7 +127,14 @@ class FolderFormat:
             msg = f"{tensor_path} is truncated or altered: its sha256 is not the one in {self.header}; "
             raise ArtifactFormatError(msg + "copy it again")
         try:
-            return build(header, load_tensors(data))
+            tensors = load_tensors(data)
+            for name, values in tensors.items():
+                if values.dtype.kind == "f" and not np.isfinite(values).all():
+                    msg = f"{tensor_path} has a number in {name!r} that is not finite; copy it again"
+                    raise ArtifactFormatError(msg)
+            return build(header, tensors)
+        except ArtifactFormatError:
+            raise
         except (
             SafetensorError,
             ArithmeticError,
@@ -140,8 +148,8 @@ class FolderFormat:
 
     def _read_header(self, path: Path) -> dict[str, Any]:
         try:
-            header = json.loads(path.read_bytes())
-        except (OSError, ValueError, RecursionError) as error:
+            header = parse_json(path.read_bytes())
+        except (OSError, ValueError) as error:
             msg = f"{path} cannot be read as the JSON of {self.what}: {error}"
             raise ArtifactFormatError(msg) from error
         if not isinstance(header, dict) or header.get("format") != self._format:

@@ -7,9 +7,10 @@ non-negative as in Bruckstein et al. 2008). With the same dictionary and k this 
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from s3_retriever.compiled import njit
 
 Floats = npt.NDArray[np.float32]
 Features = npt.NDArray[np.uint16]
@@ -19,7 +20,7 @@ _SWEEPS = 3
 _LAST_SWEEPS = 12
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def pursue(
     x: Floats, candidates: Features, counts: Features, dictionary: Floats, features: Features, weights: Floats
 ) -> None:
@@ -84,7 +85,7 @@ def pursue(
             features[i, slot] = candidates[i, chosen[q]] if fit[q] > 0 else 0
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _descend(gram: Floats, goal: Floats, fit: Floats, used: int, sweeps: int) -> None:
     """Improve the non-negative least-squares weights ``fit`` by coordinate descent."""
     for _ in range(sweeps):
@@ -95,9 +96,12 @@ def _descend(gram: Floats, goal: Floats, fit: Floats, used: int, sweeps: int) ->
             fit[q] = max(np.float32(0), fit[q] + slope / gram[q, q])
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def _dot(a: Floats, b: Floats) -> np.float32:
     total = np.float32(0)
     for j in range(len(a)):
         total += a[j] * b[j]
     return total
+
+
+# FIX

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.checks import check, whole
+from s3_retriever.compiled import njit
 from s3_retriever.encode.pursuit import Features, Floats, pursue
 from s3_retriever.errors import InvalidInputError
+from s3_retriever.locks import cached_property
 
 __all__ = [
     "Codes",
@@ -291,7 +291,7 @@ def center_and_normalize(x: npt.ArrayLike, mean: npt.ArrayLike) -> Floats:
 
 # NumPy's product is not used: the threads of its BLAS spin for a while after each call. Taps are encoded in
 # threads of their own, and the spinning halves the speed of all.
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def multiply(x: Floats, matrix: Floats, out: Floats) -> None:
     """Write ``x @ matrix`` to ``out``, four rows by two terms at a time, which saves loads and stores."""
     n, dim = x.shape
@@ -319,7 +319,7 @@ def multiply(x: Floats, matrix: Floats, out: Floats) -> None:
                     out[i, f] += x[i, j] * matrix[j, f]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _keep_top_k(activations: Floats, bias: Floats, features: Features, weights: Floats) -> None:
     """Write the k largest positive ``activations + bias`` of each row, largest first.
 
@@ -349,7 +349,7 @@ def _keep_top_k(activations: Floats, bias: Floats, features: Features, weights: 
                     threshold = weights[i, k - 1]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _add_rows(features: Features, weights: Floats, rows: Floats, out: Floats) -> None:
     """Add sum_f w_f rows[f] to each row of ``out``."""
     for i in range(features.shape[0]):

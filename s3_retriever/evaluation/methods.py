@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -21,6 +20,7 @@ from s3_retriever.evaluation.metrics import Region
 from s3_retriever.evaluation.rivals.embeddings import Embedder, load_embedder
 from s3_retriever.evaluation.rivals.windows import WindowRanker, Windows
 from s3_retriever.host.model import Host
+from s3_retriever.locks import cached_property
 from s3_retriever.retriever import S3Retriever
 
 FUSED = "+bm25"

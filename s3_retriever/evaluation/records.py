@@ -12,6 +12,7 @@ from s3_retriever.disk import refuse_foreign, write_json
 from s3_retriever.durable import writing
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.methods import Method
+from s3_retriever.json_form import parse_json
 
 SETTINGS, BUILDS, RESULTS, ANSWERS = "settings.json", "builds.jsonl", "results.jsonl", "answers.jsonl"
 SUMMARY, REPORT = "summary.json", "report.html"
@@ -131,8 +132,8 @@ class Records(Generic[Record]):
         whole = content[: content.rfind(b"\n") + 1]
         for number, line in enumerate(whole.splitlines(), 1):
             try:
-                record = kind(**_tuples(json.loads(line)))
-            except (TypeError, ValueError) as error:
+                record = kind(**_tuples(parse_json(line)))
+            except (AttributeError, TypeError, ValueError) as error:
                 msg = f"{path}, line {number} is no record of a run ({error}); delete the folder's files"
                 raise InvalidInputError(msg) from error
             self._records[record.key] = record
@@ -183,12 +184,24 @@ class RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         file = path / SETTINGS
         if file.exists():
-            _check_same(path, json.loads(file.read_text(encoding="utf-8")), json.loads(json.dumps(settings)))
+            _check_same(path, _read_settings(file), json.loads(json.dumps(settings)))
         else:
             write_json(file, settings)
         self.builds = Records(path / BUILDS, Build)
         self.results = Records(path / RESULTS, Result)
         self.answers = Records(path / ANSWERS, Answer)
+
+
+def _read_settings(file: Path) -> dict[str, Any]:
+    try:
+        settings = parse_json(file.read_bytes())
+    except ValueError as error:
+        msg = f"{file} is no JSON ({error}); delete the folder's files"
+        raise InvalidInputError(msg) from error
+    if not isinstance(settings, dict):
+        msg = f"{file} holds no settings of a run; delete the folder's files"
+        raise InvalidInputError(msg)
+    return settings
 
 
 def _check_same(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

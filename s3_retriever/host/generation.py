@@ -130,7 +130,9 @@ class Generator:
 
         Raises:
             InvalidInputError: The prompt has no token, or fills the host's window.
+            ForkedProcessError: See :meth:`Host.check_process`.
         """
+        self._host.check_process()
         room = self._host.max_tokens - len(prompt)
         if not prompt:
             msg = "the prompt is empty (0 tokens); give the model something to begin with"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +14,9 @@ import numpy.typing as npt
 import torch
 
 from s3_retriever.checks import Uncopyable
-from s3_retriever.errors import HostNotFoundError, InvalidInputError, UnsupportedHostError
+from s3_retriever.errors import ForkedProcessError, InvalidInputError, UnsupportedHostError
 from s3_retriever.host.families import check_decoder, text_config, window_of
+from s3_retriever.host.loading import load_model
 from s3_retriever.host.one_core import single_threaded
 from s3_retriever.host.passes import Passes
 from s3_retriever.host.places import base_decoder, locate
@@ -22,7 +24,7 @@ from s3_retriever.host.projections import Projections
 from s3_retriever.host.readings import Heads, Places
 from s3_retriever.host.taps import QueryHead, Tap
 from s3_retriever.host.tokens import OffsetTokenizer, Tokens
-from s3_retriever.host.weights import HostFiles, describe_folder, quiet_transformers, resolve_host
+from s3_retriever.host.weights import HostFiles, describe_folder, resolve_host, resolve_recorded
 
 PAD_MULTIPLE = 32
 """Rows are padded to a multiple of this. Rows of one padded length give the same projections, bit for
@@ -82,6 +84,7 @@ class Host(Uncopyable):
         with self._passes.alone(), single_threaded(1) as pool:
             self._projections = pool.submit(locate, name, self._decoder, self._config).result()
         self._window = window_of(self._config)
+        self._process = os.getpid()
 
     @classmethod
     def load(cls, host: str | Path | tuple[Any, Any] | Host | None = None) -> Host:
@@ -115,23 +118,25 @@ class Host(Uncopyable):
         raise InvalidInputError(msg)
 
     @classmethod
-    def _from_files(cls, files: HostFiles) -> Host:
-        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer  # slow
+    def recorded(cls, name: object, wanted_by: str) -> Host:
+        """Load the host that a file names, which may come from anybody.
 
-        try:
-            config = AutoConfig.from_pretrained(files.folder, local_files_only=True)
-            check_decoder(config)  # refuses before the weights are read
-            tokenizer = AutoTokenizer.from_pretrained(files.folder, local_files_only=True)
-            with quiet_transformers():
-                model = AutoModelForCausalLM.from_pretrained(
-                    files.folder, local_files_only=True, dtype=cpu_dtype()
-                )
-        except UnsupportedHostError:
-            raise
-        except (OSError, ValueError, ImportError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            msg = f"cannot load host {files.name!r} from {files.folder}: {reason}"
-            raise HostNotFoundError(msg) from error
+        It must be the default host or in the hub's local cache; the hub is asked only for names in the
+        environment variable ``S3_RETRIEVER_HOSTS``, separated by commas. A folder is never taken by its name.
+
+        Args:
+            name: As it stands there.
+            wanted_by: What names it, for the message.
+
+        Raises:
+            HostNotFoundError: It is another one; names it and the way out.
+            UnsupportedHostError: The model or tokenizer cannot serve.
+        """
+        return cls._from_files(resolve_recorded(name, wanted_by))
+
+    @classmethod
+    def _from_files(cls, files: HostFiles) -> Host:
+        model, tokenizer = load_model(files)
         return cls(model=model, tokenizer=tokenizer, name=files.name, revision=files.revision)
 
     @property
@@ -266,6 +271,7 @@ class Host(Uncopyable):
         Raises:
             InvalidInputError: A tap or head does not exist, or a row is longer than the host's window.
             UnsupportedHostError: Values are asked for, and it is not known where they are.
+            ForkedProcessError: See :meth:`check_process`.
         """
         if values:
             self.require_values()
@@ -277,6 +283,7 @@ class Host(Uncopyable):
                 f"a row of {longest} tokens exceeds the host's window of {self.max_tokens}; cut it in chunks"
             )
             raise InvalidInputError(msg)
+        self.check_process()
         # Many passes keep the cores of a CPU busy; one fills another device, which might not bear several.
         with self._passes.beside_others() if self.on_cpu else self._passes.alone():
             layers = self._projections.layers
@@ -308,9 +315,28 @@ class Host(Uncopyable):
             )
             raise UnsupportedHostError(msg)
 
+    def check_process(self) -> None:
+        """Check that this process may run the model.
+
+        Raises:
+            ForkedProcessError: It was forked from the one that loaded the model, which is not on a CPU:
+                drivers of accelerators do not survive a fork.
+        """
+        if os.getpid() != self._process and not self.on_cpu:
+            msg = (
+                f"host {self.name!r} is on {self._device} and was loaded before this process was forked; "
+                "load it after the fork, or start processes by spawn"
+            )
+            raise ForkedProcessError(msg)
+
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[Projections]:
-        """Give where keys, queries and values are, while no other reader runs the model, and no dropout."""
+        """Give where keys, queries and values are, while no other reader runs the model, and no dropout.
+
+        Raises:
+            ForkedProcessError: See :meth:`check_process`.
+        """
+        self.check_process()
         with self._passes.alone():
             yield self._projections
 
@@ -370,12 +396,3 @@ def _row(
         if n and heads is not None:  # where values are wanted, they are known
             result[:, i, : heads.width] = read[heads][row, :n, head].float().cpu().numpy()
     return result
-
-
-def cpu_dtype() -> torch.dtype:
-    """Return bfloat16 where this CPU computes in it (AVX512-BF16 or AMX), else float32."""
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    native = any(
-        getattr(torch.cpu, check, bool)() for check in checks
-    )  # older torch lacks them: bool() is False
-    return torch.bfloat16 if native else torch.float32

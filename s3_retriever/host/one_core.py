@@ -13,9 +13,10 @@ from typing import TypeVar
 import torch
 
 from s3_retriever.checks import Uncopyable
+from s3_retriever.locks import ThreadLock
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
-_setting = threading.Lock()
+_setting = ThreadLock()
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -114,3 +115,9 @@ def _use_one_core() -> None:
         other = threading.Thread(target=torch.set_num_threads, args=(before,))
         other.start()
         other.join()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    # The one thread that a forked process begins with would wait for ever for those with which OpenMP shared
+    # its work before; its new threads share theirs as usual.
+    os.register_at_fork(after_in_child=_use_one_core)

@@ -13,6 +13,8 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from s3_retriever.locks import ThreadLock, renew_after_fork
+
 Wanted = Mapping[nn.Module, Collection[int]]
 """Modules, and of each the turns that are wanted: 0 for its first call in a pass."""
 
@@ -34,12 +36,13 @@ class Passes:
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
-        self._door = threading.Lock()  # held while one comes in, and by the one that is alone
+        self._door = ThreadLock()  # held while one comes in, and by the one that is alone
         self._changed = threading.Condition()  # guards all that follows
-        self._inside = 0
+        self._inside: list[int] = []  # the thread of each pass
         self._dropout = contextlib.ExitStack()
         self._hooks: dict[nn.Module, RemovableHandle] = {}
         self._reading: dict[int, _Reading] = {}  # by thread
+        renew_after_fork(self)
 
     @contextlib.contextmanager
     def beside_others(self) -> Iterator[None]:
@@ -98,7 +101,7 @@ class Passes:
         with self._changed:
             if not self._inside:
                 self._dropout.enter_context(_evaluating(self._model))
-            self._inside += 1
+            self._inside.append(threading.get_ident())
 
     @contextlib.contextmanager
     def _leaving(self) -> Iterator[None]:
@@ -110,12 +113,23 @@ class Passes:
 
     def _go_out(self) -> None:
         with self._changed:
-            self._inside -= 1
-            if not self._inside:
-                while self._hooks:
-                    self._hooks.popitem()[1].remove()
-                self._dropout.close()
+            self._inside.remove(threading.get_ident())
+            self._tidy()
             self._changed.notify_all()
+
+    def _tidy(self) -> None:
+        if not self._inside:
+            while self._hooks:
+                self._hooks.popitem()[1].remove()
+            self._dropout.close()
+
+    def renew(self) -> None:
+        """Forget the passes of other threads: in a forked process they are not there."""
+        here = threading.get_ident()
+        self._changed = threading.Condition()
+        self._inside = [thread for thread in self._inside if thread == here]
+        self._reading = {thread: reading for thread, reading in self._reading.items() if thread == here}
+        self._tidy()
 
 
 @dataclass

@@ -68,9 +68,10 @@ def _refuse_compiled(name: str, decoder: nn.Module) -> None:
     """Refuse modules compiled in place: torch does not look at hooks that come later."""
     for path, module in decoder.named_modules():
         if getattr(module, "_compiled_call_impl", None) is not None:
+            where = path or type(module).__name__
             msg = (
-                f"host {name!r} is compiled in place ({path or type(module).__name__}), so that nothing can "
-                "be read of it: pass the model as it was before compile(), or what torch.compile(model) returns"
+                f"host {name!r} is compiled in place ({where}), so that nothing can be read of it: pass the model "
+                "as it was before compile(), or what torch.compile(model) returns"
             )
             raise UnsupportedHostError(msg)
 

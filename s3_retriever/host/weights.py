@@ -25,9 +25,13 @@ import platformdirs
 from s3_retriever.checks import check_library, pip_install
 from s3_retriever.disk import hash_file, new_folder, write_json
 from s3_retriever.errors import HostNotFoundError, MissingDependencyError
+from s3_retriever.json_form import parse_json
 
 DEFAULT_HOST = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The host used when none is named."""
+
+ALLOWED_HOSTS = "S3_RETRIEVER_HOSTS"
+"""The environment variable with the hub names for which files may ask, separated by commas."""
 
 ALIASES = {"smollm2-135m-instruct": DEFAULT_HOST}
 """Short names of hub names, in lower case."""
@@ -93,6 +97,28 @@ def resolve_host(host: str | Path | None = None) -> HostFiles:
         return _from_wheel(converted, error)
 
 
+def resolve_recorded(name: object, wanted_by: str) -> HostFiles:
+    """Find the files of a host that a file names; see :meth:`Host.recorded`.
+
+    Raises:
+        HostNotFoundError: It is neither the default host nor in the hub's local cache, and the user has not
+            allowed to ask the hub for it.
+    """
+    if name == DEFAULT_HOST:
+        return resolve_host()
+    reason = "no hub name"
+    if isinstance(name, str) and _HUB_NAME.fullmatch(name):
+        allowed = name in re.split(r"[\s,]+", os.environ.get(ALLOWED_HOSTS, ""))
+        try:
+            return _from_hub(name, ask=allowed)
+        except HostNotFoundError:
+            if allowed:
+                raise
+            reason = f"not in the hub's local cache; if you trust it, set {ALLOWED_HOSTS}={name} to fetch it"
+    msg = f"{wanted_by} wants host {name!r:.200}, {reason}; or give the host yourself (host= or --host)"
+    raise HostNotFoundError(msg)
+
+
 def describe_folder(folder: Path) -> HostFiles:
     """Name the host in a folder: as recorded there at conversion, else after the folder.
 
@@ -135,16 +161,17 @@ def quiet_transformers() -> Iterator[None]:
 
 def _read_record(folder: Path) -> dict[str, str]:
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = parse_json((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}
+    texts = isinstance(record, dict) and all(isinstance(value, str) for value in record.values())
+    return record if texts else {}
 
 
-def _from_hub(name: str) -> HostFiles:
-    """Take a host from the hub's local cache, else from the hub."""
+def _from_hub(name: str, *, ask: bool = True) -> HostFiles:
+    """Take a host from the hub's local cache, else from the hub if it may be asked."""
     reason = ""
-    for local in (True, False):
+    for local in (True, False) if ask else (True,):
         try:
             folder = huggingface_hub.snapshot_download(
                 name,

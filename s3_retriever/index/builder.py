@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import DuplicateDocumentError, InvalidDocumentError, InvalidInputError
-from s3_retriever.index import postings
+from s3_retriever.index import packed, postings
 from s3_retriever.index.documents import DocumentStore, to_line, with_json_metadata
 from s3_retriever.index.layout import BLOCK, CELL, Layout
 from s3_retriever.index.metadata import MetadataBuilder, entries
@@ -40,11 +40,11 @@ class SegmentBuilder:
         self._features = np.zeros((BLOCK, slots), np.uint16)
         self._codes = np.zeros((BLOCK, slots), np.uint8)
         self._filled = 0
-        self._positions_out = Spool(np.uint16)
-        self._codes_out = Spool(np.uint8)
-        self._starts_out = Spool(np.uint32)
+        self._counts_out = Spool(np.int32)
+        self._lists_out = Spool(np.uint8)
+        self._gaps_out = Spool(np.uint32)
         self._ids_out = Spool(np.uint32)
-        self._pointers_out = Spool(np.int64)
+        self._reached = 0
         self._lines = Spool(np.uint8)
         self._line_offsets = array("q", [0])
         self._ids: dict[str, None] = {}
@@ -87,7 +87,7 @@ class SegmentBuilder:
             starts: int (n,), character offset of each token.
             ids: int (n,), the host's id of each token.
             features: Per tap, int (n, k): feature ids, distinct within a row.
-            weights: Per tap, float (n, k): activations; 0 means no posting.
+            weights: Per tap, float (n, k): activations; what is below ``layout.weakest`` is no posting.
 
         Raises:
             InvalidInputError: No document was begun, a shape does not fit the layout, a feature id is out
@@ -108,6 +108,7 @@ class SegmentBuilder:
                 postings.quantize(
                     kept[done : done + take],
                     values[done : done + take],
+                    self.layout.weakest[tap],
                     self._features,
                     self._codes,
                     self._filled,
@@ -115,9 +116,10 @@ class SegmentBuilder:
                 )
             done += take
             self._advance(take)
-        before = len(self._starts_out) - self._token_pointers[-1]
+        before = len(self._ids_out) - self._token_pointers[-1]
         self._cell_starts.append(np.asarray(starts[-before % CELL :: CELL], np.int64))
-        self._starts_out.append(starts)
+        self._gaps_out.append(np.diff(np.asarray(starts, np.int64), prepend=self._reached))
+        self._reached = int(starts[-1]) if len(starts) else self._reached
         self._ids_out.append(ids)
 
     def end(self) -> None:
@@ -127,8 +129,8 @@ class SegmentBuilder:
             raise InvalidInputError(msg)
         self._terms.add(self._open.text, np.concatenate([np.zeros(0, np.int64), *self._cell_starts]))
         self._advance(-self._filled % CELL)
-        self._token_pointers.append(len(self._starts_out))
-        self._open = None
+        self._token_pointers.append(len(self._ids_out))
+        self._open, self._reached = None, 0
         self._cell_starts.clear()
 
     def extend(self, segment: Segment, alive: npt.NDArray[np.bool_]) -> None:
@@ -140,13 +142,11 @@ class SegmentBuilder:
         live_cells = np.repeat(alive, np.diff(segment.cell_pointers))
         feature_offsets = np.array(self.layout.feature_offsets)
         slot_offsets = np.array(self.layout.slot_offsets)
-        for block, pointers in enumerate(segment.pointers):
+        for block in range(segment.features.n_blocks):
             cells = live_cells[block * (BLOCK // CELL) : (block + 1) * (BLOCK // CELL)]
             if not cells.any():
                 continue
-            features, codes = postings.restore(
-                segment.positions, segment.codes, pointers, feature_offsets, slot_offsets, BLOCK
-            )
+            features, codes = postings.restore(*segment.features.lists, block, feature_offsets, slot_offsets)
             live = np.flatnonzero(np.repeat(cells, CELL))
             done = 0
             while done < len(live):
@@ -157,9 +157,9 @@ class SegmentBuilder:
                 self._advance(len(rows))
         for i in np.flatnonzero(alive).tolist():
             self._register(segment.ids[i], segment.documents.line(i))
-            self._starts_out.append(segment.starts(i))
+            self._gaps_out.append(segment.own_gaps(i))
             self._ids_out.append(segment.own_ids(i))
-            self._token_pointers.append(len(self._starts_out))
+            self._token_pointers.append(len(self._ids_out))
         self._metadata.extend(segment.metadata, alive)
         self._terms.extend(segment.terms, live_cells)
 
@@ -174,17 +174,20 @@ class SegmentBuilder:
             raise InvalidInputError(msg)
         if self._filled:
             self._invert()
+        self._lists_out.append(np.zeros(packed.PADDING, np.uint8))
+        counts = self._counts_out.take()
         terms = self._terms.build()  # first: what it needs beside the result is gone before the rest is read
         segment = Segment(
             self.layout,
             DocumentStore(self._lines.take(), np.array(self._line_offsets, np.int64)),
             list(self._ids),
-            positions=self._positions_out.take(),
-            codes=self._codes_out.take(),
-            pointers=self._pointers_out.take().reshape(-1, self.layout.feature_offsets[-1] + 1),
             token_pointers=np.array(self._token_pointers, np.int64),
-            token_starts=self._starts_out.take(),
-            token_ids=self._ids_out.take(),
+            token_gaps=postings.smallest(self._gaps_out.take()),
+            token_ids=postings.smallest(self._ids_out.take()),
+            features={
+                "feature_counts": postings.smallest(counts.reshape(-1, self.layout.feature_offsets[-1])),
+                "feature_lists": self._lists_out.take(),
+            },
             metadata=self._metadata.build(),
             terms=terms,
         )
@@ -226,12 +229,11 @@ class SegmentBuilder:
 
     def _invert(self) -> None:
         used = slice(self._filled)
-        pointers, positions, codes = postings.invert(
+        counts, lists = postings.invert(
             self._features[used], self._codes[used], self._slot_bases, self.layout.feature_offsets[-1]
         )
-        self._pointers_out.append(pointers + len(self._codes_out))
-        self._positions_out.append(positions)
-        self._codes_out.append(codes)
+        self._counts_out.append(counts)
+        self._lists_out.append(lists)
         self._codes.fill(0)  # slots skipped by the padding between documents must stay empty
         self._filled = 0
 

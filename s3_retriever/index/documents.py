@@ -7,15 +7,65 @@ when read back, which would move every offset after them.
 from __future__ import annotations
 
 import json
+import mmap
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.documents import Document
-from s3_retriever.errors import InvalidDocumentError
-from s3_retriever.json_form import json_form
+from s3_retriever.errors import IndexFormatError, InvalidDocumentError
+from s3_retriever.json_form import json_form, parse_json
+
+IN_MEMORY = "an array in memory"
+"""What :func:`file_of` calls an array that is not mapped."""
+
+INDEX_AGAIN = "restore it or index the documents again"
+"""How messages about damaged files end."""
+
+
+def ascends(pointers: npt.NDArray[Any], end: int) -> bool:
+    """Tell whether pointers run from 0 to ``end`` without a step back."""
+    return bool(pointers[0] == 0 and pointers[-1] == end and (pointers[1:] >= pointers[:-1]).all())
+
+
+def file_of(array: npt.NDArray[Any]) -> str:
+    """Return what messages call an array: the file that it is mapped from."""
+    at: Any = array
+    while isinstance(at, np.ndarray):
+        if isinstance(at, np.memmap):
+            return str(at.filename or IN_MEMORY)
+        at = at.base
+    return IN_MEMORY
+
+
+class MappedFile:
+    """A file that is mapped; a process that reads behind the end to which it was cut is killed.
+
+    Args:
+        path: The file.
+        array: What is mapped of it.
+    """
+
+    def __init__(self, path: Path, array: npt.NDArray[Any]) -> None:
+        self._path = path
+        holder: Any = array
+        while holder is not None and not isinstance(holder, mmap.mmap):
+            holder = holder.base
+        self._map: mmap.mmap | None = holder
+        self._size = 0 if holder is None else holder.size()
+
+    def check(self) -> None:
+        """Refuse a file that has shrunk.
+
+        Raises:
+            IndexFormatError: It has.
+        """
+        if self._map is not None and self._map.size() < self._size:
+            msg = f"{self._path} has shrunk to {self._map.size()} bytes since it was loaded; {INDEX_AGAIN}"
+            raise IndexFormatError(msg)
 
 
 class DocumentStore:
@@ -26,11 +76,19 @@ class DocumentStore:
     Attributes:
         utf8: uint8, all lines, one after the other, maybe memory-mapped.
         offsets: int64 (D + 1,), where each begins and ends.
+
+    Raises:
+        IndexFormatError: The offsets are of another type or shape, or do not cover the lines.
     """
 
     def __init__(self, utf8: npt.NDArray[Any], offsets: npt.NDArray[Any]) -> None:
+        self._source = file_of(utf8)
         self.utf8 = np.asarray(utf8)
         self.offsets = np.asarray(offsets)
+        plain = self.utf8.ndim == self.offsets.ndim == 1 and len(self.offsets) > 0
+        if not (plain and self.offsets.dtype == np.int64 and ascends(self.offsets, len(self.utf8))):
+            msg = f"{file_of(offsets)} does not say where the lines of {self._source} begin; {INDEX_AGAIN}"
+            raise IndexFormatError(msg)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -40,9 +98,18 @@ class DocumentStore:
         return self.utf8[self.offsets[number] : self.offsets[number + 1]]
 
     def __getitem__(self, number: int) -> Document:
-        """Read one document."""
-        fields = json.loads(self.line(number).tobytes().decode("utf-8", "surrogatepass"))
-        return Document(fields["id"], fields["text"], fields["title"], fields["metadata"])
+        """Read one document.
+
+        Raises:
+            IndexFormatError: Its line is no document.
+        """
+        try:
+            fields = parse_json(self.line(number).tobytes().decode("utf-8", "surrogatepass"))
+            return Document(fields["id"], fields["text"], fields["title"], fields["metadata"])
+        except (ValueError, KeyError, TypeError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            msg = f"{self._source} is damaged in line {number + 1} ({reason}); {INDEX_AGAIN}"
+            raise IndexFormatError(msg) from error
 
 
 def with_json_metadata(document: Document) -> Document:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,8 @@ from s3_retriever.index.builder import merge
 from s3_retriever.index.layout import Layout
 from s3_retriever.index.segment import Segment
 from s3_retriever.index.snapshot import LiveSegment, Snapshot
+from s3_retriever.index.tiers import settled
+from s3_retriever.locks import ThreadLock
 
 
 class Index(Uncopyable):
@@ -22,7 +23,8 @@ class Index(Uncopyable):
 
     Every change replaces :attr:`snapshot` as a whole, under a lock between writers; a reader takes the
     snapshot once and is not disturbed. Scores and frequencies always equal those of an index built from
-    scratch from the live documents.
+    scratch from the live documents. An add or update also merges segments, so that there are always few; see
+    :mod:`s3_retriever.index.tiers`.
 
     Attributes:
         layout: Taps and their sizes.
@@ -38,7 +40,7 @@ class Index(Uncopyable):
         self.layout = layout
         self.header = dict(header)
         self.snapshot = Snapshot(layout)
-        self._lock = threading.Lock()
+        self._lock = ThreadLock()
         self._generations: dict[Path, str] = {}  # what was last loaded from or saved to a folder
 
     @classmethod
@@ -90,7 +92,7 @@ class Index(Uncopyable):
                     msg = f"document id {doc_id!r} is already in the index; replace it with update()"
                     raise DuplicateDocumentError(msg)
             if len(segment):
-                self.snapshot = Snapshot(self.layout, (*self.snapshot.parts, LiveSegment(segment)))
+                self._swap_in(self.snapshot.parts, segment)
 
     def update(self, segment: Segment, delete: Iterable[str] = ()) -> None:
         """Add the documents of a segment and delete those that have their ids, in one step.
@@ -108,9 +110,10 @@ class Index(Uncopyable):
         with self._lock:
             self._check_here(gone)
             gone |= set(segment.ids)
-            if gone:
-                added = [LiveSegment(segment)] if len(segment) else []
-                self.snapshot = Snapshot(self.layout, [*self._without(gone), *added])
+            if len(segment):
+                self._swap_in(self._without(gone), segment)
+            elif gone:
+                self.snapshot = Snapshot(self.layout, self._without(gone))
 
     def delete(self, doc_ids: Iterable[str]) -> None:
         """Delete documents by id; an id given twice counts once.
@@ -153,6 +156,9 @@ class Index(Uncopyable):
     def nbytes(self) -> int:
         """Bytes of all segments, deleted documents included, texts excluded."""
         return sum(segment.nbytes for segment in self.snapshot.segments)
+
+    def _swap_in(self, parts: Sequence[LiveSegment], segment: Segment) -> None:
+        self.snapshot = Snapshot(self.layout, settled(self.layout, [*parts, LiveSegment(segment)]))
 
     def _check_layout(self, segment: Segment) -> None:
         check("segment", segment, instance(Segment, "a Segment"))

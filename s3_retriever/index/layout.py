@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate
 
 from s3_retriever.checks import check_settings, each, instance, whole
 from s3_retriever.errors import InvalidInputError
+from s3_retriever.locks import cached_property
 
 CELL = 32
 """Tokens per cell; densities live on cells, and every document begins a new one."""
 
 BLOCK = 65_536
-"""Positions per block: what a ``uint16`` can number, and a float32 each fits a core's L2 cache."""
+"""Positions per block: a float32 each fits a core's L2 cache."""
 
-MAX_CODE = 255
-"""A stored code c in 1..MAX_CODE means the weight ``c * STEP``; 0 is no posting."""
+N_LEVELS = 16
+"""Levels of a stored weight."""
 
-STEP = 1 / MAX_CODE
-"""The weight of one unit of a code. Weights of unit vectors seldom exceed 1; they are clipped there."""
+STEP = 0.05
+"""From one level's weight to the next. A token's key has length 1."""
+
+_WEAKEST = 0.42  # of what each of k equal weights would be: weaker ones are left out
 
 
 @dataclass(frozen=True)
@@ -59,3 +62,12 @@ class Layout:
     def slot_offsets(self) -> tuple[int, ...]:
         """First slot of each tap when the k slots of all taps are laid side by side; T+1 entries."""
         return tuple(accumulate(self.k, initial=0))
+
+    @cached_property
+    def weakest(self) -> tuple[float, ...]:
+        """Weight below which a tap's postings are left out; one entry per tap.
+
+        Level i stands for the weights from ``weakest + i * STEP`` to the next level, and means their middle.
+        The last level stands for all that are greater too.
+        """
+        return tuple(_WEAKEST / math.sqrt(k) for k in self.k)

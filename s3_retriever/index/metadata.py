@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import IndexFormatError, InvalidDocumentError
+from s3_retriever.index.documents import INDEX_AGAIN, ascends, file_of
+from s3_retriever.json_form import parse_json
+from s3_retriever.locks import cached_property
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -170,7 +172,11 @@ class MetadataColumns:
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """The keys, ascending."""
-        return tuple(self._line(0))
+        keys = self._line(0)
+        distinct = set(filter(_is_text, keys))
+        if not len(distinct) == len(keys) == len(self.arrays["metadata_lines"]) - 2:
+            self._contradict("the keys")
+        return tuple(keys)
 
     def column(self, key: str) -> Column | None:
         """Return a key's column, if one of the documents has the key.
@@ -192,10 +198,19 @@ class MetadataColumns:
     def _numbers(self) -> dict[str, int]:
         return {key: number for number, key in enumerate(self.keys)}
 
-    def _line(self, number: int) -> Any:
+    def _line(self, number: int) -> list[Any]:
         begin, end = self.arrays["metadata_lines"][number : number + 2].tolist()
         line = self.arrays["metadata_json"][begin:end].tobytes()
-        return json.loads(line.decode("utf-8", "surrogatepass"))
+        try:
+            values = parse_json(line.decode("utf-8", "surrogatepass"))
+            for value in values if isinstance(values, list) else ():
+                if isinstance(value, (list, dict)):
+                    value_key(value)  # not nested too deeply to be compared
+        except (ValueError, RecursionError) as error:
+            self._contradict(f"line {number + 1} ({type(error).__name__}: {error})")
+        if not isinstance(values, list):
+            self._contradict(f"line {number + 1}, which is no list,")
+        return values
 
     def _decode(self, number: int) -> Column:
         values = self._line(number + 1)
@@ -219,8 +234,9 @@ class MetadataColumns:
         if not sound:
             self._contradict("the columns")
 
-    def _contradict(self, what: str) -> None:
-        msg = f"{what} of a segment of {self.n_documents} documents contradict themselves; index them again"
+    def _contradict(self, what: str) -> NoReturn:
+        source = file_of(self.arrays["metadata_json"])
+        msg = f"{what} of {source} and the metadata beside it contradict each other; {INDEX_AGAIN}"
         raise IndexFormatError(msg)
 
 
@@ -294,10 +310,9 @@ def _to_line(values: Sequence[Any]) -> bytes:
     return f"{json.dumps(values, ensure_ascii=False)}\n".encode("utf-8", "surrogatepass")
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
 def _within(numbers: Array, end: int) -> bool:
     return bool(not len(numbers) or (numbers.min() >= 0 and numbers.max() < end))
-
-
-def ascends(pointers: Array, end: int) -> bool:
-    """Tell whether pointers run from 0 to ``end`` without a step back."""
-    return bool(pointers[0] == 0 and pointers[-1] == end and (pointers[1:] >= pointers[:-1]).all())

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from s3_retriever.index.layout import CELL, MAX_CODE, STEP
+from s3_retriever.compiled import njit
+from s3_retriever.index.layout import CELL, N_LEVELS, STEP
+from s3_retriever.index.packed import lay_out, pack, unpack
 
 
 def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -21,101 +22,131 @@ def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return view
 
 
+def smallest(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return whole numbers, none negative, in the smallest unsigned type that holds them all."""
+    return values.astype(np.min_scalar_type(values.max(initial=0)))
+
+
 @njit(cache=True, nogil=True)
-def quantize(features, weights, features_out, codes_out, row, slot):  # type: ignore[no-untyped-def]
+def quantize(features, weights, weakest, features_out, codes_out, row, slot):  # type: ignore[no-untyped-def]
     """Write one tap's rows into the buffers of a block, at ``(row, slot)``.
 
     Args:
         features: uint16 (n, k).
-        weights: float32 (n, k); what is not positive is no posting.
+        weights: float32 (n, k).
+        weakest: What is below is no posting.
         features_out: uint16 (rows, slots), written.
-        codes_out: uint8 (rows, slots), written; a posting's code is never below 1, so that none vanishes.
+        codes_out: uint8 (rows, slots), written: a posting's level and 1, or 0.
         row: First row to write.
         slot: First slot to write.
     """
     for i in range(features.shape[0]):
         for j in range(features.shape[1]):
             code = 0
-            if weights[i, j] > 0:
-                code = max(1, int(min(weights[i, j] / STEP + 0.5, MAX_CODE)))
+            if weights[i, j] >= weakest:
+                code = 1 + int(min((weights[i, j] - weakest) / STEP, N_LEVELS - 1))
             features_out[row + i, slot + j] = features[i, j]
             codes_out[row + i, slot + j] = code
 
 
 @njit(cache=True, nogil=True)
 def invert(features, codes, slot_bases, n_features):  # type: ignore[no-untyped-def]
-    """Group a block's postings by feature (a counting sort, so positions ascend within each).
+    """Group a block's postings by feature (a counting sort by places) and write each list as bits.
 
     Args:
-        features: uint16 (rows, slots).
-        codes: uint8 (rows, slots), 0 for none.
+        features: uint16 (rows, slots), whole cells.
+        codes: uint8 (rows, slots), a level and 1, or 0 for none.
         slot_bases: int64 (slots,), the first feature of each slot's tap, taps side by side.
         n_features: Features of all taps.
 
     Returns:
-        pointers int64 (n_features + 1,), positions uint16 (P,), codes uint8 (P,).
+        Postings of each list, int32 (n_features,); the lists, uint8.
     """
-    pointers = np.zeros(n_features + 1, np.int64)
-    for i in range(features.shape[0]):
-        for j in range(features.shape[1]):
+    rows, slots = features.shape
+    cells = rows // CELL
+    counts = np.zeros((1, n_features), np.int32)
+    for i in range(rows):
+        for j in range(slots):
             if codes[i, j]:
-                pointers[slot_bases[j] + features[i, j] + 1] += 1
-    pointers = np.cumsum(pointers)
-    cursor = pointers.copy()
-    positions_out = np.empty(pointers[-1], np.uint16)
-    codes_out = np.empty(pointers[-1], np.uint8)
-    for i in range(features.shape[0]):
-        for j in range(features.shape[1]):
-            if codes[i, j]:
-                feature = slot_bases[j] + features[i, j]
-                positions_out[cursor[feature]] = i
-                codes_out[cursor[feature]] = codes[i, j]
-                cursor[feature] += 1
-    return pointers, positions_out, codes_out
+                counts[0, slot_bases[j] + features[i, j]] += 1
+    ends = np.cumsum(counts[0])
+    cursor = ends - counts[0]
+    places = np.empty(ends[-1], np.int32)
+    levels = np.empty(ends[-1], np.uint8)
+    for slot in range(CELL):
+        for cell in range(cells):
+            row = cell * CELL + slot
+            for j in range(slots):
+                if codes[row, j]:
+                    feature = slot_bases[j] + features[row, j]
+                    places[cursor[feature]] = slot * cells + cell
+                    levels[cursor[feature]] = codes[row, j] - 1
+                    cursor[feature] += 1
+    begins = np.empty((1, n_features), np.int64)
+    data = np.zeros(lay_out(counts, np.full(1, rows), begins), np.uint8)
+    for feature in range(n_features):
+        some = slice(ends[feature] - counts[0, feature], ends[feature])
+        pack(places[some], levels[some], rows, data, begins[0, feature])
+    return counts[0], data
 
 
 @njit(cache=True, nogil=True)
-def restore(positions, codes, pointers, feature_offsets, slot_offsets, rows):  # type: ignore[no-untyped-def]
+def restore(data, begins, counts, cells, block, feature_offsets, slot_offsets):  # type: ignore[no-untyped-def]
     """Undo :func:`invert` for one block, up to the order of slots within a tap.
 
     Args:
-        positions: uint16 (P,), of the whole segment.
-        codes: uint8 (P,).
-        pointers: int64 (n_features + 1,), of the block.
+        data: As in ``Lists``, and so are the next three.
+        begins: int64 (B, F).
+        counts: int32 (B, F).
+        cells: int64 (B,).
+        block: Its number.
         feature_offsets: int64 (T + 1,).
         slot_offsets: int64 (T + 1,).
-        rows: Positions in a block.
 
     Returns:
-        features uint16 (rows, slots), codes uint8 (rows, slots) with 0 for none.
+        features uint16 (rows, slots), codes uint8 (rows, slots): a level and 1, or 0 for none.
     """
+    n_cells = cells[block]
+    rows = n_cells * CELL
     features_out = np.zeros((rows, slot_offsets[-1]), np.uint16)
     codes_out = np.zeros((rows, slot_offsets[-1]), np.uint8)
+    places, levels = np.empty(rows, np.int32), np.empty(rows, np.uint8)
     for tap in range(len(slot_offsets) - 1):
         cursor = np.full(rows, slot_offsets[tap])
         for feature in range(feature_offsets[tap], feature_offsets[tap + 1]):
-            for j in range(pointers[feature], pointers[feature + 1]):
-                row = positions[j]
-                if cursor[row] < slot_offsets[tap + 1]:  # always, unless a file was forged
+            count = counts[block, feature]
+            unpack(data, begins[block, feature], count, rows, places, levels)
+            for j in range(count):
+                row = places[j] % n_cells * CELL + places[j] // n_cells
+                # Always, unless a file was forged:
+                if row < rows and cursor[row] < slot_offsets[tap + 1]:
                     features_out[row, cursor[row]] = feature - feature_offsets[tap]
-                    codes_out[row, cursor[row]] = codes[j]
+                    codes_out[row, cursor[row]] = levels[j] + 1
                     cursor[row] += 1
     return features_out, codes_out
 
 
 @njit(cache=True, nogil=True)
-def add_frequencies(positions, pointers, chosen, counts):  # type: ignore[no-untyped-def]
+def add_frequencies(data, begins, counts, cells, block, chosen, totals):  # type: ignore[no-untyped-def]
     """Count one block's postings in the chosen cells.
 
     Args:
-        positions: uint16 (P,), of the whole segment.
-        pointers: int64 (n_features + 1,), of the block.
-        chosen: bool (BLOCK // CELL,).
-        counts: int64 (n_features,), added to.
+        data: As in ``Lists``, and so are the next three.
+        begins: int64 (B, F).
+        counts: int32 (B, F).
+        cells: int64 (B,).
+        block: Its number.
+        chosen: bool (cells of the block,).
+        totals: int64 (F,), added to.
     """
-    for feature in range(len(pointers) - 1):
-        for j in range(pointers[feature], pointers[feature + 1]):
-            counts[feature] += chosen[positions[j] // CELL]
+    n_cells = cells[block]
+    size = n_cells * CELL
+    places, levels = np.empty(size, np.int32), np.empty(size, np.uint8)
+    for feature in range(counts.shape[1]):
+        count = counts[block, feature]
+        unpack(data, begins[block, feature], count, size, places, levels)
+        for place in places[:count]:
+            totals[feature] += chosen[place % n_cells]
 
 
 @njit(cache=True, nogil=True)

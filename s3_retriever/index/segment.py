@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -12,22 +12,19 @@ import numpy.typing as npt
 from s3_retriever.disk import hash_values
 from s3_retriever.errors import IndexFormatError
 from s3_retriever.index import postings
-from s3_retriever.index.documents import DocumentStore
-from s3_retriever.index.layout import BLOCK, CELL, Layout
-from s3_retriever.index.metadata import MetadataColumns, ascends
+from s3_retriever.index.documents import IN_MEMORY, INDEX_AGAIN, DocumentStore, MappedFile, ascends, file_of
+from s3_retriever.index.features import FeaturePostings
+from s3_retriever.index.layout import CELL, Layout
+from s3_retriever.index.metadata import MetadataColumns
 from s3_retriever.index.terms import TermPostings
+from s3_retriever.locks import cached_property
 
 Array = npt.NDArray[Any]
 
-ARRAYS = {
-    "positions": np.uint16,
-    "codes": np.uint8,
-    "pointers": np.int64,
-    "token_pointers": np.int64,
-    "token_starts": np.uint32,
-    "token_ids": np.uint32,
-}
-"""The arrays that make up a segment, beside documents, metadata and terms, with their types."""
+ARRAYS = ("token_pointers", "token_gaps", "token_ids")
+"""The arrays that say which tokens a segment's documents have."""
+
+_TOKEN_BYTES = 4  # of an item of ``token_gaps`` and ``token_ids``, at most
 
 
 class Segment:
@@ -35,20 +32,23 @@ class Segment:
 
     A *position* numbers a slot of the segment. Every document begins at a multiple of ``CELL``; the
     slots that this leaves empty are virtual. Postings are grouped by block of ``BLOCK`` positions,
-    inside a block by tap and feature, inside a feature by position. Arrays may be memory-mapped.
+    inside a block by tap and feature. Arrays may be memory-mapped.
 
     Attributes:
         layout: Taps and their sizes.
         documents: The D documents, in order.
         ids: Their ids.
-        positions: uint16 (P,), position of each posting within its block.
-        codes: uint8 (P,), its weight in units of ``layout.STEP``, at least 1.
-        pointers: int64 (B, sum(n_features) + 1), where each feature's postings begin and end.
-        token_pointers: int64 (D + 1,), where each document's ``token_starts`` begin and end.
-        token_starts: uint32, character offset of each token in its document's text.
-        token_ids: uint32, the host's id of each token.
+        token_pointers: int64 (D + 1,), where each document's ``token_gaps`` begin and end.
+        token_gaps: Unsigned, characters from the start of the token before, or of the document, to each
+            token's start in its document's text.
+        token_ids: Unsigned, the host's id of each token.
+        features: Which features fire at which positions.
         metadata: The documents' metadata by key.
         terms: The terms of their texts, by cell.
+
+    Args:
+        name: Its name, where it has one already.
+        files: What its arrays are mapped from.
 
     Raises:
         IndexFormatError: The arrays contradict each other or the layout.
@@ -60,29 +60,28 @@ class Segment:
         documents: DocumentStore,
         ids: Sequence[str],
         *,
-        positions: Array,
-        codes: Array,
-        pointers: Array,
         token_pointers: Array,
-        token_starts: Array,
+        token_gaps: Array,
         token_ids: Array,
+        features: Mapping[str, Array],
         metadata: MetadataColumns,
         terms: TermPostings,
         name: str | None = None,
+        files: Sequence[MappedFile] = (),
     ) -> None:
         self.layout = layout
         self.documents = documents
         self.ids = tuple(ids)
-        self.positions = postings.read_only(positions)
-        self.codes = postings.read_only(codes)
-        self.pointers = postings.read_only(pointers)
+        self._source = file_of(token_gaps)
         self.token_pointers = postings.read_only(token_pointers)
-        self.token_starts = postings.read_only(token_starts)
+        self.token_gaps = postings.read_only(token_gaps)
         self.token_ids = postings.read_only(token_ids)
         self.metadata = metadata
         self.terms = terms
         self._name = name
+        self._files = tuple(files)
         self._check()
+        self.features = FeaturePostings(layout, self.n_cells, features)
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -90,7 +89,7 @@ class Segment:
     @property
     def n_tokens(self) -> int:
         """Tokens of all documents, padding not counted."""
-        return len(self.token_starts)
+        return len(self.token_gaps)
 
     @property
     def n_cells(self) -> int:
@@ -115,8 +114,7 @@ class Segment:
     @cached_property
     def frequencies(self) -> npt.NDArray[np.int64]:
         """int64 (sum(n_features),): tokens that have each feature, taps side by side."""
-        counts: npt.NDArray[np.int64] = np.diff(self.pointers, axis=1).sum(axis=0)
-        return counts
+        return self.features.frequencies()
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -127,7 +125,7 @@ class Segment:
     def nbytes(self) -> int:
         """Bytes of the arrays: everything but the documents themselves."""
         arrays = sum(int(getattr(self, array).nbytes) for array in ARRAYS)
-        return arrays + self.metadata.nbytes + self.terms.nbytes
+        return arrays + self.features.nbytes + self.metadata.nbytes + self.terms.nbytes
 
     @cached_property
     def name(self) -> str:
@@ -135,36 +133,79 @@ class Segment:
         if self._name is not None:
             return self._name
         # The metadata columns follow from the documents.
-        arrays = [*(getattr(self, array) for array in ARRAYS), *self.terms.arrays.values()]
+        arrays = [getattr(self, array) for array in ARRAYS]
+        arrays += [*self.features.arrays.values(), *self.terms.arrays.values()]
         return hash_values(repr(self.layout), *arrays, self.documents.utf8)[:16]
 
     def starts(self, document: int) -> npt.NDArray[np.uint32]:
         """Return the character offset of each token of one document, uint32."""
-        return self.token_starts[self.token_pointers[document] : self.token_pointers[document + 1]]
+        return np.cumsum(self._own(self.token_gaps, document), dtype=np.uint32)
 
-    def own_ids(self, document: int) -> npt.NDArray[np.uint32]:
-        """Return the host's id of each token of one document, uint32."""
-        return self.token_ids[self.token_pointers[document] : self.token_pointers[document + 1]]
+    def own_gaps(self, document: int) -> Array:
+        """Return the ``token_gaps`` of one document."""
+        return self._own(self.token_gaps, document)
+
+    def own_ids(self, document: int) -> Array:
+        """Return the host's id of each token of one document, unsigned."""
+        return self._own(self.token_ids, document)
+
+    def _own(self, array: Array, document: int) -> Array:
+        return array[self.token_pointers[document] : self.token_pointers[document + 1]]
+
+    def check_files(self) -> None:
+        """Refuse a segment of whose files one has shrunk since it was loaded.
+
+        Raises:
+            IndexFormatError: Names the file.
+        """
+        for file in self._files:
+            file.check()
+
+    def check_tokens(self, document: int, text: str) -> None:
+        """Refuse a document whose tokens do not lie in its text.
+
+        Raises:
+            IndexFormatError: They do not.
+        """
+        if int(self.own_gaps(document).sum(dtype=np.uint64)) > len(text):
+            self._contradict(f"tokens of document {self.ids[document]!r}")
 
     def _check(self) -> None:
         """Refuse arrays that would make a kernel read outside of them."""
-        arrays = {array: getattr(self, array) for array in ARRAYS}
-        sound = (
-            all(arrays[array].dtype == dtype for array, dtype in ARRAYS.items())
-            and all(values.ndim == 1 + (array == "pointers") for array, values in arrays.items())
-            and self.pointers.shape[1] == self.layout.feature_offsets[-1] + 1
-            and len(self.ids) == len(self.token_pointers) - 1 == len(self)
-            and self.metadata.n_documents == len(self)
-            and len(self.terms.cell_lengths) == self.n_cells
-            and ascends(self.token_pointers, len(self.token_starts))
-            and len(self.token_ids) == len(self.token_starts)
-            and len(self.pointers) == -(-self.n_cells * CELL // BLOCK)
-            and ascends(np.concatenate(([0], self.pointers.ravel())), len(self.positions))
-            and np.array_equal(self.pointers[1:, 0], self.pointers[:-1, -1])
-            and len(self.positions) == len(self.codes)
-            and self.documents.offsets.dtype == np.int64
-            and ascends(self.documents.offsets, len(self.documents.utf8))
+        for what, sound in (
+            ("types and shapes of the arrays", self._types_fit),
+            ("documents", self._documents_fit),
+            ("tokens", self._tokens_fit),
+        ):
+            if not sound():
+                self._contradict(what)
+
+    def _types_fit(self) -> bool:
+        return (
+            all(getattr(self, array).ndim == 1 for array in ARRAYS)
+            and self.token_pointers.dtype == np.int64
+            and all(
+                values.dtype.kind == "u" and values.itemsize <= _TOKEN_BYTES
+                for values in (self.token_gaps, self.token_ids)
+            )
         )
-        if not sound:
-            msg = f"the arrays of a segment of {len(self)} documents contradict each other; index them again"
-            raise IndexFormatError(msg)
+
+    def _documents_fit(self) -> bool:
+        ids = [key for key in self.ids if isinstance(key, str) and key]
+        return (
+            len(set(ids)) == len(self.ids) == len(self)
+            and self.metadata.n_documents == len(self)
+            and len(self.token_pointers) == len(self) + 1
+        )
+
+    def _tokens_fit(self) -> bool:
+        return (
+            ascends(self.token_pointers, len(self.token_gaps))
+            and len(self.token_ids) == len(self.token_gaps)
+            and len(self.terms.cell_lengths) == self.n_cells
+        )
+
+    def _contradict(self, what: str) -> NoReturn:
+        where = "memory" if self._source == IN_MEMORY else Path(self._source).parent
+        msg = f"the {what} of the segment in {where} contradict each other; {INDEX_AGAIN}"
+        raise IndexFormatError(msg)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +10,9 @@ import numpy.typing as npt
 from s3_retriever.checks import check, instance
 from s3_retriever.documents import Document
 from s3_retriever.errors import UnknownDocumentError
-from s3_retriever.index import postings
-from s3_retriever.index.layout import BLOCK, CELL, Layout
+from s3_retriever.index.layout import Layout
 from s3_retriever.index.segment import Segment
+from s3_retriever.locks import cached_property
 
 Int64 = npt.NDArray[np.int64]
 
@@ -51,15 +50,7 @@ class LiveSegment:
         counts = self.segment.frequencies
         if self.whole:
             return counts
-        dead_counts = np.zeros_like(counts)
-        dead = self._by_cell(~self.alive)
-        for block, pointers in enumerate(self.segment.pointers):
-            chosen = np.zeros(BLOCK // CELL, np.bool_)
-            here = dead[block * len(chosen) : (block + 1) * len(chosen)]
-            chosen[: len(here)] = here
-            if here.any():
-                postings.add_frequencies(self.segment.positions, pointers, chosen, dead_counts)
-        return counts - dead_counts
+        return counts - self.segment.features.frequencies_in(~self.live_cells)
 
     @cached_property
     def n_terms(self) -> int:
@@ -183,6 +174,17 @@ class Snapshot:
         """Read a document by its number."""
         segment, i = self.place(document)
         return segment.documents[i]
+
+    def checked_document(self, document: int) -> Document:
+        """Read a document by its number, and make sure that its tokens lie in its text.
+
+        Raises:
+            IndexFormatError: They do not, or its line is no document.
+        """
+        segment, i = self.place(document)
+        read = segment.documents[i]
+        segment.check_tokens(i, read.text)
+        return read
 
     def token_starts(self, document: int) -> npt.NDArray[np.uint32]:
         """Return uint32 (n,): the character offset of each token of a document."""

@@ -4,8 +4,7 @@
 names is in place; ``segments/<name>/`` holds one immutable segment each, named by its content::
 
     manifest.json
-    segments/0f3a…/positions.npy, codes.npy, …, term_cells.npy, …, metadata_codes.npy, …, ids.json,
-                   documents.jsonl, document_offsets.npy
+    segments/0f3a…/documents.jsonl, arrays.safetensors
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from s3_retriever.checks import each, whole
 from s3_retriever.disk import (
     hash_file,
     hash_json,
@@ -31,7 +31,9 @@ from s3_retriever.disk import (
 )
 from s3_retriever.durable import make_folders, remove
 from s3_retriever.errors import IndexChangedError, IndexFormatError, InvalidInputError
-from s3_retriever.index.documents import DocumentStore
+from s3_retriever.index.array_file import map_arrays, write_arrays
+from s3_retriever.index.documents import INDEX_AGAIN, DocumentStore, MappedFile
+from s3_retriever.index.features import ARRAYS as FEATURE_ARRAYS
 from s3_retriever.index.layout import Layout
 from s3_retriever.index.metadata import ARRAYS as METADATA_ARRAYS
 from s3_retriever.index.metadata import MetadataColumns
@@ -39,6 +41,7 @@ from s3_retriever.index.segment import ARRAYS, Segment
 from s3_retriever.index.snapshot import LiveSegment, Snapshot
 from s3_retriever.index.terms import ARRAYS as TERM_ARRAYS
 from s3_retriever.index.terms import TermPostings
+from s3_retriever.json_form import parse_json
 from s3_retriever.workplace import LOCK
 
 FORMAT = "s3-retriever index"
@@ -47,10 +50,10 @@ MANIFEST = "manifest.json"
 
 _SEGMENTS = "segments"
 _DOCUMENTS = "documents.jsonl"
-_IDS = "ids.json"
-_OFFSETS = "document_offsets.npy"
-_ARRAY_FILES = [f"{array}.npy" for array in (*ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS)]
-_FILES = frozenset([*_ARRAY_FILES, _DOCUMENTS, _IDS, _OFFSETS])
+_ARRAY_FILE = "arrays.safetensors"
+_FILES = frozenset([_DOCUMENTS, _ARRAY_FILE])
+_IDS, _OFFSETS = "ids", "document_offsets"
+_ARRAYS = (_IDS, _OFFSETS, *ARRAYS, *FEATURE_ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS)
 _SEGMENT_NAME = re.compile(r"[0-9a-f]{16}")
 _LITTER = re.compile(rf"\.([0-9a-f]{{16}}|{MANIFEST})[-.]")
 
@@ -147,7 +150,7 @@ def _read(path: Path, manifest: Mapping[str, Any]) -> tuple[dict[str, Any], Snap
         parts = [_read_part(path / _SEGMENTS, layout, entry) for entry in manifest["segments"]]
     except IndexFormatError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         msg = f"{path / MANIFEST} is damaged ({type(error).__name__}: {error}); build the index again"
         raise IndexFormatError(msg) from error
     return header, Snapshot(layout, parts)
@@ -220,32 +223,29 @@ def _write_segment(
         IndexFormatError: It is something else: the segment is mapped from files that were damaged.
     """
     ids = json.dumps(segment.ids, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    contents: dict[str, bytes | npt.NDArray[Any] | memoryview] = {
-        _DOCUMENTS: segment.documents.utf8.data,
-        _IDS: ids,
-        _OFFSETS: segment.documents.offsets,
-    }
-    contents |= {f"{array}.npy": getattr(segment, array) for array in ARRAYS}
-    beside = segment.metadata.arrays | segment.terms.arrays
-    contents |= {f"{array}.npy": values for array, values in beside.items()}
+    texts = segment.documents.utf8.data
+    arrays = {_IDS: np.frombuffer(ids, np.uint8), _OFFSETS: segment.documents.offsets}
+    arrays |= {array: getattr(segment, array) for array in ARRAYS}
+    arrays |= segment.features.arrays | segment.metadata.arrays | segment.terms.arrays
     files: dict[str, dict[str, Any]] = {}
+    if _is_cut(texts) or any(map(_is_cut, arrays.values())):
+        raise _lost(folder / segment.name)
     with new_folder(folder / segment.name) as new:
-        for name, content in sorted(contents.items()):
-            if _is_cut(content):
-                raise _lost(folder / segment.name / name)
-            write_file(new / name, content, fresh=True)
+        write_file(new / _DOCUMENTS, texts, fresh=True)
+        write_arrays(new / _ARRAY_FILE, arrays)
+        for name in sorted(_FILES):
             files[name] = {"bytes": (new / name).stat().st_size, "sha256": hash_file(new / name)}
-            if expected is not None and files[name] != expected.get(name):
-                raise _lost(folder / segment.name / name)
+        if expected not in (None, files):
+            raise _lost(folder / segment.name)
     return files
 
 
-def _lost(file: Path) -> IndexFormatError:
-    msg = f"{file} was damaged, and what was loaded from it is, too; restore it or build the index again"
+def _lost(folder: Path) -> IndexFormatError:
+    msg = f"{folder} was damaged, and what was loaded from it is, too; restore it or build the index again"
     return IndexFormatError(msg)
 
 
-def _is_cut(content: bytes | npt.NDArray[Any] | memoryview) -> bool:
+def _is_cut(content: npt.NDArray[Any] | memoryview) -> bool:
     """Whether values are mapped from a file that is shorter now: to read them would end the process."""
     at: Any = content.obj if isinstance(content, memoryview) else content
     mapped = None
@@ -268,26 +268,47 @@ def _read_part(folder: Path, layout: Layout, entry: Mapping[str, Any]) -> LiveSe
     folder /= name
     for file, expected in entry["files"].items():
         _check_file(folder / file, expected)
-    arrays = {array: _map_array(folder / f"{array}.npy") for array in ARRAYS}
-    lines = np.memmap(folder / _DOCUMENTS, np.uint8, "r")
-    documents = DocumentStore(lines, _map_array(folder / _OFFSETS))
-    ids = json.loads((folder / _IDS).read_bytes().decode("utf-8", "surrogatepass"))
-    metadata = {array: _map_array(folder / f"{array}.npy") for array in METADATA_ARRAYS}
-    store = MetadataColumns(len(documents), metadata)
-    terms = TermPostings({array: _map_array(folder / f"{array}.npy") for array in TERM_ARRAYS})
-    segment = Segment(layout, documents, ids, metadata=store, terms=terms, name=name, **arrays)
-    alive = np.ones(len(segment), np.bool_)
-    alive[np.array(entry["deleted"], np.int64)] = False
-    return LiveSegment(segment, alive)
+    texts = np.memmap(folder / _DOCUMENTS, np.uint8, "r")
+    mapped = map_arrays(folder / _ARRAY_FILE, _ARRAYS)
+    documents = DocumentStore(texts, mapped[_OFFSETS])
+    segment = Segment(
+        layout,
+        documents,
+        _read_ids(folder / _ARRAY_FILE, mapped[_IDS]),
+        features={array: mapped[array] for array in FEATURE_ARRAYS},
+        metadata=MetadataColumns(len(documents), {array: mapped[array] for array in METADATA_ARRAYS}),
+        terms=TermPostings({array: mapped[array] for array in TERM_ARRAYS}),
+        name=name,
+        files=(
+            MappedFile(folder / _DOCUMENTS, texts),
+            MappedFile(folder / _ARRAY_FILE, mapped[_OFFSETS]),
+        ),
+        **{array: mapped[array] for array in ARRAYS},
+    )
+    return LiveSegment(segment, _alive(len(segment), entry["deleted"]))
 
 
-def _map_array(path: Path) -> np.ndarray[Any, Any]:
+def _alive(n_documents: int, deleted: object) -> npt.NDArray[np.bool_]:
+    """Return bool (D,), false at the numbers of the documents that are deleted."""
+    rule = each(whole(0, n_documents - 1), least=0)
+    if rule(deleted) or sorted(set(deleted)) != deleted:  # type: ignore[call-overload]
+        msg = f"deleted documents must be numbers from 0 to {n_documents - 1}, ascending, not {deleted!r:.80}"
+        raise ValueError(msg)
+    alive = np.ones(n_documents, np.bool_)
+    alive[deleted] = False
+    return alive
+
+
+def _read_ids(path: Path, utf8: npt.NDArray[Any]) -> list[str]:
     try:
-        array: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        ids = parse_json(utf8.tobytes().decode("utf-8", "surrogatepass"))
     except ValueError as error:
-        msg = f"{path} is no array ({error}); build the index again"
+        msg = f"{path} has ids that cannot be read ({error}); {INDEX_AGAIN}"
         raise IndexFormatError(msg) from error
-    return array
+    if not isinstance(ids, list):
+        msg = f"{path} has no list of ids; {INDEX_AGAIN}"
+        raise IndexFormatError(msg)
+    return ids
 
 
 def _check_file(path: Path, expected: Mapping[str, Any]) -> None:
@@ -322,7 +343,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         msg = f"no index at {path}: a folder with {MANIFEST} and {_SEGMENTS}/ is expected"
         raise IndexFormatError(msg)
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
+        manifest = parse_json(file.read_bytes())
     except ValueError as error:
         msg = f"{file} is truncated or altered ({error}); build the index again"
         raise IndexFormatError(msg) from error

@@ -10,21 +10,21 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.errors import IndexFormatError
 from s3_retriever.index import postings
-from s3_retriever.index.metadata import ascends
+from s3_retriever.index.documents import INDEX_AGAIN, file_of
 from s3_retriever.index.spool import Spool
 from s3_retriever.index.words import cell_terms
 
 Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
 
-ARRAYS = ("term_text", "term_offsets", "term_cells", "term_pointers", "cell_lengths")
+ARRAYS = ("term_text", "term_lengths", "term_cells", "term_gap_bytes", "cell_lengths")
 """The arrays that make up the postings of terms of a segment; see :class:`TermPostings`."""
 
 _PIECE = 1 << 20  # bytes of postings read at a time
@@ -38,9 +38,9 @@ class TermPostings:
             smallest unsigned type that holds them:
 
             - ``term_text``: uint8, the terms in UTF-8, ascending, one after the other.
-            - ``term_offsets``: (V + 1,), where each begins and ends.
+            - ``term_lengths``: (V,), bytes of each.
             - ``term_cells``: uint8, the gaps of each term.
-            - ``term_pointers``: (V + 1,), where those of each begin and end.
+            - ``term_gap_bytes``: (V,), bytes of those of each.
             - ``cell_lengths``: (n_cells,), terms in each cell.
 
     Raises:
@@ -48,11 +48,13 @@ class TermPostings:
     """
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
+        self._source = file_of(arrays["term_cells"])
         self.arrays = {name: postings.read_only(values) for name, values in arrays.items()}
         self._check()
+        self._offsets, self._pointers = map(_pointers, self._sizes)
 
     def __len__(self) -> int:
-        return len(self.arrays["term_offsets"]) - 1
+        return len(self._offsets) - 1
 
     def __iter__(self) -> Iterator[str]:
         """Yield the terms, ascending."""
@@ -69,8 +71,15 @@ class TermPostings:
         return self.arrays["cell_lengths"]
 
     def term(self, number: int) -> str:
-        """Return a term by its number."""
-        return self._utf8(number).decode("utf-8", "surrogatepass")
+        """Return a term by its number.
+
+        Raises:
+            IndexFormatError: It is no text.
+        """
+        try:
+            return self._utf8(number).decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            self._contradict()
 
     def cells(self, term: str) -> Int64:
         """Return the cell of each occurrence of a term, int64 (n,), ascending; empty where no cell has it.
@@ -82,7 +91,7 @@ class TermPostings:
         number = bisect_left(range(len(self)), key, key=self._utf8)
         if number == len(self) or self._utf8(number) != key:
             return np.empty(0, np.int64)
-        return self._restored(self.arrays["term_pointers"][number : number + 2].astype(np.int64))[1]
+        return self._restored(self._pointers[number : number + 2])[1]
 
     def occurrences(self) -> Iterator[tuple[npt.NDArray[np.uint32], Int64]]:
         """Yield all occurrences by term and cell: numbers of terms, uint32 (n,), and cells, int64 (n,).
@@ -90,7 +99,7 @@ class TermPostings:
         Raises:
             IndexFormatError: The gaps name a cell that is not there.
         """
-        pointers = self.arrays["term_pointers"].astype(np.int64)
+        pointers = self._pointers
         first = 0
         while first < len(self):
             end = int(np.searchsorted(pointers, pointers[first] + _PIECE, side="right")) - 1
@@ -106,26 +115,43 @@ class TermPostings:
             self._contradict()
         return numbers, cells
 
+    @property
+    def _sizes(self) -> tuple[Array, Array]:
+        return self.arrays["term_lengths"], self.arrays["term_gap_bytes"]
+
     def _utf8(self, number: int) -> bytes:
-        begin, end = self.arrays["term_offsets"][number : number + 2].tolist()
+        begin, end = self._offsets[number : number + 2].tolist()
         return self.arrays["term_text"][begin:end].tobytes()
 
     def _check(self) -> None:
-        offsets, pointers = self.arrays["term_offsets"], self.arrays["term_pointers"]
+        lengths, gap_bytes = self._sizes
+        text, cells = self.arrays["term_text"], self.arrays["term_cells"]
         sound = (
             all(values.ndim == 1 and values.dtype.kind == "u" for values in self.arrays.values())
-            and self.arrays["term_text"].dtype == self.arrays["term_cells"].dtype == np.uint8
-            and len(offsets) == len(pointers) >= 1
-            and ascends(offsets, len(self.arrays["term_text"]))
-            and ascends(pointers, len(self.arrays["term_cells"]))
+            and text.dtype == cells.dtype == np.uint8
+            and len(lengths) == len(gap_bytes)
+            and lengths.max(initial=0) <= len(text) == lengths.sum(dtype=np.uint64)
+            and gap_bytes.max(initial=0) <= len(cells) == gap_bytes.sum(dtype=np.uint64)
+            and self._occurrences_are_counted()
         )
         if not sound:
             self._contradict()
 
-    def _contradict(self) -> None:
-        n_cells = len(self.cell_lengths)
-        msg = f"the terms of a segment of {n_cells} cells contradict themselves; index the documents again"
+    def _occurrences_are_counted(self) -> bool:
+        """Whether the lengths of the cells add up to the occurrences; each ends with a byte below 128."""
+        occurrences = int(np.count_nonzero(self.arrays["term_cells"] < 128))
+        return float(self.cell_lengths.sum(dtype=np.float64)) == occurrences
+
+    def _contradict(self) -> NoReturn:
+        n_cells = len(self.cell_lengths) if self.cell_lengths.ndim else 0
+        what = f"{self._source} and the terms beside it, of {n_cells} cells,"
+        msg = f"{what} contradict each other; {INDEX_AGAIN}"
         raise IndexFormatError(msg)
+
+
+def _pointers(sizes: Array) -> Int64:
+    """Return where things of these sizes begin and end, int64 (n + 1,)."""
+    return np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
 
 
 class TermBuilder:
@@ -176,14 +202,9 @@ class TermBuilder:
         return TermPostings(
             {
                 "term_text": np.frombuffer(b"".join(utf8), np.uint8),
-                "term_offsets": _smallest(np.cumsum([0, *map(len, utf8)], dtype=np.int64)),
+                "term_lengths": postings.smallest(np.array([*map(len, utf8)], np.int64)),
                 "term_cells": cells,
-                "term_pointers": _smallest(pointers),
-                "cell_lengths": _smallest(lengths),
+                "term_gap_bytes": postings.smallest(np.diff(pointers)),
+                "cell_lengths": postings.smallest(lengths),
             }
         )
-
-
-def _smallest(values: Int64) -> Array:
-    """Return whole numbers, none negative, in the smallest unsigned type that holds them all."""
-    return values.astype(np.min_scalar_type(values.max(initial=0)))

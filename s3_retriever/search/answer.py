@@ -89,6 +89,8 @@ class Search:
         self._options = options
         self._spans = options.spans or spans
         self._count_tokens = count_tokens
+        for segment in snapshot.segments:
+            segment.check_files()  # before they are read, which would end the process
         eligible = np.ones(snapshot.n_documents, np.bool_)
         if options.where is not None:
             eligible = matching(snapshot, as_filter(options.where))
@@ -127,7 +129,7 @@ class Search:
         density[self._excluded] = -np.inf
         if options.mode == "bm25":
             density[density <= 0] = -np.inf
-        read = functools.cache(snapshot.document)  # each call parses the document
+        read = functools.cache(snapshot.checked_document)  # each call parses the document
         selected = select_spans(
             density,
             snapshot.document_cells,

@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from s3_retriever.compiled import njit
 from s3_retriever.index.layout import CELL
 from s3_retriever.search.density import TILE, Float32, Int64, Scale, gaussian, tile_norms, tiles_of
 from s3_retriever.search.kernels import LANES, n_groups
@@ -91,15 +91,15 @@ def coactivation(
         if math.isinf(scales[i].sigma):
             heads = np.flatnonzero(tiles[:, 0] == tiles[:, 2])  # the first tile of each document with cells
             tokens = np.add.reduceat(cell_tokens, tiles[heads, 0])
-            extra = np.add.reduceat(sums, heads, axis=0)
             sizes = tiles[heads, 3] - tiles[heads, 2]
             of_documents = np.empty(len(heads), np.float32)
-            _take_documents(extra, factors, tokens, sizes, inverse[i], by_lane[i], of_documents)
+            ends = np.append(heads[1:], len(tiles))
+            _take_documents(sums, ends, factors, tokens, sizes, inverse[i], by_lane[i], of_documents)
             density += np.repeat(of_documents, sizes)
     return density
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _sum_tiles(masses: Float32, tiles: Int64, out: Float32) -> None:
     """Write each row's sum over the cells of each tile to ``out``, float32 (tiles, G, LANES)."""
     sums = np.empty(LANES, np.float64)
@@ -113,7 +113,7 @@ def _sum_tiles(masses: Float32, tiles: Int64, out: Float32) -> None:
                 out[t, g, lane] = sums[lane]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _add_tiles(
     masses: Float32,
     factors: Float32,
@@ -190,7 +190,7 @@ def _add_tiles(
             out[c] += total
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _make_ratios(masses: Float32, factors: Float32, out: Float32) -> None:
     """Write ratios to the uniform mass to ``out``, as if all cells were full."""
     full = np.float32(CELL)
@@ -198,7 +198,7 @@ def _make_ratios(masses: Float32, factors: Float32, out: Float32) -> None:
         out[i] = (masses[i] + full) * factors[i]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def _convolve(window: Float32, kernel: Float32, out: Float32) -> None:
     """Write the weighted sums of a tile to ``out``: that of a cell begins at the same place of ``window``.
 
@@ -224,16 +224,17 @@ def _convolve(window: Float32, kernel: Float32, out: Float32) -> None:
         j += 1
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _saturate(norms: Float32, values: Float32) -> None:
     """Turn weighted sums into what the logarithm is taken of."""
     for i in range(len(values)):
         values[i] = np.float32(1) + min(values[i] * norms[i], _HIGHEST)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _take_documents(
-    extra: Float32,
+    sums: Float32,
+    ends: Int64,
     factors: Float32,
     tokens: Int64,
     sizes: Int64,
@@ -244,7 +245,8 @@ def _take_documents(
     """Write what the rows say of whole documents to ``out``.
 
     Args:
-        extra: float32 (D, G, LANES), the documents' extra masses.
+        sums: float32 (tiles, G, LANES), the extra masses of each tile.
+        ends: int64 (D,), one past the last tile of each document.
         factors: float32 (G, LANES).
         tokens: (D,), tokens of each document.
         sizes: (D,), its cells.
@@ -254,21 +256,27 @@ def _take_documents(
     """
     values, logarithms = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
     bits, exponents = values.view(np.int32), np.empty_like(values)
-    for d in range(len(extra)):
+    first = 0
+    for d in range(len(ends)):
         norm = inverse / np.float32(sizes[d])
         logarithms[:] = 0
-        for g in range(extra.shape[1]):
+        for g in range(sums.shape[1]):
+            values[:] = 0
+            for tile in range(first, ends[d]):
+                for i in range(LANES):
+                    values[i] += sums[tile, g, i]
             for i in range(LANES):
-                ratio = (extra[d, g, i] + np.float32(tokens[d])) * factors[g, i]
+                ratio = (values[i] + np.float32(tokens[d])) * factors[g, i]
                 values[i] = np.float32(1) + min(ratio * norm, _HIGHEST)
             _add_logarithms(values, bits, exponents, weights[g], logarithms)
         total = np.float32(0)
         for i in range(LANES):
             total += logarithms[i]
         out[d] = total
+        first = ends[d]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _add_logarithms(
     values: Float32,
     bits: npt.NDArray[np.int32],

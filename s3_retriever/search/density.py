@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.checks import check_settings, number
+from s3_retriever.compiled import njit
 
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
@@ -117,7 +117,7 @@ def gaussian(sigma: float) -> Float32:
     return unit
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _average_tile(row: Float32, tile: Int64, kernel: Float32, out: Float32) -> None:
     """Write the unscaled weighted sums of a tile to ``out``; cells outside the document count as 0."""
     first, last, begin, end = tile
@@ -133,7 +133,7 @@ def _average_tile(row: Float32, tile: Int64, kernel: Float32, out: Float32) -> N
             target[c] += weight * source[c]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def tile_norms(tile: Int64, kernel: Float32, out: Float32) -> None:
     """Write 1 / (the kernel's weight inside the document) for each cell of a tile."""
     first, last, begin, end = tile
@@ -150,7 +150,7 @@ def tile_norms(tile: Int64, kernel: Float32, out: Float32) -> None:
         out[c - first] = 1 / total
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _average(row: Float32, tiles: Int64, kernel: Float32, out: Float32) -> None:
     sums = np.empty(TILE, np.float32)
     norms = np.empty(TILE, np.float32)

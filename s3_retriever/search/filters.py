@@ -86,8 +86,12 @@ class Compare:
     def __post_init__(self) -> None:
         check("the key of a filter", self.key, instance(str, "a str"))
         check(f"filter on {self.key!r}: op", self.op, choice(OPERATORS))
-        object.__setattr__(self, "value", _asked(self.value))
-        check(f"filter on {self.key!r}: the value of {self.op!r}", self.value, self._value_rule)
+        try:
+            object.__setattr__(self, "value", _asked(self.value))
+            check(f"filter on {self.key!r}: the value of {self.op!r}", self.value, self._value_rule)
+        except RecursionError as error:
+            msg = f"filter on {self.key!r}: the value of {self.op!r} holds itself or is nested too deeply"
+            raise InvalidInputError(msg) from error
 
     def _value_rule(self, value: object) -> str:
         if self.op == "is_empty":

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from s3_retriever.compiled import njit
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.index.layout import BLOCK, CELL, STEP
+from s3_retriever.index.layout import BLOCK, CELL, N_LEVELS, STEP
+from s3_retriever.index.packed import LEVEL_BITS, MARKS, load, low_bits, lowest, unpack
 from s3_retriever.index.segment import Segment
 from s3_retriever.index.snapshot import LiveSegment
 from s3_retriever.search.workers import Workers
@@ -29,10 +30,8 @@ LANES = 16
 MAX_SCORE = 20.0
 """Scores saturate here: e^20 stands far above any mass of text, and float32 stays far from overflow."""
 
-_DIGIT = np.uint8(16)  # a code is a number of two such digits
 _ALONE = 1 << 15  # cells times rows that one thread has scored before others have begun
 _BLOCK_CELLS = BLOCK // CELL
-_CELL = np.uint16(CELL)  # unsigned division is a shift
 
 
 def n_groups(n_rows: int) -> int:
@@ -50,7 +49,7 @@ def cell_masses(
     """Return each row's extra mass in each cell: the sum of exp(s(p)) - 1 over the cell's positions.
 
     Exponents are not taken per position: exp of a sum is a product, so a posting multiplies its
-    position's running value by a factor looked up by its code.
+    position's running value by a factor looked up by its level.
     Relative error of a cell's mass below 1e-5 where weights do not cancel out.
 
     Args:
@@ -77,18 +76,14 @@ def cell_masses(
     features, weights = _checked(features, weights, np.take(layout.n_features, taps)[:, None], ndim=2)
     columns = features + np.take(layout.feature_offsets, taps).astype(np.int32)[:, None]
     columns[features < 0] = -1
-    powers = _powers(weights, STEP)
+    powers = _powers(weights, np.take(layout.weakest, taps) + STEP / 2)
 
     def fill(task: _Task) -> None:
-        segment = task.part.segment
         _add_masses(
-            segment.positions,
-            segment.codes,
-            segment.pointers,
+            *task.part.segment.features.lists,
             columns,
             powers,
             task.part.cells,
-            segment.n_cells,
             masses,
             task.column,
             *task.blocks,
@@ -119,11 +114,11 @@ class _Task(NamedTuple):
 
 def _tasks(parts: Sequence[LiveSegment], n_rows: int, n_threads: int) -> Iterator[_Task]:
     """Cut the work: by blocks, whose postings the rows share, and by rows too where there are few blocks."""
-    n_blocks = sum(len(part.segment.pointers) for part in parts)
+    n_blocks = sum(part.segment.features.n_blocks for part in parts)
     together = max(1, n_rows) if n_threads == 1 or n_blocks >= 8 * n_threads else LANES
     column = 0
     for part in parts:
-        blocks = len(part.segment.pointers)
+        blocks = part.segment.features.n_blocks
         step = max(1, blocks) if n_threads == 1 else 1
         for block in range(0, blocks, step):
             for row in range(0, n_rows, together):
@@ -137,7 +132,7 @@ def cell_counts(
     features: npt.NDArray[np.int32],
     weights: Float32,
 ) -> Float32:
-    """Return, per cell, the weights of the given features summed over their postings, codes ignored.
+    """Return, per cell, the weights of the given features summed over their postings, levels ignored.
 
     This is the published scoring of S3-Attention (arXiv 2601.17702): shared feature ids count, weighted
     by rarity, activations do not.
@@ -161,7 +156,7 @@ def cell_counts(
         features, weights = _checked(features, weights, segment.layout.n_features[tap], ndim=1)
         first = segment.layout.feature_offsets[tap]
         out = counts[column : column + len(part.cells)]
-        _add_counts(segment.positions, segment.pointers, first, features, weights, part.cells, out)
+        _add_counts(*segment.features.lists, first, features, weights, part.cells, out)
         column += len(part.cells)
     return counts
 
@@ -217,26 +212,16 @@ def contributions(
     """
     segment, document = place
     first, last = tokens
-    n_tokens = len(segment.starts(document))
+    n_tokens = len(segment.own_ids(document))
     if not 0 <= first <= last <= n_tokens:
         msg = f"tokens {first}..{last} are not within 0..{n_tokens} of document {segment.ids[document]!r}"
         raise InvalidInputError(msg)
     features, weights = _checked(features, weights, segment.layout.n_features[tap], ndim=2)
     out = np.zeros((*features.shape, last - first), np.float32)
-    offset, step = segment.layout.feature_offsets[tap], np.float32(STEP)
+    offset = segment.layout.feature_offsets[tap]
     begin = int(segment.cell_pointers[document]) * CELL
-    _add_contributions(
-        segment.positions,
-        segment.codes,
-        segment.pointers,
-        offset,
-        step,
-        features,
-        weights,
-        begin + first,
-        begin + last,
-        out,
-    )
+    lists, lowest_level = segment.features.lists, segment.layout.weakest[tap] + STEP / 2
+    _add_contributions(*lists, offset, lowest_level, features, weights, begin + first, begin + last, out)
     return out
 
 
@@ -256,34 +241,28 @@ def _checked(
 
 
 @njit(cache=True, nogil=True)
-def _powers(weights, step):  # type: ignore[no-untyped-def]
-    """Return exp(weight * step) to the power of each digit and of 16 times each digit.
-
-    float32 (R, F, 2, 16); a code's factor is the product of those of its digits, the low one first.
-    """
-    powers = np.empty((*weights.shape, 2, _DIGIT), np.float32)
+def _powers(weights, lowest_levels):  # type: ignore[no-untyped-def]
+    """Return exp(weight * z) for the z of each level, float32 (R, F, N_LEVELS), given each row's level 0."""
+    powers = np.empty((*weights.shape, N_LEVELS), np.float32)
     highest = np.exp(MAX_SCORE)
     for r in range(weights.shape[0]):
         for f in range(weights.shape[1]):
-            factor = np.exp(weights[r, f] * step)
-            for place in range(2):
-                value = 1.0
-                for digit in range(_DIGIT):
-                    powers[r, f, place, digit] = min(value, highest)
-                    value *= factor
-                factor = value
+            value, factor = np.exp(weights[r, f] * lowest_levels[r]), np.exp(weights[r, f] * STEP)
+            for level in range(N_LEVELS):
+                powers[r, f, level] = min(value, highest)
+                value *= factor
     return powers
 
 
 @njit(cache=True, nogil=True)
 def _add_masses(  # type: ignore[no-untyped-def]
-    positions,
-    codes,
-    pointers,
+    data,
+    begins,
+    counts,
+    block_cells,
     columns,
     powers,
     cells,
-    n_cells,
     out,
     column,
     first_block,
@@ -292,27 +271,50 @@ def _add_masses(  # type: ignore[no-untyped-def]
     last_row,
 ):
     """Write the extra masses of some rows in the live ``cells`` of some blocks to ``out[:, column:]``."""
-    # exp of the score so far, per position: the first ones of all cells, then the second ones, and so on.
-    values = np.ones(min(BLOCK, n_cells * CELL), np.float32)
-    masses = np.empty(len(values) // CELL, np.float32)
+    # exp of the score so far, per place: the first ones of all cells, then the second ones, and so on.
+    # Whatever the bits of a sound list, a place is below the next power of two.
+    size = 1
+    while size < block_cells[first_block] * CELL:
+        size *= 2
+    values = np.ones(size, np.float32)
+    masses = np.empty(block_cells[first_block], np.float32)
+    one, level_bits = np.uint64(1), np.uint64(N_LEVELS - 1)
     for b in range(first_block, last_block):
         base = b * _BLOCK_CELLS
-        size = np.uint32(min(_BLOCK_CELLS, n_cells - base))
+        size = block_cells[b] * CELL
         first, last = np.searchsorted(cells, base), np.searchsorted(cells, base + _BLOCK_CELLS)
         if first == last:
             continue
         for r in range(first_row, last_row):
             for f in range(columns.shape[1]):
-                if columns[r, f] < 0:
+                column_in = columns[r, f]
+                if column_in < 0 or counts[b, column_in] == 0:
                     continue
-                low, high = powers[r, f, 0], powers[r, f, 1]
-                begin, end = pointers[b, columns[r, f]], pointers[b, columns[r, f] + 1]
-                for p, code in zip(positions[begin:end], codes[begin:end]):  # noqa: B905 (unknown to Numba)
-                    # Unsigned, so that divisions are shifts.
-                    values[np.uint32(p % _CELL) * size + p // _CELL] *= (
-                        high[code // _DIGIT] * low[code % _DIGIT]
-                    )
-            _take_masses(values, masses[:size])
+                factors = powers[r, f]
+                # What follows is ``unpack``, by which each posting's value is multiplied where it is read.
+                count = np.uint64(counts[b, column_in])
+                low = np.uint64(low_bits(np.int64(count), size))
+                width = low + np.uint64(LEVEL_BITS)
+                lowest_bits = (one << low) - one
+                field = np.uint64(begins[b, column_in])
+                at = field + count * width
+                left = count + (np.uint64(size - 1) >> low)
+                read = np.uint64(0)
+                while left > 0:
+                    taken = min(left, np.uint64(MARKS))
+                    marks = load(data, at) & ((one << taken) - one)
+                    while marks:
+                        word = load(data, field)
+                        values[(read + lowest(marks) << low) | (word & lowest_bits)] *= factors[
+                            (word >> low) & level_bits
+                        ]
+                        marks &= marks - one
+                        field += width
+                        read -= one
+                    at += taken
+                    read += taken
+                    left -= taken
+            _take_masses(values, masses[: block_cells[b]])
             for i in range(first, last):
                 out[r // LANES, column + i, r % LANES] = masses[cells[i] - base]
 
@@ -334,18 +336,22 @@ def _take_masses(values, masses):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _add_counts(positions, pointers, offset, features, weights, cells, out):  # type: ignore[no-untyped-def]
+def _add_counts(data, begins, counts, block_cells, offset, features, weights, cells, out):  # type: ignore[no-untyped-def]
     """Write the weighted counts of ``cells`` to ``out``."""
     block_counts = np.empty(_BLOCK_CELLS, np.float32)
+    places, levels = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.uint8)
     wanted = 0
-    for b in range(len(pointers)):
+    for b in range(len(block_cells)):
         block_counts[:] = 0
+        n_cells = block_cells[b]
         for f in range(len(features)):
             if features[f] < 0:
                 continue
             feature = offset + features[f]
-            for p in positions[pointers[b, feature] : pointers[b, feature + 1]]:
-                block_counts[p // _CELL] += weights[f]
+            count = counts[b, feature]
+            unpack(data, begins[b, feature], count, n_cells * CELL, places, levels)
+            for place in places[:count]:
+                block_counts[place % n_cells] += weights[f]
         while wanted < len(cells) and cells[wanted] < (b + 1) * _BLOCK_CELLS:
             out[wanted] = block_counts[cells[wanted] - b * _BLOCK_CELLS]
             wanted += 1
@@ -367,19 +373,21 @@ def _count_cells(token_ids, token_pointers, documents, numbers, counts):  # type
 
 
 @njit(cache=True, nogil=True)
-def _add_contributions(positions, codes, pointers, offset, step, features, weights, first, last, out):  # type: ignore[no-untyped-def]
+def _add_contributions(  # type: ignore[no-untyped-def]
+    data, begins, counts, block_cells, offset, lowest_level, features, weights, first, last, out
+):
     """Write the contributions of positions ``first:last`` to ``out``, which is zero before."""
+    places, levels = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.uint8)
     for b in range(first // BLOCK, -(-last // BLOCK)):
-        base = b * BLOCK
+        n_cells = block_cells[b]
         for r in range(features.shape[0]):
             for f in range(features.shape[1]):
                 if features[r, f] < 0:
                     continue
                 feature = offset + features[r, f]
-                begin, end = pointers[b, feature], pointers[b, feature + 1]
-                begin += np.searchsorted(positions[begin:end], max(first - base, 0))
-                for j in range(begin, end):
-                    p = base + positions[j] - first
-                    if p >= last - first:
-                        break
-                    out[r, f, p] = weights[r, f] * (np.float32(codes[j]) * step)
+                count = counts[b, feature]
+                unpack(data, begins[b, feature], count, n_cells * CELL, places, levels)
+                for place, level in zip(places[:count], levels[:count]):  # noqa: B905 (unknown to Numba)
+                    p = b * BLOCK + place % n_cells * CELL + place // n_cells - first
+                    if 0 <= p < last - first:
+                        out[r, f, p] = weights[r, f] * np.float32(lowest_level + level * STEP)

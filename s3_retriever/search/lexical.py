@@ -8,7 +8,6 @@ of (Kamphuis et al., "Which BM25 do you mean?", ECIR 2020).
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from s3_retriever.checks import Uncopyable, check, check_library, choice, pip_install
+from s3_retriever.compiled import njit
 from s3_retriever.index.snapshot import LiveSegment, Snapshot
 from s3_retriever.index.words import words
+from s3_retriever.locks import ThreadLock
 
 K1 = 1.5
 B = 0.75
@@ -148,7 +148,7 @@ class BM25S:
 
         self._make = partial(bm25s.BM25, method="lucene", k1=k1, b=b, dtype="float64")
         self._scale = k1 + 1  # a constant factor that Lucene leaves out
-        self._lock = threading.Lock()
+        self._lock = ThreadLock()
         self._snapshot: Snapshot | None = None
         self._matrix: Any = None
 

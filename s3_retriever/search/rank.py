@@ -115,7 +115,7 @@ class Scoring:
                 n_features=int(values["n_features"]),
                 bm25_rarity=float(values.get("bm25_rarity", 0.0)),  # artifacts made before there was one
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             msg = f"the artifact's scoring constants cannot be read: {type(error).__name__}: {error}"
             raise ArtifactFormatError(msg) from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 from s3_retriever.checks import check, instance, optional
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
+from s3_retriever.json_form import parse_json
 
 
 class JsonLine(NamedTuple):
@@ -87,11 +87,11 @@ def parse_object(raw: bytes, place: str) -> dict[str, Any]:
         InvalidInputError: It is no JSON object, or no UTF-8; names ``place``.
     """
     try:
-        fields = json.loads(raw.decode("utf-8-sig"))
+        fields = parse_json(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         msg = f"{place}: not UTF-8 (byte {error.start + 1} of the line); convert the file"
         raise InvalidInputError(msg) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         msg = f"{place}: not JSON ({error})"
         raise InvalidInputError(msg) from error
     if not isinstance(fields, dict):

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from s3_retriever.compiled import njit
 from s3_retriever.encode.sae import (
     Codes,
     Encoder,
@@ -227,7 +227,7 @@ def _residual(x: Floats, codes: Codes, decoder: Floats) -> Floats:
     return rest
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def _subtract(rest: Floats, features: Features, weights: Floats, decoder: Floats) -> None:
     for i in range(features.shape[0]):
         for slot in range(features.shape[1]):
@@ -238,7 +238,7 @@ def _subtract(rest: Floats, features: Features, weights: Floats, decoder: Floats
                     rest[i, j] -= weight * decoder[feature, j]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def _add_encoder_gradient(
     x: Floats,
     error: Floats,
@@ -263,7 +263,7 @@ def _add_encoder_gradient(
                     weight_gradient[feature, j] += slope * x[i, j]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def _add_decoder_gradient(
     error: Floats, features: Features, weights: Floats, scale: np.float32, gradient: Floats
 ) -> None:
@@ -277,7 +277,7 @@ def _add_decoder_gradient(
                     gradient[feature, j] += weight * error[i, j]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def _adam(parameter: Floats, gradient: Floats, first: Floats, second: Floats, rate: float, step: int) -> None:
     """Take a step of Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1), in place."""
     beta1, beta2 = _BETAS

@@ -19,11 +19,12 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from s3_retriever.disk import write_file, write_json
-from s3_retriever.durable import writing
+from s3_retriever.durable import create, remove, sync_tree
 from s3_retriever.encode.folder_format import pack_tensors
 from s3_retriever.errors import CheckpointError
 from s3_retriever.host.scan import Keys, ScannedPiece
 from s3_retriever.host.taps import Tap
+from s3_retriever.json_form import parse_json
 
 FORMAT_VERSION = 1
 
@@ -62,10 +63,11 @@ def read_checkpoint(path: Path, settings: Mapping[str, Any]) -> tuple[Arrays, di
         return None
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+            metadata = {name: parse_json(value) for name, value in (file.metadata() or {}).items()}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         version, found, state = (metadata[name] for name in ("version", "settings", "state"))
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        found = dict(found)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(path, error) from error
     require_same(path, {"version": version, **found}, {"version": FORMAT_VERSION, **settings})
     return arrays, state
@@ -139,16 +141,17 @@ class TrainingFolder:
         path.mkdir(parents=True, exist_ok=True)
         n, dim = 0, 0
         with contextlib.ExitStack() as stack:
-            files = [stack.enter_context(_keys_file(path, tap).open("wb")) for tap in taps]
+            for tap in taps:
+                remove(_keys_file(path, tap))  # of a scan that was interrupted
+            files = [stack.enter_context(create(_keys_file(path, tap))) for tap in taps]
             for piece in scanned:
                 keys = piece.keys[: max_tokens - n].astype(_DTYPE)
                 n, dim = n + len(keys), keys.shape[-1]
                 for t, file in enumerate(files):
-                    with writing(Path(file.name), keys[:, t].nbytes):
-                        file.write(keys[:, t].tobytes())
-                        file.flush()
+                    file.write(keys[:, t].tobytes())
                 if n >= max_tokens:
                     break
+        sync_tree(path)  # before the manifest says that they are there
         write_json(manifest, {"version": FORMAT_VERSION, "settings": wanted, "n_keys": n, "dim": dim})
         return cls(path, tuple(taps), n, dim)
 
@@ -190,10 +193,10 @@ def _keys_file(path: Path, tap: Tap) -> Path:
 def _read_manifest(path: Path, settings: Mapping[str, Any]) -> tuple[int, int]:
     """Return the number of keys and their dimension, if they are of a scan with these settings."""
     try:
-        found = json.loads(path.read_bytes())
+        found = parse_json(path.read_bytes())
         version, n, dim = found["version"], int(found["n_keys"]), int(found["dim"])
         made_with = {"version": version, **found["settings"]}
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise damaged(path, error) from error
     require_same(path, made_with, {"version": FORMAT_VERSION, **settings})
     return n, dim

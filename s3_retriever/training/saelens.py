@@ -171,9 +171,9 @@ def export_saelens(artifact: Artifact, folder: str | Path) -> None:
                 codec.tap, codec.mean, artifact.host, codec.quality, sae_digest(codec.sae)
             )
             weights = {name: getattr(codec.sae, name) for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
-            write_file(own / _SAELENS_WEIGHTS, pack_tensors(weights))
-            write_json(own / CONFIG_FILE, _saelens_config(codec, artifact.host))
-            write_json(own / STATISTICS_FILE, statistics.to_json())
+            write_file(own / _SAELENS_WEIGHTS, pack_tensors(weights), fresh=True)
+            write_json(own / CONFIG_FILE, _saelens_config(codec, artifact.host), fresh=True)
+            write_json(own / STATISTICS_FILE, statistics.to_json(), fresh=True)
 
 
 @_of_storage()

@@ -15,6 +15,7 @@ from cli_set import TEXTS, assert_mistake, names, write_lines
 
 from s3_retriever import Document, Host, S3Retriever
 from s3_retriever.cli.main import main
+from s3_retriever.disk import hash_json
 from s3_retriever.encode import Artifact
 from s3_retriever.encode.calibration import Calibration
 from s3_retriever.host import QueryHead, Tap
@@ -232,6 +233,7 @@ def test_a_calibration_does_not_serve_another_host(
     assert main(calibrate(folder, tiny_folder, "--heads", "3.0")) == 0
     header = json.loads((folder / "calibration" / "calibration.json").read_text(encoding="utf-8"))
     header["host"]["vocab_size"] = 7
+    header["sha256"] = hash_json({name: value for name, value in header.items() if name != "sha256"})
     (folder / "calibration" / "calibration.json").write_text(json.dumps(header), encoding="utf-8")
     train = ["train", "--text", str(folder / "text.jsonl"), "--out", str(folder / "new"), *SAE]
     capsys.readouterr()

@@ -189,3 +189,28 @@ def test_a_file_that_cannot_be_written_is_named_as_it_was_given(
     out = tmp_path / "no such folder" / "run.jsonl"
     status, _, err = search("--queries", str(indexed / "questions.jsonl"), "--out", str(out))
     assert_mistake(status, err, f"{out}: No such file or directory")
+
+
+def test_no_id_title_or_error_forges_a_line_or_steers_the_terminal(
+    indexed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "a\n1. The harbour  harbour [0:9]  score 9.000\x1b[2J\u202e\u2066\u200b"
+    write_corpus(
+        tmp_path / "corpus.jsonl", [{"_id": name, "title": name, "text": "The oil \u202eis\x1b[8m here."}]
+    )
+    arguments = index_arguments(indexed, tmp_path / "index")
+    arguments[arguments.index(str(indexed / "corpus.jsonl"))] = str(tmp_path / "corpus.jsonl")
+    assert main(arguments) == 0
+    capsys.readouterr()
+    assert (
+        main(["search", str(tmp_path / "index"), "Where is the oil?", "--host", str(indexed / "host")]) == 0
+    )
+    found = capsys.readouterr().out
+    assert main(["search", str(tmp_path / name), "oil", "--host", "x\n\x1b[2J"]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert not [one for one in found + error if one in "\x1b\u202e\u2066\u200b"]
+    headings = [line for line in found.splitlines() if "score" in line]
+    assert len(headings) == 1
+    assert r"a\n1. The harbour" in headings[0]
+    assert r"The oil \u202eis\x1b[8m here." in found

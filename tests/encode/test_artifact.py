@@ -340,7 +340,7 @@ def test_a_header_with_any_one_value_altered_serves_or_is_refused(
     original = path.read_bytes()
     refused = 0
     for at in _fields(json.loads(original)):
-        for value in (None, -1, "x", []):
+        for value in (None, -1, "x", [], float("inf")):
             header = json.loads(original)
             place = reduce(getitem, at[:-1], header)
             place[at[-1]] = value

@@ -15,7 +15,10 @@ from s3_retriever.host import Host
 
 pytestmark = pytest.mark.long
 
-HOSTILE = '</p><script>alert("1")</script><img src=x onerror="alert(2)">'
+# What runs says so on the console, of which seen_in_browser would complain.
+HOSTILE = (
+    '</p><script>console.log("1")</script><img src=x onerror="console.log(2)"> \' autofocus onfocus=log(3) "'
+)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from index_corpus import LAYOUT, build, question, scan
+from index_corpus import LAYOUT, append, build, question, scan
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import (
@@ -56,7 +56,7 @@ def test_any_history_equals_an_index_from_scratch(segments, seed, data):
     index, docs = Index(LAYOUT, {}), {}
     for number, lengths in enumerate(segments):
         batch = [scan(f"{number}/{i}", n, seed + i) for i, n in enumerate(lengths)]
-        index.add(build(batch))
+        append(index, build(batch))
         docs |= {doc.document.id: doc for doc in batch}
         gone = data.draw(st.sets(st.sampled_from(sorted(docs)))) if docs else set()
         index.delete(gone)
@@ -187,3 +187,56 @@ def test_layout_refuses_nonsense(change):
     fields = {"taps": ("a", "b"), "n_features": (8, 8), "k": (1, 1)}
     with pytest.raises(InvalidInputError):
         Layout(**(fields | change))
+
+
+SIZES = st.sampled_from([0, 1, 40, 40, 300, 2000])
+CHANGES = st.tuples(st.sampled_from(["add", "add", "add", "update", "delete", "merge"]), SIZES)
+
+
+def few(index: Index) -> int:
+    """How many segments there may be, where nothing was deleted since the last add."""
+    return int(np.log2(sum(len(part.cells) + len(part) for part in index.snapshot.parts))) + 1
+
+
+@pytest.mark.long
+@settings(max_examples=30, deadline=None)
+@given(st.lists(CHANGES, max_size=25), st.integers(0, 2**31), st.data())
+def test_any_series_of_changes_equals_one_build_and_disturbs_no_reader(changes, seed, data):
+    index, docs, held = Index(LAYOUT, {}), {}, []
+    for number, (change, size) in enumerate(changes):
+        some = sorted(data.draw(st.sets(st.sampled_from(sorted(docs)), max_size=2))) if docs else []
+        if change == "add":
+            docs[f"{number}"] = scan(f"{number}", size, seed + number)
+            index.add(build([docs[f"{number}"]]))
+        elif change == "update":
+            new = [scan(doc_id, size, seed + number) for doc_id in [*some, f"{number}"]]
+            for one in new:
+                docs.pop(one.document.id, None)
+                docs[one.document.id] = one
+            index.update(build(new))
+        elif change == "delete":
+            for doc_id in some:
+                del docs[doc_id]
+            index.delete(some)
+        else:
+            index.merge()
+        held.append((index.snapshot, list(docs.values())))
+    for snapshot, of_then in held[:: max(1, len(held) // 3)] + held[-1:]:
+        assert_same(snapshot, from_scratch(of_then).snapshot)
+
+
+@pytest.mark.long
+def test_a_series_of_adds_leaves_few_segments_and_files(tmp_path):
+    index = Index(LAYOUT, {})
+    most = written = 0
+    for number in range(400):
+        before = set(index.snapshot.segments)
+        index.add(build([scan(f"{number}", 10, number)]))
+        written += sum(len(segment) for segment in set(index.snapshot.segments) - before)
+        assert len(index.snapshot.parts) <= few(index)
+        most = max(most, len(index.snapshot.parts))
+    assert most == 8
+    assert written <= 400 * 9  # each document once, and once for each time its segment doubled
+    index.save(tmp_path)
+    assert len([file for file in tmp_path.rglob("*") if file.is_file()]) <= 40
+    assert index.document_ids == tuple(map(str, range(400)))

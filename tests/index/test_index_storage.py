@@ -28,8 +28,8 @@ HEADER = {"host": "tiny", "revision": None, "nested": [1, 0.1]}
 @pytest.fixture
 def saved(tmp_path):
     index = Index(LAYOUT, HEADER)
-    index.add(build([scan("a", 70, 1), scan("b", 0, 2), scan("c", 33, 3)]))
-    index.add(build([scan("d", 40, 4)]))
+    index.add(build([scan("a", 70, 1), scan("b", 0, 2), scan("c", 400, 3)]))
+    index.add(build([scan("d", 200, 4)]))
     index.delete(["a"])
     index.save(tmp_path / "index")
     return tmp_path / "index", index
@@ -69,7 +69,7 @@ def test_a_loaded_index_changes_and_saves_to_its_own_folder(saved):
     again.save(path)
     assert len(segments_in(path)) == 1
     assert list(Index.load(path).snapshot) == list(index.snapshot)
-    assert again.snapshot.document(1).text == "a " * 40  # the files it was read from are gone
+    assert again.snapshot.document(1).text == "a " * 200  # the files it was read from are gone
 
 
 def test_an_empty_index_round_trips(tmp_path):
@@ -194,12 +194,13 @@ def test_a_save_over_a_damaged_copy_mends_it(saved):
     """Segments that are there already are looked at before they are used again."""
     path, index = saved
     files = [file for file in every_file(path) if file.parent.name == segments_in(path)[0]]
-    assert len(files) > 10
-    for file in files[::3]:
+    assert len(files) == 2
+    for file in files:
         for _ in damages(file):
             index.save(path)
             assert Index.load(path).document_ids == index.document_ids
     file.unlink()
+    assert "documents.jsonl" in {file.name for file in files}
     file.symlink_to(path / "manifest.json")
     index.save(path)
     assert not file.is_symlink()
@@ -210,13 +211,13 @@ def test_what_was_loaded_from_files_that_were_damaged_is_not_written_again(saved
     """What is mapped from a file changes with it; new hashes would call the damage sound."""
     path, _ = saved
     index = Index.load(path)
-    file = path / "segments" / index.snapshot.parts[0].segment.name / "positions.npy"
+    file = path / "segments" / index.snapshot.parts[0].segment.name / "documents.jsonl"
     original = file.read_bytes()
-    for damaged in (original[:-1] + bytes([original[-1] ^ 1]), original[:200]):
+    for damaged in (original[:-1] + bytes([original[-1] ^ 1]), original[: len(original) // 2]):
         file.write_bytes(damaged)  # the very file that is mapped
         for target in (path, path.with_name("elsewhere")):
             if target == path or len(damaged) < len(original):
-                with pytest.raises(IndexFormatError, match=re.escape("positions.npy") + ".*restore it"):
+                with pytest.raises(IndexFormatError, match=f"{file.parent.name} was damaged.*restore it"):
                     index.save(target)
         with pytest.raises(IndexFormatError):
             Index.load(path)
@@ -349,7 +350,7 @@ def test_a_killed_save_leaves_the_old_index(saved):
     """Killed while it writes a segment, then killed while it writes the manifest, then left to finish."""
     path, index = saved
     command = [sys.executable, "-c", SAVE_AND_DIE, str(Path(__file__).parents[1]), str(path)]
-    for fsync in (4, 20):
+    for fsync in (2, 3):
         result = subprocess.run([*command, str(fsync)], check=False, capture_output=True, text=True)  # noqa: S603
         assert result.returncode == -9, result.stderr
         assert Index.load(path).document_ids == index.document_ids
@@ -503,4 +504,4 @@ def test_bytes_per_token(tmp_path):
     index.add(builder.build())
     index.save(tmp_path)
     size = sum(file.stat().st_size for file in every_file(tmp_path) if file.name != "documents.jsonl")
-    assert size <= (2.2 + 3 * sum(layout.k) + 8) * n * documents
+    assert size <= (1.75 * sum(layout.k) + 4.5) * n * documents

@@ -140,18 +140,18 @@ def three() -> dict[str, np.ndarray]:
     """Three terms in the first of two cells."""
     terms = built([("oil and lamps", [0, 50])])
     found = [terms.arrays[name].tolist() for name in ARRAYS[1:]]
-    assert found == [[0, 3, 7, 10], [0, 0, 0], [0, 1, 2, 3], [3, 0]]
+    assert found == [[3, 4, 3], [0, 0, 0], [1, 1, 1], [3, 0]]
     return terms.arrays
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("term_offsets", [0, 3, 2, 10]),
-        ("term_offsets", [0, 3, 10]),
-        ("term_offsets", []),
-        ("term_pointers", [0, 1, 2, 4]),
-        ("term_pointers", [1, 1, 2, 3]),
+        ("term_lengths", [3, 4, 4]),
+        ("term_lengths", [3, 7]),
+        ("term_lengths", []),
+        ("term_gap_bytes", [1, 1, 2]),
+        ("term_gap_bytes", [1, 1, 0]),
         ("term_text", [[0, 1]]),
     ],
 )
@@ -176,9 +176,9 @@ def test_a_cell_that_is_not_there_is_refused(three: dict[str, np.ndarray]) -> No
 @pytest.mark.parametrize("gap", [[128] * 3, [255] * 20, [128] * 9 + [127], [129] * 10 + [1]])
 def test_a_gap_that_makes_no_sense_leads_nowhere(three: dict[str, np.ndarray], gap: list[int]) -> None:
     """It has no end, or leads beyond all numbers: it is refused, or leads nowhere else than to a cell."""
-    cells, pointers = np.array([0, *gap, 0], np.uint8), np.array([0, 1, len(gap) + 1, len(gap) + 2], np.uint8)
-    terms = TermPostings(three | {"term_cells": cells, "term_pointers": pointers})
+    cells, n_bytes = np.array([0, *gap, 0], np.uint8), np.array([1, len(gap), 1], np.uint8)
     try:
+        terms = TermPostings(three | {"term_cells": cells, "term_gap_bytes": n_bytes})
         assert set(terms.cells("lamp").tolist()) <= {0, 1}
         assert {cell for _, found in terms.occurrences() for cell in found.tolist()} <= {0, 1}
     except IndexFormatError as error:

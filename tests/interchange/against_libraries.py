@@ -119,5 +119,5 @@ def test_we_encode_as_sparsify_does(tmp_path: Path, settings: dict[str, int]) ->
 @pytest.mark.parametrize("name", ["skip_connection", "transcode"])
 def test_transcoders_of_sparsify_are_refused(tmp_path: Path, name: str) -> None:
     SparseCoder(16, SparseCoderConfig(k=5, num_latents=40, **{name: True})).save_to_disk(tmp_path)
-    with pytest.raises(InvalidInputError, match=f"{name} is True"):
+    with pytest.raises(InvalidInputError, match=f"{name} must be one of False, not True"):
         import_sae(tmp_path)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from index_corpus import append
 from rank_bm25 import BM25Okapi
 
 from s3_retriever.documents import Document
@@ -31,7 +32,7 @@ def snapshot(*segments: list[list[str]]) -> Snapshot:
             builder.begin(Document(f"{number}/{i}", " ".join(terms)))
             builder.add(np.zeros(1), np.zeros(1), [np.zeros((1, 1), np.uint16)], [np.zeros((1, 1))])
             builder.end()
-        index.add(builder.build())
+        append(index, builder.build())
     return index.snapshot
 
 

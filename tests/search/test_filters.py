@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from index_corpus import append
 from linear_work import lines_run
 
 from s3_retriever import AllOf, AnyOf, Compare, Not
@@ -151,7 +152,7 @@ def test_after_any_changes_a_filter_chooses_what_a_loop_over_the_documents_would
     for operation, documents in changes:
         if operation == "add":
             new = {key: metadata for key, metadata in documents.items() if key not in live}
-            index.add(segment(new))
+            append(index, segment(new))
             live |= new
         elif operation == "update":
             index.update(segment(documents))

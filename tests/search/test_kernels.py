@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from index_corpus import LAYOUT, build, by_row, question, scan
+from index_corpus import LAYOUT, append, build, by_row, question, scan
 
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.index import BLOCK, CELL, Index
-from s3_retriever.index.layout import STEP
 from s3_retriever.search import kernels
 from s3_retriever.search.workers import Workers
 
@@ -22,7 +21,7 @@ LENGTHS = st.lists(st.integers(0, 100), max_size=6)
 def index_of(*segments):
     index = Index(LAYOUT, {})
     for segment in segments:
-        index.add(segment)
+        append(index, segment)
     return index
 
 
@@ -36,20 +35,19 @@ def test_scores_equal_a_plain_reference(lengths, seed, tap):
     masses = by_row(kernels.cell_masses(snapshot.parts, tap, features, weights), len(features))
     assert masses.shape == (len(features), snapshot.n_cells)
     used = np.where(features < 0, 0, weights)
-    step = np.float32(STEP)
     counted = np.arange(0, LAYOUT.n_features[tap], 3, dtype=np.int32)
     rarity = np.linspace(0.1, 2, len(counted), dtype=np.float32)
     counts = kernels.cell_counts(snapshot.parts, tap, counted, rarity)
     for i, doc in enumerate(docs):
         cells = slice(*snapshot.document_cells[i : i + 2])
-        codes = doc.codes(tap)
-        scores = np.einsum("rf,nrf->rn", used, codes[:, features] * STEP, dtype=np.float64)
+        stored = doc.stored(tap)
+        scores = np.einsum("rf,nrf->rn", used, stored[:, features], dtype=np.float64)
         np.testing.assert_allclose(masses[:, cells], doc.by_cell(np.expm1(scores)), rtol=2e-3, atol=1e-4)
-        present = (codes[:, counted] > 0) @ rarity
+        present = (stored[:, counted] > 0) @ rarity
         np.testing.assert_allclose(counts[cells], doc.by_cell(present), rtol=1e-5)
         np.testing.assert_array_equal(
             kernels.contributions(snapshot.place(i), (0, doc.n_tokens), tap, features, weights),
-            used[:, :, None] * (codes[:, features].transpose(1, 2, 0) * step),
+            used[:, :, None] * stored[:, features].transpose(1, 2, 0),
         )
         assert snapshot.cell_tokens[cells].tolist() == doc.by_cell(np.ones(doc.n_tokens)).tolist()
     ids = np.array([3, 39, 3, 1_000_000, 0], np.int32)
@@ -59,7 +57,7 @@ def test_scores_equal_a_plain_reference(lengths, seed, tap):
         for part in snapshot.parts
     )
     np.testing.assert_array_equal(counted_cells, held)
-    expected = sum(((doc.codes(tap) > 0).sum(0) for doc in docs), np.zeros(LAYOUT.n_features[tap]))
+    expected = sum(((doc.stored(tap) > 0).sum(0) for doc in docs), np.zeros(LAYOUT.n_features[tap]))
     np.testing.assert_array_equal(snapshot.frequencies(tap), expected)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from index_corpus import append
 from rank_bm25 import BM25Okapi
 
 from s3_retriever import Document, Host, RetrieverConfig, S3Retriever, ScanConfig
@@ -81,7 +82,7 @@ def test_any_history_scores_as_an_index_from_scratch(
     index, lexical = Index(LAYOUT, {}), LexicalIndex(backend)
     for operation, chosen in changes:
         if operation == "add":
-            index.add(segment(*sorted(chosen.difference(index.document_ids))))
+            append(index, segment(*sorted(chosen.difference(index.document_ids))))
         elif operation == "delete":
             index.delete(chosen.intersection(index.document_ids))
         elif operation == "merge":

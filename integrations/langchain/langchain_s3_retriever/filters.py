@@ -35,7 +35,11 @@ def as_where(given: Filter | Mapping[str, Any]) -> Filter:
     if not given:
         msg = "filter is an empty mapping; leave it out, or give None, to search all documents"
         raise InvalidInputError(msg)
-    return _all_of([_entry(key, value) for key, value in given.items()])
+    try:
+        return _all_of([_entry(key, value) for key, value in given.items()])
+    except RecursionError as error:
+        msg = "filter nests too deeply, or holds itself; give its parts to one $and or $or"
+        raise InvalidInputError(msg) from error
 
 
 def to_json(where: Filter) -> dict[str, Any]:

@@ -226,7 +226,12 @@ class SpanRetriever(Uncopyable, SpanSettings, BaseRetriever):
         """
         check("folder", folder, PATH)
         saved = storage.load_settings(Path(folder))
-        return cls(core=storage.load_core(Path(folder), host), **{**saved, **settings})
+        core = storage.load_core(Path(folder), host)
+        try:
+            loaded = cls(core=core, **saved)
+        except (TypeError, ValueError, RecursionError) as error:  # ValidationError is a ValueError
+            raise storage.damaged(Path(folder), error) from error
+        return cls(core=core, **{**saved, **settings}) if settings else loaded
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> NoReturn:
         """Refuse a deep copy, as pickling is refused; ``model_copy()`` shares index and model.

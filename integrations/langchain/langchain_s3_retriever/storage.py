@@ -11,7 +11,14 @@ from typing import Any
 from langchain_s3_retriever.filters import from_json, to_json
 from s3_retriever import IndexFormatError, InvalidInputError, SpanConfig
 from s3_retriever import S3Retriever as CoreRetriever
-from s3_retriever.integration import check_sealed, hash_json, new_file, only_writer, refuse_links
+from s3_retriever.integration import (
+    check_sealed,
+    hash_json,
+    new_file,
+    only_writer,
+    parse_json,
+    refuse_links,
+)
 
 VERSION = 2
 """Of the settings file. Version 1 had no hash of them; it is read."""
@@ -27,15 +34,18 @@ def save(folder: Path, core: CoreRetriever, settings: Mapping[str, Any]) -> None
         IndexBusyError: Somebody else is saving to the folder.
     """
     where, spans = settings["filter"], settings["spans"]
-    stored = {
-        **settings,
-        "filter": None if where is None else to_json(where),
-        "spans": None if spans is None else asdict(spans),
-    }
     try:
-        stored = json.loads(json.dumps(stored))
-    except (TypeError, ValueError) as error:
-        msg = f"the retriever's tags and metadata must be of JSON's types to be saved ({error})"
+        stored = json.loads(
+            json.dumps(
+                {
+                    **settings,
+                    "filter": None if where is None else to_json(where),
+                    "spans": None if spans is None else asdict(spans),
+                }
+            )
+        )
+    except (TypeError, ValueError, RecursionError) as error:
+        msg = f"the retriever's tags, metadata and filter must be of JSON's types to be saved ({error})"
         raise InvalidInputError(msg) from error
     sealed = {"version": VERSION, "sha256": hash_json(stored), "settings": stored}
     with only_writer(folder):  # or two would leave the index of one and the settings of the other
@@ -53,7 +63,7 @@ def load_settings(folder: Path) -> dict[str, Any]:
     """
     path = folder / _SETTINGS
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = parse_json(path.read_bytes())
         version, settings = stored["version"], dict(stored["settings"])
         if version in (1, VERSION):
             check_sealed(path, stored["settings"], stored.get("sha256"), required=version > 1)
@@ -73,6 +83,12 @@ def load_settings(folder: Path) -> dict[str, Any]:
         msg = f"{path} is of version {version!r}, {reads}; save it again with this one"
         raise IndexFormatError(msg)
     return settings
+
+
+def damaged(folder: Path, error: Exception) -> IndexFormatError:
+    """Return the error for settings of a wrong type or value."""
+    reason = str(error).strip().replace("\n", "; ")
+    return IndexFormatError(f"{folder / _SETTINGS} holds settings that cannot be used: {reason}")
 
 
 def load_core(folder: Path, host: Any) -> CoreRetriever:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 import pickle
 import threading
 from pathlib import Path
@@ -18,7 +19,8 @@ from pydantic import ValidationError
 
 from langchain_s3_retriever import S3Retriever
 from s3_retriever import Host
-from s3_retriever.errors import DuplicateDocumentError, InvalidInputError
+from s3_retriever.errors import DuplicateDocumentError, IndexFormatError, InvalidInputError
+from s3_retriever.integration import hash_json
 
 
 @pytest.mark.long
@@ -217,3 +219,40 @@ def test_it_is_no_tool(shared: S3Retriever) -> None:
     tool = create_retriever_tool(shared, "lighthouse", "About lighthouses.")
     assert tool.invoke({"query": QUESTION}).startswith(shared.invoke(QUESTION)[0].page_content)
     assert list(tool.args) == ["query"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 200_000, "[]", '{"version": 1}', '{"version": 1, "settings": {"filter": 5, "spans": null}}'],
+    ids=["deep", "list", "empty", "filter"],
+)
+def test_settings_on_disk_of_any_form_are_an_error_that_names_the_file(
+    shared: S3Retriever, tiny_host: Host, tmp_path: Path, text: str
+) -> None:
+    shared.save_local(tmp_path)
+    (tmp_path / "langchain.json").write_text(text, encoding="utf-8")
+    with pytest.raises(IndexFormatError, match=r"langchain\.json"):
+        S3Retriever.load_local(tmp_path, host=tiny_host)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("token_budget", "many"), ("tags", 5), ("mode", None), ("own", 1)]
+)
+def test_a_setting_on_disk_of_a_wrong_type_is_an_error_that_names_the_file(
+    shared: S3Retriever, tiny_host: Host, tmp_path: Path, name: str, value: object
+) -> None:
+    shared.save_local(tmp_path)
+    path = tmp_path / "langchain.json"
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored["settings"][name] = value
+    stored["sha256"] = hash_json(stored["settings"])
+    path.write_text(json.dumps(stored), encoding="utf-8")
+    with pytest.raises(IndexFormatError, match=rf"langchain\.json holds settings .*{name}"):
+        S3Retriever.load_local(tmp_path, host=tiny_host)
+
+
+def test_a_filter_that_holds_itself_is_one_error(shared: S3Retriever) -> None:
+    where: dict[str, list[object]] = {"$and": []}
+    where["$and"].append(where)
+    with pytest.raises(InvalidInputError, match="nests too deeply, or holds itself"):
+        shared.invoke(QUESTION, filter=where)

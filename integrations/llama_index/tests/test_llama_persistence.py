@@ -282,3 +282,32 @@ def test_a_folder_without_a_retriever_is_refused(tmp_path: Path, make: Make) -> 
     (tmp_path / ENGINE).rename(tmp_path / "elsewhere")
     with pytest.raises(IndexFormatError):
         S3Retriever.from_persist_dir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda _: "[" * 200_000,
+        lambda stored: json.dumps([stored]),
+        lambda stored: json.dumps({**stored, "verbose": "yes"}),
+        lambda stored: json.dumps({**stored, "transformations": "all"}),
+        lambda stored: json.dumps({**stored, "search": {**stored["search"], "token_budget": 1e999}}),
+        lambda stored: json.dumps({**stored, "search": {**stored["search"], "filters": [5]}}),
+    ],
+    ids=["deep", "list", "verbose", "transformations", "budget", "filters"],
+)
+def test_settings_on_disk_of_any_form_are_an_error_that_names_the_file(
+    make: Make, tiny_host: Host, tmp_path: Path, changed: Any
+) -> None:
+    make().persist(tmp_path / "r")
+    path = tmp_path / "r" / SETTINGS
+    path.write_text(changed(json.loads(path.read_text(encoding="utf-8"))), encoding="utf-8")
+    with pytest.raises(IndexFormatError, match=SETTINGS):
+        S3Retriever.from_persist_dir(tmp_path / "r", host=tiny_host)
+
+
+def test_filters_that_hold_themselves_are_one_error(make: Make) -> None:
+    filters = MetadataFilters(filters=[])
+    filters.filters.append(filters)
+    with pytest.raises(InvalidInputError, match="nest too deeply, or hold themselves"):
+        make(filters=filters)

@@ -9,9 +9,11 @@ from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from s3_retriever.evaluation.metrics import TITLES
 from s3_retriever.evaluation.summary import Comparison, Cost, Row
+from s3_retriever.terminal import printable
 
 _T = TypeVar("_T")
 
@@ -44,14 +46,19 @@ class TextTable:
     def show(self, console: Console) -> None:
         """Write it, all columns but the first one as numbers."""
         table = Table(
-            title=self.title, title_justify="left", caption=self.note or None, caption_justify="left"
+            title=_cell(self.title), title_justify="left", caption=self.note or None, caption_justify="left"
         )
-        table.add_column(self.columns[0], no_wrap=True)
+        table.add_column(_cell(self.columns[0]), no_wrap=True)
         for column in self.columns[1:]:
-            table.add_column(column, justify="right")
+            table.add_column(_cell(column), justify="right")
         for row in self.rows:
-            table.add_row(*row)
+            table.add_row(*map(_cell, row))
         console.print(table)
+
+
+def _cell(text: str) -> Text:
+    """Return a text as it is: names of sets and methods are neither markup nor control characters."""
+    return Text(printable(text))
 
 
 def show(comparisons: Sequence[Comparison], costs: Sequence[Cost], reference: str, console: Console) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from s3_retriever.checks import check_library, pip_install
 from s3_retriever.errors import HostNotFoundError
 from s3_retriever.evaluation.rivals.minilm import MiniLM
+from s3_retriever.host.untrusted import refuse_code
 
 MINILM = "minilm"
 """Name of all-MiniLM-L6-v2."""
@@ -43,6 +45,7 @@ class SentenceModel:
     Raises:
         MissingDependencyError: sentence-transformers is not installed.
         HostNotFoundError: The model cannot be loaded.
+        UnsupportedHostError: It brings code, or pickled weights.
     """
 
     def __init__(self, name: str) -> None:
@@ -51,8 +54,12 @@ class SentenceModel:
         from sentence_transformers import SentenceTransformer
 
         known = _ALIASES.get(name, name)
+        if Path(known).is_dir():
+            refuse_code(Path(known))  # sentence-transformers runs the code of a folder unasked
         try:
-            self._model: Any = SentenceTransformer(known, device="cpu")
+            self._model: Any = SentenceTransformer(
+                known, device="cpu", trust_remote_code=False, model_kwargs={"use_safetensors": True}
+            )
         except (OSError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
             msg = f"the embedding model {known!r} cannot be loaded: {reason}; give the folder that holds it"

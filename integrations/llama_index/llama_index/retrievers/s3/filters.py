@@ -49,7 +49,11 @@ def to_filter(filters: MetadataFilters) -> Filter:
     if not isinstance(filters, MetadataFilters):
         msg = f"filters must be MetadataFilters, not {filters!r:.80}; wrap a filter in MetadataFilters"
         raise InvalidInputError(msg)
-    members = [_member(one) for one in filters.filters]
+    try:
+        members = [_member(one) for one in filters.filters]
+    except RecursionError as error:
+        msg = "filters nest too deeply, or hold themselves; give their parts to one MetadataFilters"
+        raise InvalidInputError(msg) from error
     if filters.condition == FilterCondition.OR:
         return AnyOf(members) if members else NOTHING
     if not members:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from llama_index.retrievers.s3.transformations import STEPS, checked, transform
 from s3_retriever import Document as StoredDocument
 from s3_retriever import S3Retriever as Engine
 from s3_retriever import UnknownDocumentError
-from s3_retriever.integration import FLAG, Uncopyable, check, each, instance, optional
+from s3_retriever.integration import FLAG, ThreadLock, Uncopyable, check, each, instance, optional
 
 _OF_BASE = {
     "callback_manager": optional(instance(CallbackManager, "a CallbackManager")),
@@ -58,7 +57,7 @@ class LivingRetriever(Uncopyable, BaseRetriever):
         self.engine = engine
         self.transformations = list(transformations or ())
         self._ledger = Ledger(engine)
-        self._changing = threading.RLock()
+        self._changing = ThreadLock()
 
     def insert(self, document: Document, *, show_progress: bool = False) -> None:
         """Transform and index one more document.

@@ -12,13 +12,24 @@ from llama_index.core.schema import TransformComponent
 from llama_index.retrievers.s3 import transformations
 from llama_index.retrievers.s3.settings import SearchSettings
 from s3_retriever import IndexFormatError, InvalidInputError
-from s3_retriever.integration import check_sealed, hash_json, new_file
+from s3_retriever.integration import (
+    FLAG,
+    check,
+    check_sealed,
+    each,
+    hash_json,
+    instance,
+    new_file,
+    optional,
+    parse_json,
+)
 
 ENGINE = "s3_index"
 SETTINGS = "s3_retriever.json"
 
 _FORMAT = "llama-index-retrievers-s3"
 _VERSION = 2  # version 1 had no hash of the settings; it is read
+_SAVED = optional(instance(dict, "an object"))
 
 
 class Saved(NamedTuple):
@@ -72,17 +83,22 @@ def read(folder: Path) -> Saved:
     """
     path = folder / SETTINGS
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != _FORMAT or content["version"] not in (1, _VERSION):
-            msg = f"{path} is {content['format']} {content['version']}, not {_FORMAT} {_VERSION}; index again"
-            raise IndexFormatError(msg)
+        content = parse_json(path.read_bytes())
+        found = content["format"], content["version"]
+        if found not in ((_FORMAT, 1), (_FORMAT, _VERSION)):
+            msg = f"it is {found[0]!r:.80} {found[1]!r:.80}, not {_FORMAT} {_VERSION}; index again"
+            raise ValueError(msg)
         settings = {name: content[name] for name in ("search", "transformations", "verbose")}
         check_sealed(path, settings, content.get("sha256"), required=content["version"] > 1)
+        check("verbose", content["verbose"], FLAG)
+        check("transformations", content["transformations"], each(_SAVED, least=0))
         search = SearchSettings.from_json(content["search"])
         return Saved(search, content["transformations"], content["verbose"])
     except FileNotFoundError as error:
         msg = f"{folder} holds no retriever (it has no {SETTINGS!r}); write one with persist()"
         raise IndexFormatError(msg) from error
-    except (OSError, KeyError, TypeError, RecursionError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        msg = f"{path} is damaged: {type(error).__name__}: {error}"
+    except IndexFormatError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        msg = f"{path} cannot be read: {type(error).__name__}: {error}"
         raise IndexFormatError(msg) from error
