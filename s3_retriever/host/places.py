@@ -70,8 +70,8 @@ def _refuse_compiled(name: str, decoder: nn.Module) -> None:
         if getattr(module, "_compiled_call_impl", None) is not None:
             where = path or type(module).__name__
             msg = (
-                f"host {name!r} is compiled in place ({where}), so that nothing can be read of it: pass the model "
-                "as it was before compile(), or what torch.compile(model) returns"
+                f"host {name!r} is compiled in place ({where}), so that nothing can be read of it: pass the "
+                "model as it was before compile(), or what torch.compile(model) returns"
             )
             raise UnsupportedHostError(msg)
 
