@@ -173,6 +173,7 @@ def test_other_models_are_refused_by_name(
     with pytest.raises(UnsupportedHostError, match=kind):
         Host.load((model, tiny_tokenizer))
     model.save_pretrained(tmp_path)
+    tiny_tokenizer.save_pretrained(tmp_path)
     with pytest.raises(UnsupportedHostError, match=kind):
         Host.load(tmp_path)
 
