@@ -49,8 +49,8 @@ class Host(Uncopyable):
     """A language model, read but never modified.
 
     Safe to share between threads: on a CPU their passes run side by side, elsewhere they take turns. A pass
-    of the same model elsewhere in the process (its owner generating text) is left alone. Use :meth:`load`
-    rather than the constructor.
+    of the same model elsewhere in the process (its owner generating text) is left alone, but not while the
+    host is made, which watches every module. Use :meth:`load` rather than the constructor.
 
     Args:
         model: A ``transformers`` decoder, with or without its language-model head.
