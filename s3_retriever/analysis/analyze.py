@@ -176,8 +176,7 @@ def analyze(
     require_head(host)
     layers = tuple(sorted(config.layers)) if config.layers is not None else _spread(host.attention_layers)
     budgets = tuple(sorted(config.budgets))
-    taps = [Tap(layer, head) for layer in layers for head in range(host.n_key_heads)]
-    host.project([], taps=taps, values=taps)  # refuses what is not there now, not after the scan
+    _check_layers(host, layers)
     if not max(2, host.n_key_heads) < config.row_tokens <= host.max_tokens:
         msg = (
             f"row_tokens must be from {max(2, host.n_key_heads) + 1} to {host.max_tokens} for host "
@@ -205,6 +204,25 @@ def analyze(
         perplexities=_perplexities(host, test_rows, layers, budgets, edits, show_progress=show_progress),
         seconds=time.perf_counter() - started,
     )
+
+
+def _check_layers(host: Host, layers: Sequence[int]) -> None:
+    """Refuse, now and not after the scan, layers that cannot be analysed side by side."""
+    first = [Tap(layer, 0) for layer in layers]
+    host.project([], taps=first, values=first)
+    shapes = {
+        layer: (heads.keys.n_heads, heads.keys.width, heads.values.width)
+        for layer in layers
+        if (heads := host.places.heads[layer]).values is not None
+    }
+    usual = host.n_key_heads, host.head_dim, host.value_dim
+    others = [layer for layer, shape in shapes.items() if shape != usual]
+    if others:
+        msg = (
+            f"layers {others} of host {host.name!r} have fewer or narrower heads than its others, "
+            f"{usual[0]} of {usual[1]}: leave them out"
+        )
+        raise InvalidInputError(msg)
 
 
 def _spread(layers: Sequence[int]) -> tuple[int, ...]:

@@ -13,7 +13,6 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.host.edit import Rows
 from s3_retriever.host.model import Host
-from s3_retriever.host.taps import Tap
 
 _ROWS_PER_DOCUMENT = 4
 """Rows that a document gives at first, so that a few long documents do not stand for all."""
@@ -43,19 +42,20 @@ def collect(host: Host, rows: Rows, layers: Sequence[int], *, show_progress: boo
         show_progress: Show a progress bar.
 
     Raises:
-        InvalidInputError: A layer has no heads, or a row is longer than the host's window.
+        InvalidInputError: A row is longer than the host's window.
         UnsupportedHostError: The host's values cannot be located.
     """
-    taps = [Tap(layer, head) for layer in layers for head in range(host.n_key_heads)]
-    shape = (len(layers), rows.size, host.n_key_heads, host.head_dim)
-    keys, values = np.empty(shape, np.float16), np.empty(shape, np.float16)
+    taps = [tap for layer in layers for tap in host.taps(layer)]
+    shape = len(layers), rows.size, len(taps) // len(layers)
+    keys = np.empty((*shape, host.head_dim), np.float16)
+    values = np.empty((*shape, host.value_dim), np.float16)
     at = 0
     with tqdm(total=rows.size, desc="host", unit="token", disable=not show_progress) as bar:
         for batch in batches(rows):
             for read in host.project(list(batch), taps=taps, values=taps):
                 end = at + rows.shape[1]
                 for part, to in ((read.keys, keys), (read.values, values)):
-                    to[:, at:end] = part.reshape(-1, len(layers), *shape[2:]).swapaxes(0, 1)
+                    to[:, at:end] = part.reshape(-1, len(layers), *to.shape[2:]).swapaxes(0, 1)
                 at = end
             bar.update(batch.size)
     return Vectors(dict(zip(layers, keys, strict=True)), dict(zip(layers, values, strict=True)))

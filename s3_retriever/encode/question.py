@@ -40,8 +40,8 @@ class QueryRows(NamedTuple):
 
 
 def tap_of(host: Host, head: QueryHead) -> Tap:
-    """Return the tap that a query head asks: query heads share key heads in equal groups."""
-    return Tap(head.layer, head.head // (host.n_query_heads // host.n_key_heads))
+    """Return the tap that a query head asks."""
+    return host.asked(head)
 
 
 class EncodedQuestion(NamedTuple):

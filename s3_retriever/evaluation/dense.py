@@ -57,10 +57,10 @@ def dense_variants(artifact: Artifact, host: Host, seed: int = 0) -> list[DenseV
     weights = [sum(row) for row in artifact.scoring["head_weights"]]
     layers = sorted({head.layer for head in own})
     among = [layer for layer in host.attention_layers if layer <= layers[-1]]
-    others = [QueryHead(layer, head) for layer in among for head in range(host.n_query_heads)]
+    others = [head for layer in among for head in host.query_heads(layer)]
     others = [head for head in others if head not in own]
     drawn = np.random.default_rng(seed).permutation(len(others))[: len(own)]
-    every = tuple(QueryHead(layer, head) for layer in layers for head in range(host.n_query_heads))
+    every = tuple(head for layer in layers for head in host.query_heads(layer))
     return [
         DenseVariant("dense keys, untrained", own),
         DenseVariant("dense, not centred", own, centred=False),

@@ -18,6 +18,7 @@ from s3_retriever.errors import InvalidInputError, UnsupportedHostError
 from s3_retriever.host.model import Host
 from s3_retriever.host.passes import StopForward
 from s3_retriever.host.projections import Edit, Projections
+from s3_retriever.host.readings import Heads
 
 Rows = npt.NDArray[np.int32]
 """Token ids, int32 (rows, n)."""
@@ -87,9 +88,10 @@ def output_errors(
     )
     sums = {}
     with host.exclusive() as projections:
-        calls = _calls(host, rows, [projections.attentions[layer] for layer in edits])
+        attentions = {layer: projections.module(projections.layers[layer].attention) for layer in edits}
+        calls = _calls(host, rows, list(attentions.values()))
         for layer, variants in edits.items():
-            attention = projections.attentions[layer]
+            attention = attentions[layer]
             args, kwargs, unchanged = calls[attention]
             squares = [_squares(unchanged)]
             for one in variants:
@@ -141,16 +143,22 @@ def _calls(host: Host, rows: Rows, modules: Sequence[nn.Module]) -> dict[nn.Modu
 def _editing(projections: Projections, edits: Edits) -> list[tuple[nn.Module, Hook]]:
     """Return the hooks that make edits. Where keys and values come out of one module, it gets both."""
 
-    def hook(change: Callable[[int, torch.Tensor, Edit], torch.Tensor], layer: int, edit: Edit) -> Hook:
-        return lambda _module, _args, _kwargs, output: change(layer, output, edit)
+    def hook(heads: Heads, edit: Edit) -> tuple[nn.Module, Hook]:
+        return projections.last(heads), lambda _module, _args, _kwargs, out: projections.edited(
+            heads, out, edit
+        )
 
-    return [
-        *((projections.keys[i].last, hook(projections.edit_keys, i, edit)) for i, edit in edits.keys.items()),
-        *(
-            (projections.values[i].last, hook(projections.edit_values, i, edit))
-            for i, edit in edits.values.items()
-        ),
-    ]
+    return [hook(heads, edit) for heads, edit in _edited(projections, edits)]
+
+
+def _edited(projections: Projections, edits: Edits) -> Iterator[tuple[Heads, Edit]]:
+    """Yield the heads that are edited, and how."""
+    for layer, edit in edits.keys.items():
+        yield projections.layers[layer].keys, edit
+    for layer, edit in edits.values.items():
+        values = projections.layers[layer].values
+        if values is not None:  # `_check` saw to it
+            yield values, edit
 
 
 @contextlib.contextmanager
@@ -183,6 +191,11 @@ def _check(host: Host, rows: Rows, edits: Sequence[Edits]) -> None:
             if layer not in host.attention_layers:
                 msg = f"layer {layer} of host {host.name!r} has no attention; {host.attention_layers} have"
                 raise InvalidInputError(msg)
+        with host.exclusive() as projections:
+            for heads, _ in _edited(projections, one):
+                if reason := projections.why_not_edited(heads):
+                    msg = f"keys or values of host {host.name!r} cannot be replaced: {reason}"
+                    raise UnsupportedHostError(msg)
 
 
 def _tensor(host: Host, rows: Rows) -> torch.Tensor:

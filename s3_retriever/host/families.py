@@ -1,4 +1,8 @@
-"""Which model families can be a host, and where each keeps what is read from it: one declaration a family."""
+"""What a caller declares about a family of its own, and what a configuration says about any.
+
+No family of ``transformers`` needs a declaration: what is read is found by a run, in
+:mod:`s3_retriever.host.discovery`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import Any, Literal, get_args
 
 from s3_retriever.checks import check_settings, choice, instance, optional
 from s3_retriever.errors import InvalidInputError, UnsupportedHostError
+from s3_retriever.host.readings import NormOver
 
 HeadLayout = Literal["separate", "blocks", "groups"]
 """How the outputs of a projection are laid out, heads of ``head_dim`` channels each:
@@ -16,9 +21,6 @@ HeadLayout = Literal["separate", "blocks", "groups"]
 - ``blocks``: one projection gives all query heads, then all key heads, then all value heads;
 - ``groups``: one projection gives, for each key head, the query heads that ask it, itself, its value head.
 """
-
-NormOver = Literal["head", "heads_first", "projection"]
-"""A norm of heads is called on (rows, n, heads, d), on (rows, heads, n, d), or on (rows, n, heads * d)."""
 
 
 @dataclass(frozen=True)
@@ -102,91 +104,24 @@ class Family:
             object.__setattr__(self, "value", self.key)
 
 
-def _multi_query(config: Any) -> int:
-    return 1 if config.multi_query else int(config.num_attention_heads)
+FAMILIES: dict[str, Family] = {}
+"""Declared families by ``model_type`` of the decoder's configuration; :func:`register_family` adds one."""
 
-
-def _falcon(config: Any) -> int:
-    return int(config.num_kv_heads) if config.new_decoder_architecture else _multi_query(config)
-
-
-def _separate(layers: str, attention: str, **more: Any) -> Family:
-    """Projections of their own, by their usual names."""
-    query, key, value = (f"{attention}.{name}_proj" for name in "qkv")
-    return Family(layers, query, key, value=value, **more)
-
-
-def _attention(**more: Any) -> Family:
-    """Most families: ``layers`` of ``self_attn``."""
-    return _separate("layers", "self_attn", **more)
-
-
-def _norm(
-    query: str = "q_norm", key: str = "k_norm", *, over: NormOver = "head", only_if: str = ""
-) -> QKNorm:
-    return QKNorm(f"self_attn.{query}", f"self_attn.{key}", over, only_if)
-
-
-_LLAMA = _attention()
-_QWEN3 = _attention(norm=_norm())
-_OLMO2 = _attention(norm=_norm(over="projection"))
-
-FAMILIES: dict[str, Family] = {
-    "apertus": _QWEN3,
-    "arcee": _LLAMA,
-    "cohere": _attention(norm=_norm(only_if="use_qk_norm")),
-    "cohere2": _LLAMA,
-    "ernie4_5": _LLAMA,
-    "exaone4": _QWEN3,
-    "falcon": Family(
-        "h", "self_attention.query_key_value", "self_attention.query_key_value", "groups", key_heads=_falcon
-    ),
-    "gemma": _LLAMA,
-    "gemma2": _LLAMA,
-    "gemma3_text": _QWEN3,
-    "glm": _LLAMA,
-    "glm4": _LLAMA,
-    "gpt2": Family("h", "attn.c_attn", "attn.c_attn", "blocks"),
-    "gpt_bigcode": Family("h", "attn.c_attn", "attn.c_attn", "groups", key_heads=_multi_query),
-    "gpt_neo": _separate("h", "attn.attention"),
-    "gpt_neox": Family("layers", "attention.query_key_value", "attention.query_key_value", "groups"),
-    "gpt_oss": _LLAMA,
-    "gptj": _separate("h", "attn"),
-    "granite": _LLAMA,
-    "granitemoe": _LLAMA,
-    "helium": _LLAMA,
-    "lfm2": _attention(norm=_norm("q_layernorm", "k_layernorm"), hybrid=True),
-    "llama": _LLAMA,
-    "ministral": _LLAMA,
-    "mistral": _LLAMA,
-    "mixtral": _LLAMA,
-    "mpt": Family(
-        "blocks", "attn.Wqkv", "attn.Wqkv", "blocks", clip="attn_config.clip_qkv", window="max_seq_len"
-    ),
-    "nemotron": _LLAMA,
-    "olmo": _attention(clip="clip_qkv"),
-    "olmo2": _OLMO2,
-    "olmo3": _OLMO2,
-    "olmoe": _attention(norm=_norm(over="projection"), clip="clip_qkv"),
-    "opt": _LLAMA,
-    "phi": _attention(norm=_norm("q_layernorm", "k_layernorm", only_if="qk_layernorm")),
-    "phi3": Family("layers", "self_attn.qkv_proj", "self_attn.qkv_proj", "blocks"),
-    "qwen2": _LLAMA,
-    "qwen2_moe": _LLAMA,
-    "qwen3": _QWEN3,
-    "qwen3_moe": _QWEN3,
-    "seed_oss": _LLAMA,
-    "smollm3": _LLAMA,
-    "stablelm": _attention(
-        norm=_norm("q_layernorm", "k_layernorm", over="heads_first", only_if="qk_layernorm")
-    ),
-    "starcoder2": _LLAMA,
-}
-"""Supported families by ``model_type`` of the decoder's configuration; :func:`register_family` adds one."""
+_WINDOWS = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_seq_len",
+    "seq_length",
+    "max_sequence_length",
+    "n_ctx",
+)
+_CLIPS = ("clip_qkv", "attn_config.clip_qkv")
+_NO_LIMIT = 131_072
+"""Tokens of a host whose configuration sets no window, as where only distances between tokens count."""
 
 
 def register_family(model_type: str, family: Family) -> None:
-    """Declare a family that this package does not know, for this process.
+    """Declare a family whose queries and keys are not found by running it, for this process.
 
     Args:
         model_type: ``model_type`` of the configuration of its decoder.
@@ -213,36 +148,51 @@ def text_config(config: Any) -> Any:
     return config.get_text_config(decoder=True) if hasattr(config, "get_text_config") else config
 
 
-def family_of(config: Any) -> Family:
-    """Return the family of a model's configuration.
+def check_decoder(config: Any) -> None:
+    """Refuse what a configuration says is no causal decoder.
 
     Args:
         config: A ``transformers`` configuration.
 
     Raises:
-        UnsupportedHostError: The model is not a causal decoder, or its family is not in :data:`FAMILIES`.
+        UnsupportedHostError: It is an encoder, or has one.
     """
     decoder = text_config(config)
     name = str(getattr(decoder, "model_type", type(decoder).__name__))
     if getattr(config, "is_encoder_decoder", False):
         kind = "an encoder-decoder model"
-    elif not _is_causal(decoder) or (name not in FAMILIES and _is_encoder(name)):
+    elif not _is_causal(decoder) or (_is_encoder(name) and not getattr(decoder, "is_decoder", False)):
         kind = "an encoder-only model, whose tokens see those that follow"
-    elif name in FAMILIES:
-        return FAMILIES[name]
     else:
-        kind = (
-            "a family whose projections are not known here (from your code, declare them with "
-            f"s3_retriever.host.register_family({name!r}, Family(layers=..., query=..., key=...)))"
-        )
-    msg = f"{name!r} cannot be a host: it is {kind}; use a decoder of one of {sorted(FAMILIES)}"
+        return
+    msg = f"{name!r} cannot be a host: it is {kind}; use a causal decoder, such as Llama, Qwen or Gemma"
     raise UnsupportedHostError(msg)
+
+
+def window_of(config: Any) -> int:
+    """Return how many tokens a decoder takes, from its configuration."""
+    windows = (setting(config, name) for name in _WINDOWS)
+    return next((int(window) for window in windows if isinstance(window, int) and window > 0), _NO_LIMIT)
+
+
+def clip_of(config: Any) -> float | None:
+    """Return the bound of queries, keys and values that a configuration sets, if any."""
+    bounds = (setting(config, name) for name in _CLIPS)
+    return next((float(bound) for bound in bounds if bound), None)
+
+
+def setting(config: Any, path: str) -> Any:
+    """Return a setting, dotted where it is nested, or None."""
+    value = config
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else getattr(value, name, None)
+    return value
 
 
 def _is_causal(config: Any) -> bool:
     """Whether tokens see only what precedes them, as chunks padded on the right need."""
-    both_sides = getattr(config, "use_bidirectional_attention", False)
-    return not both_sides and getattr(config, "is_causal", True) is not False
+    both_sides = getattr(config, "use_bidirectional_attention", False)  # some say "vision": of images only
+    return both_sides not in (True, "all") and getattr(config, "is_causal", True) is not False
 
 
 def _is_encoder(model_type: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from s3_retriever.errors import HostNotFoundError, UnsupportedHostError
-from s3_retriever.host.families import family_of
+from s3_retriever.host.families import check_decoder
 from s3_retriever.host.untrusted import OFFLINE, refuse_code
 from s3_retriever.host.weights import HostFiles, quiet_transformers
 
@@ -37,7 +37,7 @@ def load_model(files: HostFiles) -> tuple[Any, Any]:
     refuse_code(files.folder)
     try:
         config = AutoConfig.from_pretrained(files.folder, **OFFLINE)
-        family_of(config)  # refuses before the weights are read
+        check_decoder(config)  # refuses before the weights are read
         tokenizer = AutoTokenizer.from_pretrained(files.folder, **OFFLINE)
         with quiet_transformers():
             model = AutoModelForCausalLM.from_pretrained(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,10 +15,13 @@ import torch
 
 from s3_retriever.checks import Uncopyable
 from s3_retriever.errors import ForkedProcessError, InvalidInputError, UnsupportedHostError
-from s3_retriever.host.families import family_of, text_config
+from s3_retriever.host.families import check_decoder, text_config, window_of
 from s3_retriever.host.loading import load_model
+from s3_retriever.host.one_core import single_threaded
 from s3_retriever.host.passes import Passes
+from s3_retriever.host.places import base_decoder, locate
 from s3_retriever.host.projections import Projections
+from s3_retriever.host.readings import Heads, Places
 from s3_retriever.host.taps import QueryHead, Tap
 from s3_retriever.host.tokens import OffsetTokenizer, Tokens
 from s3_retriever.host.weights import HostFiles, describe_folder, resolve_host, resolve_recorded
@@ -46,8 +49,8 @@ class Host(Uncopyable):
     """A language model, read but never modified.
 
     Safe to share between threads: on a CPU their passes run side by side, elsewhere they take turns. A pass
-    of the same model elsewhere in the process (its owner generating text) is left alone. Use :meth:`load`
-    rather than the constructor.
+    of the same model elsewhere in the process (its owner generating text) is left alone, but not while the
+    host is made, which watches every module. Use :meth:`load` rather than the constructor.
 
     Args:
         model: A ``transformers`` decoder, with or without its language-model head.
@@ -60,26 +63,27 @@ class Host(Uncopyable):
         tokenizer: As given. What is read here is tokenised by a private copy of it.
 
     Raises:
-        UnsupportedHostError: The tokenizer is slow, or the model is no decoder of a known family, or is
-            not built as its family is declared.
+        UnsupportedHostError: The tokenizer is slow, or the model is no causal decoder that attends by
+            softmax, or what is read of it is not what its attention gets.
     """
 
     instead = "threads may share it as it is; in another process use Host.load()"
 
     def __init__(self, *, model: Any, tokenizer: Any, name: str, revision: str = "") -> None:
         config = getattr(model, "config", model)
-        family = family_of(config)
+        check_decoder(config)
         self.name = name
         self.revision = revision
         self.model = model
         self.tokenizer = tokenizer
         self._config: Any = text_config(config)
         self._tokenizer = OffsetTokenizer(tokenizer)
-        decoder = model.get_decoder()
-        # transformers 4.56 finds none in most models, 4.57 the whole model where it has another name (GPT-2).
-        self._decoder: Any = model.base_model if decoder is None or decoder is model else decoder
-        self._projections = Projections(self._decoder, family, self._config)
+        self._decoder = base_decoder(model)
         self._passes = Passes(model)
+        # On one core: so few tokens gain little from more, and lose much where others keep them busy.
+        with self._passes.alone(), single_threaded(1) as pool:
+            self._projections = pool.submit(locate, name, self._decoder, self._config).result()
+        self._window = window_of(self._config)
         self._process = os.getpid()
 
     @classmethod
@@ -143,27 +147,56 @@ class Host(Uncopyable):
     @property
     def attention_layers(self) -> list[int]:
         """The layers that have attention heads. Hybrids also have layers without."""
-        return list(self._projections.keys)
+        return sorted(self._projections.layers)
 
     @property
     def n_query_heads(self) -> int:
-        """Query heads per layer."""
+        """Query heads per layer; of the layer that has most."""
         return self._projections.n_query_heads
 
     @property
     def n_key_heads(self) -> int:
-        """Key heads per layer."""
+        """Key heads per layer; of the layer that has most."""
         return self._projections.n_key_heads
 
     @property
     def head_dim(self) -> int:
-        """Dimension d of a key or query."""
+        """Dimension d of a key or query, where it is greatest; narrower ones are filled up with zeros."""
         return self._projections.head_dim
+
+    @property
+    def value_dim(self) -> int:
+        """Dimension of a value, likewise; 0 where values are not known."""
+        return self._projections.value_dim
+
+    @property
+    def places(self) -> Places:
+        """Where queries, keys and values are read, and why nothing is read of the other layers."""
+        return self._projections.places
+
+    def query_heads(self, layer: int) -> list[QueryHead]:
+        """Return the query heads of a layer; none where it does not attend."""
+        heads = self._projections.layers.get(layer)
+        return [QueryHead(layer, head) for head in range(heads.queries.n_heads)] if heads else []
+
+    def taps(self, layer: int) -> list[Tap]:
+        """Return the key heads of a layer; none where it does not attend."""
+        heads = self._projections.layers.get(layer)
+        return [Tap(layer, head) for head in range(heads.keys.n_heads)] if heads else []
+
+    def asked(self, head: QueryHead) -> Tap:
+        """Return the key head that a query head attends to.
+
+        Raises:
+            InvalidInputError: The host has no such query head.
+        """
+        self._check_places("query head", [head])
+        return Tap(head.layer, self._projections.layers[head.layer].asks[head.head])
 
     @property
     def max_tokens(self) -> int:
         """The longest row the host takes, in tokens."""
-        return self._projections.window
+        return self._window
 
     @property
     def on_cpu(self) -> bool:
@@ -237,15 +270,13 @@ class Host(Uncopyable):
 
         Raises:
             InvalidInputError: A tap or head does not exist, or a row is longer than the host's window.
-            UnsupportedHostError: Values are asked for, and the family does not say where they are.
+            UnsupportedHostError: Values are asked for, and it is not known where they are.
             ForkedProcessError: See :meth:`check_process`.
         """
         if values:
             self.require_values()
-        for tap in (*taps, *values):
-            self._check_place("tap", tap, self.n_key_heads)
-        for head in heads:
-            self._check_place("query head", head, self.n_query_heads)
+        self._check_places("tap", (*taps, *values))
+        self._check_places("query head", heads)
         longest = max(map(len, batch), default=0)
         if longest > self.max_tokens:
             msg = (
@@ -255,17 +286,17 @@ class Host(Uncopyable):
         self.check_process()
         # Many passes keep the cores of a CPU busy; one fills another device, which might not bear several.
         with self._passes.beside_others() if self.on_cpu else self._passes.alone():
-            read = self._read(
-                self._padded(batch) if longest else None,
-                {tap.layer for tap in taps},
-                {head.layer for head in heads},
-                {tap.layer for tap in values},
-            )
+            layers = self._projections.layers
+            every: list[tuple[Heads | None, int]] = [(layers[at.layer].keys, at.head) for at in taps]
+            every += [(layers[at.layer].queries, at.head) for at in heads]
+            every += [(layers[at.layer].values, at.head) for at in values]
+            read = self._read(self._padded(batch) if longest else None, [one for one, _ in every if one])
+            ends = len(taps), len(taps) + len(heads)
             return [
                 Projection(
-                    self._row([(read.keys.get(tap.layer), tap.head) for tap in taps], i, len(ids)),
-                    self._row([(read.queries.get(at.layer), at.head) for at in heads], i, len(ids)),
-                    self._row([(read.values.get(tap.layer), tap.head) for tap in values], i, len(ids)),
+                    _row(read, every[: ends[0]], self.head_dim, i, len(ids)),
+                    _row(read, every[ends[0] : ends[1]], self.head_dim, i, len(ids)),
+                    _row(read, every[ends[1] :], self.value_dim, i, len(ids)),
                 )
                 for i, ids in enumerate(batch)
             ]
@@ -274,9 +305,9 @@ class Host(Uncopyable):
         """Check that values can be read.
 
         Raises:
-            UnsupportedHostError: The host's family does not say where they are.
+            UnsupportedHostError: It is not known where they are.
         """
-        if not self._projections.values:
+        if not self.value_dim or any(layer.values is None for layer in self._projections.layers.values()):
             name = self._config.model_type
             msg = (
                 f"where family {name!r} computes its values is not known; declare it with "
@@ -313,19 +344,26 @@ class Host(Uncopyable):
         """Return the length to which a row of ``n`` tokens is padded when alone in its batch."""
         return min(-(-n // PAD_MULTIPLE) * PAD_MULTIPLE, self.max_tokens)
 
-    def _check_place(self, kind: str, place: Tap | QueryHead, n_heads: int) -> None:
-        if not (0 <= place.layer < self.n_layers and 0 <= place.head < n_heads):
-            msg = (
-                f"{kind} {place.layer}.{place.head} is not in host {self.name!r}: "
-                f"layers are 0 to {self.n_layers - 1}, heads 0 to {n_heads - 1}"
-            )
-            raise InvalidInputError(msg)
-        if place.layer not in self._projections.keys:
-            msg = (
-                f"{kind} {place.layer}.{place.head} is not in host {self.name!r}: layer {place.layer} has no "
-                f"attention; layers {self.attention_layers} have"
-            )
-            raise InvalidInputError(msg)
+    def _check_places(self, kind: str, places: Sequence[Tap | QueryHead]) -> None:
+        layers = self._projections.layers
+        for place in places:
+            heads = layers.get(place.layer)
+            if heads is None and 0 <= place.layer < self.n_layers:
+                msg = (
+                    f"{kind} {place} is not in host {self.name!r}: layer {place.layer} has no attention "
+                    f"heads ({self.places.left_out[place.layer]}); layers {self.attention_layers} have"
+                )
+                raise InvalidInputError(msg)
+            if isinstance(place, QueryHead):
+                n_heads = self.n_query_heads if heads is None else heads.queries.n_heads
+            else:
+                n_heads = self.n_key_heads if heads is None else heads.keys.n_heads
+            if heads is None or not 0 <= place.head < n_heads:
+                msg = (
+                    f"{kind} {place} is not in host {self.name!r}: "
+                    f"layers are 0 to {self.n_layers - 1}, heads 0 to {n_heads - 1}"
+                )
+                raise InvalidInputError(msg)
 
     def _padded(self, batch: Sequence[npt.NDArray[np.int32]]) -> torch.Tensor:
         """Return the rows as int64 (rows, length), padded on the right, where causal attention ignores it."""
@@ -339,37 +377,22 @@ class Host(Uncopyable):
         device: torch.device = self._decoder.get_input_embeddings().weight.device
         return device
 
-    def _read(
-        self, ids: torch.Tensor | None, key_layers: set[int], query_layers: set[int], value_layers: set[int]
-    ) -> _Heads:
-        """Return the heads of the layers asked for; none where ``ids`` is None, as no row has a token."""
-        projections = self._projections
-        modules = {("key", i): projections.keys[i].projection for i in key_layers}
-        modules |= {("query", i): projections.queries[i].projection for i in query_layers}
-        modules |= {("value", i): projections.values[i].projection for i in value_layers}
-        if ids is None or not modules:
-            return _Heads({}, {}, {})
-        outputs = self._passes.outputs(modules.values(), self._decoder, ids)
-        return _Heads(
-            {i: projections.key_heads(i, outputs[modules["key", i]]) for i in key_layers},
-            {i: projections.query_heads(i, outputs[modules["query", i]]) for i in query_layers},
-            {i: projections.value_heads(i, outputs[modules["value", i]]) for i in value_layers},
-        )
-
-    def _row(
-        self, places: Sequence[tuple[torch.Tensor | None, int]], row: int, n: int
-    ) -> npt.NDArray[np.float32]:
-        """Gather one row's heads out of (rows, length, heads, d) each, as float32 (n, places, d)."""
-        result = np.empty((n, len(places), self.head_dim), np.float32)
-        for i, (heads, head) in enumerate(places):
-            if heads is not None:  # None only where no row has a token
-                result[:, i] = heads[row, :n, head].float().cpu().numpy()
-        return result
+    def _read(self, ids: torch.Tensor | None, heads: Iterable[Heads]) -> dict[Heads, torch.Tensor]:
+        """Return heads, (rows, length, heads, width); none where ``ids`` is None, as no row has a token."""
+        distinct = dict.fromkeys(heads)
+        if ids is None or not distinct:
+            return {}
+        outputs = self._passes.outputs(self._projections.wanted(distinct), self._decoder, ids)
+        shape = ids.shape[0], ids.shape[1]
+        return {one: self._projections.compute(one, outputs, shape) for one in distinct}
 
 
-class _Heads(NamedTuple):
-    """What one pass gave, by layer: keys and values (rows, length, K, d), queries (rows, length, H, d)."""
-
-    keys: dict[int, torch.Tensor]
-    queries: dict[int, torch.Tensor]
-    values: dict[int, torch.Tensor]
+def _row(
+    read: Mapping[Heads, torch.Tensor], places: Sequence[tuple[Heads | None, int]], dim: int, row: int, n: int
+) -> npt.NDArray[np.float32]:
+    """Gather one row's heads, float32 (n, places, dim), filled up with zeros where they are narrower."""
+    result = np.zeros((n, len(places), dim), np.float32)
+    for i, (heads, head) in enumerate(places):
+        if n and heads is not None:  # where values are wanted, they are known
+            result[:, i, : heads.width] = read[heads][row, :n, head].float().cpu().numpy()
+    return result

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,9 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from s3_retriever.locks import ThreadLock, renew_after_fork
+
+Wanted = Mapping[nn.Module, Collection[int]]
+"""Modules, and of each the turns that are wanted: 0 for its first call in a pass."""
 
 
 class StopForward(Exception):  # noqa: N818 - not an error
@@ -58,19 +62,22 @@ class Passes:
             with self._leaving():
                 yield
 
-    def outputs(self, modules: Iterable[nn.Module], decoder: Any, ids: torch.Tensor) -> dict[nn.Module, Any]:
-        """Run a decoder until each module has given its output, within one of the two blocks above.
+    def outputs(self, wanted: Wanted, decoder: Any, ids: torch.Tensor) -> dict[tuple[nn.Module, int], Any]:
+        """Run a decoder until each module has given its outputs, within one of the two blocks above.
 
         Args:
-            modules: Modules of the model, at least one.
+            wanted: Modules of the model, at least one, and the turns whose outputs are wanted.
             decoder: The model, or the part of it to call.
             ids: int64 (rows, length).
+
+        Returns:
+            The outputs by module and turn. One that was not called so often is not there.
         """
-        reading = _Reading(frozenset(modules))
+        reading = _Reading(wanted, sum(map(len, wanted.values())))
         thread = threading.get_ident()
         with self._changed:
             self._reading[thread] = reading
-            for module in reading.wanted - self._hooks.keys():
+            for module in wanted.keys() - self._hooks.keys():
                 self._hooks[module] = module.register_forward_hook(self._keep)
         try:
             with contextlib.suppress(StopForward):
@@ -83,8 +90,11 @@ class Passes:
         reading = self._reading.get(threading.get_ident())
         if reading is None or module not in reading.wanted:
             return
-        reading.outputs[module] = output
-        if len(reading.outputs) == len(reading.wanted):
+        turn = reading.turns[module]
+        reading.turns[module] += 1
+        if turn in reading.wanted[module]:
+            reading.outputs[module, turn] = output
+        if len(reading.outputs) == reading.number:
             raise StopForward
 
     def _come_in(self) -> None:
@@ -126,8 +136,10 @@ class Passes:
 class _Reading:
     """What one pass wants and has so far."""
 
-    wanted: frozenset[nn.Module]
-    outputs: dict[nn.Module, Any] = field(default_factory=dict)
+    wanted: Wanted
+    number: int
+    outputs: dict[tuple[nn.Module, int], Any] = field(default_factory=dict)
+    turns: Counter[nn.Module] = field(default_factory=Counter)
 
 
 @contextlib.contextmanager

@@ -2,218 +2,186 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from s3_retriever.errors import UnsupportedHostError
-from s3_retriever.host.families import Family, QKNorm
+from s3_retriever.host.passes import Wanted
+from s3_retriever.host.readings import Channels, Heads, LayerHeads, Normed, Part, Places
 
 Edit = Callable[[torch.Tensor], torch.Tensor]
 """From heads (rows, n, K, d) to what takes their place, of the same shape."""
 
 
-@dataclass(frozen=True, eq=False)
-class ReadModules:
-    """One layer's queries, keys or values: the module to watch, and what is done to its output."""
-
-    projection: nn.Module
-    norm: nn.Module | None
-
-    @property
-    def last(self) -> nn.Module:
-        """The last module that computes them. A clip of the family comes after it."""
-        return self.projection if self.norm is None else self.norm
-
-
 class Projections:
-    """Where a decoder's queries, keys and values are computed, and how they lie in the outputs.
+    """Computes queries, keys and values out of what modules give.
 
     Args:
         decoder: The base decoder.
-        family: Its family.
-        config: Its configuration.
+        places: Where they are.
+        late: Paths of norms that come after rotary embedding.
 
     Attributes:
-        n_layers: Number of layers.
-        n_query_heads: H, query heads per layer.
-        n_key_heads: K, key heads per layer; query head h asks key head ``h // (H // K)``.
-        head_dim: Dimension d of a query or key.
-        window: How many tokens the decoder takes.
-        queries: By layer; a hybrid's layers without attention are not there.
-        keys: Likewise.
-        values: Likewise; empty where the family does not say where they are.
-        attentions: The modules that hold the key projections, by layer.
-
-    Raises:
-        UnsupportedHostError: The decoder is not built as its family is declared.
+        places: As given.
+        late: As given.
+        n_layers: Number of layers, in the order of their calls.
+        n_query_heads: H, query heads of the layer that has most.
+        n_key_heads: K, key heads of the layer that has most.
+        head_dim: Width d of a query or key, of the layer where it is greatest.
+        value_dim: Likewise of a value; 0 where they are not known.
     """
 
-    def __init__(self, decoder: nn.Module, family: Family, config: Any) -> None:
-        self._family = family
-        self._name = str(config.model_type)
-        self.n_query_heads = int(self._setting(config, "num_attention_heads"))
-        if family.key_heads is None:
-            self.n_key_heads = int(getattr(config, "num_key_value_heads", None) or self.n_query_heads)
-        else:
-            self.n_key_heads = family.key_heads(config)
-        if self.n_key_heads < 1 or self.n_query_heads % self.n_key_heads:
-            self._refuse(
-                f"{self.n_query_heads} query heads cannot share {self.n_key_heads} key heads equally"
-            )
-        self.head_dim = int(getattr(config, "head_dim", None) or config.hidden_size // self.n_query_heads)
-        self.window = int(self._setting(config, family.window))
-        self._clip = self._setting(config, family.clip) if family.clip else None
-        self._norm: QKNorm | None = family.norm
-        if family.norm is not None and family.norm.only_if:
-            self._norm = family.norm if self._setting(config, family.norm.only_if) else None
-        layers = list(self._module(decoder, family.layers).children())
-        self.n_layers = len(layers)
-        self.queries: dict[int, ReadModules] = {}
-        self.keys: dict[int, ReadModules] = {}
-        self.values: dict[int, ReadModules] = {}
-        self.attentions: dict[int, nn.Module] = {}
-        for i, layer in enumerate(layers):
-            if family.hybrid and not _has(layer, family.query):
-                continue
-            self.queries[i] = self._modules_of(layer, family.query, self._norm.query if self._norm else "")
-            self.keys[i] = self._modules_of(layer, family.key, self._norm.key if self._norm else "")
-            self.attentions[i] = self._module(layer, family.key.rpartition(".")[0])
-            if family.value:
-                self.values[i] = self._modules_of(layer, family.value, "")
-        if not self.keys:
-            self._refuse(f"no layer has {family.query!r}")
+    def __init__(self, decoder: nn.Module, places: Places, late: frozenset[str] = frozenset()) -> None:
+        self._decoder = decoder
+        self.places = places
+        self.late = late
+        layers = places.heads.values()
+        self.n_layers = len(places.layers)
+        self.n_query_heads = max(layer.queries.n_heads for layer in layers)
+        self.n_key_heads = max(layer.keys.n_heads for layer in layers)
+        self.head_dim = max(layer.keys.width for layer in layers)
+        self.value_dim = max((layer.values.width for layer in layers if layer.values), default=0)
+        self._indices: dict[tuple[int, torch.device], tuple[Channels, torch.Tensor]] = {}
 
-    def query_heads(self, layer: int, output: torch.Tensor) -> torch.Tensor:
-        """Return the queries, (rows, n, H, d), in a layer's projection's output (rows, n, channels)."""
-        n = self.n_query_heads
-        if self._family.layout == "separate":
-            heads = self._split(output, n)
-        elif self._family.layout == "blocks":
-            heads = self._split(output, n + 2 * self.n_key_heads)[..., :n, :]
-        else:
-            heads = self._groups(output)[..., :-2, :].flatten(-3, -2)
-        return self._finish(self.queries[layer], heads)
+    @property
+    def layers(self) -> Mapping[int, LayerHeads]:
+        """The layers that attend, by number."""
+        return self.places.heads
 
-    def key_heads(self, layer: int, output: torch.Tensor) -> torch.Tensor:
-        """Return the keys, (rows, n, K, d), in a layer's projection's output (rows, n, channels)."""
-        return self._finish(self.keys[layer], self._key_part(output))
+    def module(self, path: str) -> nn.Module:
+        """Return a module of the decoder."""
+        return self._decoder.get_submodule(path)
 
-    def value_heads(self, layer: int, output: torch.Tensor) -> torch.Tensor:
-        """Return the values, (rows, n, K, d), in a layer's projection's output (rows, n, channels)."""
-        return self._finish(self.values[layer], self._value_part(output))
+    def wanted(self, heads: Iterable[Heads]) -> Wanted:
+        """Return whose outputs, in which turns, these heads need."""
+        wanted: dict[nn.Module, set[int]] = {}
+        for one in heads:
+            for path, turn in one.calls():
+                wanted.setdefault(self.module(path), set()).add(turn)
+        return wanted
 
-    def edit_keys(self, layer: int, output: torch.Tensor, edit: Edit) -> torch.Tensor:
-        """Return a copy of what the last module before rotary embedding gave, its keys edited.
+    def compute(
+        self, heads: Heads, outputs: Mapping[tuple[nn.Module, int], Any], shape: tuple[int, int]
+    ) -> torch.Tensor:
+        """Return heads (rows, n, heads, width) out of what their projections gave.
 
         Args:
-            layer: The layer.
-            output: What ``keys[layer].last`` gave for rows of n tokens, n not the number of key heads.
-            edit: Gets the keys as :meth:`key_heads` returns them.
+            heads: Which.
+            outputs: By module and turn; see :meth:`wanted`.
+            shape: Rows and tokens of the pass.
         """
-        changed = output.clone()
-        keys = self._key_part(changed) if self.keys[layer].norm is None else self._normed(changed)
-        keys.copy_(edit(self._bounded(keys)))
-        return changed
+        pieces = [
+            self._piece(part, outputs[self.module(part.path), part.turn], shape) for part in heads.parts
+        ]
+        whole = torch.cat(pieces, -1) if len(pieces) > 1 else pieces[0]
+        if heads.factors is not None:
+            whole = whole * torch.from_numpy(heads.factors).to(whole)
+        return _bounded(heads, whole)
 
-    def edit_values(self, layer: int, output: torch.Tensor, edit: Edit) -> torch.Tensor:
-        """Return a copy of what ``values[layer].last`` gave, its values edited."""
-        changed = output.clone()
-        values = self._value_part(changed)
-        values.copy_(edit(self._bounded(values)))
-        return changed
+    def _piece(self, part: Part, output: Any, shape: tuple[int, int]) -> torch.Tensor:
+        found = _by_token(output, *shape)
+        if part.norm is not None:
+            found = self._normed(part.norm, self._pick(found, part.norm.channels)).flatten(-2)
+        return self._pick(found, part.channels)
 
-    def _key_part(self, output: torch.Tensor) -> torch.Tensor:
-        """Return the view (rows, n, K, d) of the keys in their projection's output."""
-        n = self.n_key_heads
-        if self._family.layout == "separate":
-            return self._split(output, n)
-        if self._family.layout == "blocks":
-            return self._split(output, self.n_query_heads + 2 * n)[..., -2 * n : -n, :]
-        return self._groups(output)[..., -2, :]
+    def _normed(self, norm: Normed, heads: torch.Tensor) -> torch.Tensor:
+        """Norm heads (rows, n, heads, d) as the layer does."""
+        module = self.module(norm.path)
+        if norm.over == "projection":
+            normed: torch.Tensor = module(heads.flatten(-2)).reshape(heads.shape)
+        elif norm.over == "heads_first":
+            normed = module(heads.transpose(1, 2)).transpose(1, 2)
+        else:
+            normed = module(heads)
+        return normed
 
-    def _value_part(self, output: torch.Tensor) -> torch.Tensor:
-        """Return the view (rows, n, K, d) of the values in their projection's output."""
-        n = self.n_key_heads
-        if self._family.layout == "separate":
-            return self._split(output, n)
-        if self._family.layout == "blocks":
-            return self._split(output, self.n_query_heads + 2 * n)[..., -n:, :]
-        return self._groups(output)[..., -1, :]
-
-    def _normed(self, output: torch.Tensor) -> torch.Tensor:
-        """Return the view (rows, n, K, d) of the keys in the output of their norm.
-
-        Where a norm takes each head by itself, families differ in which of n and K comes first.
-        """
-        if output.ndim == 3:
-            return self._split(output, self.n_key_heads)
-        if output.shape[1] == self.n_key_heads:
-            return output.transpose(1, 2)
-        return output
-
-    def _modules_of(self, layer: nn.Module, projection: str, norm: str) -> ReadModules:
-        return ReadModules(self._module(layer, projection), self._module(layer, norm) if norm else None)
-
-    def _groups(self, output: torch.Tensor) -> torch.Tensor:
-        """Return (rows, n, K, H / K + 2, d)."""
-        heads = self._split(output, self.n_query_heads + 2 * self.n_key_heads)
-        return heads.reshape(*output.shape[:-1], self.n_key_heads, -1, self.head_dim)
-
-    def _split(self, output: torch.Tensor, n_heads: int) -> torch.Tensor:
-        """Return (rows, n, heads, d), having checked that the output has so many channels."""
-        if output.shape[-1] != n_heads * self.head_dim:
-            self._refuse(
-                f"a projection gives {output.shape[-1]} channels, not {n_heads} heads of {self.head_dim}"
+    def _pick(self, output: torch.Tensor, channels: Channels) -> torch.Tensor:
+        """Return channels (heads, width) of (rows, n, all), as a view where they lie in equal steps."""
+        n_heads, width = channels.shape
+        if channels.max() >= output.shape[-1]:
+            msg = f"there is no channel {channels.max()} among {output.shape[-1]}"
+            raise IndexError(msg)
+        start = int(channels[0, 0])
+        step = int(channels[1, 0]) - start if n_heads > 1 else width
+        if step > 0 and np.array_equal(
+            channels, start + step * np.arange(n_heads)[:, None] + np.arange(width)
+        ):
+            strides = output.stride()
+            return output.as_strided(
+                (*output.shape[:-1], n_heads, width),
+                (*strides[:-1], step * strides[-1], strides[-1]),
+                output.storage_offset() + start * strides[-1],
             )
-        return output.reshape(*output.shape[:-1], n_heads, self.head_dim)
+        key = id(channels), output.device
+        if key not in self._indices:  # with the channels, so that nothing else gets their id
+            self._indices[key] = channels, torch.from_numpy(channels.ravel()).to(output.device)
+        picked = output.index_select(-1, self._indices[key][1])
+        return picked.reshape(*output.shape[:-1], n_heads, width)
 
-    def _finish(self, modules: ReadModules, heads: torch.Tensor) -> torch.Tensor:
-        """Norm and bound heads (rows, n, heads, d) as the layer does.
+    def why_not_edited(self, heads: Heads) -> str:
+        """Say why these heads cannot be replaced in a pass, or return an empty string."""
+        if len(heads.parts) > 1:
+            return f"they come out of several modules ({heads})"
+        if heads.parts[0].turn or heads.factors is not None:
+            return f"they are computed in several turns or scaled ({heads})"
+        norm = heads.parts[0].norm
+        if norm is not None and norm.path in self.late:
+            return f"their norm comes after rotary embedding ({heads})"
+        return ""
 
-        The bound is applied here although some families clamp the projection's output in place: the
-        deepest tap's pass ends before they do.
+    def last(self, heads: Heads) -> nn.Module:
+        """Return the module whose output :meth:`edited` changes: the last that computes these heads."""
+        part = heads.parts[0]
+        return self.module(part.path if part.norm is None else part.norm.path)
+
+    def edited(self, heads: Heads, output: torch.Tensor, edit: Edit) -> torch.Tensor:
+        """Return a copy of what :meth:`last` gave, with these heads edited.
+
+        Args:
+            heads: Which are edited; see :meth:`why_not_edited`.
+            output: Of n tokens, n not the number of heads.
+            edit: Gets the heads as :meth:`compute` returns them.
         """
-        if modules.norm is not None and self._norm is not None:
-            if self._norm.over == "projection":
-                heads = modules.norm(heads.flatten(-2)).reshape(heads.shape)
-            elif self._norm.over == "heads_first":
-                heads = modules.norm(heads.transpose(1, 2)).transpose(1, 2)
-            else:
-                heads = modules.norm(heads)
-        return self._bounded(heads)
-
-    def _bounded(self, heads: torch.Tensor) -> torch.Tensor:
-        return heads if self._clip is None else heads.clamp(-self._clip, self._clip)
-
-    def _module(self, parent: nn.Module, path: str) -> nn.Module:
-        try:
-            return parent.get_submodule(path)
-        except AttributeError:
-            self._refuse(f"{type(parent).__name__} has no {path!r}")
-
-    def _setting(self, config: Any, path: str) -> Any:
-        value = config
-        for name in path.split("."):
-            if not hasattr(value, name):
-                self._refuse(f"its configuration has no {path!r}")
-            value = getattr(value, name)
-        return value
-
-    def _refuse(self, reason: str) -> NoReturn:
-        msg = (
-            f"this {self._name!r} is not built as its family is declared: {reason}; declare it under another "
-            f"model_type with s3_retriever.host.register_family (declared: {self._family})"
+        changed = output.clone()
+        part = heads.parts[0]
+        view = changed
+        if view.ndim == 4 and view.shape[1] == len(
+            _normed_channels(part)
+        ):  # n and the heads: either is first
+            view = view.transpose(1, 2)
+        flat = view.flatten(2)
+        new = edit(_bounded(heads, self._pick(flat, part.channels)))
+        flat = flat.index_copy(
+            -1, torch.from_numpy(part.channels.ravel()).to(flat.device), new.flatten(2).to(flat)
         )
-        raise UnsupportedHostError(msg)
+        view.copy_(flat.view(view.shape))
+        return changed
 
 
-def _has(layer: nn.Module, path: str) -> bool:
-    try:
-        layer.get_submodule(path)
-    except AttributeError:
-        return False
-    return True
+def _normed_channels(part: Part) -> Channels:
+    return part.channels if part.norm is None else part.norm.channels
+
+
+def _bounded(heads: Heads, found: torch.Tensor) -> torch.Tensor:
+    """Bound heads as the layer does.
+
+    Also where a model clamps the projection's output in place: the deepest tap's pass ends before it does.
+    """
+    return found if heads.clip is None else found.clamp(-heads.clip, heads.clip)
+
+
+def _by_token(output: Any, rows: int, n: int) -> torch.Tensor:
+    """Return what a module gave as (rows, n, channels)."""
+    found: torch.Tensor = output[0] if isinstance(output, tuple) else output
+    if found.shape[:2] == (rows, n):
+        return found.flatten(2)
+    if found.ndim == 4 and found.shape[:3] == (rows, 1, n):  # a latent that all heads share
+        return found[:, 0]
+    if found.shape[:1] == (rows * n,):
+        return found.reshape(rows, n, -1)
+    msg = f"a projection gave shape {tuple(found.shape)} for {rows} rows of {n} tokens"
+    raise UnsupportedHostError(msg)

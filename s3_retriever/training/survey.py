@@ -163,7 +163,7 @@ def candidates(host: Host, max_layer: int | None) -> list[QueryHead]:
     last = math.ceil(host.n_layers / 3) - 1 if max_layer is None else max_layer
     check("max_layer", last, whole(0, host.n_layers - 1))
     layers = [layer for layer in host.attention_layers if layer <= last]
-    return [QueryHead(layer, head) for layer in layers for head in range(host.n_query_heads)]
+    return [head for layer in layers for head in host.query_heads(layer)]
 
 
 def survey_host(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pytest
 import torch
 import transformers
+from declared_families import DECLARED
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
@@ -336,8 +338,45 @@ def everything(host: Host, layers: list[int]) -> tuple[list[Tap], list[QueryHead
     )
 
 
-def test_every_family_has_a_case() -> None:
-    assert {name.partition("-")[0] for name in CASES} == set(FAMILIES)
+def test_every_declared_family_has_a_case() -> None:
+    assert {name.partition("-")[0] for name in CASES} == set(DECLARED)
+
+
+def test_discovery_reads_what_a_declaration_reads(
+    built: Built,
+    tiny_tokenizer: PreTrainedTokenizerFast,
+    monkeypatch: pytest.MonkeyPatch,
+    random_artifact: Callable[[Host, Sequence[tuple[QueryHead, Tap]]], Artifact],
+    tmp_path: Path,
+) -> None:
+    """To the bit: in every layer, and so in an index."""
+    name = built.host.identity["model_type"]
+    assert built.host.places.source == "discovered"
+    monkeypatch.setattr("s3_retriever.host.families.FAMILIES", {name: DECLARED[name]})
+    declared = Host.load((built.model, tiny_tokenizer))
+    assert declared.places.source == "declared"
+    assert declared.identity == built.host.identity
+    assert declared.attention_layers == built.host.attention_layers
+    taps, heads = everything(declared, declared.attention_layers)
+    assert [declared.asked(head) for head in heads] == [built.host.asked(head) for head in heads]
+    for length in (7, 40):
+        ours, its = (
+            host.project([token_row(length)], taps=taps, heads=heads, values=taps)[0]
+            for host in (built.host, declared)
+        )
+        for kind in ("keys", "queries", "values"):
+            np.testing.assert_array_equal(getattr(ours, kind), getattr(its, kind))
+
+    artifact = random_artifact(declared, [(head, declared.asked(head)) for head in heads[-3:]])
+    saved = []
+    for host in (built.host, declared):
+        retriever = S3Retriever(host=host, artifact=artifact, config=SMALL_CHUNKS)
+        retriever.add([{"id": "rain", "text": "Rain forms when droplets in a cloud grow too heavy. " * 12}])
+        folder = tmp_path / host.places.source
+        retriever.save(folder)
+        saved.append({path.name: path.read_bytes() for path in folder.rglob("*.safetensors")})
+    assert saved[0]
+    assert saved[0] == saved[1]
 
 
 def test_what_is_read_is_what_the_attention_computes(built: Built) -> None:
@@ -540,7 +579,7 @@ def test_the_decoder_of_a_model_for_images_is_a_host(tiny_tokenizer: PreTrainedT
 
 def test_a_layer_without_attention_has_no_heads(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     host = build(CASES["lfm2"], tiny_tokenizer).host
-    with pytest.raises(InvalidInputError, match=r"layer 1 has no attention; layers \[0, 2\] have"):
+    with pytest.raises(InvalidInputError, match=r"layer 1 has no attention heads .*; layers \[0, 2\] have"):
         host.keys([token_row(3)], [Tap(1, 0)])
 
 
@@ -561,10 +600,6 @@ def house_model() -> LlamaForCausalLM:
 
 def test_a_family_is_declared_from_user_code(families: None, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     model, ids = house_model(), token_row(10)
-    with pytest.raises(
-        UnsupportedHostError, match=r"'house' .*register_family\('house', .*'falcon'.*'qwen3'"
-    ):
-        Host.load((model, tiny_tokenizer))
     family = Family(layers="layers", query="self_attn.q_proj", key="self_attn.k_proj")
     register_family("house", family)
     register_family("house", dataclasses.replace(family))  # a module that is imported twice does no harm
@@ -593,10 +628,11 @@ def test_values_of_a_family_that_does_not_say_where_they_are_are_refused(
 
 
 def test_a_declared_family_is_not_replaced(families: None) -> None:
+    register_family("llama", DECLARED["llama"])
     other = Family(layers="blocks", query="self_attn.q_proj", key="self_attn.k_proj")
     with pytest.raises(InvalidInputError, match="'llama' is declared already"):
         register_family("llama", other)
-    register_family("llama", FAMILIES["llama"])
+    register_family("llama", DECLARED["llama"])
 
 
 @pytest.mark.parametrize(
@@ -609,15 +645,19 @@ def test_a_declared_family_is_not_replaced(families: None) -> None:
         ({"window": "n_ctx"}, "configuration has no 'n_ctx'"),
         ({"hybrid": True, "query": "mixer.q", "key": "mixer.k"}, "no layer has 'mixer.q'"),
         ({"key_heads": lambda _: 3}, "4 query heads cannot share 3 key heads"),
-        ({"key_heads": lambda _: 4}, "gives 16 channels, not 4 heads of 8"),
+        ({"key_heads": lambda _: 4}, r"layer 0 \(layers.0\) .*more channels .*layers.0.self_attn.k_proj"),
+        (
+            {"key": "self_attn.v_proj", "value": "self_attn.k_proj"},
+            r"layer 0 \(layers.0\) gets other keys than are read .*2 x 8 of layers.0.self_attn.v_proj",
+        ),
     ],
 )
 def test_a_declaration_that_does_not_fit_is_refused(
     families: None, tiny_tokenizer: PreTrainedTokenizerFast, declared: dict[str, Any], reason: str
 ) -> None:
-    register_family("house", dataclasses.replace(FAMILIES["llama"], **declared))
-    with pytest.raises(UnsupportedHostError, match=f"'house' is not built .*{reason}"):
-        Host.load((house_model(), tiny_tokenizer)).keys([token_row(3)], [Tap(0, 0)])
+    register_family("house", dataclasses.replace(DECLARED["llama"], **declared))
+    with pytest.raises(UnsupportedHostError, match=reason):
+        Host.load((house_model(), tiny_tokenizer))
 
 
 @pytest.mark.parametrize(
