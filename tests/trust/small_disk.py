@@ -65,6 +65,11 @@ def _index(inputs: Path, out: Path, *more: str, corpus: str = "corpus.jsonl") ->
     return [*arguments, "--host", str(inputs / "host"), "--artifact", str(inputs / "artifact")]
 
 
+def _spooled(inputs: Path) -> Path:
+    """Where the index goes whose temporary files fill the disk."""
+    return inputs / f"from-{os.getpid()}"
+
+
 def _copy_index(inputs: Path, disk: Path) -> None:
     shutil.copytree(inputs / "index", disk / "index")
 
@@ -138,7 +143,7 @@ CASES = {
     "artifact": Case(work=_save_artifact, before=_save_artifact),
     "persist": Case(work=_persist),
     "save_local": Case(work=_save_local),
-    "spool": Case(lambda i, d: _index(i, i / f"from-{os.getpid()}", corpus="long.jsonl"), spools=True),
+    "spool": Case(lambda i, d: _index(i, _spooled(i), corpus="long.jsonl"), spools=True),
     "pairs": Case(lambda i, d: ["pairs", str(i / "manual.jsonl"), "--out", str(d / "pairs.jsonl")]),
     "calibrate": Case(_learned("calibrate")),
     "train": Case(_learned("train", *SAE), goes_on=True),
@@ -178,6 +183,7 @@ def main() -> int:
         before = _used(disk)
         status, said = case.run(inputs, disk)
         assert status == 0, said
+        shutil.rmtree(_spooled(inputs), ignore_errors=True)
         most = max(_used(disk) - before, before, 8 * PAGE)
     levels = min(levels, 6) if case.spools else levels  # each scans a long corpus
     most *= 4 if case.goes_on else 1.6  # what it keeps meanwhile is gone at the end
@@ -207,7 +213,7 @@ def _at(case: Case, inputs: Path, disk: Path, room: int, *, again: bool) -> dict
         left, after = _used(disk) - before, _held(disk)
         _resize(disk, ROOMY)
         failed, said_again = case.run(inputs, disk) if status and again else (0, "")
-        shutil.rmtree(inputs / f"from-{os.getpid()}", ignore_errors=True)
+        shutil.rmtree(_spooled(inputs), ignore_errors=True)
         return {
             "room": room - before,
             "status": status,

@@ -50,9 +50,10 @@ def save(folder: Path, core: CoreRetriever, settings: Mapping[str, Any]) -> None
     sealed = {"version": VERSION, "sha256": hash_json(stored), "settings": stored}
     with only_writer(folder):  # or two would leave the index of one and the settings of the other
         refuse_links(folder / _CORE)
-        core.save(folder / _CORE)
-        with new_file(folder / _SETTINGS) as file:
+        with new_file(folder / _SETTINGS) as file:  # appears last; its room is taken first
             json.dump(sealed, file, indent=2)
+            file.flush()
+            core.save(folder / _CORE)
 
 
 def load_settings(folder: Path) -> dict[str, Any]:

@@ -188,9 +188,9 @@ class S3Retriever(LivingRetriever):
         folder = Path(persist_dir)
         with self._changing, only_writer(folder):
             refuse_links(folder / persistence.ENGINE)
-            self.engine.save(folder / persistence.ENGINE)
             steps = [to_json(one) for one in self.transformations]
-            persistence.write(folder, persistence.Saved(self._search(), steps, self._verbose))
+            with persistence.written(folder, persistence.Saved(self._search(), steps, self._verbose)):
+                self.engine.save(folder / persistence.ENGINE)
 
     @classmethod
     def from_persist_dir(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,8 +63,12 @@ class Saved(NamedTuple):
         return made
 
 
-def write(folder: Path, saved: Saved) -> None:
-    """Write the settings file; a process killed meanwhile leaves the old one intact."""
+@contextlib.contextmanager
+def written(folder: Path, saved: Saved) -> Iterator[None]:
+    """Let the settings file appear when the block ends; its room on the disk is taken before.
+
+    A process killed meanwhile leaves the old one intact.
+    """
     settings = {
         "search": saved.search.to_json(),
         "transformations": saved.transformations,
@@ -73,6 +78,8 @@ def write(folder: Path, saved: Saved) -> None:
     about = {"format": _FORMAT, "version": _VERSION, "sha256": hash_json(settings)}
     with new_file(folder / SETTINGS) as file:
         json.dump({**about, **settings}, file, indent=2)
+        file.flush()
+        yield
 
 
 def read(folder: Path) -> Saved:
