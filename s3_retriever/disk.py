@@ -103,12 +103,17 @@ def new_folder(
         follow: Write where a link leads. Else the folder takes the link's place.
 
     Raises:
+        InvalidInputError: It would lie below a file.
         DiskFullError: There is no room.
         IndexBusyError: Somebody keeps the lock of the folder that is to be replaced.
         OSError: It cannot be written.
     """
     path = _resolved(path, follow)
-    make_folders(path.parent)
+    try:
+        make_folders(path.parent)
+    except (FileExistsError, NotADirectoryError) as error:
+        msg = f"{error.filename} is a file, so nothing can be written below it; choose another place"
+        raise InvalidInputError(msg) from error
     with workplace(path) as place:
         new = place / NEW
         with writing(path):

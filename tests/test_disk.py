@@ -226,3 +226,13 @@ def test_a_file_that_finds_no_room_is_named_with_its_bytes(tmp_path: Path) -> No
         assert isinstance(caught.value, OSError)
         assert ".tmp" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("here", encoding="utf-8")
+    with (
+        pytest.raises(InvalidInputError, match=r"file is a file, so nothing can be written below it"),
+        new_folder(tmp_path / "file" / "index"),
+    ):
+        pass
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "here"

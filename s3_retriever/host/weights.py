@@ -82,6 +82,9 @@ def resolve_host(host: str | Path | None = None) -> HostFiles:
     """
     if host is not None and Path(host).is_dir():
         return describe_folder(Path(host))
+    if host is not None and Path(host).is_file():
+        msg = f"host {str(host)!r} is a file; give the folder that holds the model"
+        raise HostNotFoundError(msg)
     name = ALIASES.get(str(host).lower(), str(host)) if host is not None else DEFAULT_HOST
     if isinstance(host, Path) or not _HUB_NAME.fullmatch(name):
         msg = f"host {name!r} is neither a folder nor a hub name; check the path"
@@ -106,7 +109,7 @@ def resolve_recorded(name: object, wanted_by: str) -> HostFiles:
     """
     if name == DEFAULT_HOST:
         return resolve_host()
-    reason = "no hub name"
+    way = ""
     if isinstance(name, str) and _HUB_NAME.fullmatch(name):
         allowed = name in re.split(r"[\s,]+", os.environ.get(ALLOWED_HOSTS, ""))
         try:
@@ -114,8 +117,13 @@ def resolve_recorded(name: object, wanted_by: str) -> HostFiles:
         except HostNotFoundError:
             if allowed:
                 raise
-            reason = f"not in the hub's local cache; if you trust it, set {ALLOWED_HOSTS}={name} to fetch it"
-    msg = f"{wanted_by} wants host {name!r:.200}, {reason}; or give the host yourself (host= or --host)"
+            way = (
+                f"; to have it fetched from the hub by that name, if you trust it, set {ALLOWED_HOSTS}={name}"
+            )
+    msg = (
+        f"{wanted_by} wants host {name!r:.200}, which is not in the hub's local cache; give the host's "
+        f"folder or name (host= or --host): a host from a folder is never found by its name{way}"
+    )
     raise HostNotFoundError(msg)
 
 

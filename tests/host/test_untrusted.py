@@ -54,7 +54,7 @@ def change(path: Path, values: dict[str, Any]) -> None:
 
 def test_a_name_in_a_file_asks_nobody(asked: list[tuple[str, bool]]) -> None:
     with pytest.raises(
-        HostNotFoundError, match=r"the index x wants host 'some/body', .* S3_RETRIEVER_HOSTS=some/body"
+        HostNotFoundError, match=r"x wants host 'some/body', .*--host.* S3_RETRIEVER_HOSTS=some/body"
     ):
         Host.recorded("some/body", "the index x")
     assert asked == [("some/body", True)]

@@ -90,6 +90,7 @@ def test_a_wheel_with_other_weights_is_refused(bare_machine: Path) -> None:
         ("nobody/nothing", "'nobody/nothing' is neither a folder nor in the hub's local cache"),
         ("./no/such/folder", "neither a folder nor a hub name"),
         (Path("nobody") / "nothing", "neither a folder nor a hub name"),
+        (__file__, "is a file; give the folder"),
     ],
 )
 def test_what_is_nowhere_is_named(bare_machine: Path, name: str | Path, message: str) -> None:
