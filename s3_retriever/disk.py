@@ -14,7 +14,15 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
 
-from s3_retriever.durable import create, exchange, make_folders, sync_folder, sync_tree, writing
+from s3_retriever.durable import (
+    create,
+    exchange,
+    make_folders,
+    name_file,
+    sync_folder,
+    sync_tree,
+    writing,
+)
 from s3_retriever.errors import IndexBusyError, IndexFormatError, InvalidInputError
 from s3_retriever.workplace import LOCK, NEW, OLD, PATIENCE, mend, remove_dead, workplace
 
@@ -123,7 +131,7 @@ def new_folder(
         except OSError as error:  # as the path will be, not as the temporary one is
             inner = str(error.filename or "")
             if inner.startswith(str(new)):
-                error.filename, error.filename2 = f"{path}{inner[len(str(new)) :]}", None
+                name_file(error, f"{path}{inner[len(str(new)) :]}")
             raise
         with writing(path):
             sync_tree(new)

@@ -45,8 +45,14 @@ def writing(path: Path, wanted: int | None = None) -> Iterator[None]:
             bytes_ = "" if wanted is None else f" ({wanted:,} bytes were to be written)"
             msg = f"{os.strerror(error.errno)}{bytes_}; make room there, or choose another place"
             raise DiskFullError(error.errno, msg, str(path)) from error
-        error.filename, error.filename2 = str(path), None
+        name_file(error, path)
         raise
+
+
+def name_file(error: OSError, path: Path | str) -> None:
+    """Let an error of the system name one file, and nothing beside it."""
+    error.filename = str(path)
+    del error.filename2  # Python would write "-> None" for None
 
 
 class _NamedFile(io.FileIO):

@@ -236,3 +236,14 @@ def test_a_folder_below_a_file_is_refused(tmp_path: Path) -> None:
     ):
         pass
     assert (tmp_path / "file").read_text(encoding="utf-8") == "here"
+
+
+def test_an_error_of_the_system_names_the_file_that_was_given_and_no_other(tmp_path: Path) -> None:
+    """Python writes "a -> b" for errors about two names, even where the second is None."""
+    path = tmp_path / "missing" / "run.jsonl"
+    with pytest.raises(FileNotFoundError) as caught, new_file(path):
+        pass
+    assert str(caught.value) == f"[Errno {errno.ENOENT}] {os.strerror(errno.ENOENT)}: {str(path)!r}"
+    with pytest.raises(FileNotFoundError) as caught, new_folder(tmp_path / "made") as new:
+        (new / "a").rename(new / "b")
+    assert str(caught.value).endswith(f": {str(tmp_path / 'made' / 'a')!r}")
