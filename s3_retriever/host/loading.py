@@ -61,7 +61,6 @@ def load_model(files: HostFiles) -> tuple[Any, Any]:
 def cpu_dtype() -> torch.dtype:
     """Return bfloat16 where this CPU computes in it (AVX512-BF16 or AMX), else float32."""
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    native = any(
-        getattr(torch.cpu, check, bool)() for check in checks
-    )  # older torch lacks them: bool() is False
+    # Older torch lacks them: bool() is False.
+    native = any(getattr(torch.cpu, check, bool)() for check in checks)
     return torch.bfloat16 if native else torch.float32

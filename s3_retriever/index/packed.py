@@ -76,9 +76,6 @@ def low_bits(count, size):  # type: ignore[no-untyped-def]
 def lay_out(counts, sizes, begins):  # type: ignore[no-untyped-def]
     """Say where each list begins, and return the bytes of all. Every block begins with a byte.
 
-    It returns no array: numba 0.68.1 cannot hand one to Python from a kernel that another kernel calls too,
-    once both come from the cache.
-
     Args:
         counts: int32 (B, F), postings of each list.
         sizes: int64 (B,), places of each block.
