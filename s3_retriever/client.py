@@ -70,7 +70,7 @@ class _Options(TypedDict, total=False):
 class Client(Uncopyable):
     """Asks a server that ``s3-retriever serve`` started; spans equal those of the retriever itself.
 
-    Threads and event loops may share it.
+    Threads and event loops may share it. Both integrations take it where they take a retriever.
 
     Args:
         url: Where the server is, "http://127.0.0.1:8080".

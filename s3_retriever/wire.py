@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from s3_retriever.search.filters import AllOf, AnyOf, Compare, Filter, Not, as_f
 
 TOKEN_VARIABLE = "S3_RETRIEVER_TOKEN"  # noqa: S105 - the name of a variable, not a token
 """The environment variable that server and client read the token from."""
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 _T = TypeVar("_T")
 
@@ -93,6 +96,19 @@ def _made(kind: Any, value: Any) -> Any:
 @functools.cache
 def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind)
+
+
+def portable(value: Any) -> Any:
+    """Return a JSON value that any encoder takes: NaN and infinities are null, lone surrogates U+FFFD."""
+    return _whole_characters(_finite(to_json(value)))
+
+
+def _whole_characters(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.isascii() else _HALF.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_whole_characters(key): _whole_characters(one) for key, one in value.items()}
+    return [_whole_characters(one) for one in value] if isinstance(value, list) else value
 
 
 def _finite(value: Any) -> Any:

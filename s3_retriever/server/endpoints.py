@@ -22,7 +22,9 @@ from s3_retriever.wire import as_document, encode, to_json
 LISTED = 100
 """Documents that a list has unless more are asked for."""
 
-_MOST_LISTED = 1000
+MOST_LISTED = 1000
+"""Documents that may be asked for."""
+
 _DIGITS = 16
 _IDS = each(instance(str, "a str"), least=0)
 
@@ -128,7 +130,7 @@ class Endpoints:
         """List documents."""
         query = request.query_params
         limit = _digits(query.get("limit", str(LISTED)))
-        check("limit", limit, whole(1, _MOST_LISTED))
+        check("limit", limit, whole(1, MOST_LISTED))
         after, prefix = query.get("after"), query.get("prefix", "")
         return json_response(
             await self._service.read(lambda version: document_list(version, after, prefix, limit))
