@@ -26,13 +26,21 @@ def show(question: str, spans: Sequence[Span], titles: Sequence[str]) -> None:
         console.print(Text("no span found"))
     for rank, (span, title) in enumerate(zip(spans, titles, strict=True), 1):
         heading = Text(f"{rank}. {printable(title)}".rstrip(), style="bold cyan")
-        heading.append(f"  {printable(span.doc_id)} [{span.start}:{span.end}]", style="not bold dim")
+        place = f"{printable(span.doc_id)}{_pages(span.pages)} [{span.start}:{span.end}]"
+        heading.append(f"  {place}", style="not bold dim")
         heading.append(f"  score {span.score:.3f}", style="not bold green")
         console.print(heading)
         console.print(_marked(Text(printable(span.text, lines=True)), wanted))
         if span.explanation is not None:
             console.print(Text(printable(_reasons(span.explanation), lines=True), style="dim"))
         console.print()
+
+
+def _pages(pages: Sequence[int]) -> str:
+    """Return pages as a citation has them: ``, p. 3`` or ``, pp. 3-4``."""
+    if len(pages) > 1:
+        return f", pp. {pages[0]}-{pages[-1]}"
+    return f", p. {pages[0]}" if pages else ""
 
 
 def _marked(text: Text, wanted: set[str]) -> Text:

@@ -172,4 +172,5 @@ def _span(document: Document, span: SelectedSpan, score: float, explanation: Exp
         score=score,
         metadata=document.metadata,
         explanation=explanation,
+        pages=document.pages_of(span.start, span.end),
     )
