@@ -1,4 +1,5 @@
 from . import errors as errors
+from .client import Client as Client
 from .config import BM25Name as BM25Name
 from .config import Mode as Mode
 from .config import RetrieverConfig as RetrieverConfig
@@ -27,7 +28,10 @@ from .errors import IndexFormatError as IndexFormatError
 from .errors import InvalidDocumentError as InvalidDocumentError
 from .errors import InvalidInputError as InvalidInputError
 from .errors import MissingDependencyError as MissingDependencyError
+from .errors import ReadOnlyError as ReadOnlyError
 from .errors import S3RetrieverError as S3RetrieverError
+from .errors import ServerBusyError as ServerBusyError
+from .errors import ServerError as ServerError
 from .errors import StorageError as StorageError
 from .errors import UnknownDocumentError as UnknownDocumentError
 from .errors import UnsupportedHostError as UnsupportedHostError

@@ -113,6 +113,17 @@ def test_a_binned_profile_keeps_the_peaks(retriever: S3Retriever) -> None:
         profile.binned(0)
 
 
+def test_peaks_tower_over_their_surroundings() -> None:
+    density = np.array([1, 2, 9, 3, 3, 3, 0, 5, 5, 1, 0, 0, 0, 7], np.float32)
+    cells = np.arange(len(density), dtype=np.int64)
+    profile = Profile("a", cells, cells + 1, density, density, None, {"density": (0, 9), "s3": (0, 9)})
+    assert profile.peaks(apart=2) == [2, 13, 7]
+    assert profile.peaks(most=1) == [2]
+    assert profile.peaks(apart=0, most=99) == sorted(range(14), key=lambda i: -density[i])
+    none = np.zeros(0, np.float32)
+    assert Profile("a", cells[:0], cells[:0], none, none, none, {}).peaks() == []
+
+
 def test_a_profile_of_what_is_not_there(retriever: S3Retriever) -> None:
     with pytest.raises(UnknownDocumentError, match="'lost'"):
         retriever.profile(QUESTION, "lost")

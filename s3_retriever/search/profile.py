@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from s3_retriever.checks import check, whole
 from s3_retriever.index.layout import CELL
@@ -45,6 +46,26 @@ class Profile:
         from s3_retriever.notebook import profile_html
 
         return profile_html(self)
+
+    def peaks(self, most: int = 8, apart: int = 3) -> list[int]:
+        """Return the cells that are higher than those around them, highest first.
+
+        Args:
+            most: At most so many.
+            apart: Cells on either side that a peak towers over; of equal ones the first counts.
+
+        Raises:
+            InvalidInputError: ``most`` is not positive, or ``apart`` negative.
+        """
+        check("most", most, whole(1))
+        check("apart", apart, whole(0))
+        padded = np.pad(self.density, apart, constant_values=-np.inf)
+        highest = sliding_window_view(padded, 2 * apart + 1).max(axis=1) if len(self) else self.density
+        tops = np.flatnonzero(self.density == highest)
+        tops = tops[np.diff(tops, prepend=-apart - 1) > apart]
+        ordered = tops[np.argsort(-self.density[tops], kind="stable")]
+        found: list[int] = ordered[:most].tolist()
+        return found
 
     def binned(self, most: int) -> Profile:
         """Return the profile in at most so many cells, each as high as the highest of those that it unites.
