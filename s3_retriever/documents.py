@@ -106,6 +106,34 @@ class TokenFeature:
 
 
 @dataclass(frozen=True)
+class WordMatch:
+    """A word of the question that met a word of the text.
+
+    Attributes:
+        word: Of the question, as it stands there: ``question[word_start : word_start + len(word)]``.
+        word_start: Its first character, offset into the question.
+        text: What it met, as it stands in the document: ``document.text[start:end]``.
+        start: First character, offset into the document's text.
+        end: One past the last character.
+        s3: What S3 gave, as a part of all matches of the explanation, in [0, 1].
+        bm25: What BM25 gave, likewise; above 0 only where both are the same search term.
+    """
+
+    word: str
+    word_start: int
+    text: str
+    start: int
+    end: int
+    s3: float
+    bm25: float
+
+    @property
+    def share(self) -> float:
+        """The match's part of all matches of the explanation, which add up to 1."""
+        return self.s3 + self.bm25
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Why a span was returned.
 
@@ -113,11 +141,19 @@ class Explanation:
         s3: S3's share of the score, in [0, 1].
         bm25: BM25's share; ``s3 + bm25 == 1`` unless the span is a bias span (both 0).
         features: The strongest question token/feature pairs, best first.
+        words: Which words of the question met which words of the span, strongest first; their shares add up
+            to 1.
     """
 
     s3: float
     bm25: float
     features: tuple[TokenFeature, ...] = ()
+    words: tuple[WordMatch, ...] = ()
+
+    def _repr_html_(self) -> str:
+        from s3_retriever.notebook import explanation_html
+
+        return explanation_html(self)
 
 
 @dataclass(frozen=True)
@@ -156,6 +192,18 @@ class Span:
     def page(self) -> int | None:
         """Number, from 1, of the page on which it begins; None where the document has no pages."""
         return self.pages[0] if self.pages else None
+
+    def _repr_html_(self) -> str:
+        return Spans([self])._repr_html_()
+
+
+class Spans(list[Span]):
+    """The spans of one answer, best first: a list, which a notebook shows as a table with lit words."""
+
+    def _repr_html_(self) -> str:
+        from s3_retriever.notebook import spans_html
+
+        return spans_html(self)
 
 
 def as_documents(items: Iterable[Any]) -> Iterator[Document]:
