@@ -8,6 +8,7 @@ from .documents import Document as Document
 from .documents import Explanation as Explanation
 from .documents import Span as Span
 from .documents import TokenFeature as TokenFeature
+from .documents import WordMatch as WordMatch
 from .encode.artifact import Artifact as Artifact
 from .encode.artifact import KeyCodec as KeyCodec
 from .encode.artifact import QueryMap as QueryMap
@@ -52,6 +53,7 @@ from .search.filters import Compare as Compare
 from .search.filters import Filter as Filter
 from .search.filters import Not as Not
 from .search.lexical import LexicalIndex as LexicalIndex
+from .search.profile import Profile as Profile
 from .search.rank import Fuse as Fuse
 from .search.rank import Ranker as Ranker
 from .search.rank import Scoring as Scoring

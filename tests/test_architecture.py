@@ -36,20 +36,34 @@ BOTTOM = {
     "locks",
     "memory",
     "names",
+    "notebook",
+    "shown",
     "terminal",
     "workplace",
 }
-RUN_TIME = BOTTOM | {"host", "encode", "index", "search", "config", "indexing", "saved", "retriever"}
+RUN_TIME = BOTTOM | {
+    "host",
+    "encode",
+    "index",
+    "search",
+    "config",
+    "indexing",
+    "saved",
+    "asking",
+    "retriever",
+}
 MAY_IMPORT = {
     "errors": set(),
     "memory": set(),
     "names": set(),
+    "notebook": {"shown"},
+    "shown": set(),
     "terminal": set(),
     "compiled": set(),
     "locks": {"errors"},
     "json_form": set(),
     "checks": {"errors"},
-    "documents": {"checks", "disk", "errors"},
+    "documents": {"checks", "disk", "errors", "notebook"},
     "durable": {"errors"},
     "workplace": {"durable"},
     "disk": {"durable", "errors", "workplace"},
@@ -60,6 +74,7 @@ MAY_IMPORT = {
     "config": BOTTOM | {"host", "search"},
     "saved": BOTTOM | {"config", "encode", "index"},
     "indexing": BOTTOM | {"host", "encode", "index"},
+    "asking": BOTTOM | {"host", "encode", "index", "search"},
     "retriever": RUN_TIME - {"retriever"},
     "wire": BOTTOM | {"index", "search"},
     "client": BOTTOM | {"index", "search", "wire"},
@@ -73,8 +88,8 @@ MAY_IMPORT = {
     "cli": RUN_TIME | {"sources", "training", "evaluation", "analysis", "wire", "server", ""},
     "__main__": {"cli"},
 }
-# Under TYPE_CHECKING the same holds, except that search may name the types of what it is handed.
-MAY_NAME = {"search": {"encode"}}
+# Under TYPE_CHECKING the same holds, except for the types of what is handed in.
+MAY_NAME = {"search": {"encode"}, "notebook": {"documents", "search"}, "shown": {"documents"}}
 # Of libraries, and of those whose names begin so: the rooms, or modules in them, that may import them.
 USERS = {
     "torch": ("host", "encode.question", "training", "evaluation", "analysis"),

@@ -45,7 +45,7 @@ from s3_retriever.json_form import parse_json
 from s3_retriever.workplace import LOCK
 
 FORMAT = "s3-retriever index"
-VERSION = 6
+VERSION = 7
 MANIFEST = "manifest.json"
 
 _SEGMENTS = "segments"
@@ -338,7 +338,7 @@ def _check_file(path: Path, expected: Mapping[str, Any]) -> None:
 def _write_manifest(path: Path, content: Mapping[str, Any]) -> str:
     """Write the manifest; return the hash of its content."""
     try:
-        content = json.loads(json.dumps(content))
+        content = json.loads(json.dumps(content, allow_nan=False))
     except (TypeError, ValueError) as error:
         msg = f"the header of an index must hold JSON values only ({error})"
         raise InvalidInputError(msg) from error
@@ -369,4 +369,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or manifest.get("sha256") != hash_json(content):
         msg = f"{file} was altered (its SHA-256 differs); restore it or build the index again"
         raise IndexFormatError(msg)
+    try:
+        json.dumps(content, allow_nan=False)
+    except ValueError as error:
+        msg = f"{file} holds a number that is not finite, which no save writes; build the index again"
+        raise IndexFormatError(msg) from error
     return content

@@ -18,6 +18,7 @@ from s3_retriever import errors
 from s3_retriever.server import openapi
 from s3_retriever.server.endpoints import Endpoints, json_response
 from s3_retriever.server.guard import Guard, error_response
+from s3_retriever.server.page import page_routes
 from s3_retriever.server.service import Service
 from s3_retriever.wire import error_to_json
 
@@ -60,7 +61,12 @@ def make_app(
             yield
 
     app = Starlette(
-        routes=[*routes, *Endpoints(service).routes(), *openapi.routes(service.settings)],
+        routes=[
+            *routes,
+            *page_routes(),
+            *Endpoints(service).routes(),
+            *openapi.routes(service.settings),
+        ],
         exception_handlers={HTTPException: _refused, errors.S3RetrieverError: _failed, Exception: _broken},
         lifespan=lifespan,
     )

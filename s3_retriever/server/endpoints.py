@@ -60,15 +60,8 @@ def document_json(document: Document, start: int = 0, end: int | None = None) ->
     """Return a document as the API gives it, its text from character ``start`` to ``end``."""
     end = len(document.text) if end is None else min(end, len(document.text))
     start = min(start, end)
-    return {
-        "id": document.id,
-        "title": document.title,
-        "metadata": to_json(document.metadata),
-        "text": document.text[start:end],
-        "start": start,
-        "end": end,
-        "length": len(document.text),
-    }
+    place = {"text": document.text[start:end], "start": start, "end": end, "length": len(document.text)}
+    return {**to_json(document), **place}
 
 
 def document_list(version: Version, after: str | None, prefix: str, limit: int) -> dict[str, Any]:

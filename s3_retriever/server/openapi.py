@@ -63,6 +63,10 @@ def _schemas(settings: ServerSettings) -> dict[str, Any]:
     place = {"start": _whole(0), "end": _whole(0)}
     answer = {"question": _TEXT, "spans": _list_of("Span")}
     document = {"id": {**_TEXT, "minLength": 1}, "title": _TEXT, "metadata": _OBJECT}
+    of_file = {
+        "pages": {"type": "array", "items": _whole(0), "description": "Where each page begins."},
+        "source_hash": {**_TEXT, "description": "Of what the document was read from."},
+    }
     compare = _object(("key", "op"), key=_TEXT, op=_TEXT, value={})
     joins = [_object((name,), **{name: _list_of("Filter")}) for name in ("all", "any")]
     return {
@@ -79,6 +83,7 @@ def _schemas(settings: ServerSettings) -> dict[str, Any]:
             text=_TEXT,
             score={"type": "number"},
             metadata=_OBJECT,
+            pages={"type": "array", "items": _whole(1)},
             title=_TEXT,
             explanation={"oneOf": [_OBJECT, {"type": "null"}]},
         ),
@@ -86,14 +91,22 @@ def _schemas(settings: ServerSettings) -> dict[str, Any]:
         "Answers": _object(
             ("answers", "version"), answers={"type": "array", "items": _object((), **answer)}, version=_TEXT
         ),
-        "Document": _object(("id", "text"), **document, text=_TEXT),
-        "Excerpt": _object((), **document, text=_TEXT, **place, length=_whole(0), version=_TEXT),
+        "Document": _object(("id", "text"), **document, text=_TEXT, **of_file),
+        "Excerpt": _object((), **document, text=_TEXT, **of_file, **place, length=_whole(0), version=_TEXT),
         "Listing": _object(
             ("documents", "next", "total", "version"),
             documents={"type": "array", "items": _object((), **document, length=_whole(0))},
             next={"type": ["string", "null"]},
             total=_whole(0),
             version=_TEXT,
+        ),
+        "Profile": _object(
+            ("question", "doc_id"),
+            question=question,
+            doc_id=_TEXT,
+            mode={"enum": list(MODES), "default": "hybrid"},
+            scoring={"enum": list(SCORINGS), "default": "attention"},
+            bins=_whole(1, default=400),
         ),
         "Changed": _object(("version",), ids=_TEXTS, deleted=_TEXTS, version=_TEXT),
         "Ids": _object(("ids", "version"), ids=_TEXTS, version=_TEXT),
@@ -172,6 +185,9 @@ def _paths(settings: ServerSettings) -> dict[str, Any]:
                 required=("id",),
             ),
             "post": _operation("The same, for any id.", _ref("Excerpt"), body=_object(("id",), **place)),
+        },
+        "/profile": {
+            "post": _operation("Where a document is dense for a question.", _OBJECT, body=_ref("Profile"))
         },
         "/ids": {"get": _operation("Ids of all documents.", _ref("Ids"))},
         "/healthz": {"get": _operation("Whether the process answers.", _ref("State"))},

@@ -47,7 +47,7 @@ class Passages(TypedDict):
 
 
 class Excerpt(TypedDict):
-    """A part of a document: characters ``start`` to ``end`` of ``length``."""
+    """Characters ``start`` to ``end`` of a document of ``length``, and the pages on which they stand."""
 
     id: str
     title: str
@@ -56,6 +56,7 @@ class Excerpt(TypedDict):
     start: int
     end: int
     length: int
+    pages: list[int]
     version: str
 
 
@@ -121,7 +122,9 @@ def make_tools(service: Service) -> MCPServer:
             first = max(0, start - around)
             last = len(document.text) if end is None else end + around
             found = document_json(document, first, min(last, first + _LONGEST))
-            return {**found, "version": version.id}
+            pages = document.pages_of(found["start"], found["end"])
+            found |= {"pages": list(pages), "version": version.id}
+            return {name: found[name] for name in Excerpt.__annotations__}
 
         found: Excerpt = await _reading(service.read(excerpt))
         return found

@@ -28,7 +28,13 @@ DOCUMENTS = [
         "The harbour",
         {"year": 1931, "tags": ["sea", "oil"]},
     ),
-    Document("bakery", "Bread is baked at four in the morning. The baker sings. " * 12, "", {"year": 2024}),
+    Document(
+        "bakery",
+        "Bread is baked at four in the morning. The baker sings. " * 12,
+        metadata={"year": 2024},
+        pages=(0, 100, 300),
+        source_hash="af30",
+    ),
     Document("ugly\ud83d <b>&\"'/../?#", "\u001b[31mred\u001b[0m 🧑‍🚀 keeper \ud83d oil\r\n" * 9),
 ]
 

@@ -70,6 +70,11 @@ async def test_an_agent_searches_reads_and_lists(
         assert (found["start"], found["end"]) == (first, last)
         assert found["text"] == TEXTS[one["doc_id"]][first:last]
 
+        bread = of(await agent.call_tool("search", {"question": "bread", "mode": "bm25"}))["passages"][0]
+        assert bread["pages"] == [1, 2, 3]
+        third = of(await agent.call_tool("read", {"id": "bakery", "start": 310, "end": 320, "around": 5}))
+        assert third["pages"] == [3]
+
         listed = of(await agent.call_tool("list", {"limit": 2}))
         assert [one["id"] for one in listed["documents"]] == list(TEXTS)[:2]
         rest = of(await agent.call_tool("list", {"after": listed["next"]}))

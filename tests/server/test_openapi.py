@@ -34,6 +34,7 @@ def test_answers_have_the_shape_that_is_described(url: str) -> None:
             ("get", "/document", {"params": {"id": "bakery", "end": "5"}}),
             ("post", "/document", {"json": {"id": DOCUMENTS[0].id, "start": 3}}),
             ("delete", "/documents", {"params": {"id": "pier"}}),
+            ("post", "/profile", {"json": {"question": "oil", "doc_id": DOCUMENTS[0].id}}),
             ("get", "/ids", {}),
             ("get", "/healthz", {}),
             ("get", "/readyz", {}),
