@@ -2,7 +2,7 @@
 #
 #   PYTHON  the interpreter to build the environment with, 3.10 or newer
 #   BASE    for make bench-speed: the commit that it compares with
-#   DATA    for make bench, make bench-speed and make kvpress: a folder of evaluation sets
+#   DATA    for make bench, make bench-speed, make bench-serve and make kvpress: a folder of evaluation sets
 #   KILLS, HISTORIES, LEVELS, CORRUPTIONS, OPERATIONS, READERS, READ_SECONDS  for make trust: how much it tries
 #   COVERAGE  for make test: "COVERAGE=" measures none
 #   OUT     for make kvpress: folder of the comparison by length of context; ARGS: more for its command
@@ -35,7 +35,7 @@ BY_LENGTH = $(BIN)/s3-retriever evaluate "$(DATA)" --lengths --answers --out "$(
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-fast test-slow docs stress trust interchange kvpress kvpress-test package bench bench-speed overhead lint clean
+.PHONY: demo test test-fast test-slow docs stress trust interchange kvpress kvpress-test package bench bench-speed bench-serve overhead lint clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -101,6 +101,11 @@ bench-speed: $(READY)
 	test -d build/base-$(BASE) || git worktree add --detach build/base-$(BASE) $(BASE)
 	$(BIN)/python -m s3_retriever.evaluation.benchmark.builds "$(DATA)" --base build/base-$(BASE) \
 	    --out build/speed $(ARGS)
+
+# A served index: one client and eight, other processes that save meanwhile, memory over thousands of questions.
+bench-serve: $(READY)
+	@test -n "$(DATA)" || { echo "usage: make bench-serve DATA=FOLDER_OF_EVALUATION_SETS" >&2; exit 2; }
+	$(BIN)/python -m s3_retriever.evaluation.benchmark.serving "$(DATA)" --out build/serving $(ARGS)
 
 # What each integration adds to a search of the core, and how long it holds up an event loop.
 overhead: $(READY)

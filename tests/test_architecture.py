@@ -82,7 +82,7 @@ MAY_IMPORT = {
     "integration": RUN_TIME,
     "sources": BOTTOM,
     "training": BOTTOM | {"sources", "host", "encode", "index", "search"},
-    "evaluation": RUN_TIME | {"sources", "training", ""},
+    "evaluation": RUN_TIME | {"sources", "training", "client", ""},
     "analysis": RUN_TIME | {"sources", "training", ""},
     "server": RUN_TIME | {"wire", ""},
     "cli": RUN_TIME | {"sources", "training", "evaluation", "analysis", "wire", "server", ""},
