@@ -12,6 +12,8 @@ from s3_retriever.checks import check, instance, plain
 from s3_retriever.disk import hash_values
 from s3_retriever.errors import DuplicateDocumentError, InvalidDocumentError, InvalidInputError
 
+_OWN_KEYS = ("id", "_id", "title", "text", "metadata")  # of a mapping that is a document
+
 
 @dataclass(frozen=True)
 class Document:
@@ -211,7 +213,8 @@ def as_documents(items: Iterable[Any]) -> Iterator[Document]:
 
     Accepts ``str``, mappings with ``text`` (and ``id`` or ``_id``, ``title``, ``metadata``),
     :class:`Document`, LlamaIndex documents and nodes, and LangChain documents. Text without an id
-    gets one derived from its content, so the same text always has the same id.
+    gets one derived from its content, so the same text always has the same id. What else a mapping
+    has is metadata too, unless ``metadata`` has a key of that name.
 
     Raises:
         InvalidDocumentError: An item is of no known kind or lacks text.
@@ -279,9 +282,11 @@ def as_document(item: Any, position: int = 0) -> Document:
         if "text" not in item:
             msg = f"document {position} has no 'text'; its keys are {sorted(map(str, item))}"
             raise InvalidDocumentError(msg)
-        text = item["text"]
         key = item.get("id", item.get("_id"))
-        return _document(key, text, item.get("title") or "", item.get("metadata") or {}, position)
+        metadata = {} if item.get("metadata") is None else item["metadata"]
+        if isinstance(metadata, Mapping):
+            metadata = {**{name: item[name] for name in item if name not in _OWN_KEYS}, **metadata}
+        return _document(key, item["text"], item.get("title") or "", metadata, position)
     if hasattr(item, "page_content"):  # LangChain
         return _document(getattr(item, "id", None), item.page_content, "", item.metadata, position)
     if hasattr(item, "get_content") and hasattr(item, "node_id"):  # LlamaIndex
