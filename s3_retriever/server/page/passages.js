@@ -69,7 +69,8 @@ function why(explanation) {
     return element("p", { class: "quiet small" }, "The beginning or end of a document that was hit.");
   }
   const [ofS3, ofBm25] = percents([s3, bm25]);
-  const summary = element("summary", {}, bar(s3, bm25), element("span", {}, `S3 ${ofS3} % · BM25 ${ofBm25} %`));
+  const told = [s3 && `S3 ${ofS3} %`, bm25 && `BM25 ${ofBm25} %`].filter(Boolean).join(" · ");
+  const summary = element("summary", {}, bar(s3, bm25), element("span", {}, told));
   const details = element("details", { class: "why" }, summary);
   const groups = grouped(explanation.words ?? []).slice(0, ROWS);
   if (!groups.length) details.append(element("p", {}, "No word stands out."));
