@@ -58,6 +58,7 @@ DOCUMENTS = [
     Document(HOSTILE_ID, HOSTILE * 4, HOSTILE_ID, {"<b>key</b>": HOSTILE, "year": 1999}),
     Document("long", LONG, "", {"year": 2000}),
     Document("empty", ""),
+    Document("printed", "The ferry leaves at nine.\fThe keeper keeps the oil.", pages=(0, 26)),
 ]
 
 
@@ -302,6 +303,12 @@ def test_two_modes_beside_each_other(page: Page, served: str) -> None:
     assert fits(page)
 
 
+def test_a_passage_names_its_pages(page: Page) -> None:
+    page.goto("/?q=ferry&mode=bm25")
+    settled(page)
+    assert re.search(r"pages? 1", page.locator(".passage .place").first.text_content() or "")
+
+
 def test_dark_and_light(page: Page) -> None:
     def paper() -> int:
         color = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -350,13 +357,16 @@ def test_hostile_texts_and_ids_are_text(page: Page, served: str) -> None:
 
 def test_the_keyboard_alone_will_do(page: Page) -> None:
     page.goto("/")
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the passages"
     page.get_by_label("Question").focus()
     page.keyboard.type(QUESTION)
     page.keyboard.press("Enter")
     settled(page)
     assert page.evaluate("document.activeElement.id") == "results"
+    page.reload()
+    settled(page)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the passages"
+    page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.closest('.passage') !== null")
     page.keyboard.press("Enter")
@@ -370,6 +380,11 @@ def test_the_keyboard_alone_will_do(page: Page) -> None:
 
 
 def test_a_question_without_an_answer_says_so(page: Page) -> None:
+    page.goto("/")
+    settled(page)
+    named = page.locator("#document-list li").all_text_contents()
+    assert len(named) == len(DOCUMENTS)
+    assert named[0] == f"The harbour {len(DOCUMENTS[0].text)} characters"
     page.goto("/?q=zzzxqj&mode=bm25")
     settled(page)
     assert "no passages" in (page.get_by_role("status").text_content() or "")

@@ -3,6 +3,7 @@
 import { bar, element, grouped, lit, percents, visible } from "./text.js";
 
 export const NAMES = { hybrid: "S3 and BM25", s3: "S3 only", bm25: "BM25 only" };
+const SHORT = { hybrid: "S3 and BM25", s3: "S3", bm25: "BM25" };
 const ROWS = 8;
 
 /** One answer as a column. */
@@ -48,7 +49,8 @@ function place(span) {
   const parts = [];
   if (span.title) parts.push(element("bdi", {}, visible(span.doc_id)), " · ");
   parts.push(`characters ${span.start}–${span.end}`);
-  if (span.page !== undefined && span.page !== null) parts.push(` · page ${span.page}`);
+  const pages = span.pages ?? [];
+  if (pages.length) parts.push(pages.length > 1 ? ` · pages ${pages[0]}–${pages.at(-1)}` : ` · page ${pages[0]}`);
   if (span.heading_path?.length) parts.push(" · ", element("bdi", {}, visible(span.heading_path.join(" › "))));
   return parts;
 }
@@ -57,10 +59,10 @@ function tag(span, other) {
   const number = other.spans.findIndex(
     (one) => one.doc_id === span.doc_id && one.start < span.end && one.end > span.start,
   );
-  const name = NAMES[other.mode];
+  const name = SHORT[other.mode];
   return number < 0
-    ? element("span", { class: "tag only" }, `not by ${name}`)
-    : element("span", { class: "tag" }, `${number + 1}. by ${name}`);
+    ? element("span", { class: "tag only" }, `not found by ${name}`)
+    : element("span", { class: "tag" }, `no. ${number + 1} by ${name}`);
 }
 
 function why(explanation) {
