@@ -22,6 +22,7 @@ COMMANDS = (
     index.INDEX,
     search.SEARCH,
     serve.SERVE,
+    serve.MCP,
     index.INFO,
     host.HOST,
     artifacts.PAIRS,
