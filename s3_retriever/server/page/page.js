@@ -1,6 +1,6 @@
 // The page: its state is its link.
 
-import { call, Refused, setToken } from "./api.js";
+import { call, hasToken, Refused, setToken } from "./api.js";
 import { DocumentPanel } from "./document.js";
 import { FilterForm, Mistake } from "./filter.js";
 import { column, NAMES } from "./passages.js";
@@ -204,6 +204,7 @@ function report(error) {
   say("");
   if (error instanceof Refused && error.status === 401) {
     $("token-form").hidden = false;
+    $("api-docs").hidden = true; // a link carries no token
     if ($("token").value) fail("The server does not take this token.");
     $("token").focus();
     return;
@@ -294,6 +295,7 @@ panel.onFilter = (key, value) => {
   filter.add({ key, op: Array.isArray(value) ? "all" : "eq", value });
   $("filter-toggle").scrollIntoView({ block: "nearest" });
 };
+$("api-docs").hidden = hasToken();
 addEventListener("popstate", () => follow({ fill: true }));
 
 describe();

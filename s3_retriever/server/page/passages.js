@@ -36,6 +36,8 @@ function passage(span, rank, answer, other, isOpen, link) {
     element("p", { class: "place" }, ...place(span)),
     element("p", { class: "words", dir: "auto" }, lit(Array.from(span.text), span.start, span.explanation?.words ?? [])),
   );
+  // What stands above it and must be read before, such as the header of its table.
+  if (span.header) made.querySelector(".words").before(element("p", { class: "words header", dir: "auto" }, visible(span.header)));
   if (other) made.querySelector(".place").append(" ", tag(span, other));
   if (span.explanation) {
     const reasons = why(span.explanation);
@@ -51,6 +53,7 @@ function place(span) {
   parts.push(`characters ${span.start}–${span.end}`);
   const pages = span.pages ?? [];
   if (pages.length) parts.push(pages.length > 1 ? ` · pages ${pages[0]}–${pages.at(-1)}` : ` · page ${pages[0]}`);
+  if (span.kind === "code" && span.lines) parts.push(` · lines ${span.lines[0]}–${span.lines[1]}`);
   if (span.heading_path?.length) parts.push(" · ", element("bdi", {}, visible(span.heading_path.join(" › "))));
   return parts;
 }
