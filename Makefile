@@ -35,7 +35,7 @@ BY_LENGTH = $(BIN)/s3-retriever evaluate "$(DATA)" --lengths --answers --out "$(
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-fast test-slow docs stress trust interchange kvpress kvpress-test package bench bench-speed overhead lint clean
+.PHONY: demo test test-fast test-slow page-test docs stress trust interchange kvpress kvpress-test package bench bench-speed overhead lint clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -51,6 +51,11 @@ test-fast: $(READY)
 
 test-slow: stress
 	$(PYTEST) -m slow
+
+# The page of a server in a real browser: Chromium on the path, or S3_BROWSER=PATH; skipped where there is none.
+page-test: $(READY)
+	$(BIN)/python -m pip install --quiet -e '.[browser]'
+	$(PYTEST) -rs tests/server/test_page.py
 
 # The site, into build/site; fails at a broken link. Nothing is fetched.
 docs: $(READY)

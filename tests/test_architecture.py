@@ -97,7 +97,7 @@ USERS = {
     "transformers": ("host", "evaluation"),
     "llama_index": (),
     "langchain": (),
-    "starlette": ("server",),
+    "starlette": ("server", "cli.serve"),
     "uvicorn": ("server",),
     "prometheus_client": ("server",),
     "mcp": ("server",),

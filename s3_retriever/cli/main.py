@@ -23,6 +23,7 @@ COMMANDS = (
     index.SYNC,
     search.SEARCH,
     serve.SERVE,
+    serve.MCP,
     index.INFO,
     host.HOST,
     artifacts.PAIRS,
