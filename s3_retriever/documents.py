@@ -9,6 +9,7 @@ from typing import Any
 from s3_retriever.checks import check, instance
 from s3_retriever.disk import hash_values
 from s3_retriever.errors import DuplicateDocumentError, InvalidDocumentError, InvalidInputError
+from s3_retriever.names import SpanKind
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,13 @@ class Span:
         score: Higher is better; comparable within one query only.
         metadata: The document's metadata.
         explanation: Filled when asked for (``explain=True``).
+        kind: What most of it is: "prose", "heading", "list", "table", "code", "data" (JSON), or "furniture"
+            (page numbers and the like, returned only where nothing else is found).
+        heading_path: The headings that its first unit stands below, the outermost first.
+        header: What must be read before it and stands above it in the document: the header of its table,
+            the lines that open its class and function. Empty where there is none, or where it is in ``text``.
+            Like the heading path, it is no part of ``text`` and does not count against the token budget.
+        lines: Its first and its last line in the document, counted from 1 by line feeds.
 
     Examples:
         >>> span = Span("ferry:4-9", doc_id="ferry", start=4, end=9, text="ferry", score=1.0)
@@ -113,6 +121,21 @@ class Span:
     score: float
     metadata: Mapping[str, Any] = field(default_factory=dict)
     explanation: Explanation | None = None
+    kind: SpanKind = "prose"
+    heading_path: tuple[str, ...] = ()
+    header: str = ""
+    lines: tuple[int, int] = (1, 1)
+
+    @property
+    def structure(self) -> dict[str, Any]:
+        """What the span is and where it stands, as JSON has it.
+
+        ``kind`` and ``lines``, and of ``heading_path`` and ``header`` what is not empty.
+        """
+        found: dict[str, Any] = {"kind": self.kind, "lines": list(self.lines)}
+        if self.heading_path:
+            found["heading_path"] = list(self.heading_path)
+        return {**found, "header": self.header} if self.header else found
 
 
 def as_documents(items: Iterable[Any]) -> Iterator[Document]:

@@ -39,7 +39,17 @@ BOTTOM = {
     "terminal",
     "workplace",
 }
-RUN_TIME = BOTTOM | {"host", "encode", "index", "search", "config", "indexing", "saved", "retriever"}
+RUN_TIME = BOTTOM | {
+    "host",
+    "encode",
+    "structure",
+    "index",
+    "search",
+    "config",
+    "indexing",
+    "saved",
+    "retriever",
+}
 MAY_IMPORT = {
     "errors": set(),
     "memory": set(),
@@ -49,14 +59,15 @@ MAY_IMPORT = {
     "locks": {"errors"},
     "json_form": set(),
     "checks": {"errors"},
-    "documents": {"checks", "disk", "errors"},
+    "documents": {"checks", "disk", "errors", "names"},
     "durable": {"errors"},
     "workplace": {"durable"},
     "disk": {"durable", "errors", "workplace"},
     "host": BOTTOM,
     "encode": BOTTOM | {"host"},
-    "index": BOTTOM,
-    "search": BOTTOM | {"index"},
+    "structure": BOTTOM,
+    "index": BOTTOM | {"structure"},
+    "search": BOTTOM | {"index", "structure"},
     "config": BOTTOM | {"host", "search"},
     "saved": BOTTOM | {"config", "encode", "index"},
     "indexing": BOTTOM | {"host", "encode", "index"},

@@ -16,6 +16,7 @@ from s3_retriever.names import MODES, SCORINGS, Mode, ScoringName
 from s3_retriever.search.density import Float32
 from s3_retriever.search.explain import Evidence, explain_span
 from s3_retriever.search.filters import Filter, as_filter, matching
+from s3_retriever.search.passages import Page
 from s3_retriever.search.rank import Densities, Ranker
 from s3_retriever.search.spans import SelectedSpan, SpanConfig, select_spans
 
@@ -130,11 +131,12 @@ class Search:
         if options.mode == "bm25":
             density[density <= 0] = -np.inf
         read = functools.cache(snapshot.checked_document)  # each call parses the document
+        page = functools.cache(lambda i: Page(read(i).text, snapshot.token_starts(i), snapshot.units(i)))
         selected = select_spans(
             density,
             snapshot.document_cells,
             budget=options.token_budget,
-            document=lambda i: (read(i).text, snapshot.token_starts(i)),
+            document=page,
             count_tokens=self._count_tokens,
             config=self._spans,
         )
@@ -145,7 +147,7 @@ class Search:
             document = read(span.doc)
             explanation = explain_span(evidence, span, document.text) if options.explain else None
             score = (span.score - low) / (high - low) if high > low else 1.0
-            found.append(_span(document, span, score, explanation))
+            found.append(_span(document, span, score, explanation, page(span.doc)))
         return found
 
     def _s3(self, asked: Asked) -> Float32 | None:
@@ -162,7 +164,9 @@ def _range(density: Float32) -> tuple[float, float]:
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
 
 
-def _span(document: Document, span: SelectedSpan, score: float, explanation: Explanation | None) -> Span:
+def _span(
+    document: Document, span: SelectedSpan, score: float, explanation: Explanation | None, page: Page
+) -> Span:
     return Span(
         id=f"{document.id}:{span.start}-{span.end}",
         doc_id=document.id,
@@ -172,4 +176,5 @@ def _span(document: Document, span: SelectedSpan, score: float, explanation: Exp
         score=score,
         metadata=document.metadata,
         explanation=explanation,
+        **page.described(span.start, span.end),
     )
