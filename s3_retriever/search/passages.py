@@ -118,6 +118,8 @@ class Page:
             if grown == (first, last) or self.size(*grown) > most:
                 break
             first, last = grown
+        while last - 1 > first and self.kinds[last - 1] == Kind.HEADING:
+            last -= 1
         return first, last
 
     def _opened(self, first: int, last: int) -> Range:

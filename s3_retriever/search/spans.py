@@ -326,7 +326,7 @@ class _Selection:
     def _touches(self, doc: int, page: Page, units: Range) -> bool:
         parts = self.ranges.get(doc, [])
         touched = self._touched(page, parts, *page.characters(*units))
-        return touched.start < touched.stop
+        return bool(parts[touched])
 
     def _gap(self, page: Page, start: int, end: int) -> float:
         """Return how many tokens lie between two passages; infinity where furniture does."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 from s3_retriever.index.words import MARKS, UNSPACED
@@ -43,12 +44,33 @@ def splits_word(text: str, at: int) -> bool:
 
 def may_cut(text: str, at: int) -> bool:
     """Tell whether a passage may begin or end at an offset: it splits no word, and leaves no mark behind."""
-    return not splits_word(text, at) and not trails(text, at)
+    return not splits_word(text, at) and not splits_character(text, at) and not trails(text, at)
 
 
 def trails(text: str, at: int) -> bool:
     """Tell whether what comes at an offset belongs to what is before it: a mark that ends a clause."""
     return at > 0 and _TRAILING.match(text, at) is not None
+
+
+_SAFE = re.compile(r"[\x00-\x7f][\x20-\x7f]")  # between such two characters, one ends and another begins
+_CLUSTER = regex.compile(r"\X")
+_LONGEST = 64  # characters looked back at
+
+
+def splits_character(text: str, at: int) -> bool:
+    """Tell whether an offset lies inside a written character: a grapheme cluster of Unicode (UAX 29).
+
+    Such are a letter with its marks, syllables of Thai, Khmer or Burmese, an emoji of several parts, a flag.
+    """
+    if not 0 < at < len(text) or _SAFE.match(text, at - 1):
+        return False
+    begin = max(0, at - _LONGEST)
+    safe = [match.start() + 1 for match in _SAFE.finditer(text, begin, at)]
+    begin = safe[-1] if safe else begin
+    while begin < at:
+        match = _CLUSTER.match(text, begin)
+        begin = match.end() if match else begin + 1
+    return begin > at
 
 
 _UNSPACED = re.compile(f"[{UNSPACED}]")
