@@ -61,14 +61,14 @@ MAY_IMPORT = {
     "saved": BOTTOM | {"config", "encode", "index"},
     "indexing": BOTTOM | {"host", "encode", "index"},
     "retriever": RUN_TIME - {"retriever"},
-    "sync": RUN_TIME | {"sources"},
-    "": RUN_TIME | {"sources", "sync"},  # s3_retriever/__init__.py
+    "syncing": RUN_TIME | {"sources"},
+    "": RUN_TIME | {"sources", "syncing"},  # s3_retriever/__init__.py
     "integration": RUN_TIME,
     "sources": BOTTOM,
     "training": BOTTOM | {"sources", "host", "encode", "index", "search"},
     "evaluation": RUN_TIME | {"sources", "training", ""},
     "analysis": RUN_TIME | {"sources", "training", ""},
-    "cli": RUN_TIME | {"sources", "sync", "training", "evaluation", "analysis", ""},
+    "cli": RUN_TIME | {"sources", "syncing", "training", "evaluation", "analysis", ""},
     "__main__": {"cli"},
 }
 # Under TYPE_CHECKING the same holds, except that search may name the types of what it is handed.
