@@ -201,7 +201,7 @@ class Endpoints:
         return Response(self._service.metrics.text(), media_type=CONTENT_TYPE)
 
     def routes(self) -> list[Route]:
-        """Return the routes of the API, one a path: of several, Starlette would name one's methods in a 405."""
+        """Return the routes of the API, one a path: of several, a 405 would name the first one only."""
         table: dict[str, dict[str, Endpoint]] = {
             "/search": {"GET": self.search, "POST": self.search},
             "/documents": {
