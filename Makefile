@@ -3,13 +3,14 @@
 #   PYTHON  the interpreter to build the environment with, 3.10 or newer
 #   BASE    for make bench-speed: the commit that it compares with
 #   DATA    for make bench, make bench-speed and make kvpress: a folder of evaluation sets
-#   KILLS, HISTORIES, LEVELS, CORRUPTIONS, OPERATIONS, READERS, READ_SECONDS  for make trust: how much it tries
+#   KILLS, SYNC_KILLS, HISTORIES, LEVELS, CORRUPTIONS, OPERATIONS, READERS, READ_SECONDS  for make trust: how much it tries
 #   COVERAGE  for make test: "COVERAGE=" measures none
 #   OUT     for make kvpress: folder of the comparison by length of context; ARGS: more for its command
 
 PYTHON ?= python3
 BASE ?= f8b58ea
 KILLS ?= 1000
+SYNC_KILLS ?= 100
 HISTORIES ?= 10
 LEVELS ?= 24
 CORRUPTIONS ?= 5000
@@ -75,7 +76,7 @@ stress: $(READY)
 
 # What docs/guarantees.md promises, tried many times: kills, power cuts, full disks, damage, histories, readers.
 trust: $(READY)
-	S3_TRUST_KILLS=$(KILLS) S3_TRUST_HISTORIES=$(HISTORIES) S3_TRUST_LEVELS=$(LEVELS) \
+	S3_TRUST_KILLS=$(KILLS) S3_TRUST_SYNC_KILLS=$(SYNC_KILLS) S3_TRUST_HISTORIES=$(HISTORIES) S3_TRUST_LEVELS=$(LEVELS) \
 	    S3_TRUST_CORRUPTIONS=$(CORRUPTIONS) S3_TRUST_OPERATIONS=$(OPERATIONS) S3_TRUST_READERS=$(READERS) \
 	    S3_TRUST_SECONDS=$(READ_SECONDS) $(PYTEST) tests/trust
 

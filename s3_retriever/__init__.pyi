@@ -60,5 +60,12 @@ from .search.rank import Ranker as Ranker
 from .search.rank import Scoring as Scoring
 from .search.spans import SpanConfig as SpanConfig
 from .search.workers import Workers as Workers
+from .sources.corpus import Corpus as Corpus
+from .sources.corpus import FileEntry as FileEntry
+from .sources.corpus import Problem as Problem
+from .sources.files import FileSettings as FileSettings
+from .sources.files import SourceFile as SourceFile
+from .syncing import SyncResult as SyncResult
+from .syncing import sync as sync
 
 __version__: str

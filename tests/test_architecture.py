@@ -80,15 +80,15 @@ MAY_IMPORT = {
     "retriever": RUN_TIME - {"retriever"},
     "wire": BOTTOM | {"index", "search"},
     "client": BOTTOM | {"index", "search", "wire"},
-    "sync": RUN_TIME | {"sources"},
-    "": RUN_TIME | {"client", "sources", "sync"},  # s3_retriever/__init__.py
+    "syncing": RUN_TIME | {"sources"},
+    "": RUN_TIME | {"client", "sources", "syncing"},  # s3_retriever/__init__.py
     "integration": RUN_TIME,
     "sources": BOTTOM,
     "training": BOTTOM | {"sources", "host", "encode", "index", "search"},
     "evaluation": RUN_TIME | {"sources", "training", ""},
     "analysis": RUN_TIME | {"sources", "training", ""},
     "server": RUN_TIME | {"wire", ""},
-    "cli": RUN_TIME | {"sources", "sync", "training", "evaluation", "analysis", "wire", "server", ""},
+    "cli": RUN_TIME | {"sources", "syncing", "training", "evaluation", "analysis", "wire", "server", ""},
     "__main__": {"cli"},
 }
 # Under TYPE_CHECKING the same holds, except for the types of what is handed in.

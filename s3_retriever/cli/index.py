@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3_retriever.cli.shared import Command, Options, common, count, note, required, say, settings
-from s3_retriever.disk import new_folder, refuse_foreign
+from s3_retriever.disk import new_folder
 from s3_retriever.errors import IndexChangedError, InvalidInputError, S3RetrieverError
 from s3_retriever.names import BM25_NAMES
 from s3_retriever.sources.corpus import Corpus, Problem
@@ -21,7 +21,7 @@ from s3_retriever.workplace import mend
 
 if TYPE_CHECKING:
     from s3_retriever.retriever import S3Retriever
-    from s3_retriever.sync import SyncResult
+    from s3_retriever.syncing import SyncResult
 
 SOME_UNREAD = 3
 """Exit status where the index was written, but something could not be read."""
@@ -127,7 +127,7 @@ def _synced(
     folder: Path,
     seconds: float | None = None,
 ) -> SyncResult:
-    from s3_retriever.sync import sync
+    from s3_retriever.syncing import sync
 
     try:
         return sync(
@@ -175,8 +175,7 @@ def _check_out(out: Path) -> bool:
     from s3_retriever.saved import check_target, holds_index
 
     mend(out)  # if it was being replaced when somebody was killed, it is there
-    check_target(out)  # names what is foreign beside an index
-    refuse_foreign(out, "an index", lambda _: holds_index(out))
+    check_target(out)
     return out.is_dir() and holds_index(out)
 
 

@@ -84,7 +84,7 @@ def save(path: Path, header: Mapping[str, Any], snapshot: Snapshot, generation: 
         DiskFullError: There is no room; names the file and the bytes.
         IndexBusyError: Somebody else is saving to the folder.
     """
-    _check_target(path)
+    check_target(path)
     refuse_links(path / _SEGMENTS)
     with only_writer(path):
         known = {}
@@ -165,8 +165,12 @@ def _read(
     return header, Snapshot(layout, parts)
 
 
-def _check_target(path: Path) -> None:
-    """Refuse folders that are not ours. A first save that was killed leaves ``segments`` alone."""
+def check_target(path: Path) -> None:
+    """Refuse folders that are not ours. A first save that was killed leaves ``segments`` alone.
+
+    Raises:
+        InvalidInputError: The folder holds something else than an index.
+    """
     refuse_foreign(
         path, "an index", lambda name: name in (_SEGMENTS, LOCK) or _is_litter(name), marker=MANIFEST
     )

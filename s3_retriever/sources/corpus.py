@@ -40,7 +40,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Entry:
+class FileEntry:
     """A document that has not been read yet.
 
     Attributes:
@@ -58,25 +58,38 @@ class Entry:
 
 @dataclass
 class Corpus:
-    """The files below some paths; see :func:`s3_retriever.sources.folder.find_files` for their ids.
+    """The documents that some files are: call :meth:`survey`, then :meth:`documents`, or ``sync`` with it.
 
-    A file is a document. Only JSON Lines of ``{_id, text}`` have a document a line, with the id ``_id`` where
+    A file is a document, and its path below the folder its id, with slashes. Where several paths are given,
+    the id begins with the path. JSON Lines of ``{_id, text}`` are a document a line. Its id is ``_id`` where
     the file is all that was given, else ``"{id of the file}#{_id}"``.
 
     Attributes:
-        paths: As given.
+        paths: Folders, files, patterns such as ``"manuals/**/*.pdf"``, and ``"-"`` for standard input.
         settings: What to read, and how.
         without: Folders to leave out.
         strict: Whether what cannot be read is an error.
         entries: The documents, by their ids, in order; filled by :meth:`survey`.
         problems: What could not be read so far.
+
+    Examples:
+        >>> folder = Path("manuals")
+        >>> folder.mkdir()
+        >>> _ = (folder / "ferry.txt").write_text("The ferry leaves at nine.")
+        >>> _ = (folder / "empty.md").write_text("")
+        >>> corpus = Corpus([str(folder)])
+        >>> corpus.survey()
+        >>> [(document.id, document.text) for document in corpus.documents()]
+        [('ferry.txt', 'The ferry leaves at nine.')]
+        >>> print(*corpus.problems)
+        empty.md: it is empty
     """
 
     paths: Sequence[str]
     settings: FileSettings = field(default_factory=FileSettings)
     without: Sequence[Path] = ()
     strict: bool = False
-    entries: dict[str, Entry] = field(default_factory=dict, init=False)
+    entries: dict[str, FileEntry] = field(default_factory=dict, init=False)
     problems: list[Problem] = field(default_factory=list, init=False)
     _unread: set[str] = field(default_factory=set, init=False)
     _lost_lines: bool = field(default=False, init=False)  # of a file whose documents are called by their _id
@@ -96,7 +109,7 @@ class Corpus:
         for file in files:
             self._look_at(file, alone)
 
-    def read(self, entry: Entry) -> Document:
+    def read(self, entry: FileEntry) -> Document:
         """Read a document; its hash is that of what was read, should it have changed since the survey.
 
         Raises:
@@ -115,6 +128,29 @@ class Corpus:
             raise UnreadableFileError(msg)
         place = f"{entry.file.path}, byte {entry.start}"
         return document_of(parse_object(raw, place), place, entry.id, found)
+
+    def documents(self) -> Iterator[Document]:
+        """Read all documents, lazily; what cannot be read is added to the problems.
+
+        Raises:
+            UnreadableFileError: Something cannot be read, and the corpus is strict.
+        """
+        for entry in self:
+            document = self.try_to_read(entry)
+            if document is not None:
+                yield document
+
+    def try_to_read(self, entry: FileEntry) -> Document | None:
+        """Read a document, or add it to the problems.
+
+        Raises:
+            UnreadableFileError: It cannot be read, and the corpus is strict.
+        """
+        try:
+            return self.read(entry)
+        except (UnreadableFileError, OSError) as error:
+            self.report(entry.id, error)
+            return None
 
     def report(self, path: str, error: Exception) -> None:
         """Keep what could not be read, and why.
@@ -141,7 +177,7 @@ class Corpus:
             if (named and alone) or ((named or file.data is not None) and _has_lines(file)):
                 self._look_at_lines(file, "" if alone else f"{file.id}#")
             else:
-                self._add(Entry(file.id, _hash(file, file.read(self.settings)), file))
+                self._add(FileEntry(file.id, _hash(file, file.read(self.settings)), file))
         except (UnreadableFileError, OSError) as error:
             self.report(file.id, error)
 
@@ -151,10 +187,12 @@ class Corpus:
         with _opened(file) as lines:
             for number, raw in enumerate(lines, 1):
                 if line := raw.strip():
-                    self._look_at_line(Entry(prefix, hash_values(line), file, start), line, number, numbers)
+                    self._look_at_line(
+                        FileEntry(prefix, hash_values(line), file, start), line, number, numbers
+                    )
                 start += len(raw)
 
-    def _look_at_line(self, entry: Entry, raw: bytes, number: int, numbers: dict[str, int]) -> None:
+    def _look_at_line(self, entry: FileEntry, raw: bytes, number: int, numbers: dict[str, int]) -> None:
         """Take a line; ``entry`` has the prefix of ids for its id, ``numbers`` the lines before by ids."""
         place = f"{entry.file.id}, line {number}"
         try:
@@ -170,14 +208,14 @@ class Corpus:
             self._unread.add(entry.file.id)
             self._lost_lines |= not entry.id
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: FileEntry) -> None:
         if entry.id in self.entries:
             other = self.entries[entry.id].file.path
             msg = f"{other} and {entry.file.path} both have a document {entry.id!r}; index them apart"
             raise InvalidInputError(msg)
         self.entries[entry.id] = entry
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[FileEntry]:
         return iter(self.entries.values())
 
     def __len__(self) -> int:

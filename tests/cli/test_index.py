@@ -99,7 +99,7 @@ def test_overwrite_spares_what_is_no_index_and_what_cannot_be_replaced(
     (elsewhere / "index").mkdir(parents=True)
     (elsewhere / "index" / "dear.txt").touch()
     status = main(index_arguments(indexed, elsewhere, "--overwrite"))
-    assert_mistake(status, capsys.readouterr().err, "holds 'index', which is no part of an index")
+    assert_mistake(status, capsys.readouterr().err, "holds 'dear.txt', which is no part of an index")
     assert names(elsewhere / "index") == ["dear.txt"]
 
     out = shutil.copytree(indexed / "index", tmp_path / "index")

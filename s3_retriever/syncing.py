@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from s3_retriever.documents import Document
-from s3_retriever.errors import InvalidInputError, UnreadableFileError
+from s3_retriever.errors import InvalidInputError
 from s3_retriever.retriever import S3Retriever
-from s3_retriever.sources.corpus import Corpus, Entry, Problem
+from s3_retriever.sources.corpus import Corpus, FileEntry, Problem
 
 COMMIT_EVERY = 120.0
 """Seconds between two saves of a sync, so that a kill costs no more than these."""
@@ -124,7 +124,7 @@ class _Reader:
     What cannot be read is reported, and passed over.
     """
 
-    def __init__(self, corpus: Corpus, pending: Sequence[Entry], seconds: float) -> None:
+    def __init__(self, corpus: Corpus, pending: Sequence[FileEntry], seconds: float) -> None:
         self.ids: list[str] = []
         self._corpus = corpus
         self._pending = pending
@@ -146,10 +146,8 @@ class _Reader:
         while self.is_pending:
             entry = self._pending[self._next]
             self._next += 1
-            try:
-                document = self._corpus.read(entry)
-            except (UnreadableFileError, OSError) as error:
-                self._corpus.report(entry.id, error)
+            document = self._corpus.try_to_read(entry)
+            if document is None:
                 continue
             self.ids.append(document.id)
             yield document

@@ -16,7 +16,7 @@ from s3_retriever.encode import Artifact
 from s3_retriever.host import Host
 from s3_retriever.sources.corpus import Corpus
 from s3_retriever.sources.files import FileSettings
-from s3_retriever.sync import SyncResult, sync
+from s3_retriever.syncing import SyncResult, sync
 
 CONFIG = RetrieverConfig(ScanConfig(chunk_tokens=128, overlap_tokens=16, batch_tokens=2048))
 QUESTIONS = ("What does the module do?", "How is a class made?", "not found", "[p2] [p3]")
