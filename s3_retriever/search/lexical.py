@@ -69,7 +69,7 @@ def _weighted_idf(term: Asked, n: int, n_cells: int, boost: RarityBoost | None) 
 
     Args:
         term: Of the question.
-        n: Cells that have the term or, if it is a weaker form, that or the word: so it is never the rarer one.
+        n: Cells that have the term or, if it is a weaker form, that or the word: it is never the rarer one.
         n_cells: All cells.
         boost: Tells how many times it counts.
     """
@@ -232,6 +232,15 @@ class LexicalIndex(Uncopyable):
         check("bm25", backend, choice(tuple(BACKENDS)))
         self._bm25 = BACKENDS[backend]()
 
-    def scores(self, snapshot: Snapshot, question: str, boost: RarityBoost | None = None) -> Float64:
-        """Return BM25 of every cell, float64 (snapshot.n_cells,); plain BM25 without a boost."""
-        return self._bm25.scores(snapshot, asked(question), boost)
+    def scores(
+        self, snapshot: Snapshot, question: str | Sequence[Asked], boost: RarityBoost | None = None
+    ) -> Float64:
+        """Return BM25 of every cell, float64 (snapshot.n_cells,); plain BM25 without a boost.
+
+        Args:
+            snapshot: What is searched.
+            question: A question, or terms of one.
+            boost: Tells how many times each term counts.
+        """
+        terms = asked(question) if isinstance(question, str) else question
+        return self._bm25.scores(snapshot, terms, boost)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from s3_retriever.checks import check_settings, each, instance, number, whole
 from s3_retriever.errors import ArtifactFormatError, InvalidInputError
 from s3_retriever.index.snapshot import Snapshot
+from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import coactivation
 from s3_retriever.search.density import (
     Float32,
@@ -173,12 +174,12 @@ class Ranker:
             workers=instance(Workers, "a Workers"),
         )
 
-    def bm25(self, snapshot: Snapshot, question: str, *, alone: bool) -> Float32:
+    def bm25(self, snapshot: Snapshot, question: str | Sequence[Asked], *, alone: bool) -> Float32:
         """Return the density of BM25, float32 (C,).
 
         Args:
             snapshot: What is searched.
-            question: In natural language.
+            question: In natural language, or terms of it.
             alone: Whether no other side is added: plain BM25, averaged at :data:`BM25_WIDTHS`. Else rare
                 words count more, and widths and weight are those of the scoring.
         """
