@@ -245,7 +245,7 @@ class _Selection:
             if wanted and page.is_short(*wanted) and not self._touches(offer.doc, page, wanted):
                 wanted = None
         if not self.ranges or page.size(centre, centre + 1) > self.budget:
-            return self.add_piece(offer, _PIECE)
+            return self.add_piece(offer, page.piece_size(offer.core, _PIECE))
         self._missed += 1
         return self._missed < _TRIES and self._left >= self._config.min_tokens
 
