@@ -54,7 +54,7 @@ DOCUMENTS = [
     Document("gone", "This one is deleted again.", metadata={"year": 3, "gone": True}),
     Document("lone \ud83e", f"{TEXT} \udd8a\n{TEXT}", "", {"Ärger": None, "year": True}),
 ]
-LATER = [Document("late", f"{TEXT} {TEXT}", metadata={"tags": []})]
+LATER = [Document("late", f"{TEXT} {TEXT}", "", {"tags": []}, pages=(0, 7, 7, 60), source_hash="0f")]
 
 
 # The reader, from here ...

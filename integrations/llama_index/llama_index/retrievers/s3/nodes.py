@@ -109,11 +109,13 @@ def to_node(span: Span) -> NodeWithScore:
     """Return a span as a new node that shares nothing with any other.
 
     Offsets count in the source document; None if the node's place there is unknown. The metadata says what
-    the passage is, under keys that the node's own does not have: see :attr:`s3_retriever.Span.structure`. Of
-    these, a prompt is given the heading path and the header.
+    the passage is and, counted from 1, on which pages it stands (``page``, ``pages``), under keys that the
+    node's own does not have: see :attr:`s3_retriever.Span.structure`. Of these, a prompt is given the pages,
+    the heading path and the header.
     """
     passage = _Passage(span.id, span.doc_id, span.text, span.start, span.end)
-    node = _node(passage, span.metadata)
+    places = {"page": span.page, "pages": list(span.pages)} if span.pages else {}
+    node = _node(passage, {**places, **span.metadata})
     ours = {key: value for key, value in span.structure.items() if key not in node.metadata}
     node.metadata.update(ours)
     for hidden in (node.excluded_llm_metadata_keys, node.excluded_embed_metadata_keys):
