@@ -16,7 +16,7 @@ from s3_retriever.structure import Kind, Units
 LEAST_WORDS = 11
 """Words that a passage has at least, where its surroundings have as many."""
 
-_REACH = 64  # tokens back to the header of a table, or to the line that opens a function, that come along
+_TABLE_REACH, _CODE_REACH = 128, 32  # tokens back to what opens a table, a function, that comes along
 _GROWTH = 64  # units that are added to a short passage at most
 _DEPTH = 8  # headings above a passage
 _CHAIN = 3  # lines of functions and classes around a passage
@@ -135,7 +135,8 @@ class Page:
         if first and self.kinds[first - 1] == _HEADING and self.kinds[first] != _FURNITURE:
             return first - 1, last
         opening = self.openings(first)
-        if opening and self.size(opening[-1][0], first) <= _REACH and self.is_free(opening[-1][0], first):
+        reach = _TABLE_REACH if self.kinds[first] == _TABLE else _CODE_REACH
+        if opening and self.size(opening[-1][0], first) <= reach and self.is_free(opening[-1][0], first):
             return opening[-1][0], last
         return first, last
 

@@ -22,7 +22,7 @@ _MARGIN = 32
 
 _SORTED = 512  # cells sorted before it is known that more are needed
 _PIECE = 3 * CELL  # tokens of a unit that is longer than the budget
-_TRIES = 16  # passages that do not fit the rest of the budget before it is left
+_TRIES = 6  # passages that do not fit the rest of the budget before it is left
 
 
 @dataclass(frozen=True)

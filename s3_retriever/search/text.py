@@ -55,11 +55,6 @@ def pieces(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in _PIECE.finditer(text)]
 
 
-def may_cut(text: str, at: int) -> bool:
-    """Tell whether a passage may begin or end at an offset: it splits no word, and leaves no mark behind."""
-    return not splits_word(text, at) and not splits_character(text, at) and not trails(text, at)
-
-
 def trails(text: str, at: int) -> bool:
     """Tell whether what comes at an offset belongs to what is before it: a mark that ends a clause."""
     return at > 0 and _TRAILING.match(text, at) is not None

@@ -80,9 +80,10 @@ def _at_page_borders(
     n_pages = int(every[-1] - every[0]) + 1
     recurs = counts[inverse] >= (3 if n_pages > 4 else 2)
     numbers = np.array([_is_number(text, lines, i) for i in border.tolist()], np.bool_)
-    ends = [text[lines[i, LAST] - 1] in ".!?。" and lines[i, WORDS] >= _SENTENCE for i in border.tolist()]
-    recurs &= ~np.array(ends, np.bool_)
-    chosen: npt.NDArray[np.intp] = border[(recurs & (lines[border, WORDS] <= 16)) | numbers]
+    is_text = [text[lines[i, LAST] - 1] in ".!?。" and lines[i, WORDS] >= _SENTENCE for i in border.tolist()]
+    chosen: npt.NDArray[np.intp] = border[
+        (recurs & (lines[border, WORDS] <= 16) & ~np.array(is_text, np.bool_)) | numbers
+    ]
     return chosen
 
 
