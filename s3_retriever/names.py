@@ -16,6 +16,7 @@ BM25Name = Literal["rank_bm25", "bm25s"]
 SpanKind = Literal["prose", "heading", "list", "table", "code", "data", "furniture"]
 """What a passage is; see :class:`s3_retriever.Span`."""
 
+SPAN_KINDS: tuple[SpanKind, ...] = get_args(SpanKind)
 MODES: tuple[Mode, ...] = get_args(Mode)
 SCORINGS: tuple[ScoringName, ...] = get_args(ScoringName)
 BM25_NAMES: tuple[BM25Name, ...] = get_args(BM25Name)
