@@ -29,6 +29,7 @@ from .errors import MissingDependencyError as MissingDependencyError
 from .errors import S3RetrieverError as S3RetrieverError
 from .errors import StorageError as StorageError
 from .errors import UnknownDocumentError as UnknownDocumentError
+from .errors import UnknownKeyWarning as UnknownKeyWarning
 from .errors import UnreadableFileError as UnreadableFileError
 from .errors import UnsupportedHostError as UnsupportedHostError
 from .host.model import Host as Host

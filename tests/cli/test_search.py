@@ -214,3 +214,12 @@ def test_no_id_title_or_error_forges_a_line_or_steers_the_terminal(
     assert len(headings) == 1
     assert r"a\n1. The harbour" in headings[0]
     assert r"The oil \u202eis\x1b[8m here." in found
+
+
+@pytest.mark.long
+def test_a_key_that_no_document_has_is_one_line_and_words_need_no_quotes(search: Search) -> None:
+    status, out, err = search("Where", "is", "the", "oil?", "--where", "pgae=3")
+    assert status == 0
+    assert err == "s3-retriever: no document has the key 'pgae' in its metadata; the nearest is 'page'\n"
+    assert search("Where", "is", "the", "oil?", "--json") == search("Where is the oil?", "--json")
+    assert out == "no span found\n"
