@@ -87,7 +87,8 @@ def sync(
         if gone or read.ids:
             commit()
     if not len(retriever):
-        msg = f"{_named(corpus)}: nothing could be read; see above"
+        first = f" ({corpus.problems[0]})" if corpus.problems else ""
+        msg = f"{_named(corpus)}: nothing could be read{first}"
         raise InvalidInputError(msg)
     done = read.ids
     return SyncResult(
