@@ -11,6 +11,7 @@ from typing import Any
 from s3_retriever.checks import check, instance, plain
 from s3_retriever.disk import hash_values
 from s3_retriever.errors import DuplicateDocumentError, InvalidDocumentError, InvalidInputError
+from s3_retriever.names import SpanKind
 
 _OWN_KEYS = ("id", "_id", "title", "text", "metadata")  # of a mapping that is a document
 
@@ -108,6 +109,34 @@ class TokenFeature:
 
 
 @dataclass(frozen=True)
+class WordMatch:
+    """A word of the question that met a word of the text.
+
+    Attributes:
+        word: Of the question, as it stands there: ``question[word_start : word_start + len(word)]``.
+        word_start: Its first character, offset into the question.
+        text: What it met, as it stands in the document: ``document.text[start:end]``.
+        start: First character, offset into the document's text.
+        end: One past the last character.
+        s3: What S3 gave, as a part of all matches of the explanation, in [0, 1].
+        bm25: What BM25 gave, likewise; above 0 only where both are the same search term.
+    """
+
+    word: str
+    word_start: int
+    text: str
+    start: int
+    end: int
+    s3: float
+    bm25: float
+
+    @property
+    def share(self) -> float:
+        """The match's part of all matches of the explanation, which add up to 1."""
+        return self.s3 + self.bm25
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Why a span was returned.
 
@@ -115,11 +144,19 @@ class Explanation:
         s3: S3's share of the score, in [0, 1].
         bm25: BM25's share; ``s3 + bm25 == 1`` unless the span is a bias span (both 0).
         features: The strongest question token/feature pairs, best first.
+        words: Which words of the question met which words of the span, strongest first; their shares add up
+            to 1.
     """
 
     s3: float
     bm25: float
     features: tuple[TokenFeature, ...] = ()
+    words: tuple[WordMatch, ...] = ()
+
+    def _repr_html_(self) -> str:
+        from s3_retriever.notebook import explanation_html
+
+        return explanation_html(self)
 
 
 @dataclass(frozen=True)
@@ -137,6 +174,13 @@ class Span:
         explanation: Filled when asked for (``explain=True``).
         pages: Numbers, from 1, of the pages on which it stands; several where it crosses a border, none where
             the document has no pages.
+        kind: What most of it is: "prose", "heading", "list", "table", "code", "data" (JSON), or "furniture"
+            (page numbers and the like, returned only where nothing else is found).
+        heading_path: The headings that its first unit stands below, the outermost first.
+        header: What must be read before it and stands above it in the document: the header of its table,
+            the lines that open its class and function. Empty where there is none, or where it is in ``text``.
+            Like the heading path, it is no part of ``text`` and does not count against the token budget.
+        lines: Its first and its last line in the document, counted from 1 by line feeds.
 
     Examples:
         >>> span = Span("ferry:4-9", doc_id="ferry", start=4, end=9, text="ferry", score=1.0)
@@ -153,11 +197,38 @@ class Span:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     explanation: Explanation | None = None
     pages: tuple[int, ...] = ()
+    kind: SpanKind = "prose"
+    heading_path: tuple[str, ...] = ()
+    header: str = ""
+    lines: tuple[int, int] = (1, 1)
 
     @property
     def page(self) -> int | None:
         """Number, from 1, of the page on which it begins; None where the document has no pages."""
         return self.pages[0] if self.pages else None
+
+    def _repr_html_(self) -> str:
+        return Spans([self])._repr_html_()
+
+    @property
+    def structure(self) -> dict[str, Any]:
+        """What the span is and where it stands, as JSON has it.
+
+        ``kind`` and ``lines``, and of ``heading_path`` and ``header`` what is not empty.
+        """
+        found: dict[str, Any] = {"kind": self.kind, "lines": list(self.lines)}
+        if self.heading_path:
+            found["heading_path"] = list(self.heading_path)
+        return {**found, "header": self.header} if self.header else found
+
+
+class Spans(list[Span]):
+    """The spans of one answer, best first: a list, which a notebook shows as a table with lit words."""
+
+    def _repr_html_(self) -> str:
+        from s3_retriever.notebook import spans_html
+
+        return spans_html(self)
 
 
 def as_documents(items: Iterable[Any]) -> Iterator[Document]:

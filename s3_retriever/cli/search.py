@@ -89,7 +89,7 @@ def _answer(args: argparse.Namespace) -> None:
         return
     found = []
     for span, title in zip(spans, titles, strict=True):
-        entry = {**_place(span), "title": title, "text": span.text}
+        entry = {**_place(span), **span.structure, "title": title, "text": span.text}
         if span.explanation is not None:
             entry["explanation"] = asdict(span.explanation)
         found.append(entry)

