@@ -34,6 +34,7 @@ from .errors import ServerBusyError as ServerBusyError
 from .errors import ServerError as ServerError
 from .errors import StorageError as StorageError
 from .errors import UnknownDocumentError as UnknownDocumentError
+from .errors import UnknownKeyWarning as UnknownKeyWarning
 from .errors import UnreadableFileError as UnreadableFileError
 from .errors import UnsupportedHostError as UnsupportedHostError
 from .host.model import Host as Host

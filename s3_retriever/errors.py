@@ -83,6 +83,10 @@ class ForkedProcessError(S3RetrieverError, RuntimeError):
     """A model on an accelerator is used in a forked process; load it there, or start processes by spawn."""
 
 
+class UnknownKeyWarning(UserWarning):
+    """A filter asks for a key that no document has in its metadata; a misspelt one finds nothing, or all."""
+
+
 class MissingDependencyError(S3RetrieverError, ImportError):
     """An optional package is needed; the message names the extra that installs it."""
 

@@ -71,7 +71,8 @@ def read_saved(path: str | Path) -> tuple[Index, Artifact, RetrieverConfig]:
 def _read(path: Path) -> tuple[Index, Artifact, RetrieverConfig]:
     missing = [name for name in (_INDEX, _ARTIFACT) if not (path / name).is_dir()]
     if missing:
-        msg = f"{path} holds no index (it has no folder {missing[0]!r}); write one with save()"
+        found = f"{path} holds no index (it has no folder {missing[0]!r})"
+        msg = f"{found}; write one with save(), or with 's3-retriever index'"
         raise IndexFormatError(msg)
     index = Index.load(path / _INDEX)
     artifact = Artifact.load(path / _ARTIFACT)

@@ -7,6 +7,7 @@ commands that need them, so that help and usage errors come at once.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -47,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: As argparse does, after help (0) and for arguments that cannot be parsed (2).
     """
     args = _parser().parse_args(argv)
+    if args.verbose:
+        logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO)
     try:
         status = args.run(args)
         sys.stdout.flush()
@@ -90,5 +93,6 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_arguments(one)
+        one.add_argument("--verbose", action="store_true", help="say on standard error what is done")
         one.set_defaults(run=command.run)
     return parser

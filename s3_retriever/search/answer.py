@@ -16,7 +16,7 @@ from s3_retriever.names import MODES, SCORINGS, Mode, ScoringName
 from s3_retriever.search.density import Float32
 from s3_retriever.search.evidence import Evidence
 from s3_retriever.search.explain import explain_spans
-from s3_retriever.search.filters import Filter, as_filter, matching
+from s3_retriever.search.filters import Filter, as_filter, matching, warn_of_unknown_keys
 from s3_retriever.search.passages import Page
 from s3_retriever.search.profile import Profile, profile_of
 from s3_retriever.search.rank import Densities, Ranker
@@ -98,7 +98,9 @@ class Search:
             segment.check_files()  # before they are read, which would end the process
         eligible = np.ones(snapshot.n_documents, np.bool_)
         if options.where is not None:
-            eligible = matching(snapshot, as_filter(options.where))
+            where = as_filter(options.where)
+            eligible = matching(snapshot, where)
+            warn_of_unknown_keys(snapshot, where)
         self._excluded = np.repeat(~eligible, np.diff(snapshot.document_cells))
 
     @property
