@@ -3,13 +3,14 @@
 #   PYTHON  the interpreter to build the environment with, 3.10 or newer
 #   BASE    for make bench-speed: the commit that it compares with
 #   DATA    for make bench, make bench-speed and make kvpress: a folder of evaluation sets
-#   KILLS, HISTORIES, LEVELS, CORRUPTIONS, OPERATIONS, READERS, READ_SECONDS  for make trust: how much it tries
+#   KILLS, SYNC_KILLS, HISTORIES, LEVELS, CORRUPTIONS, OPERATIONS, READERS, READ_SECONDS  for make trust: how much it tries
 #   COVERAGE  for make test: "COVERAGE=" measures none
 #   OUT     for make kvpress: folder of the comparison by length of context; ARGS: more for its command
 
 PYTHON ?= python3
 BASE ?= f8b58ea
 KILLS ?= 1000
+SYNC_KILLS ?= 100
 HISTORIES ?= 10
 LEVELS ?= 24
 CORRUPTIONS ?= 5000
@@ -38,7 +39,7 @@ BY_LENGTH = $(BIN)/s3-retriever evaluate "$(DATA)" --lengths --answers --out "$(
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-fast test-oldest test-slow hosts-test docs stress trust interchange kvpress kvpress-test package bench bench-speed overhead lint clean
+.PHONY: demo test test-fast test-oldest test-slow hosts-test page-test docs stress trust interchange kvpress kvpress-test package bench bench-speed overhead lint clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -60,6 +61,11 @@ test-oldest: $(OLDEST)/.ready
 test-slow: stress
 	$(PYTEST) -m slow
 
+# The page of a server in a real browser: Chromium on the path, or S3_BROWSER=PATH; skipped where there is none.
+page-test: $(READY)
+	$(BIN)/python -m pip install --quiet -e '.[browser]'
+	$(PYTEST) -rs tests/server/test_page.py
+
 # The site, into build/site; fails at a broken link. Nothing is fetched.
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -70,7 +76,7 @@ stress: $(READY)
 
 # What docs/guarantees.md promises, tried many times: kills, power cuts, full disks, damage, histories, readers.
 trust: $(READY)
-	S3_TRUST_KILLS=$(KILLS) S3_TRUST_HISTORIES=$(HISTORIES) S3_TRUST_LEVELS=$(LEVELS) \
+	S3_TRUST_KILLS=$(KILLS) S3_TRUST_SYNC_KILLS=$(SYNC_KILLS) S3_TRUST_HISTORIES=$(HISTORIES) S3_TRUST_LEVELS=$(LEVELS) \
 	    S3_TRUST_CORRUPTIONS=$(CORRUPTIONS) S3_TRUST_OPERATIONS=$(OPERATIONS) S3_TRUST_READERS=$(READERS) \
 	    S3_TRUST_SECONDS=$(READ_SECONDS) $(PYTEST) tests/trust
 

@@ -17,6 +17,10 @@ class InvalidDocumentError(InvalidInputError):
     """A document is malformed: no text, a wrong type, an id that is empty or not a string."""
 
 
+class UnreadableFileError(InvalidInputError):
+    """A file gives no document: damaged, encrypted, empty, binary, too large, not what its name says."""
+
+
 class DuplicateDocumentError(InvalidInputError):
     """A document id is already in the index, or occurs twice in one call."""
 
@@ -64,6 +68,10 @@ class IndexChangedError(S3RetrieverError, RuntimeError):
     """Somebody else saved to the folder since this index was loaded from it or saved to it."""
 
 
+class ReadOnlyError(S3RetrieverError, PermissionError):
+    """What is to be changed is served for reading only."""
+
+
 class DiskFullError(S3RetrieverError, OSError):
     """There is no room for what is written; the message names the place and, where known, the bytes."""
 
@@ -77,3 +85,11 @@ class ForkedProcessError(S3RetrieverError, RuntimeError):
 
 class MissingDependencyError(S3RetrieverError, ImportError):
     """An optional package is needed; the message names the extra that installs it."""
+
+
+class ServerError(S3RetrieverError, ConnectionError):
+    """A server cannot be reached, refuses the caller, or failed; the message says which."""
+
+
+class ServerBusyError(ServerError):
+    """A server has too much to do, or stops; ask again later."""

@@ -13,14 +13,17 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from s3_retriever import __version__
-from s3_retriever.cli import artifacts, evaluation, host, index, saes, search
+from s3_retriever.cli import artifacts, evaluation, host, index, saes, search, serve
 from s3_retriever.cli.shared import PROGRAM, note
 from s3_retriever.errors import S3RetrieverError
 from s3_retriever.terminal import printable
 
 COMMANDS = (
     index.INDEX,
+    index.SYNC,
     search.SEARCH,
+    serve.SERVE,
+    serve.MCP,
     index.INFO,
     host.HOST,
     artifacts.PAIRS,
@@ -45,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     try:
-        args.run(args)
+        status = args.run(args)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has left; the interpreter must not fail again when it flushes at exit.
@@ -57,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), _USER_ERROR)
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), _USER_ERROR)
-    return 0
+    return status or 0
 
 
 def _fail(reason: str, status: int) -> int:

@@ -19,6 +19,7 @@ from s3_retriever.evaluation.dense import DenseSystem, dense_variants
 from s3_retriever.evaluation.lengths import length_notes, pooled, run_pools, summarize
 from s3_retriever.evaluation.methods import (
     FULL_CONTEXT,
+    FUSED,
     OWN_METHODS,
     WINDOW_BM25,
     Method,
@@ -26,10 +27,12 @@ from s3_retriever.evaluation.methods import (
     make_systems,
 )
 from s3_retriever.evaluation.pools import make_pools
+from s3_retriever.evaluation.readability import readability
 from s3_retriever.evaluation.reader import EXAMPLE, INSTRUCTION, MAX_NEW_TOKENS, Reader
 from s3_retriever.evaluation.records import REPORT, SUMMARY, RunFolder
-from s3_retriever.evaluation.report.failures import worst
+from s3_retriever.evaluation.report.failures import bad_passages, worst
 from s3_retriever.evaluation.report.html import Report, check_jinja, write_html
+from s3_retriever.evaluation.rivals.embeddings import E5_SMALL, MINILM
 from s3_retriever.evaluation.rivals.saved_runs import RUN, SavedRun
 from s3_retriever.evaluation.rivals.windows import WINDOW_SIZES
 from s3_retriever.evaluation.runner import BUDGETS, every_nth, fingerprint, part_of, run_systems
@@ -40,6 +43,7 @@ READING = ("infiniretri", "infiniretri:17", "infiniretri:21")
 """InfiniRetri with the last layer, and with two that find more in the default host."""
 
 _FAILING = "hybrid"
+_EMBEDDING = tuple(name + end for name in (MINILM, E5_SMALL) for end in ("", FUSED))
 
 
 def _part(value: object) -> str:
@@ -74,7 +78,7 @@ class EvaluateConfig:
         InvalidInputError: A value cannot be used.
     """
 
-    methods: tuple[str, ...] = (*OWN_METHODS, WINDOW_BM25, "minilm", "minilm+bm25", FULL_CONTEXT)
+    methods: tuple[str, ...] = (*OWN_METHODS, WINDOW_BM25, *_EMBEDDING, FULL_CONTEXT)
     reference: str | None = None
     sets: tuple[str, ...] = ()
     part: tuple[int, int] | None = None
@@ -198,9 +202,12 @@ def run_evaluation(
         comparisons = [*compare(results, config.base), *compare(answers, config.base)]
         timed = [one for one in results if not one.method.startswith(RUN)]  # reading a file costs nothing
         spent = costs(folder.builds.all(), timed)
-    evaluation = Evaluation(tuple(comparisons), tuple(spent), config.base)
+    methods = best_windows(folder.results.all(), config.middle_budget)
+    rows, faults = readability(searched, folder.results.all(), config.middle_budget, methods)
+    evaluation = Evaluation(tuple(comparisons), tuple(spent), config.base, tuple(rows))
     write_json(folder.path / SUMMARY, asdict(evaluation))
     report = _report(searched, config, folder, evaluation, host)
+    report = replace(report, bad_passages=bad_passages(faults.get(_failing(methods), ()), searched))
     if pools:
         notes = length_notes(pools, folder.answers.all(), host, config.read_up_to)
         report = replace(report, sets=pooled(sets, pools), failures={}, notes=notes)
@@ -228,6 +235,11 @@ def _answered(systems: Sequence[System], folder: RunFolder, budget: int) -> list
     return [(method, budget) for method in best_windows(folder.results.all(), budget)] + own
 
 
+def _failing(methods: Sequence[Method]) -> Method:
+    """Return the method whose failures are shown: ours if it was asked."""
+    return next((one for one in methods if one.name == _FAILING), methods[0])
+
+
 def _report(
     sets: Sequence[EvaluationSet],
     config: EvaluateConfig,
@@ -237,7 +249,7 @@ def _report(
 ) -> Report:
     results, budget = folder.results.all(), config.middle_budget
     best = {method.name: method for method in best_windows(results, budget)}
-    failing = best.get(_FAILING) or next(iter(best.values()))
+    failing = _failing([*best.values()])
     notes = []
     if config.tokens is not None:
         notes.append(

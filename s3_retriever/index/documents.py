@@ -105,7 +105,14 @@ class DocumentStore:
         """
         try:
             fields = parse_json(self.line(number).tobytes().decode("utf-8", "surrogatepass"))
-            return Document(fields["id"], fields["text"], fields["title"], fields["metadata"])
+            return Document(
+                fields["id"],
+                fields["text"],
+                fields["title"],
+                fields["metadata"],
+                tuple(fields["pages"]),
+                fields["source_hash"],
+            )
         except (ValueError, KeyError, TypeError) as error:
             reason = f"{type(error).__name__}: {error}"
             msg = f"{self._source} is damaged in line {number + 1} ({reason}); {INDEX_AGAIN}"
@@ -134,6 +141,8 @@ def to_line(document: Document) -> bytes:
         "id": document.id,
         "title": document.title,
         "metadata": dict(document.metadata),
+        "pages": document.pages,
+        "source_hash": document.source_hash,
         "text": document.text,
     }
     return f"{json.dumps(fields, ensure_ascii=False)}\n".encode("utf-8", "surrogatepass")

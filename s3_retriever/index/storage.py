@@ -41,11 +41,13 @@ from s3_retriever.index.segment import ARRAYS, Segment
 from s3_retriever.index.snapshot import LiveSegment, Snapshot
 from s3_retriever.index.terms import ARRAYS as TERM_ARRAYS
 from s3_retriever.index.terms import TermPostings
+from s3_retriever.index.units import ARRAYS as UNIT_ARRAYS
+from s3_retriever.index.units import UnitColumns
 from s3_retriever.json_form import parse_json
 from s3_retriever.workplace import LOCK
 
 FORMAT = "s3-retriever index"
-VERSION = 6
+VERSION = 7
 MANIFEST = "manifest.json"
 
 _SEGMENTS = "segments"
@@ -53,7 +55,7 @@ _DOCUMENTS = "documents.jsonl"
 _ARRAY_FILE = "arrays.safetensors"
 _FILES = frozenset([_DOCUMENTS, _ARRAY_FILE])
 _IDS, _OFFSETS = "ids", "document_offsets"
-_ARRAYS = (_IDS, _OFFSETS, *ARRAYS, *FEATURE_ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS)
+_ARRAYS = (_IDS, _OFFSETS, *ARRAYS, *FEATURE_ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS, *UNIT_ARRAYS)
 _SEGMENT_NAME = re.compile(r"[0-9a-f]{16}")
 _LITTER = re.compile(rf"\.([0-9a-f]{{16}}|{MANIFEST})[-.]")
 
@@ -82,7 +84,7 @@ def save(path: Path, header: Mapping[str, Any], snapshot: Snapshot, generation: 
         DiskFullError: There is no room; names the file and the bytes.
         IndexBusyError: Somebody else is saving to the folder.
     """
-    _check_target(path)
+    check_target(path)
     refuse_links(path / _SEGMENTS)
     with only_writer(path):
         known = {}
@@ -123,8 +125,13 @@ def _write(
     return written, {entry["name"] for entry in entries}
 
 
-def load(path: Path) -> tuple[dict[str, Any], Snapshot, str]:
+def load(path: Path, known: Mapping[str, Segment] | None = None) -> tuple[dict[str, Any], Snapshot, str]:
     """Map a saved index, after checking every file's size and SHA-256.
+
+    Args:
+        path: The folder.
+        known: Segments that are mapped already, by name; they are used as they are, and nothing of them is
+            read.
 
     Returns:
         The header, the snapshot, and the generation, which :func:`save` takes.
@@ -134,20 +141,22 @@ def load(path: Path) -> tuple[dict[str, Any], Snapshot, str]:
     """
     manifest = _read_manifest(path)
     try:
-        return *_read(path, manifest), hash_json(manifest)
+        return *_read(path, manifest, known or {}), hash_json(manifest)
     except (IndexFormatError, OSError):
         if _read_manifest(path) == manifest:
             raise
     # Somebody saved meanwhile, and removed segments that only the manifest before named.
-    return load(path)
+    return load(path, known)
 
 
-def _read(path: Path, manifest: Mapping[str, Any]) -> tuple[dict[str, Any], Snapshot]:
+def _read(
+    path: Path, manifest: Mapping[str, Any], known: Mapping[str, Segment]
+) -> tuple[dict[str, Any], Snapshot]:
     """Map what a manifest names."""
     try:
         layout = Layout(**{field: tuple(values) for field, values in manifest["layout"].items()})
         header = dict(manifest["header"])
-        parts = [_read_part(path / _SEGMENTS, layout, entry) for entry in manifest["segments"]]
+        parts = [_read_part(path / _SEGMENTS, layout, entry, known) for entry in manifest["segments"]]
     except IndexFormatError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
@@ -156,8 +165,12 @@ def _read(path: Path, manifest: Mapping[str, Any]) -> tuple[dict[str, Any], Snap
     return header, Snapshot(layout, parts)
 
 
-def _check_target(path: Path) -> None:
-    """Refuse folders that are not ours. A first save that was killed leaves ``segments`` alone."""
+def check_target(path: Path) -> None:
+    """Refuse folders that are not ours. A first save that was killed leaves ``segments`` alone.
+
+    Raises:
+        InvalidInputError: The folder holds something else than an index.
+    """
     refuse_foreign(
         path, "an index", lambda name: name in (_SEGMENTS, LOCK) or _is_litter(name), marker=MANIFEST
     )
@@ -227,6 +240,7 @@ def _write_segment(
     arrays = {_IDS: np.frombuffer(ids, np.uint8), _OFFSETS: segment.documents.offsets}
     arrays |= {array: getattr(segment, array) for array in ARRAYS}
     arrays |= segment.features.arrays | segment.metadata.arrays | segment.terms.arrays
+    arrays |= segment.units.arrays
     files: dict[str, dict[str, Any]] = {}
     if _is_cut(texts) or any(map(_is_cut, arrays.values())):
         raise _lost(folder / segment.name)
@@ -259,9 +273,13 @@ def _is_cut(content: npt.NDArray[Any] | memoryview) -> bool:
         return False
 
 
-def _read_part(folder: Path, layout: Layout, entry: Mapping[str, Any]) -> LiveSegment:
-    """Map one segment as the manifest's entry describes it."""
+def _read_part(
+    folder: Path, layout: Layout, entry: Mapping[str, Any], known: Mapping[str, Segment]
+) -> LiveSegment:
+    """Map one segment as the manifest's entry describes it, unless it is known."""
     name = str(entry["name"])
+    if name in known and known[name].layout == layout:
+        return LiveSegment(known[name], _alive(len(known[name]), entry["deleted"]))
     if not _SEGMENT_NAME.fullmatch(name) or set(entry["files"]) != _FILES:
         msg = f"segment {name!r} is no segment name, or its files are not those of a segment"
         raise ValueError(msg)
@@ -278,6 +296,7 @@ def _read_part(folder: Path, layout: Layout, entry: Mapping[str, Any]) -> LiveSe
         features={array: mapped[array] for array in FEATURE_ARRAYS},
         metadata=MetadataColumns(len(documents), {array: mapped[array] for array in METADATA_ARRAYS}),
         terms=TermPostings({array: mapped[array] for array in TERM_ARRAYS}),
+        units=UnitColumns(len(documents), {array: mapped[array] for array in UNIT_ARRAYS}),
         name=name,
         files=(
             MappedFile(folder / _DOCUMENTS, texts),
@@ -327,7 +346,7 @@ def _check_file(path: Path, expected: Mapping[str, Any]) -> None:
 def _write_manifest(path: Path, content: Mapping[str, Any]) -> str:
     """Write the manifest; return the hash of its content."""
     try:
-        content = json.loads(json.dumps(content))
+        content = json.loads(json.dumps(content, allow_nan=False))
     except (TypeError, ValueError) as error:
         msg = f"the header of an index must hold JSON values only ({error})"
         raise InvalidInputError(msg) from error
@@ -358,4 +377,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or manifest.get("sha256") != hash_json(content):
         msg = f"{file} was altered (its SHA-256 differs); restore it or build the index again"
         raise IndexFormatError(msg)
+    try:
+        json.dumps(content, allow_nan=False)
+    except ValueError as error:
+        msg = f"{file} holds a number that is not finite, which no save writes; build the index again"
+        raise IndexFormatError(msg) from error
     return content
