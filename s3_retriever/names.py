@@ -13,6 +13,9 @@ ScoringName = Literal["attention", "paper"]
 BM25Name = Literal["rank_bm25", "bm25s"]
 """What computes BM25."""
 
+SpanKind = Literal["prose", "heading", "list", "table", "code", "data", "furniture"]
+"""What a passage is; see :class:`s3_retriever.Span`."""
+
 MODES: tuple[Mode, ...] = get_args(Mode)
 SCORINGS: tuple[ScoringName, ...] = get_args(ScoringName)
 BM25_NAMES: tuple[BM25Name, ...] = get_args(BM25Name)
