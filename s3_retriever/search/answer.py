@@ -13,7 +13,7 @@ from s3_retriever.checks import check_settings, choice, instance, optional, whol
 from s3_retriever.documents import Document, Explanation, Span, Spans
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.names import MODES, SCORINGS, Mode, ScoringName
-from s3_retriever.search.density import Float32
+from s3_retriever.search.density import Float32, fluency
 from s3_retriever.search.evidence import Evidence
 from s3_retriever.search.explain import explain_spans
 from s3_retriever.search.filters import Filter, as_filter, matching, warn_of_unknown_keys
@@ -182,7 +182,9 @@ class Search:
             return None
         if self._options.scoring == "paper":
             return self._ranker.paper(self._snapshot, asked.shared)
-        return self._ranker.s3(self._snapshot, asked.encoded.ids, asked.rows, means)
+        ids = asked.encoded.ids
+        density = self._ranker.s3(self._snapshot, ids, asked.rows, means)
+        return density * np.float32(fluency(len(asked.question), len(ids)))
 
 
 def _range(density: Float32) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from s3_retriever.search.density import (
     Scale,
     average,
     token_weights,
+    widening,
 )
 from s3_retriever.search.kernels import cell_counts, cell_frequencies, cell_masses
 from s3_retriever.search.lexical import LexicalIndex, RarityBoost
@@ -186,7 +187,8 @@ class Ranker:
         boost = None if alone else RarityBoost(self.scoring.bm25_rarity, self.surprise)
         scores = self.lexical.scores(snapshot, question, boost)
         widths = BM25_WIDTHS if alone else self.scoring.bm25_widths
-        return bm25_density(scores, snapshot.document_cells, widths)
+        wider = widening(snapshot.document_characters, snapshot.document_cells)
+        return bm25_density(scores, snapshot.document_cells, widths, wider)
 
     def s3(
         self,
@@ -262,7 +264,10 @@ def _side_by_side(
 
 
 def bm25_density(
-    scores: npt.NDArray[np.float64], document_cells: Int64, widths: Mapping[float, float]
+    scores: npt.NDArray[np.float64],
+    document_cells: Int64,
+    widths: Mapping[float, float],
+    wider: Float32 | None = None,
 ) -> Float32:
     """Average BM25 scores per cell at several widths and sum them, float32 (C,).
 
@@ -270,11 +275,19 @@ def bm25_density(
         scores: float64 (C,).
         document_cells: int64 (D + 1,).
         widths: Weight of each width (sigma in cells).
+        wider: float32 (D,), how many times wider each document is looked at; None: none is.
     """
     density = np.zeros(len(scores), np.float32)
-    for sigma, weight in widths.items():
-        if weight:
-            density += np.float32(weight) * average(scores, document_cells, sigma)
+    if wider is None or not len(wider):
+        wider = np.ones(1, np.float32)
+    counts = np.diff(document_cells)
+    for times in np.unique(wider).tolist():
+        chosen = np.broadcast_to(wider == times, counts.shape)
+        cells = np.repeat(chosen, counts)
+        own, begins = scores[cells], np.concatenate([[0], np.cumsum(counts[chosen])])
+        for sigma, weight in widths.items():
+            if weight:
+                density[cells] += np.float32(weight) * average(own, begins, times * sigma)
     return density
 
 
