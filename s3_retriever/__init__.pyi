@@ -1,4 +1,5 @@
 from . import errors as errors
+from .cluster.config import ClusterConfig as ClusterConfig
 from .config import BM25Name as BM25Name
 from .config import Mode as Mode
 from .config import RetrieverConfig as RetrieverConfig

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from s3_retriever.asking import understood
 from s3_retriever.checks import PATH, Uncopyable, as_questions, check, instance, optional, whole
+from s3_retriever.cluster.entry import OnCluster
 from s3_retriever.config import Mode, RetrieverConfig, ScoringName
 from s3_retriever.disk import only_writer
 from s3_retriever.documents import Document, Span, as_ids
 from s3_retriever.encode.artifact import Artifact
-from s3_retriever.encode.question import encode_questions, query_rows, shared_features
 from s3_retriever.errors import ArtifactError
 from s3_retriever.host.loading import import_meanwhile
 from s3_retriever.host.model import Host
@@ -22,7 +23,7 @@ from s3_retriever.index import Index, Segment
 from s3_retriever.indexing import build_segment, layout_of
 from s3_retriever.locks import ChangeLock
 from s3_retriever.saved import check_target, read_saved, save_parts
-from s3_retriever.search.answer import Asked, Search, SearchOptions
+from s3_retriever.search.answer import Search, SearchOptions
 from s3_retriever.search.filters import Filter
 from s3_retriever.search.lexical import LexicalIndex
 from s3_retriever.search.rank import Ranker, Scoring
@@ -31,7 +32,7 @@ from s3_retriever.search.spans import SpanConfig
 _TOGETHER = 64  # questions of a batch that wait for each other
 
 
-class S3Retriever(Uncopyable):
+class S3Retriever(OnCluster, Uncopyable):
     """Finds spans of documents by the host's own attention, fused with BM25.
 
     Make one with :meth:`from_documents` or :meth:`load`. Threads may share it: a search sees the corpus
@@ -342,7 +343,8 @@ class S3Retriever(Uncopyable):
             some = asked[first : first + _TOGETHER]
             # Before the host reads them: BM25 would have to go back if the index changed meanwhile.
             bm25 = [search.bm25(question) for question in some]
-            found += search.answers(self._understood(some, options), bm25)
+            how = (self.host, self.artifact, self.ranker.scoring.n_features, self._threads)
+            found += search.answers(understood(some, options, *how), bm25)
         return found
 
     @property
@@ -387,14 +389,3 @@ class S3Retriever(Uncopyable):
 
     def _scan(self, documents: Iterable[Any], taken: Container[str], **how: Any) -> Segment:
         return build_segment(documents, self.host, self.artifact, self._config.scan, taken=taken, **how)
-
-    def _understood(self, questions: Sequence[str], options: SearchOptions) -> list[Asked]:
-        """Let the host read questions, as far as the mode and the scoring need it."""
-        if options.mode == "bm25":
-            return [Asked() for _ in questions]
-        artifact, n_features, threads = self.artifact, self.ranker.scoring.n_features, self._threads
-        read = encode_questions(self.host, questions, artifact.query_heads, threads)
-        rows = threads.map(lambda one: query_rows(artifact, one.queries, n_features), read)
-        paper = options.scoring == "paper"
-        shared = (shared_features(artifact, one.queries) if paper else () for one in read)
-        return list(map(Asked, read, rows, shared))

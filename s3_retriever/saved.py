@@ -16,6 +16,9 @@ from s3_retriever.index.storage import MANIFEST, saved_header
 from s3_retriever.workplace import LOCK
 
 _INDEX, _ARTIFACT = "index", "artifact"
+JOBS = "jobs"
+"""Folder of what interrupted jobs of a cluster wrote down."""
+
 _UNFINISHED = f".{_ARTIFACT}-"  # prefix of the folders that a killed Artifact.save leaves
 
 
@@ -104,4 +107,4 @@ def check_target(path: Path) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return name in (_INDEX, _ARTIFACT, LOCK) or name.startswith(_UNFINISHED)
+    return name in (_INDEX, _ARTIFACT, JOBS, LOCK) or name.startswith(_UNFINISHED)

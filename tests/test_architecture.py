@@ -39,7 +39,18 @@ BOTTOM = {
     "terminal",
     "workplace",
 }
-RUN_TIME = BOTTOM | {"host", "encode", "index", "search", "config", "indexing", "saved", "retriever"}
+RUN_TIME = BOTTOM | {
+    "host",
+    "encode",
+    "index",
+    "search",
+    "config",
+    "asking",
+    "indexing",
+    "saved",
+    "store",
+    "retriever",
+}
 MAY_IMPORT = {
     "errors": set(),
     "memory": set(),
@@ -59,9 +70,12 @@ MAY_IMPORT = {
     "search": BOTTOM | {"index"},
     "config": BOTTOM | {"host", "search"},
     "saved": BOTTOM | {"config", "encode", "index"},
+    "asking": BOTTOM | {"host", "encode", "search"},
     "indexing": BOTTOM | {"host", "encode", "index"},
-    "retriever": RUN_TIME - {"retriever"},
+    "retriever": RUN_TIME - {"retriever"} | {"cluster"},
     "": RUN_TIME,  # s3_retriever/__init__.py
+    "store": BOTTOM | {"encode", "index", "saved"},
+    "cluster": RUN_TIME - {"retriever"} | {"sources"},
     "integration": RUN_TIME,
     "sources": BOTTOM,
     "training": BOTTOM | {"sources", "host", "encode", "index", "search"},
@@ -76,6 +90,8 @@ MAY_NAME = {"search": {"encode"}}
 USERS = {
     "torch": ("host", "encode.question", "training", "evaluation", "analysis"),
     "transformers": ("host", "evaluation"),
+    "ray": ("cluster",),
+    "pyarrow": ("cluster",),
     "llama_index": (),
     "langchain": (),
 }

@@ -1,0 +1,91 @@
+"""What a retriever does on a cluster; Ray is imported when it is asked for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s3_retriever.checks import check_library, pip_install
+from s3_retriever.cluster.config import ClusterConfig
+from s3_retriever.config import RetrieverConfig
+from s3_retriever.documents import as_ids
+from s3_retriever.encode.artifact import Artifact
+from s3_retriever.store.commit import ChangeMode
+
+if TYPE_CHECKING:
+    import ray.data
+    from typing_extensions import Self
+
+
+class OnCluster:
+    """Indexes by many machines."""
+
+    @classmethod
+    def load(cls, path: str | Path, *, host: Any = None) -> Self:
+        """Open a saved index."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_dataset(
+        cls,
+        dataset: ray.data.Dataset,
+        *,
+        path: str | Path,
+        host: str | Path | None = None,
+        artifact: Artifact | str | Path = "fast",
+        config: RetrieverConfig | None = None,
+        mode: ChangeMode = "append",
+        delete: Iterable[str] = (),
+        cluster: ClusterConfig | None = None,
+    ) -> Self:
+        """Scan the documents of a Ray dataset on a cluster, write the index, and open it.
+
+        All documents are made part of the index in one step, when the last one is scanned. A job with a
+        ``CheckpointConfig`` on the column ``id`` that was interrupted goes on where it was when it is
+        run again.
+        The extra ``ray`` installs what is needed.
+
+        Args:
+            dataset: Rows with a ``text``, and maybe an ``id`` (or ``_id``), a ``title``, and ``metadata``, a
+                mapping or its JSON; other columns are ignored.
+            path: Where the index lies: a folder that all machines see, or a URL such as
+                ``s3://bucket/my-index``.
+            host: A hub name, or a folder that each machine has; None: the default host.
+            artifact: As in :meth:`from_documents`.
+            config: Settings of a new index.
+            mode: What becomes of the documents that are there: "append" keeps them, "upsert" replaces those
+                with the ids of new ones, "overwrite" replaces all.
+            delete: Ids of documents to delete in the same step.
+            cluster: How to use the cluster; a document that it skips is named in a warning.
+
+        Raises:
+            MissingDependencyError: Ray is not installed.
+            InvalidDocumentError: A row is no document.
+            DuplicateDocumentError: Two documents have one id.
+            UnknownDocumentError: There is no document with an id to delete.
+            InvalidInputError: The index was made with another artifact, or a value cannot be used.
+            IndexBusyError: Somebody else writes to the folder.
+            IndexChangedError: Somebody else changed the index meanwhile.
+        """
+        check_library("indexes made on a cluster", "Ray", "ray.data", pip_install("ray"))
+        from s3_retriever.cluster.dataset import index_dataset
+
+        if not isinstance(artifact, Artifact):
+            artifact = Artifact.load(artifact)
+        report = index_dataset(
+            dataset,
+            str(path),
+            host=None if host is None else str(host),
+            artifact=artifact,
+            config=config,
+            mode=mode,
+            delete=as_ids(delete),
+            cluster=cluster,
+        )
+        if report.failures:
+            first = report.failures[0]
+            msg = f"{len(report.failures)} documents were skipped; the first is {first.id!r}: {first.reason}"
+            warnings.warn(msg, stacklevel=2)
+        return cls.load(path, host=host)
