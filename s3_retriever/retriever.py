@@ -6,11 +6,11 @@ from collections.abc import Container, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from s3_retriever.asking import understood
 from s3_retriever.checks import PATH, Uncopyable, as_questions, check, instance, optional, whole
-from s3_retriever.cluster.entry import OnCluster
+from s3_retriever.cluster.entry import OnCluster, read_anywhere
 from s3_retriever.config import Mode, RetrieverConfig, ScoringName
 from s3_retriever.disk import only_writer
 from s3_retriever.documents import Document, Span, as_ids
@@ -22,8 +22,9 @@ from s3_retriever.host.one_core import OneCoreThreads
 from s3_retriever.index import Index, Segment
 from s3_retriever.indexing import build_segment, layout_of
 from s3_retriever.locks import ChangeLock
-from s3_retriever.saved import check_target, read_saved, save_parts
-from s3_retriever.search.answer import Search, SearchOptions
+from s3_retriever.saved import check_target, save_parts
+from s3_retriever.search.answer import SearchOptions
+from s3_retriever.search.corpus import ReadOnly, ShardedIndex, searching
 from s3_retriever.search.filters import Filter
 from s3_retriever.search.lexical import LexicalIndex
 from s3_retriever.search.rank import Ranker, Scoring
@@ -55,7 +56,7 @@ class S3Retriever(OnCluster, Uncopyable):
         *,
         host: Host,
         artifact: Artifact,
-        index: Index | None = None,
+        index: Index | ShardedIndex | None = None,
         config: RetrieverConfig | None = None,
         ranker: Ranker | None = None,
     ) -> None:
@@ -67,7 +68,7 @@ class S3Retriever(OnCluster, Uncopyable):
         """
         check("host", host, instance(Host, "a Host; make one with Host.load()"))
         check("artifact", artifact, instance(Artifact, "an Artifact; make one with Artifact.load()"))
-        check("index", index, optional(instance(Index, "an Index")))
+        check("index", index, optional(instance((Index, ShardedIndex), "an Index")))
         check("config", config, optional(instance(RetrieverConfig, "a RetrieverConfig")))
         check("ranker", ranker, optional(instance(Ranker, "a Ranker")))
         self.host = host
@@ -85,13 +86,13 @@ class S3Retriever(OnCluster, Uncopyable):
         artifact.check_host(host)
         own = {"artifact": self.artifact.digest, "host": host.identity}
         self._header = {**own, **header, "config": self._config.to_json()}
-        self._index = Index(layout, self._header) if index is None else index
+        self._index = Index(layout, self._header) if index is None else cast(Index, index)
         self.ranker = ranker or Ranker(
             Scoring.from_json(artifact.scoring),
             LexicalIndex(self._config.bm25),
             lru_cache(maxsize=1 << 16)(host.surprise),
         )
-        self._changing = ChangeLock("the retriever")
+        self._changing = ReadOnly() if isinstance(index, ShardedIndex) else ChangeLock("the retriever")
         self._threads = OneCoreThreads()
 
     @classmethod
@@ -228,13 +229,23 @@ class S3Retriever(OnCluster, Uncopyable):
             save_parts(path, self._index, self._header, self.artifact)
 
     @classmethod
-    def load(cls, path: str | Path, *, host: Any = None, ranker: Ranker | None = None) -> S3Retriever:
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        host: Any = None,
+        ranker: Ranker | None = None,
+        shards: int | None = None,
+        timeout: float = 60.0,
+    ) -> S3Retriever:
         """Open a saved index, with all its settings.
 
         Args:
-            path: What :meth:`save` wrote.
+            path: What :meth:`save` or :meth:`from_dataset` wrote: a folder, or a URL.
             host: As in :meth:`from_documents`; None: the one that the index names, see :meth:`Host.recorded`.
             ranker: Another than the artifact's.
+            shards: Actors of Ray that search a part of it each, with the same spans; None: this process does.
+            timeout: Seconds to wait for a shard.
 
         Raises:
             IndexFormatError: The index is missing, truncated, altered or of another version.
@@ -243,7 +254,7 @@ class S3Retriever(OnCluster, Uncopyable):
         """
         check("path", path, PATH)
         with ThreadPoolExecutor(1, "s3-load") as pool:
-            reading = pool.submit(read_saved, path)
+            reading = pool.submit(read_anywhere, path, shards, timeout, ranker)
             if not isinstance(host, (Host, tuple)):
                 import_meanwhile(reading)
             index, artifact, config = reading.result()
@@ -334,8 +345,7 @@ class S3Retriever(OnCluster, Uncopyable):
             top_k=top_k,
             spans=spans,
         )
-        snapshot = self._index.snapshot
-        search = Search(snapshot, self.ranker, options, self._config.spans, self.host.count_tokens)
+        search = searching(self._index, self.ranker, options, self._config.spans, self.host.count_tokens)
         if search.is_empty:
             return [[] for _ in asked]
         found: list[list[Span]] = []
@@ -354,7 +364,7 @@ class S3Retriever(OnCluster, Uncopyable):
 
     @property
     def index(self) -> Index:
-        """The index that is searched."""
+        """The index that is searched; one in shards has no snapshot."""
         return self._index
 
     def __len__(self) -> int:
@@ -369,8 +379,7 @@ class S3Retriever(OnCluster, Uncopyable):
         Raises:
             UnknownDocumentError: There is no such document.
         """
-        snapshot = self._index.snapshot
-        return snapshot.document(snapshot.find(doc_id))
+        return self._index.document(doc_id)
 
     @property
     def document_ids(self) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ MAY_IMPORT = {
     "indexing": BOTTOM | {"host", "encode", "index"},
     "retriever": RUN_TIME - {"retriever"} | {"cluster"},
     "": RUN_TIME,  # s3_retriever/__init__.py
-    "store": BOTTOM | {"encode", "index", "saved"},
+    "store": BOTTOM | {"config", "encode", "index", "saved"},
     "cluster": RUN_TIME - {"retriever"} | {"sources"},
     "integration": RUN_TIME,
     "sources": BOTTOM,

@@ -17,6 +17,7 @@ from ray.data import ActorPoolStrategy, Dataset, Datasink
 from ray.data.datasource import WriteResult
 
 from s3_retriever.checks import check, instance, optional
+from s3_retriever.cluster.causes import cause_of
 from s3_retriever.cluster.config import ClusterConfig, Failure, Report
 from s3_retriever.cluster.job import Job, Scanned
 from s3_retriever.cluster.records import (
@@ -30,7 +31,7 @@ from s3_retriever.cluster.records import (
 from s3_retriever.cluster.scanner import Scanner, ScanSettings, files_of
 from s3_retriever.config import RetrieverConfig
 from s3_retriever.encode.artifact import Artifact
-from s3_retriever.errors import InvalidInputError, S3RetrieverError
+from s3_retriever.errors import InvalidInputError
 from s3_retriever.indexing import layout_of
 from s3_retriever.store import Change, Place, collect_garbage, commit, place_of
 from s3_retriever.store.commit import ChangeMode, Written, read_content
@@ -265,24 +266,10 @@ def _run(scanned: Dataset, sink: SegmentSink, cluster: ClusterConfig) -> None:
     try:
         scanned.write_datasink(sink, ray_remote_args={"num_cpus": _WRITING}, concurrency=1)
     except Exception as error:
-        ours = _cause(error)
+        ours = cause_of(error)
         if ours is None or ours is error:
             raise
         raise ours from error
-
-
-def _cause(error: BaseException | None) -> S3RetrieverError | None:
-    """Return the error of ours among the causes of one of Ray's."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if isinstance(error, S3RetrieverError):
-            for kind in type(error).__mro__:  # Ray makes a class of its own of both
-                if kind.__module__ == S3RetrieverError.__module__:
-                    return error if type(error) is kind else kind(*error.args)
-        cause: Any = getattr(error, "cause", None)
-        error = cause if isinstance(cause, BaseException) else error.__cause__ or error.__context__
-    return None
 
 
 def _path_in(checkpoint: Any) -> str:

@@ -7,16 +7,37 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever.checks import check_library, pip_install
+import numpy as np
+
+from s3_retriever.checks import check, check_library, number, pip_install, whole
 from s3_retriever.cluster.config import ClusterConfig
 from s3_retriever.config import RetrieverConfig
 from s3_retriever.documents import as_ids
 from s3_retriever.encode.artifact import Artifact
+from s3_retriever.index import Index
+from s3_retriever.search.corpus import ShardedIndex
+from s3_retriever.search.rank import Ranker
 from s3_retriever.store.commit import ChangeMode
+from s3_retriever.store.opening import read_saved_at
 
 if TYPE_CHECKING:
     import ray.data
     from typing_extensions import Self
+
+
+def read_anywhere(
+    path: str | Path, shards: int | None, timeout: float, ranker: Ranker | None
+) -> tuple[Index | ShardedIndex, Artifact, RetrieverConfig]:
+    """Open an index in this process or in shards on a cluster; arguments as of ``S3Retriever.load``."""
+    if shards is None:
+        return read_saved_at(path)
+    check("shards", shards, whole(1))
+    check("timeout", timeout, number(above=0))
+    check_library("indexes in shards", "Ray", "ray", pip_install("ray"))
+    from s3_retriever.cluster.shards import open_shards
+
+    scoring, fuse = (None, np.add) if ranker is None else (ranker.scoring, ranker.fuse)
+    return open_shards(str(path), shards, timeout=timeout, scoring=scoring, fuse=fuse)
 
 
 class OnCluster:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -63,6 +63,20 @@ class Asked(NamedTuple):
     encoded: EncodedQuestion | None = None
     rows: Sequence[QueryRows] = ()
     shared: Sequence[SharedFeatures] = ()
+
+
+class Searching(Protocol):
+    """What answers questions, with the same options for each."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to search."""
+
+    def bm25(self, question: str) -> Any:
+        """Return what :meth:`answers` needs of a question's words."""
+
+    def answers(self, asked: Sequence[Asked], bm25: Sequence[Any]) -> list[list[Span]]:
+        """Return the spans that answer each of several questions, best first."""
 
 
 class Search:
@@ -173,3 +187,6 @@ def _span(document: Document, span: SelectedSpan, score: float, explanation: Exp
         metadata=document.metadata,
         explanation=explanation,
     )
+
+
+as_span = _span

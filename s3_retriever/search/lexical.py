@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -84,6 +84,20 @@ def _add_scores(cells, norms, idf, scale, total):  # type: ignore[no-untyped-def
             count = 0
 
 
+class TermCounts(NamedTuple):
+    """What BM25 of a cell depends on beside the cell.
+
+    Attributes:
+        n_cells: Cells of the corpus.
+        n_terms: Terms in them, repeated ones counted.
+        cells: Cells that have each term of the question.
+    """
+
+    n_cells: int
+    n_terms: int
+    cells: tuple[int, ...]
+
+
 class BM25:
     """BM25 of a snapshot's cells. It keeps nothing: postings, frequencies and lengths are the snapshot's.
 
@@ -98,23 +112,38 @@ class BM25:
     def __init__(self, *, k1: float = K1, b: float = B) -> None:
         self._k1, self._b = k1, b
 
-    def scores(self, snapshot: Snapshot, terms: Sequence[str], boost: RarityBoost | None = None) -> Float64:
+    def counts(self, snapshot: Snapshot, terms: Sequence[str]) -> TermCounts:
+        """Count what the scores of a snapshot's cells depend on, beside the cells."""
+        occurrences = ([part.segment.terms.cells(term) for part in snapshot.parts] for term in terms)
+        cells = tuple(sum(map(_frequency, snapshot.parts, found)) for found in occurrences)
+        return TermCounts(snapshot.n_cells, snapshot.n_terms, cells)
+
+    def scores(
+        self,
+        snapshot: Snapshot,
+        terms: Sequence[str],
+        boost: RarityBoost | None = None,
+        *,
+        whole: TermCounts | None = None,
+    ) -> Float64:
         """Return the score of every cell, float64 (snapshot.n_cells,); 0 where no term occurs.
 
         Args:
             snapshot: What is searched.
             terms: Of the question; a term counts as often as it is given.
             boost: Tells how many times each term counts; None is plain BM25.
+            whole: Counts of the corpus that the snapshot is a part of; None: it is all of it.
         """
-        n_cells, parts = snapshot.n_cells, snapshot.parts
-        if not snapshot.n_terms:
-            return np.zeros(n_cells)
-        average = snapshot.n_terms / n_cells
+        parts = snapshot.parts
+        n_cells, n_terms, known = whole or (snapshot.n_cells, snapshot.n_terms, None)
+        if not n_terms:
+            return np.zeros(snapshot.n_cells)
+        average = n_terms / n_cells
         norms = [self._norms(part, average) for part in parts]
         totals = [np.zeros(len(norm)) for norm in norms]
-        for term in terms:
+        for i, term in enumerate(terms):
             cells = [part.segment.terms.cells(term) for part in parts]
-            n = sum(map(_frequency, parts, cells))
+            n = sum(map(_frequency, parts, cells)) if known is None else known[i]
             if not n:
                 continue
             idf = _idf(n, n_cells)
@@ -123,7 +152,7 @@ class BM25:
             for one, norm, total in zip(cells, norms, totals, strict=True):
                 _add_scores(one, norm, idf, self._k1 + 1, total)
         live = [total[part.cells] for part, total in zip(parts, totals, strict=True)]
-        return np.concatenate(live)
+        return np.concatenate([np.zeros(0), *live])
 
     def _norms(self, part: LiveSegment, average: float) -> Float64:
         """Return what the length of each cell of a segment adds to a count, float64 (n_cells,)."""

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy.typing as npt
+
 from s3_retriever.checks import check_settings, choice
 from s3_retriever.disk import hash_json
 from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import (
     DuplicateDocumentError,
     IndexChangedError,
+    IndexFormatError,
     InvalidInputError,
     UnknownDocumentError,
 )
@@ -139,9 +142,21 @@ def live_ids(place: Place, entry: Mapping[str, Any]) -> Iterator[tuple[int, str]
 
 def ids_of(place: Place, name: str) -> list[str]:
     """Return the ids of all documents of a segment that lies there; little else of it is read."""
-    path = f"{INDEX}/{SEGMENTS}/{name}/{ARRAY_FILE}"
-    file = Path(place.name, path)
-    return parse_ids(file, read_array(lambda begin, end: place.read(path, begin, end), file, IDS))
+    return parse_ids(Path(place.name, INDEX, SEGMENTS, name, ARRAY_FILE), array_of(place, name, IDS))
+
+
+def array_of(place: Place, segment: str, array: str) -> npt.NDArray[Any]:
+    """Read one array of a segment; nothing is checked by its hash.
+
+    Raises:
+        IndexFormatError: The segment has no such array, or its file is not there.
+    """
+    path = f"{INDEX}/{SEGMENTS}/{segment}/{ARRAY_FILE}"
+    try:
+        return read_array(lambda begin, end: place.read(path, begin, end), Path(place.name, path), array)
+    except FileNotFoundError as error:
+        msg = f"{place.name}/{path} is missing; restore it or build the index again"
+        raise IndexFormatError(msg) from error
 
 
 def _distinct(segments: Sequence[Written]) -> Iterator[dict[str, Any]]:

@@ -83,6 +83,7 @@ class Place(Protocol):
 
         Raises:
             IndexBusyError: Somebody else writes here.
+            InvalidInputError: Something else than an index is here.
         """
 
 
@@ -98,7 +99,6 @@ def place_of(path: str | Path) -> Place:
         path: A folder that all machines see, or a URL that fsspec knows, such as ``s3://bucket/my-index``.
 
     Raises:
-        InvalidInputError: The folder holds something else than an index.
         MissingDependencyError: The library for such URLs is not installed.
     """
     if isinstance(path, str) and path.startswith(_FOLDER):
@@ -110,7 +110,6 @@ class _Folder:
     """A folder of this machine, or one that is mounted on all."""
 
     def __init__(self, path: Path) -> None:
-        check_target(path)
         self._path = path.resolve()
         self._index = self._path / INDEX
 
@@ -127,6 +126,7 @@ class _Folder:
         to.write_bytes(self.read(path))
 
     def put_segment(self, segment: Segment) -> dict[str, dict[str, Any]]:
+        check_target(self._path)
         refuse_links(self._index, self._index / SEGMENTS)
         make_folders(self._index / SEGMENTS)
         return write_segment(self._index / SEGMENTS, segment)
@@ -163,6 +163,7 @@ class _Folder:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
+        check_target(self._path)
         with only_writer(self._path):
             yield
 

@@ -46,3 +46,23 @@ def test_the_index_is_that_of_one_machine(
     expected = S3Retriever.from_documents(documents, host=host, artifact=artifact)
     assert report.tokens == expected.n_tokens
     same(S3Retriever.load(tmp_path / "index", host=host), expected)
+
+
+def test_shards_on_actors_and_one_that_dies(
+    tmp_path: Path, host: str, artifact: Artifact, documents: list[Document]
+) -> None:
+    import os
+    import signal
+
+    import ray
+
+    whole = S3Retriever.from_documents(documents, host=host, artifact=artifact)
+    whole.save(tmp_path / "index")
+    parts = S3Retriever.load(tmp_path / "index", host=host, shards=2)
+    same(parts, whole)
+    shards = parts.index.shards  # type: ignore[attr-defined]
+    victim = ray.get(shards.actors[1].process.remote())
+    os.kill(victim, signal.SIGKILL)
+    same(parts, whole)
+    assert ray.get(shards.actors[1].process.remote()) != victim
+    shards.close()

@@ -156,5 +156,7 @@ def test_a_folder_has_one_writer(tmp_path: Path, tiny_artifact: Artifact) -> Non
 
 def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(InvalidInputError, match=r"letter\.txt"), place_of(tmp_path).alone():
+        pass
     with pytest.raises(InvalidInputError, match=r"letter\.txt"):
-        place_of(tmp_path)
+        place_of(tmp_path).put_segment(build([scan("a", 4, 0)]))
