@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import tempfile
 import time
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from s3_retriever.checks import check_library
+from s3_retriever.checks import check_library, pip_install
 from s3_retriever.disk import only_writer, refuse_links, write_file, write_json
 from s3_retriever.durable import make_folders, remove
 from s3_retriever.encode.artifact import Artifact
@@ -173,12 +174,12 @@ class _Remote:
 
     def __init__(self, url: str) -> None:
         protocol = url.partition("://")[0]
-        way = "install it with: pip install 's3-retriever[s3]'" if protocol == "s3" else "see fsspec's list"
-        check_library(f"an index at {protocol}://", "s3fs" if protocol == "s3" else "fsspec", "fsspec", way)
+        way = pip_install("s3") if protocol == "s3" else "install it"
+        check_library(f"indexes at {protocol}://", "s3fs" if protocol == "s3" else "fsspec", "fsspec", way)
         import fsspec
 
         if protocol == "s3":
-            check_library("an index at s3://", "s3fs", "s3fs", way)
+            check_library("indexes at s3://", "s3fs", "s3fs", way)
         self._url = url.rstrip("/")
         self._conditions = protocol in ("s3", "s3a")
         # Without a cache of listings: others write here.
@@ -209,8 +210,12 @@ class _Remote:
                 self._put(file, f"{ARTIFACT}/{file.name}")
 
     def _put(self, file: Path, path: str) -> None:
-        self._fs.makedirs(f"{self._root}/{path}".rpartition("/")[0], exist_ok=True)
+        self._make_folder(path)
         self._fs.put_file(str(file), f"{self._root}/{path}")
+
+    def _make_folder(self, path: str) -> None:
+        if not self._conditions:  # S3 has no folders
+            self._fs.makedirs(f"{self._root}/{path}".rpartition("/")[0], exist_ok=True)
 
     def segments(self) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -221,7 +226,7 @@ class _Remote:
         return found
 
     def write(self, path: str, data: bytes) -> None:
-        self._fs.makedirs(f"{self._root}/{path}".rpartition("/")[0], exist_ok=True)
+        self._make_folder(path)
         self._fs.pipe_file(f"{self._root}/{path}", data)
 
     def files(self, folder: str) -> list[str]:
@@ -245,14 +250,12 @@ class _Remote:
         return data, etag or data
 
     def swap(self, content: Mapping[str, Any], token: Any) -> None:
-        import json
-
         data = f"{json.dumps(sealed_manifest(content), indent=1, ensure_ascii=False)}\n".encode()
         path = f"{self._root}/{INDEX}/{MANIFEST}"
         if not self._conditions:
             if self.manifest()[1] != token:
                 raise changed(self.name)
-            self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+            self._make_folder(f"{INDEX}/{MANIFEST}")
             self._fs.pipe_file(path, data)
             return
         condition = {"IfNoneMatch": "*"} if token is None else {"IfMatch": token}
