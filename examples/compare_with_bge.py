@@ -1,6 +1,6 @@
 """The same questions to one LlamaIndex query engine with two retrievers: S3, and an embedding model.
 
-    python examples/compare_with_bge.py                     # BGE from the hub, else MiniLM from a PyPI wheel
+    python examples/compare_with_bge.py                     # BGE from the hub, else E5 from a PyPI wheel
     python examples/compare_with_bge.py --embedding FOLDER  # BGE from a folder, or another name on the hub
 
 Both retrievers get the same documents, questions, budget of tokens, prompt and answering model. A few
@@ -14,9 +14,10 @@ import argparse
 import sys
 import textwrap
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from llama_index.core import Document, PromptTemplate, QueryBundle, VectorStoreIndex
 from llama_index.core.base.base_retriever import BaseRetriever
@@ -30,7 +31,8 @@ from _corpus import QUESTIONS, TOPICS
 from llama_index.retrievers.s3 import HostLLM, S3Retriever
 from s3_retriever import Host
 from s3_retriever.errors import HostNotFoundError
-from s3_retriever.evaluation.rivals.minilm import fetch_minilm
+from s3_retriever.evaluation.rivals.e5 import E5, NAME
+from s3_retriever.evaluation.rivals.embeddings import Embedder
 from s3_retriever.host.weights import quiet_transformers, resolve_host
 
 BGE = "BAAI/bge-small-en-v1.5"
@@ -41,61 +43,61 @@ PROMPT = PromptTemplate(
 )
 
 
-class Recipe(NamedTuple):
-    """How an embedding model is to be used, after its model card."""
+class Bge:
+    """A BGE model, used as its card says: the state of the first token, an instruction before questions."""
 
-    name: str
-    folder: Path
-    mean: bool  # mean of all tokens' states, else the state of the first one
-    instruction: str  # goes before questions
-    max_tokens: int
+    instruction = "Represent this sentence for searching relevant passages: "
+
+    def __init__(self, folder: Path) -> None:
+        safely = {"local_files_only": True, "trust_remote_code": False}
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, **safely)
+        with quiet_transformers():
+            self._model = AutoModel.from_pretrained(folder, **safely).eval()
+
+    @torch.inference_mode()
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the unit vectors of passages, float32 (n, d)."""
+        inputs = self._tokenizer(
+            list(texts), return_tensors="pt", padding=True, truncation=True, max_length=512
+        )
+        firsts = self._model(**inputs).last_hidden_state[:, 0].float()
+        return torch.nn.functional.normalize(firsts, dim=1).numpy()
+
+    def embed_question(self, text: str) -> np.ndarray:
+        """Return the unit vector of a question, float32 (d,)."""
+        return self.embed([self.instruction + text])[0]
 
 
-def find_embedding(wanted: str | None) -> Recipe:
-    """Find the model that was asked for; by default BGE, and MiniLM where the hub cannot be reached."""
+def find_embedding(wanted: str | None) -> tuple[str, Embedder]:
+    """Load the model that was asked for; by default BGE, and E5 where the hub cannot be reached."""
     try:
         found = resolve_host(wanted or BGE)  # folders and hub names are looked up as those of hosts are
     except HostNotFoundError:
         if wanted is not None:
             raise
-        return Recipe("all-MiniLM-L6-v2", fetch_minilm(), mean=True, instruction="", max_tokens=256)
-    instruction = "Represent this sentence for searching relevant passages: "
-    return Recipe(found.name, found.folder, mean=False, instruction=instruction, max_tokens=512)
+        return NAME, E5.load()
+    return found.name, Bge(found.folder)
 
 
-class TransformerEmbedding(BaseEmbedding):
-    """An embedding model for LlamaIndex, over ``transformers``."""
+class RivalEmbedding(BaseEmbedding):
+    """An embedding model for LlamaIndex."""
 
-    _recipe: Recipe = PrivateAttr()
-    _tokenizer: Any = PrivateAttr()
-    _model: Any = PrivateAttr()
+    _model: Embedder = PrivateAttr()
 
-    def __init__(self, recipe: Recipe) -> None:
-        super().__init__(model_name=recipe.name, embed_batch_size=32)
-        self._recipe = recipe
-        safely = {"local_files_only": True, "trust_remote_code": False}
-        self._tokenizer = AutoTokenizer.from_pretrained(recipe.folder, **safely)
-        with quiet_transformers():
-            self._model = AutoModel.from_pretrained(recipe.folder, **safely).eval()
+    def __init__(self, name: str, model: Embedder) -> None:
+        super().__init__(model_name=name, embed_batch_size=32)
+        self._model = model
 
-    @torch.inference_mode()
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        limits = {"padding": True, "truncation": True, "max_length": self._recipe.max_tokens}
-        inputs = self._tokenizer(texts, return_tensors="pt", **limits)
-        states = self._model(**inputs).last_hidden_state
-        if self._recipe.mean:
-            mask = inputs["attention_mask"].unsqueeze(-1)
-            pooled = (states * mask).sum(dim=1) / mask.sum(dim=1)
-        else:
-            pooled = states[:, 0]
-        vectors: list[list[float]] = torch.nn.functional.normalize(pooled.float(), dim=1).tolist()
+        vectors: list[list[float]] = self._model.embed(texts).tolist()
         return vectors
 
     def _get_text_embedding(self, text: str) -> list[float]:
         return self._get_text_embeddings([text])[0]
 
     def _get_query_embedding(self, query: str) -> list[float]:
-        return self._get_text_embedding(self._recipe.instruction + query)
+        vector: list[float] = self._model.embed_question(query).tolist()
+        return vector
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
         return self._get_query_embedding(query)
@@ -108,16 +110,16 @@ def main() -> int:
     parser.add_argument("--token-budget", type=int, default=256, help="tokens of passages per question")
     arguments = parser.parse_args()
     try:
-        recipe = find_embedding(arguments.embedding)
+        name, model = find_embedding(arguments.embedding)
     except HostNotFoundError as error:
-        missing = arguments.embedding or f"{BGE}, nor MiniLM in its place"
+        missing = arguments.embedding or f"{BGE}, nor E5 in its place"
         print(f"cannot get {missing}: {error}; or name a folder with --embedding", file=sys.stderr)
         return 2
-    embedding = TransformerEmbedding(recipe)
+    embedding = RivalEmbedding(name, model)
     host = Host.load()
     llm = HostLLM(host, max_new_tokens=48)
     documents = [Document(id_=name, text=text) for name, text in TOPICS.items()]
-    print(f"embedding model: {recipe.name}; S3's host and both engines' LLM: {host.name}")
+    print(f"embedding model: {name}; S3's host and both engines' LLM: {host.name}")
     print(f"{len(documents)} documents, {arguments.token_budget} tokens of passages per question")
 
     start = time.perf_counter()
@@ -134,12 +136,12 @@ def main() -> int:
     )
     index = VectorStoreIndex.from_documents(documents, embed_model=embedding, transformations=[splitter])
     dense = index.as_retriever(similarity_top_k=max(1, arguments.token_budget // CHUNK))
-    print(f"{recipe.name} embedded {len(index.docstore.docs)} chunks in {time.perf_counter() - start:.1f} s")
+    print(f"{name} embedded {len(index.docstore.docs)} chunks in {time.perf_counter() - start:.1f} s")
 
-    retrievers: dict[str, BaseRetriever] = {"S3": s3, recipe.name: dense}
+    retrievers: dict[str, BaseRetriever] = {"S3": s3, name: dense}
     for question in QUESTIONS:
         print(f"\n{question}")
-        for name, retriever in retrievers.items():
+        for by, retriever in retrievers.items():
             engine = RetrieverQueryEngine.from_args(retriever, llm=llm, text_qa_template=PROMPT)
             start = time.perf_counter()
             found = engine.retrieve(QueryBundle(question))
@@ -148,7 +150,7 @@ def main() -> int:
             answered = time.perf_counter()
             tokens = sum(len(host.encode(one.text).ids) for one in found)
             spent = f"{tokens} tokens found in {1000 * (retrieved - start):.0f} ms"
-            print(f"  {name}: {spent}, answered in {answered - retrieved:.1f} s: {answer}")
+            print(f"  {by}: {spent}, answered in {answered - retrieved:.1f} s: {answer}")
             for one in found:
                 node = one.node
                 print(f"    {node.ref_doc_id}[{node.start_char_idx}:{node.end_char_idx}], {one.score:.2f}")

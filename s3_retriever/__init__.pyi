@@ -1,4 +1,5 @@
 from . import errors as errors
+from .client import Client as Client
 from .cluster.config import ClusterConfig as ClusterConfig
 from .config import BM25Name as BM25Name
 from .config import Mode as Mode
@@ -8,6 +9,7 @@ from .documents import Document as Document
 from .documents import Explanation as Explanation
 from .documents import Span as Span
 from .documents import TokenFeature as TokenFeature
+from .documents import WordMatch as WordMatch
 from .encode.artifact import Artifact as Artifact
 from .encode.artifact import KeyCodec as KeyCodec
 from .encode.artifact import QueryMap as QueryMap
@@ -27,7 +29,10 @@ from .errors import IndexFormatError as IndexFormatError
 from .errors import InvalidDocumentError as InvalidDocumentError
 from .errors import InvalidInputError as InvalidInputError
 from .errors import MissingDependencyError as MissingDependencyError
+from .errors import ReadOnlyError as ReadOnlyError
 from .errors import S3RetrieverError as S3RetrieverError
+from .errors import ServerBusyError as ServerBusyError
+from .errors import ServerError as ServerError
 from .errors import StorageError as StorageError
 from .errors import UnknownDocumentError as UnknownDocumentError
 from .errors import UnsupportedHostError as UnsupportedHostError
@@ -49,6 +54,7 @@ from .search.filters import Compare as Compare
 from .search.filters import Filter as Filter
 from .search.filters import Not as Not
 from .search.lexical import LexicalIndex as LexicalIndex
+from .search.profile import Profile as Profile
 from .search.rank import Fuse as Fuse
 from .search.rank import Ranker as Ranker
 from .search.rank import Scoring as Scoring

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
-from s3_retriever.checks import check, instance
+from s3_retriever.checks import check, instance, plain
 from s3_retriever.disk import hash_values
 from s3_retriever.errors import DuplicateDocumentError, InvalidDocumentError, InvalidInputError
 
@@ -21,9 +23,13 @@ class Document:
         title: Stored and returned with results; not part of ``text`` and never inside an offset.
         metadata: Read by filters and handed back with every span of the document, as JSON has it: dates are
             text, sets are lists; see :func:`s3_retriever.json_form.json_form`.
+        pages: The character offset where each page begins, the first one 0, none before the one before it;
+            empty where the text has no pages.
+        source_hash: Hash of what the document was read from; empty where nobody keeps one. ``index`` and
+            ``sync`` leave a document alone while it stays the same.
 
     Raises:
-        InvalidDocumentError: A value is of another type, or the id is empty.
+        InvalidDocumentError: A value is of another type, the id is empty, or ``pages`` are no such offsets.
 
     Examples:
         >>> document = Document("ferry", "The ferry leaves at nine.", metadata={"year": 2024})
@@ -35,6 +41,8 @@ class Document:
     text: str
     title: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    pages: tuple[int, ...] = ()
+    source_hash: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
@@ -44,11 +52,38 @@ class Document:
             ("text", str, "a str"),
             ("title", str, "a str"),
             ("metadata", Mapping, "a mapping"),
+            ("source_hash", str, "a str"),
         ):
             if not isinstance(getattr(self, name), kind):
                 found = type(getattr(self, name)).__name__
                 msg = f"document {self.id!r}: {name} must be {wanted}, not {found}"
                 raise InvalidDocumentError(msg)
+        pages = plain(tuple(self.pages) if isinstance(self.pages, (list, tuple)) else self.pages)
+        if not _are_pages(pages, len(self.text)):
+            wanted = f"offsets from 0 to {len(self.text)}, the first one 0, ascending"
+            msg = f"document {self.id!r}: pages must be {wanted}, not {self.pages!r:.80}"
+            raise InvalidDocumentError(msg)
+        object.__setattr__(self, "pages", pages)
+
+    def pages_of(self, start: int, end: int) -> tuple[int, ...]:
+        """Return the numbers, from 1, of the pages on which the characters from ``start`` to ``end`` stand.
+
+        Examples:
+            >>> Document("a", "one two three", pages=(0, 4, 8)).pages_of(4, 9)
+            (2, 3)
+        """
+        if not self.pages:
+            return ()
+        first, last = (bisect_right(self.pages, at) for at in (start, max(start, end - 1)))
+        return tuple(range(first, last + 1))
+
+
+def _are_pages(pages: object, end: int) -> bool:
+    if pages == ():
+        return True
+    if not isinstance(pages, tuple) or any(type(one) is not int for one in pages):
+        return False
+    return pages[0] == 0 and pages[-1] <= end and all(a <= b for a, b in pairwise(pages))
 
 
 @dataclass(frozen=True)
@@ -71,6 +106,34 @@ class TokenFeature:
 
 
 @dataclass(frozen=True)
+class WordMatch:
+    """A word of the question that met a word of the text.
+
+    Attributes:
+        word: Of the question, as it stands there: ``question[word_start : word_start + len(word)]``.
+        word_start: Its first character, offset into the question.
+        text: What it met, as it stands in the document: ``document.text[start:end]``.
+        start: First character, offset into the document's text.
+        end: One past the last character.
+        s3: What S3 gave, as a part of all matches of the explanation, in [0, 1].
+        bm25: What BM25 gave, likewise; above 0 only where both are the same search term.
+    """
+
+    word: str
+    word_start: int
+    text: str
+    start: int
+    end: int
+    s3: float
+    bm25: float
+
+    @property
+    def share(self) -> float:
+        """The match's part of all matches of the explanation, which add up to 1."""
+        return self.s3 + self.bm25
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Why a span was returned.
 
@@ -78,11 +141,19 @@ class Explanation:
         s3: S3's share of the score, in [0, 1].
         bm25: BM25's share; ``s3 + bm25 == 1`` unless the span is a bias span (both 0).
         features: The strongest question token/feature pairs, best first.
+        words: Which words of the question met which words of the span, strongest first; their shares add up
+            to 1.
     """
 
     s3: float
     bm25: float
     features: tuple[TokenFeature, ...] = ()
+    words: tuple[WordMatch, ...] = ()
+
+    def _repr_html_(self) -> str:
+        from s3_retriever.notebook import explanation_html
+
+        return explanation_html(self)
 
 
 @dataclass(frozen=True)
@@ -98,6 +169,8 @@ class Span:
         score: Higher is better; comparable within one query only.
         metadata: The document's metadata.
         explanation: Filled when asked for (``explain=True``).
+        pages: Numbers, from 1, of the pages on which it stands; several where it crosses a border, none where
+            the document has no pages.
 
     Examples:
         >>> span = Span("ferry:4-9", doc_id="ferry", start=4, end=9, text="ferry", score=1.0)
@@ -113,6 +186,24 @@ class Span:
     score: float
     metadata: Mapping[str, Any] = field(default_factory=dict)
     explanation: Explanation | None = None
+    pages: tuple[int, ...] = ()
+
+    @property
+    def page(self) -> int | None:
+        """Number, from 1, of the page on which it begins; None where the document has no pages."""
+        return self.pages[0] if self.pages else None
+
+    def _repr_html_(self) -> str:
+        return Spans([self])._repr_html_()
+
+
+class Spans(list[Span]):
+    """The spans of one answer, best first: a list, which a notebook shows as a table with lit words."""
+
+    def _repr_html_(self) -> str:
+        from s3_retriever.notebook import spans_html
+
+        return spans_html(self)
 
 
 def as_documents(items: Iterable[Any]) -> Iterator[Document]:

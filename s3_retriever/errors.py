@@ -64,6 +64,10 @@ class IndexChangedError(S3RetrieverError, RuntimeError):
     """Somebody else saved to the folder since this index was loaded from it or saved to it."""
 
 
+class ReadOnlyError(S3RetrieverError, PermissionError):
+    """What is to be changed is served for reading only."""
+
+
 class DiskFullError(S3RetrieverError, OSError):
     """There is no room for what is written; the message names the place and, where known, the bytes."""
 
@@ -85,3 +89,11 @@ class ShardError(S3RetrieverError, RuntimeError):
 
 class ShardStateError(ShardError):
     """A shard was started anew in the middle of a question, which has to be asked again."""
+
+
+class ServerError(S3RetrieverError, ConnectionError):
+    """A server cannot be reached, refuses the caller, or failed; the message says which."""
+
+
+class ServerBusyError(ServerError):
+    """A server has too much to do, or stops; ask again later."""

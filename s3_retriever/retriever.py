@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from s3_retriever.asking import understood
+from s3_retriever.asking import Asking
 from s3_retriever.checks import PATH, Uncopyable, as_questions, check, instance, optional, whole
 from s3_retriever.cluster.entry import OnCluster, read_anywhere
 from s3_retriever.config import Mode, RetrieverConfig, ScoringName
@@ -24,13 +24,12 @@ from s3_retriever.indexing import build_segment, layout_of
 from s3_retriever.locks import ChangeLock
 from s3_retriever.saved import check_target, save_parts
 from s3_retriever.search.answer import SearchOptions
-from s3_retriever.search.corpus import ReadOnly, ShardedIndex, searching
+from s3_retriever.search.corpus import ReadOnly, ShardedIndex
 from s3_retriever.search.filters import Filter
 from s3_retriever.search.lexical import LexicalIndex
+from s3_retriever.search.profile import Profile
 from s3_retriever.search.rank import Ranker, Scoring
 from s3_retriever.search.spans import SpanConfig
-
-_TOGETHER = 64  # questions of a batch that wait for each other
 
 
 class S3Retriever(OnCluster, Uncopyable):
@@ -345,17 +344,23 @@ class S3Retriever(OnCluster, Uncopyable):
             top_k=top_k,
             spans=spans,
         )
-        search = searching(self._index, self.ranker, options, self._config.spans, self.host.count_tokens)
-        if search.is_empty:
-            return [[] for _ in asked]
-        found: list[list[Span]] = []
-        for first in range(0, len(asked), _TOGETHER):
-            some = asked[first : first + _TOGETHER]
-            # Before the host reads them: BM25 would have to go back if the index changed meanwhile.
-            bm25 = [search.bm25(question) for question in some]
-            how = (self.host, self.artifact, self.ranker.scoring.n_features, self._threads)
-            found += search.answers(understood(some, options, *how), bm25)
-        return found
+        return self._asking.answers(self._index.snapshot, asked, options)
+
+    def profile(
+        self, question: str, doc_id: str, *, mode: Mode = "hybrid", scoring: ScoringName = "attention"
+    ) -> Profile:
+        """Return the density of a document for a question, cell by cell, in its parts of S3 and BM25.
+
+        A span's score is the density of the highest cell in it. Question, mode and scoring are those of
+        :meth:`retrieve`.
+
+        Raises:
+            UnknownDocumentError: There is no such document.
+            InvalidInputError: The question is empty, mode or scoring unknown.
+        """
+        (asked,) = as_questions([question])
+        options = SearchOptions(mode=mode, scoring=scoring)
+        return self._asking.profile(self._index.snapshot, asked, doc_id, options)
 
     @property
     def config(self) -> RetrieverConfig:
@@ -398,3 +403,7 @@ class S3Retriever(OnCluster, Uncopyable):
 
     def _scan(self, documents: Iterable[Any], taken: Container[str], **how: Any) -> Segment:
         return build_segment(documents, self.host, self.artifact, self._config.scan, taken=taken, **how)
+
+    @property
+    def _asking(self) -> Asking:
+        return Asking(self.host, self.artifact, self.ranker, self._threads, self._config.spans)

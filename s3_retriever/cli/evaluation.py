@@ -57,10 +57,10 @@ EVALUATE = Command(
         "data DATA_DIR": "a set, or a folder of sets: each has corpus.jsonl {_id, title, text} and "
         "queries.jsonl {_id, text, answers, evidence: [{doc_id, start, end}]}, or qrels/*.tsv as in BEIR",
         **_RUN,
-        "--methods NAME ...": "s3, hybrid, bm25, paper, window-bm25, minilm, minilm+bm25, full-context "
-        "(default: these), infiniretri, infiniretri:LAYER, or bge-small, bge-base, a hub name or a folder of "
-        "sentence-transformers, each also with +bm25; run:FOLDER is what another retriever found, files "
-        "SET.jsonl as 'search --queries' writes them",
+        "--methods NAME ...": "s3, hybrid, bm25, paper, window-bm25, minilm, minilm+bm25, e5-small, "
+        "e5-small+bm25, full-context (default: these), infiniretri, infiniretri:LAYER, or bge-small, "
+        "bge-base, a hub name or a folder of sentence-transformers, each also with +bm25; run:FOLDER is what "
+        "another retriever found, files SET.jsonl as 'search --queries' writes them",
         "--reference NAME": "what others are compared with (default: the first with +bm25, else the last)",
         "--sets NAME ...": "sets to use (default: all)",
         "--questions N": "ask only N questions of each set",

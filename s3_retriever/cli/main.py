@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from s3_retriever import __version__
-from s3_retriever.cli import artifacts, evaluation, host, index, saes, search
+from s3_retriever.cli import artifacts, evaluation, host, index, saes, search, serve
 from s3_retriever.cli.shared import PROGRAM, note
 from s3_retriever.errors import S3RetrieverError
 from s3_retriever.terminal import printable
@@ -21,6 +21,7 @@ from s3_retriever.terminal import printable
 COMMANDS = (
     index.INDEX,
     search.SEARCH,
+    serve.SERVE,
     index.INFO,
     host.HOST,
     artifacts.PAIRS,

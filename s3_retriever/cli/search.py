@@ -128,7 +128,8 @@ def _try(retriever: S3Retriever, query: JsonLine, options: Mapping[str, Any]) ->
 
 
 def _place(span: Span) -> dict[str, Any]:
-    return {"doc_id": span.doc_id, "start": span.start, "end": span.end, "score": span.score}
+    place = {"doc_id": span.doc_id, "start": span.start, "end": span.end, "score": span.score}
+    return {**place, "pages": span.pages} if span.pages else place
 
 
 def _key_and_value(text: str) -> tuple[str, Any]:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from s3_retriever.documents import Explanation, Span
 
 
+_ROWS = 8  # of an explanation
+
+
 def show(question: str, spans: Sequence[Span], titles: Sequence[str]) -> None:
     """Print spans; coloured where standard output is a terminal."""
     from rich.console import Console
@@ -26,13 +29,21 @@ def show(question: str, spans: Sequence[Span], titles: Sequence[str]) -> None:
         console.print(Text("no span found"))
     for rank, (span, title) in enumerate(zip(spans, titles, strict=True), 1):
         heading = Text(f"{rank}. {printable(title)}".rstrip(), style="bold cyan")
-        heading.append(f"  {printable(span.doc_id)} [{span.start}:{span.end}]", style="not bold dim")
+        place = f"{printable(span.doc_id)}{_pages(span.pages)} [{span.start}:{span.end}]"
+        heading.append(f"  {place}", style="not bold dim")
         heading.append(f"  score {span.score:.3f}", style="not bold green")
         console.print(heading)
         console.print(_marked(Text(printable(span.text, lines=True)), wanted))
         if span.explanation is not None:
             console.print(Text(printable(_reasons(span.explanation), lines=True), style="dim"))
         console.print()
+
+
+def _pages(pages: Sequence[int]) -> str:
+    """Return pages as a citation has them: ``, p. 3`` or ``, pp. 3-4``."""
+    if len(pages) > 1:
+        return f", pp. {pages[0]}-{pages[-1]}"
+    return f", p. {pages[0]}" if pages else ""
 
 
 def _marked(text: Text, wanted: set[str]) -> Text:
@@ -46,9 +57,13 @@ def _marked(text: Text, wanted: set[str]) -> Text:
 
 
 def _reasons(explanation: Explanation) -> str:
-    lines = [f"S3 {explanation.s3:.0%}, BM25 {explanation.bm25:.0%}"]
-    lines += [
-        f"  {pair.share:4.0%}  {pair.token!r} met {pair.text!r} (tap {pair.tap}, feature {pair.feature})"
-        for pair in explanation.features
-    ]
+    from s3_retriever.shown import grouped, percents
+
+    s3, bm25 = percents([explanation.s3, explanation.bm25])
+    groups = grouped(explanation.words)[:_ROWS]
+    lines = [f"S3 {s3} %, BM25 {bm25} % of the score"]
+    for one, percent in zip(groups, percents([group.share for group in groups]), strict=True):
+        times = f", {one.places} times" if one.places > 1 else ""
+        by = " and ".join(name for name, value in (("S3", one.s3), ("BM25", one.bm25)) if value)
+        lines.append(f"  {percent:3} %  {one.word!r} met {one.text!r}{times} (by {by})")
     return "\n".join(lines)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from s3_retriever.cluster.config import Failure
 from s3_retriever.documents import Document, as_document
 from s3_retriever.errors import InvalidDocumentError
-from s3_retriever.index.documents import to_line, with_json_metadata
+from s3_retriever.index.documents import of_line, to_line, with_json_metadata
 from s3_retriever.json_form import parse_json
 
 DOCUMENTS, FAILED = "documents", "failed"
@@ -44,8 +44,7 @@ class Pack:
     def of_table(cls, table: pa.Table) -> Iterator[Pack]:
         """Read what :meth:`to_table` wrote, from each row."""
         for lines, failed in zip(table[DOCUMENTS].to_pylist(), table[FAILED].to_pylist(), strict=True):
-            fields = (parse_json(line.decode("utf-8", "surrogatepass")) for line in lines.splitlines())
-            documents = [Document(one["id"], one["text"], one["title"], one["metadata"]) for one in fields]
+            documents = [of_line(line) for line in lines.splitlines()]
             yield cls(documents, [Failure(**one) for one in json.loads(failed)])
 
 

@@ -51,11 +51,13 @@ class EncodedQuestion(NamedTuple):
         queries: Query projections at its n tokens, float32 (n, H, d), before rotary embedding.
         tokens: Texts of the tokens.
         ids: Ids of the tokens, int32 (n,).
+        places: Where each token begins and ends in the question, int64 (n, 2).
     """
 
     queries: Floats
     tokens: list[str]
     ids: npt.NDArray[np.int32]
+    places: npt.NDArray[np.int64]
 
 
 def encode_question(host: Host, question: str, heads: Sequence[QueryHead]) -> EncodedQuestion:
@@ -112,17 +114,19 @@ def encode_questions(
 
 
 class _Prompt(NamedTuple):
-    """What the host reads: a text, its tokens, and which of them are the question's own."""
+    """What the host reads: a text, its tokens, and where the question begins whose tokens count."""
 
     text: str
     tokens: Tokens
-    own: npt.NDArray[np.bool_]
+    begin: int
 
 
 def _encoded(prompt: _Prompt, queries: Floats) -> EncodedQuestion:
-    text, tokens, own = prompt
-    texts = [text[a:b] for a, b in zip(tokens.starts[own], tokens.ends[own], strict=True)]
-    return EncodedQuestion(queries[own], texts, tokens.ids[own])
+    text, tokens, begin = prompt
+    own = tokens.ends > begin
+    places = np.stack([tokens.starts[own], tokens.ends[own]], axis=1).astype(np.int64)
+    texts = [text[a:b] for a, b in places.tolist()]
+    return EncodedQuestion(queries[own], texts, tokens.ids[own], np.maximum(places - begin, 0))
 
 
 def _prompt(host: Host, question: str) -> _Prompt:
@@ -130,7 +134,7 @@ def _prompt(host: Host, question: str) -> _Prompt:
         text = before + question
         tokens = host.encode(text)
         if len(tokens) <= host.max_tokens:
-            return _Prompt(text, tokens, tokens.ends > len(before))
+            return _Prompt(text, tokens, len(before))
     msg = f"the question has {len(tokens)} tokens; the host takes {host.max_tokens}: shorten it"
     raise InvalidInputError(msg)
 

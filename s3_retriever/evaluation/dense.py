@@ -131,7 +131,8 @@ class _BuiltDense:
         """Return the sum of the heads' densities, float32 (C,); that of the last question is remembered."""
         if self._last is not None and self._last[:2] == (variant.name, question):
             return self._last[2]
-        queries, _, ids = encode_question(self._host, question, variant.heads)
+        encoded = encode_question(self._host, question, variant.heads)
+        queries, ids = encoded.queries, encoded.ids
         (weights,) = self._cells.token_weights([ids])
         tokens, document_cells = self._cells.tokens, self._cells.document_cells
         total = np.zeros(len(tokens), np.float32)

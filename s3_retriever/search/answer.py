@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from s3_retriever.checks import check_settings, choice, instance, optional, whole
-from s3_retriever.documents import Document, Explanation, Span
+from s3_retriever.documents import Document, Explanation, Span, Spans
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.names import MODES, SCORINGS, Mode, ScoringName
 from s3_retriever.search.density import Float32
-from s3_retriever.search.explain import Evidence, explain_span
+from s3_retriever.search.evidence import Evidence
+from s3_retriever.search.explain import explain_spans
 from s3_retriever.search.filters import Filter, as_filter, matching
+from s3_retriever.search.profile import Profile, profile_of
 from s3_retriever.search.rank import Densities, Ranker
 from s3_retriever.search.spans import SelectedSpan, SpanConfig, select_spans
 
@@ -31,14 +33,14 @@ class SearchOptions:
         InvalidInputError: A value cannot be used.
     """
 
-    token_budget: int
-    mode: Mode
-    scoring: ScoringName
-    explain: bool
-    unit_scores: bool
-    where: Filter | Mapping[str, Any] | None
-    top_k: int | None
-    spans: SpanConfig | None
+    token_budget: int = 512
+    mode: Mode = "hybrid"
+    scoring: ScoringName = "attention"
+    explain: bool = False
+    unit_scores: bool = False
+    where: Filter | Mapping[str, Any] | None = None
+    top_k: int | None = None
+    spans: SpanConfig | None = None
 
     def __post_init__(self) -> None:
         check_settings(
@@ -55,11 +57,13 @@ class Asked(NamedTuple):
     """A question as the host understood it; what a mode or scoring does not need is empty.
 
     Attributes:
+        question: As it was asked.
         encoded: The question after its pass.
         rows: Rows of each query head.
         shared: Features that the published scoring counts.
     """
 
+    question: str
     encoded: EncodedQuestion | None = None
     rows: Sequence[QueryRows] = ()
     shared: Sequence[SharedFeatures] = ()
@@ -138,7 +142,8 @@ class Search:
             bm25: What :meth:`bm25` returned for it.
         """
         options, snapshot = self._options, self._snapshot
-        densities = Densities(self._s3(asked), bm25)
+        means = self._means(asked)
+        densities = Densities(self._s3(asked, means), bm25)
         density = densities.fused(self._ranker.fuse)
         density[self._excluded] = -np.inf
         if options.mode == "bm25":
@@ -153,21 +158,41 @@ class Search:
             config=self._spans,
         )
         low, high = _range(density) if options.unit_scores else (0.0, 1.0)
-        evidence = Evidence(snapshot, densities, asked.rows, asked.encoded, self._ranker)
-        found = []
-        for span in selected[: options.top_k]:
-            document = read(span.doc)
-            explanation = explain_span(evidence, span, document.text) if options.explain else None
+        selected = selected[: options.top_k]
+        explanations: Sequence[Explanation | None] = [None] * len(selected)
+        if options.explain:
+            evidence = Evidence(
+                asked.question, snapshot, densities, asked.rows, asked.encoded, means, self._ranker
+            )
+            explanations = explain_spans(evidence, selected, lambda i: read(i).text)
+        found = Spans()
+        for span, explanation in zip(selected, explanations, strict=True):
             score = (span.score - low) / (high - low) if high > low else 1.0
-            found.append(_span(document, span, score, explanation))
+            found.append(_span(read(span.doc), span, score, explanation))
         return found
 
-    def _s3(self, asked: Asked) -> Float32 | None:
+    def profile(self, asked: Asked, bm25: Float32 | None, doc_id: str) -> Profile:
+        """Return the density of one document for a question; arguments as in :meth:`answer`.
+
+        Raises:
+            UnknownDocumentError: There is no such document.
+        """
+        number = self._snapshot.find(doc_id)
+        densities = Densities(self._s3(asked, None), bm25)
+        return profile_of(self._snapshot, number, densities, densities.fused(self._ranker.fuse))
+
+    def _means(self, asked: Asked) -> Float32 | None:
+        """Return room for what explanations need of the attention, where they are wanted."""
+        if not self._options.explain or asked.encoded is None:
+            return None
+        return np.ones((len(asked.rows), len(asked.encoded.ids)), np.float32)
+
+    def _s3(self, asked: Asked, means: Float32 | None) -> Float32 | None:
         if asked.encoded is None:
             return None
         if self._options.scoring == "paper":
             return self._ranker.paper(self._snapshot, asked.shared)
-        return self._ranker.s3(self._snapshot, asked.encoded.ids, asked.rows)
+        return self._ranker.s3(self._snapshot, asked.encoded.ids, asked.rows, means)
 
 
 def _range(density: Float32) -> tuple[float, float]:
@@ -186,6 +211,7 @@ def _span(document: Document, span: SelectedSpan, score: float, explanation: Exp
         score=score,
         metadata=document.metadata,
         explanation=explanation,
+        pages=document.pages_of(span.start, span.end),
     )
 
 

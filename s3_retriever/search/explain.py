@@ -1,63 +1,70 @@
-"""Why a span was returned: the shares of S3 and BM25, and the question tokens and features that met in it."""
+"""Why a span was returned: the shares of S3 and BM25, and the words, tokens and features that met in it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from s3_retriever.documents import Explanation, TokenFeature
-from s3_retriever.index.snapshot import Snapshot
+from s3_retriever.search.evidence import Evidence
 from s3_retriever.search.kernels import contributions
-from s3_retriever.search.rank import Densities, Ranker
+from s3_retriever.search.met import met_words, term_parts
 from s3_retriever.search.spans import SelectedSpan
 from s3_retriever.search.text import character_range
 
 if TYPE_CHECKING:  # its module loads torch
-    from s3_retriever.encode.question import EncodedQuestion, QueryRows
+    from s3_retriever.encode.question import EncodedQuestion
 
 SHOWN = 8
 """Pairs of question token and feature given per span."""
 
 
-class Evidence(NamedTuple):
-    """What one question found.
-
-    Attributes:
-        snapshot: The version that was searched.
-        densities: Of either side.
-        rows: Rows of each query head.
-        encoded: The question; None where the host was not asked.
-        ranker: What made the densities.
-    """
-
-    snapshot: Snapshot
-    densities: Densities
-    rows: Sequence[QueryRows]
-    encoded: EncodedQuestion | None
-    ranker: Ranker
-
-
-def explain_span(evidence: Evidence, span: SelectedSpan, text: str) -> Explanation:
-    """Say what raised a span.
+def explain_spans(
+    evidence: Evidence, spans: Sequence[SelectedSpan], text: Callable[[int], str]
+) -> list[Explanation]:
+    """Say what raised each span.
 
     A side's share is how far the span's peak rises above that side's least dense cell.
 
     Args:
         evidence: What the question found.
-        span: One of the spans selected.
-        text: Of the span's document.
+        spans: Those selected.
+        text: Returns the text of a document by number.
     """
-    if span.peak is None:
-        return Explanation(s3=0.0, bm25=0.0)
+    peaks = [span.peak for span in spans if span.peak is not None]
+    parts = term_parts(evidence, peaks) if peaks else []
+    places = {peak: i for i, peak in enumerate(peaks)}
+    found = []
+    for span in spans:
+        if span.peak is None:
+            found.append(Explanation(s3=0.0, bm25=0.0))
+            continue
+        number = places[span.peak]
+        bm25 = [(part.place, part.term, float(part.values[number])) for part in parts]
+        found.append(_explanation(evidence, span, span.peak, text(span.doc), bm25))
+    return found
+
+
+def _explanation(
+    evidence: Evidence,
+    span: SelectedSpan,
+    peak: int,
+    text: str,
+    parts: Sequence[tuple[tuple[int, int], str, float]],
+) -> Explanation:
     densities, encoded = evidence.densities, evidence.encoded
-    s3, bm25 = (0.0 if side is None else float(side[span.peak] - side.min()) for side in densities)
+    s3, bm25 = (0.0 if side is None else float(side[peak] - side.min()) for side in densities)
     total = s3 + bm25
     share = s3 / total if total > 0 else float(densities.s3 is not None)
-    features = () if encoded is None else _strongest_features(evidence, encoded, span, text)
-    return Explanation(s3=share, bm25=1 - share, features=features)
+    return Explanation(
+        s3=share,
+        bm25=1 - share,
+        features=() if encoded is None else _strongest_features(evidence, encoded, span, text),
+        words=met_words(evidence, span, text, (share, 1 - share), parts),
+    )
 
 
 def _strongest_features(

@@ -187,13 +187,21 @@ class Ranker:
         widths = BM25_WIDTHS if alone else self.scoring.bm25_widths
         return bm25_density(scores, snapshot.document_cells, widths)
 
-    def s3(self, snapshot: Snapshot, ids: npt.NDArray[np.int32], rows: Sequence[QueryRows]) -> Float32:
+    def s3(
+        self,
+        snapshot: Snapshot,
+        ids: npt.NDArray[np.int32],
+        rows: Sequence[QueryRows],
+        means: Float32 | None = None,
+    ) -> Float32:
         """Return the density of the attention-like scoring, float32 (C,).
 
         Args:
             snapshot: What is searched.
             ids: int32 (n,), the question's tokens.
             rows: Rows of each query head, in the order of ``head_weights``.
+            means: float32 (H, n), takes the mean of exp(s) over all tokens of the corpus, for each row; rows
+                that are not looked up keep what is there.
         """
         token_weights = self.token_weights(snapshot, ids)
         asking = token_weights > 0
@@ -201,6 +209,7 @@ class Ranker:
         taps = np.repeat([row.tap for row in rows], asking.sum())
         row_weights = self.scoring.row_weights(token_weights[asking])
         density = np.zeros(snapshot.n_cells, np.float32)
+        of_rows = np.ones(len(features), np.float32)
         for first in range(0, len(features), TOGETHER):
             some = slice(first, first + TOGETHER)
             masses = cell_masses(snapshot.parts, taps[some], features[some], weights[some], self.workers)
@@ -212,6 +221,11 @@ class Ranker:
                 self.scoring.scales,
                 self.workers,
             )
+            if means is not None:
+                sums = masses.sum(axis=1, dtype=np.float64).reshape(-1)[: len(of_rows[some])]
+                of_rows[some] += sums / snapshot.n_tokens
+        if means is not None:
+            means[:, asking] = of_rows.reshape(len(rows), -1)
         return density
 
     def paper(self, snapshot: Snapshot, shared: Iterable[SharedFeatures]) -> Float32:

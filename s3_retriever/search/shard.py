@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import ShardStateError
+from s3_retriever.index.documents import of_line
 from s3_retriever.index.snapshot import Snapshot
-from s3_retriever.json_form import parse_json
+from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import Totals, coactivation, totals
 from s3_retriever.search.density import Float32, Int64
 from s3_retriever.search.filters import Filter, as_filter, matching
@@ -78,7 +79,7 @@ class Question:
     """
 
     mode: str
-    terms: tuple[str, ...] = ()
+    terms: tuple[Asked, ...] = ()
     surprise: tuple[float, ...] = ()
     taps: npt.NDArray[np.int16] | None = None
     features: npt.NDArray[np.uint16] | None = None
@@ -116,7 +117,7 @@ class Counted(NamedTuple):
         terms = TermCounts(
             sum(one.terms.n_cells for one in counted),
             sum(one.terms.n_terms for one in counted),
-            tuple(map(sum, zip(*(one.terms.cells for one in counted), strict=True))),
+            tuple(map(_added, zip(*(one.terms.cells for one in counted), strict=True))),
         )
         masses = []
         for of_shards in zip(*(one.totals for one in counted), strict=True):
@@ -128,6 +129,10 @@ class Counted(NamedTuple):
         frequencies = tuple(np.stack(of_shards).sum(axis=0, dtype=np.int64) for of_shards in of_features)
         eligible, n_tokens = (sum(values) for values in zip(*(one[:2] for one in counted), strict=True))
         return cls(eligible, n_tokens, terms, tuple(masses), frequencies)
+
+
+def _added(pairs: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    return sum(one[0] for one in pairs), sum(one[1] for one in pairs)
 
 
 class Cells(NamedTuple):
@@ -318,7 +323,8 @@ class Shard:
 
     def _lexical(self, question: Question, whole: Counted) -> Float32:
         alone = question.mode == "bm25"
-        surprise = dict(zip(question.terms, question.surprise, strict=True))
+        words = (term.exact or term.term for term in question.terms)
+        surprise = dict(zip(words, question.surprise, strict=True))
         boost = None if alone else RarityBoost(self._scoring.bm25_rarity, surprise.__getitem__)
         scores = self._bm25.scores(self._snapshot, question.terms, boost, whole=whole.terms)
         widths = BM25_WIDTHS if alone else self._scoring.bm25_widths
@@ -361,5 +367,4 @@ def read_page(data: bytes) -> tuple[Document, npt.NDArray[np.uint32]]:
     code, count = head.decode().split()
     size = int(count) * np.dtype(code).itemsize
     starts = np.cumsum(np.frombuffer(rest[:size], code), dtype=np.uint32)
-    fields = parse_json(rest[size:].decode("utf-8", "surrogatepass"))
-    return Document(fields["id"], fields["text"], fields["title"], fields["metadata"]), starts
+    return of_line(rest[size:]), starts

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from s3_retriever.documents import Document, Explanation, Span
+from s3_retriever.documents import Document, Explanation, Span, Spans
 from s3_retriever.errors import InvalidInputError, ShardStateError
 from s3_retriever.index.layout import CELL
-from s3_retriever.index.words import words
+from s3_retriever.index.words import asked as asked_terms
 from s3_retriever.search.answer import Asked, SearchOptions, as_span
 from s3_retriever.search.density import Float32, Int64, token_weights
+from s3_retriever.search.profile import Profile
 from s3_retriever.search.rank import Ranker, side_by_side
 from s3_retriever.search.shard import Cells, Counted, Facts, Question, packed_features, read_page
 from s3_retriever.search.spans import SpanConfig, select_spans
@@ -102,6 +103,15 @@ class ShardedSearch:
         """
         return [self._answer(*one) for one in zip(asked, bm25, strict=True)]
 
+    def profile(self, asked: Asked, bm25: str, doc_id: str) -> Profile:
+        """Refuse: a profile is made where the document is.
+
+        Raises:
+            InvalidInputError: Always.
+        """
+        msg = "a profile needs the whole index in this process; load it without shards"
+        raise InvalidInputError(msg)
+
     def _answer(self, asked: Asked, text: str) -> list[Span]:
         question = self._question(asked, text)
         for attempt in range(_ATTEMPTS):
@@ -116,7 +126,7 @@ class ShardedSearch:
     def _found(self, token: str, question: Question) -> list[Span]:
         whole = Counted.of_all(self._all("count", token, question))
         if not whole.eligible:
-            return []
+            return Spans()
         most = 64 + self._options.token_budget // 8
         while True:
             cells: list[Cells] = self._all("cells", token, whole, most)
@@ -136,8 +146,8 @@ class ShardedSearch:
 
     def _question(self, asked: Asked, text: str) -> Question:
         mode, where = self._options.mode, self._options.where
-        terms = () if mode == "s3" else tuple(term for term, _ in words(text))
-        surprise = tuple(map(self._ranker.surprise, terms)) if mode == "hybrid" else (0.0,) * len(terms)
+        terms = () if mode == "s3" else tuple(asked_terms(text))
+        surprise = tuple(self._ranker.surprise(one.exact or one.term) if mode == "hybrid" else 0.0 for one in terms)
         lexical: dict[str, Any] = {"mode": mode, "terms": terms, "surprise": surprise, "where": where}
         if asked.encoded is None:
             return Question(**lexical)
@@ -221,7 +231,7 @@ class _Selection:
         )
         low, high = self._range if self._options.unit_scores else (0.0, 1.0)
         nothing: Explanation | None = None
-        found = []
+        found = Spans()
         for span in selected[: self._options.top_k]:
             score = (span.score - low) / (high - low) if high > low else 1.0
             found.append(as_span(self._pages[span.doc][0], span, score, nothing))

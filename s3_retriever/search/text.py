@@ -16,6 +16,9 @@ from s3_retriever.index.words import MARKS, UNSPACED
 _LETTER = rf"(?![{UNSPACED}])[\w{MARKS}]"
 _GLUED = re.compile(rf"{_LETTER}(?:{_LETTER}|['’](?={_LETTER}))|(?<=\w)['’]{_LETTER}")
 
+# A word, of a name like "sort_value" a part, a character of a script without spaces, or a mark.
+_PIECE = re.compile(rf"(?:(?!_){_LETTER})+|\S")
+
 # A mark that ends a clause; where a number begins with a point, that is none. The white space before it is
 # bounded, so that the cost of looking for it is.
 _TRAILING = re.compile(r"\s{0,64}[.,;:!?…。、！？；：)\]}»”’](?!\w)")
@@ -39,6 +42,15 @@ def character_range(text: str, starts: NDArray[np.integer], first: int, last: in
 def splits_word(text: str, at: int) -> bool:
     """Tell whether an offset lies inside a word; between characters of scripts without spaces, none does."""
     return at > 0 and _GLUED.match(text, at - 1) is not None
+
+
+def pieces(text: str) -> list[tuple[int, int]]:
+    """Cut a text into words, characters of scripts without spaces, and marks; white space is in none.
+
+    Returns:
+        (start, end) character offsets, ascending.
+    """
+    return [match.span() for match in _PIECE.finditer(text)]
 
 
 def trails(text: str, at: int) -> bool:

@@ -22,15 +22,8 @@ from s3_retriever.errors import (
 )
 from s3_retriever.index.array_file import read_array
 from s3_retriever.index.layout import Layout
-from s3_retriever.index.storage import (
-    ARRAY_FILE,
-    IDS,
-    MANIFEST,
-    SEGMENTS,
-    manifest_content,
-    parse_ids,
-    parse_manifest,
-)
+from s3_retriever.index.manifest import MANIFEST, manifest_content, parse_manifest
+from s3_retriever.index.storage import ARRAY_FILE, IDS, SEGMENTS, parse_ids
 from s3_retriever.store.place import INDEX, Place, changed
 
 ChangeMode = Literal["append", "overwrite", "upsert"]

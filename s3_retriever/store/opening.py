@@ -11,7 +11,8 @@ from s3_retriever.config import RetrieverConfig
 from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import IndexFormatError, InvalidInputError
 from s3_retriever.index import Index
-from s3_retriever.index.storage import MANIFEST, SEGMENTS
+from s3_retriever.index.manifest import MANIFEST
+from s3_retriever.index.storage import SEGMENTS
 from s3_retriever.saved import read_saved
 from s3_retriever.store.cache import cached_segment
 from s3_retriever.store.commit import read_content

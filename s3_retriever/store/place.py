@@ -17,7 +17,8 @@ from s3_retriever.durable import make_folders, remove
 from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import IndexChangedError, StorageError
 from s3_retriever.index.segment import Segment
-from s3_retriever.index.storage import MANIFEST, SEGMENTS, sealed_manifest, write_segment
+from s3_retriever.index.manifest import MANIFEST, sealed_manifest
+from s3_retriever.index.storage import SEGMENTS, write_segment
 from s3_retriever.saved import check_target
 
 INDEX, ARTIFACT = "index", "artifact"

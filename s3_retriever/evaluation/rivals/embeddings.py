@@ -1,4 +1,4 @@
-"""Embedding models by name: MiniLM as the benchmark has it, others through sentence-transformers."""
+"""Embedding models by name: MiniLM and E5 from PyPI wheels, others through sentence-transformers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import numpy.typing as npt
 
 from s3_retriever.checks import check_library, pip_install
 from s3_retriever.errors import HostNotFoundError
+from s3_retriever.evaluation.rivals.e5 import E5
 from s3_retriever.evaluation.rivals.minilm import MiniLM
 from s3_retriever.host.untrusted import refuse_code
 
 MINILM = "minilm"
 """Name of all-MiniLM-L6-v2."""
+
+E5_SMALL = "e5-small"
+"""Name of multilingual-e5-small."""
 
 _ALIASES: Mapping[str, str] = {
     "bge-small": "BAAI/bge-small-en-v1.5",
@@ -76,10 +80,12 @@ class SentenceModel:
 
 
 def load_embedder(name: str) -> Embedder:
-    """Load "minilm" or a model of sentence-transformers.
+    """Load "minilm", "e5-small" or a model of sentence-transformers.
 
     Raises:
         MissingDependencyError: sentence-transformers is not installed.
         HostNotFoundError: The model cannot be loaded.
     """
-    return MiniLM.load() if name == MINILM else SentenceModel(name)
+    if name == MINILM:
+        return MiniLM.load()
+    return E5.load() if name == E5_SMALL else SentenceModel(name)

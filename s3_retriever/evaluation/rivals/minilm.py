@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,12 +58,7 @@ class MiniLM:
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return unit vectors, float32 (n, 384)."""
-        vectors = np.empty((len(texts), self._model.config.hidden_size), np.float32)
-        by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # little padding in a batch
-        for first in range(0, len(texts), _BATCH):
-            chosen = by_length[first : first + _BATCH]
-            vectors[chosen] = self._embed_batch([texts[i] for i in chosen])
-        return vectors
+        return in_batches(self._embed_batch, texts, self._model.config.hidden_size)
 
     def embed_question(self, text: str) -> npt.NDArray[np.float32]:
         """Return the unit vector of a question, float32 (384,): as that of any other text."""
@@ -75,11 +70,27 @@ class MiniLM:
             texts, padding=True, truncation=True, max_length=_MAX_PIECES, return_tensors="pt"
         )
         with torch.inference_mode():
-            last = self._model(**inputs).last_hidden_state
-            mask = inputs["attention_mask"].unsqueeze(-1).to(last.dtype)
-            mean = (last * mask).sum(dim=1) / mask.sum(dim=1)
-            vectors: npt.NDArray[np.float32] = torch.nn.functional.normalize(mean, dim=1).numpy()
-        return vectors
+            return mean_of_tokens(self._model(**inputs).last_hidden_state, inputs["attention_mask"])
+
+
+def in_batches(
+    embed: Callable[[list[str]], npt.NDArray[np.float32]], texts: Sequence[str], width: int
+) -> npt.NDArray[np.float32]:
+    """Return the vectors of texts, float32 (n, ``width``), embedded in batches of about the same length."""
+    vectors = np.empty((len(texts), width), np.float32)
+    by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # little padding in a batch
+    for first in range(0, len(texts), _BATCH):
+        chosen = by_length[first : first + _BATCH]
+        vectors[chosen] = embed([texts[i] for i in chosen])
+    return vectors
+
+
+def mean_of_tokens(states: torch.Tensor, mask: torch.Tensor) -> npt.NDArray[np.float32]:
+    """Return the mean of states (n, T, d) over the tokens in a mask (n, T), float32 (n, d), at unit norm."""
+    real = mask.unsqueeze(-1).to(states.dtype)
+    mean = (states * real).sum(dim=1) / real.sum(dim=1)
+    vectors: npt.NDArray[np.float32] = torch.nn.functional.normalize(mean, dim=1).numpy()
+    return vectors
 
 
 def minilm_folder() -> Path:

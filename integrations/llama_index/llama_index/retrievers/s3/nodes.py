@@ -106,10 +106,12 @@ def stored_source(document: StoredDocument) -> Source:
 def to_node(span: Span) -> NodeWithScore:
     """Return a span as a new node that shares nothing with any other.
 
-    Offsets count in the source document; None if the node's place there is unknown.
+    Offsets count in the source document; None if the node's place there is unknown. The metadata has ``page``
+    and ``pages``, counted from 1, where the document has pages and the metadata no such keys.
     """
     passage = _Passage(span.id, span.doc_id, span.text, span.start, span.end)
-    return NodeWithScore(node=_node(passage, span.metadata), score=span.score)
+    places = {"page": span.page, "pages": list(span.pages)} if span.pages else {}
+    return NodeWithScore(node=_node(passage, {**places, **span.metadata}), score=span.score)
 
 
 def whole_node(document: StoredDocument) -> TextNode:

@@ -1,0 +1,89 @@
+"""The commands ``serve`` and ``mcp``: an index that stays loaded, for programs and for agents."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from s3_retriever.checks import check_library, pip_install
+from s3_retriever.cli.shared import Command, Options, count, note, settings
+from s3_retriever.wire import TOKEN_VARIABLE
+
+if TYPE_CHECKING:
+    from s3_retriever.server.service import Service
+
+_OPTIONS = {
+    "host": "--bind",
+    "allowed_hosts": "--allowed-host",
+    "cors_origins": "--cors-origin",
+    "max_waiting": "--queue",
+}
+
+
+def _serve(args: argparse.Namespace) -> None:
+    for library, module in (
+        ("starlette", "starlette"),
+        ("uvicorn", "uvicorn"),
+        ("prometheus-client", "prometheus_client"),
+    ):
+        check_library("servers", library, module, pip_install("serve"))
+    from s3_retriever.server.run import run
+
+    service = _service(args)
+    run(service, ready=lambda url: _say_ready(service, url))
+
+
+def _service(args: argparse.Namespace) -> Service:
+    """Load what is served; a mistake in an option is said before that."""
+    from s3_retriever.server.served import ServedIndex
+    from s3_retriever.server.service import Service
+    from s3_retriever.server.settings import ServerSettings
+
+    if args.token is None:
+        args.token = os.environ.get(TOKEN_VARIABLE) or None
+    chosen = settings(ServerSettings, args, None, names=None, **_OPTIONS)
+    served = ServedIndex(args.index, host=args.host, read_only=args.read_only or None)
+    return Service(served, chosen)
+
+
+def _say_ready(service: Service, url: str) -> None:
+    served = service.served
+    how = "for reading only" if served.read_only else "for reading and writing"
+    note(f"serving {served.path} ({len(served.newest.snapshot):,} documents, {how}) at {url}")
+
+
+_NETWORK: Options = {
+    "--bind ADDRESS": "address to listen on; any but this machine's own needs a token (default: 127.0.0.1)",
+    "--port N": count("port; 0 takes a free one (default: 8080)", least=0),
+    "--token TOKEN": f"what callers send as bearer token (default: {TOKEN_VARIABLE} of the environment, "
+    "which other users of the machine cannot see)",
+    "--allowed-host NAME ...": "names that callers may call the server by (default: this machine's own, or "
+    "any where --bind is another address)",
+    "--cors-origin ORIGIN ...": "let web pages of these origins ask (default: none)",
+    "--max-body N": count("most bytes of a request (default: 16777216)"),
+    "--max-questions N": count("most questions of a request (default: 256)"),
+    "--max-budget N": count("most tokens that may be asked for per question (default: 32768)"),
+    "--queue N": count("questions that may wait; more are refused with status 503 (default: 512)"),
+    "--timeout SECONDS": {
+        "type": float,
+        "metavar": "SECONDS",
+        "help": "seconds after which a question is refused (default: 60)",
+    },
+}
+_INDEX: Options = {
+    "index DIR": "what 'index' wrote",
+    "--read-only": "refuse changes (default: if DIR cannot be written)",
+    "--host NAME_OR_PATH": "where the host of the index is now, if not where its name says",
+}
+
+SERVE = Command(
+    "serve",
+    "answer questions over HTTP, with the index and its host kept in memory",
+    (
+        "serve my-index",
+        "serve my-index --bind 0.0.0.0 --port 80 --read-only",
+    ),
+    {**_INDEX, **_NETWORK},
+    _serve,
+)

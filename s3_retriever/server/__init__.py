@@ -1,0 +1,1 @@
+"""An index served: JSON over HTTP, and the Model Context Protocol."""

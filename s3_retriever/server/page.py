@@ -1,0 +1,87 @@
+"""The page at ``/``: its files, and the density of a document, which it draws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from s3_retriever.checks import as_questions, check, choice, instance, whole
+from s3_retriever.errors import InvalidInputError
+from s3_retriever.names import MODES, SCORINGS
+from s3_retriever.retriever import S3Retriever
+from s3_retriever.search.profile import Profile
+from s3_retriever.server.endpoints import json_response, read_json
+from s3_retriever.server.served import Version
+from s3_retriever.server.service import Service
+
+_FOLDER = Path(__file__).parent / "page"
+_FIELDS = ("question", "doc_id", "mode", "scoring", "bins")
+_BINS = 400
+_MOST_BINS = 4000
+_PEAKS = 8
+
+
+def page_routes() -> list[BaseRoute]:
+    """Return the routes of the page and of what it needs beside the API."""
+    return [
+        Route("/", _index, methods=["GET"]),
+        Route("/profile", _profile, methods=["POST"]),
+        Mount("/static", StaticFiles(directory=_FOLDER)),
+    ]
+
+
+async def _index(_request: Request) -> Response:
+    return FileResponse(_FOLDER / "index.html", media_type="text/html; charset=utf-8")
+
+
+async def _profile(request: Request) -> Response:
+    """Give the density of a document for a question."""
+    body = await read_json(request)
+    check("the request", body, lambda value: "" if isinstance(value, dict) else "a JSON object")
+    unknown = sorted(body.keys() - set(_FIELDS))
+    if unknown:
+        msg = f"unknown field {unknown[0]!r}; a profile takes {', '.join(_FIELDS)}"
+        raise InvalidInputError(msg)
+    (question,) = as_questions([body.get("question")])
+    doc_id, bins = body.get("doc_id"), body.get("bins", _BINS)
+    mode, scoring = body.get("mode", "hybrid"), body.get("scoring", "attention")
+    check("doc_id", doc_id, instance(str, "a str"))
+    check("mode", mode, choice(MODES))
+    check("scoring", scoring, choice(SCORINGS))
+    check("bins", bins, whole(1, _MOST_BINS))
+    service: Service = request.app.state.service
+    longest = service.settings.max_question
+    if len(question) > longest:
+        msg = f"a question has at most {longest} characters, not {len(question)}"
+        raise InvalidInputError(msg)
+
+    def read(retriever: S3Retriever, version: Version) -> dict[str, Any]:
+        profile = retriever.profile(question, doc_id, mode=mode, scoring=scoring)
+        return {**profile_json(profile, bins), "version": version.id}
+
+    return json_response(await service.with_reader(read))
+
+
+def profile_json(profile: Profile, bins: int) -> dict[str, Any]:
+    """Return a profile as the API gives it, in at most so many bins, with its highest peaks."""
+    shown = profile.binned(bins)
+    arrays = ("starts", "ends", "density", "s3", "bm25")
+    values = {name: getattr(shown, name) for name in arrays}
+    return {
+        "doc_id": profile.doc_id,
+        **{name: None if value is None else value.tolist() for name, value in values.items()},
+        "ranges": profile.ranges,
+        "peaks": [
+            {
+                "start": int(profile.starts[cell]),
+                "end": int(profile.ends[cell]),
+                "density": float(profile.density[cell]),
+            }
+            for cell in profile.peaks(_PEAKS)
+        ],
+    }

@@ -1,0 +1,82 @@
+"""Runs a server until it is told to stop, and then lets it finish what it began."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Sequence
+
+import uvicorn
+from starlette.routing import BaseRoute
+
+from s3_retriever.errors import InvalidInputError
+from s3_retriever.server.app import make_app
+from s3_retriever.server.service import Service
+
+_GRACE = 30  # seconds for what was begun when the server is told to stop
+
+
+def run(service: Service, routes: Sequence[BaseRoute] = (), *, ready: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; then take nothing new, and return when the last answer is given.
+
+    Args:
+        service: What answers.
+        routes: As in ``make_app``.
+        ready: Told the address when connections are taken.
+
+    Raises:
+        InvalidInputError: The address cannot be listened on.
+    """
+    with listen(service.settings.host, service.settings.port) as listener:
+        server = make_server(service, routes)
+        ready(address(listener))
+        # At its end uvicorn sends the signal that stopped it again, which would kill the process.
+        before = signal.signal(signal.SIGTERM, lambda *_: None)
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                server.run([listener])
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+def make_server(service: Service, routes: Sequence[BaseRoute] = ()) -> uvicorn.Server:
+    """Return a server of ours that has not begun."""
+    config = uvicorn.Config(
+        make_app(service, routes),
+        lifespan="on",
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    return uvicorn.Server(config)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; port 0 takes a free one.
+
+    Raises:
+        InvalidInputError: The address is taken, or is none of this machine.
+    """
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(512)
+    except OSError as error:
+        reason = error.strerror or error
+        msg = f"cannot listen on {host}, port {port}: {reason}; choose another --port or --bind"
+        raise InvalidInputError(msg) from error
+    return listener
+
+
+def address(listener: socket.socket) -> str:
+    """Return the URL of a socket that listens."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,205 @@
+"""The index of a folder as a server has it: searched by one thread, changed by others."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from s3_retriever.disk import read_whole
+from s3_retriever.documents import Document, as_ids, distinct
+from s3_retriever.errors import (
+    IndexBusyError,
+    IndexChangedError,
+    InvalidInputError,
+    ReadOnlyError,
+    S3RetrieverError,
+)
+from s3_retriever.index import Index, Snapshot
+from s3_retriever.index.storage import MANIFEST
+from s3_retriever.retriever import S3Retriever
+
+_INDEX = "index"  # the folder inside that of a saved retriever
+_TRIES = 3  # of a change, where others keep saving to the folder
+_PATIENCE = 30.0  # seconds to wait for somebody else who is saving
+_PAUSE = 0.1  # seconds between two looks whether they are done
+
+_log = logging.getLogger(__name__)
+
+
+class Version(NamedTuple):
+    """One saved version of an index.
+
+    Attributes:
+        id: 16 digits, the same for equal saves.
+        snapshot: Its documents; it never changes, and any thread may read it.
+        origin: The retriever that it was saved or loaded by.
+    """
+
+    id: str
+    snapshot: Snapshot
+    origin: S3Retriever
+
+
+class ServedIndex:
+    """A saved index, kept equal to its folder in both directions.
+
+    There are two retrievers over one host. One takes over what somebody else saved, or changes documents and
+    saves them. The other one is searched, by one thread, which takes over the :attr:`newest` version before
+    it searches. So no search sees what is not in the folder. All but :meth:`reader` may be called from any
+    thread.
+
+    Args:
+        path: What ``S3Retriever.save`` wrote.
+        host: As in ``S3Retriever.load``.
+        read_only: Refuse changes; None: if the folder cannot be written.
+
+    Attributes:
+        path: The folder.
+        read_only: Whether changes are refused.
+        newest: The version that the next search sees.
+        stale: Why the folder's own version could not be read, if that is so; else empty.
+
+    Raises:
+        S3RetrieverError: As ``S3Retriever.load``.
+    """
+
+    def __init__(self, path: str | Path, *, host: Any = None, read_only: bool | None = None) -> None:
+        self.path = Path(path)
+        self.read_only = not _writable(self.path) if read_only is None else read_only
+        self.stale = ""
+        self._changing = threading.Lock()
+        self._seen = self._signature()
+        self._writer = S3Retriever.load(self.path, host=host)
+        self.newest = self._version()
+        self._reader = _reader_of(self._writer)
+        self._read = self.newest
+
+    def reader(self) -> tuple[S3Retriever, Version]:
+        """Return what to search, of the newest version, until the same thread calls this again."""
+        newest = self.newest
+        if newest is not self._read:
+            if newest.origin is self._read.origin:
+                self._reader.index.snapshot = newest.snapshot
+            else:
+                self._reader = _reader_of(newest.origin)
+                self._reader.index.snapshot = newest.snapshot
+            self._read = newest
+        return self._reader, newest
+
+    def refresh(self) -> None:
+        """Take over what somebody else saved since, if anything.
+
+        An index that cannot be read is said in the log and in :attr:`stale`; the old one stays.
+        """
+        if self._signature() != self._seen:
+            with self._changing:
+                self._take_over()
+
+    def change(
+        self, documents: Sequence[Document], delete: Sequence[str] = (), *, replace: bool = True
+    ) -> Version:
+        """Add and delete documents in one step and save; return the version that this made.
+
+        Args:
+            documents: The new ones.
+            delete: Ids of documents to delete.
+            replace: Whether documents may take the place of those with their ids.
+
+        Raises:
+            ReadOnlyError: The server only reads.
+            DuplicateDocumentError: Two documents have one id, or one is taken and ``replace`` is False.
+            UnknownDocumentError: There is no document with an id to delete.
+            IndexChangedError: Somebody else kept saving to the folder.
+            IndexBusyError: Somebody else was saving to it for long.
+            DiskFullError: There is no room.
+        """
+        given, gone = list(distinct(documents)), as_ids(delete)
+
+        def apply(retriever: S3Retriever) -> None:
+            # One thread scans, so that the other cores stay with those who search.
+            if replace:
+                retriever.update(given, delete=gone, threads=1)
+            else:
+                retriever.add(given, threads=1)
+
+        if self.read_only:
+            msg = f"{self.path} is served for reading only; change it where it can be written"
+            raise ReadOnlyError(msg)
+        with self._changing:
+            for attempt in range(1, _TRIES + 1):
+                self._take_over()
+                before = self._writer.index.snapshot
+                try:
+                    apply(self._writer)
+                    _save(self._writer, self.path)
+                except BaseException as error:
+                    self._writer.index.snapshot = before
+                    if isinstance(error, IndexChangedError) and attempt < _TRIES:
+                        continue
+                    raise
+                break
+            self.newest = self._version()  # the next look at the folder finds the same
+            return self.newest
+
+    def _take_over(self) -> None:
+        """Bring the writer up to date with the folder; the caller holds the lock."""
+        seen = self._signature()
+        if seen == self._seen:
+            return
+        try:
+            try:
+                read_whole(self.path, lambda: self._writer.index.reload(self.path / _INDEX))
+            except InvalidInputError:  # another artifact or other settings
+                self._writer = S3Retriever.load(self.path, host=self._writer.host)
+        except (S3RetrieverError, OSError) as error:
+            if str(error) != self.stale:
+                _log.warning("%s cannot be read any more; its last version is served: %s", self.path, error)
+            self.stale = str(error)
+            return
+        self._seen, self.stale = seen, ""
+        self.newest = self._version()
+
+    def _version(self) -> Version:
+        index = self._writer.index
+        return Version((index.generation(self.path / _INDEX) or "")[:16], index.snapshot, self._writer)
+
+    def _signature(self) -> tuple[int, ...]:
+        """Return what tells one save of the folder from the next."""
+        try:
+            status = (self.path / _INDEX / MANIFEST).stat()
+        except OSError:
+            return ()
+        return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _reader_of(writer: S3Retriever) -> S3Retriever:
+    """Return a retriever with an index of its own, which has the same snapshot."""
+    index = Index(writer.index.layout, writer.index.header)
+    index.snapshot = writer.index.snapshot
+    return S3Retriever(host=writer.host, artifact=writer.artifact, index=index, ranker=writer.ranker)
+
+
+def _save(retriever: S3Retriever, path: Path) -> None:
+    until = time.monotonic() + _PATIENCE
+    while not _saved(retriever, path, may_wait=time.monotonic() < until):
+        time.sleep(_PAUSE)
+
+
+def _saved(retriever: S3Retriever, path: Path, *, may_wait: bool) -> bool:
+    """Save, and tell whether that was done; somebody else who is saving is an error unless one may wait."""
+    try:
+        retriever.save(path)
+    except IndexBusyError:
+        if not may_wait:
+            raise
+        return False
+    return True
+
+
+def _writable(path: Path) -> bool:
+    return all(os.access(one, os.W_OK | os.X_OK) for one in (path, path / _INDEX))
