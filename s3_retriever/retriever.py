@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from s3_retriever.asking import Asking
 from s3_retriever.checks import PATH, Uncopyable, as_questions, check, instance, optional, whole
-from s3_retriever.cluster.entry import OnCluster, read_anywhere
 from s3_retriever.config import Mode, RetrieverConfig, ScoringName
 from s3_retriever.disk import only_writer
 from s3_retriever.documents import Document, Span, as_ids
 from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import ArtifactError
-from s3_retriever.host.loading import import_meanwhile
 from s3_retriever.host.model import Host
 from s3_retriever.host.one_core import OneCoreThreads
 from s3_retriever.index import Index, Segment
 from s3_retriever.indexing import build_segment, layout_of
 from s3_retriever.locks import ChangeLock
+from s3_retriever.opening import Opened
 from s3_retriever.saved import check_target, save_parts
 from s3_retriever.search.answer import SearchOptions
 from s3_retriever.search.corpus import ReadOnly, ShardedIndex
@@ -32,7 +30,7 @@ from s3_retriever.search.rank import Ranker, Scoring
 from s3_retriever.search.spans import SpanConfig
 
 
-class S3Retriever(OnCluster, Uncopyable):
+class S3Retriever(Opened, Uncopyable):
     """Finds spans of documents by the host's own attention, fused with BM25.
 
     Make one with :meth:`from_documents` or :meth:`load`. Threads may share it: a search sees the corpus
@@ -55,7 +53,7 @@ class S3Retriever(OnCluster, Uncopyable):
         *,
         host: Host,
         artifact: Artifact,
-        index: Index | ShardedIndex | None = None,
+        index: Index | None = None,
         config: RetrieverConfig | None = None,
         ranker: Ranker | None = None,
     ) -> None:
@@ -85,7 +83,7 @@ class S3Retriever(OnCluster, Uncopyable):
         artifact.check_host(host)
         own = {"artifact": self.artifact.digest, "host": host.identity}
         self._header = {**own, **header, "config": self._config.to_json()}
-        self._index = Index(layout, self._header) if index is None else cast(Index, index)
+        self._index = Index(layout, self._header) if index is None else index
         self.ranker = ranker or Ranker(
             Scoring.from_json(artifact.scoring),
             LexicalIndex(self._config.bm25),
@@ -226,44 +224,6 @@ class S3Retriever(OnCluster, Uncopyable):
         check_target(path)
         with self._changing, only_writer(path):
             save_parts(path, self._index, self._header, self.artifact)
-
-    @classmethod
-    def load(
-        cls,
-        path: str | Path,
-        *,
-        host: Any = None,
-        ranker: Ranker | None = None,
-        shards: int | None = None,
-        timeout: float = 60.0,
-    ) -> S3Retriever:
-        """Open a saved index, with all its settings.
-
-        Args:
-            path: What :meth:`save` or :meth:`from_dataset` wrote: a folder, or a URL.
-            host: As in :meth:`from_documents`; None: the one that the index names, see :meth:`Host.recorded`.
-            ranker: Another than the artifact's.
-            shards: Actors of Ray that search a part of it each, with the same spans; None: this process does.
-            timeout: Seconds to wait for a shard.
-
-        Raises:
-            IndexFormatError: The index is missing, truncated, altered or of another version.
-            ArtifactError: The host is not the one the index was made with.
-            HostNotFoundError: The host that the index names is not to be had, or not to be trusted by name.
-        """
-        check("path", path, PATH)
-        with ThreadPoolExecutor(1, "s3-load") as pool:
-            reading = pool.submit(read_anywhere, path, shards, timeout, ranker)
-            if not isinstance(host, (Host, tuple)):
-                import_meanwhile(reading)
-            index, artifact, config = reading.result()
-        name = index.header["host"]["name"]
-        loaded = Host.recorded(name, f"the index {path}") if host is None else Host.load(host)
-        try:
-            return cls(host=loaded, artifact=artifact, index=index, config=config, ranker=ranker)
-        except ArtifactError as error:
-            msg = f"{path}: {error}"
-            raise type(error)(msg) from error
 
     def retrieve(
         self,

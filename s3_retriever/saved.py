@@ -12,7 +12,8 @@ from s3_retriever.durable import remove
 from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import ArtifactFormatError, IndexFormatError, InvalidInputError
 from s3_retriever.index import Index
-from s3_retriever.index.storage import MANIFEST, saved_header
+from s3_retriever.index.manifest import MANIFEST
+from s3_retriever.index.storage import saved_header
 from s3_retriever.workplace import LOCK
 
 _INDEX, _ARTIFACT = "index", "artifact"

@@ -100,7 +100,7 @@ MAY_NAME = {"search": {"encode"}, "notebook": {"documents", "search"}, "shown": 
 USERS = {
     "torch": ("host", "encode.question", "training", "evaluation", "analysis"),
     "transformers": ("host", "evaluation"),
-    "ray": ("cluster",),
+    "ray": ("cluster", "opening"),
     "pyarrow": ("cluster",),
     "llama_index": (),
     "langchain": (),

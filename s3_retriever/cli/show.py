@@ -21,10 +21,10 @@ def show(question: str, spans: Sequence[Span], titles: Sequence[str]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from s3_retriever.index.words import words
+    from s3_retriever.index.words import asked
 
     console = Console(soft_wrap=True)
-    wanted = {term for term, _ in words(question)}
+    wanted = {one.term for one in asked(question)}
     if not spans:
         console.print(Text("no span found"))
     for rank, (span, title) in enumerate(zip(spans, titles, strict=True), 1):
@@ -48,11 +48,11 @@ def _pages(pages: Sequence[int]) -> str:
 
 def _marked(text: Text, wanted: set[str]) -> Text:
     """Make the question's words stand out."""
-    from s3_retriever.index.words import words
+    from s3_retriever.index.words import placed_words
 
-    for term, start in words(text.plain):
+    for term, start, end in placed_words(text.plain):
         if term in wanted:
-            text.stylize("bold yellow", start, start + len(term))
+            text.stylize("bold yellow", start, end)
     return text
 
 

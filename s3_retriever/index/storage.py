@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from s3_retriever.disk import (
     write_json,
 )
 from s3_retriever.durable import make_folders, remove
-from s3_retriever.errors import IndexChangedError, IndexFormatError, InvalidInputError
+from s3_retriever.errors import IndexChangedError, IndexFormatError
 from s3_retriever.index.array_file import map_arrays, write_arrays
 from s3_retriever.index.documents import INDEX_AGAIN, DocumentStore, MappedFile
 from s3_retriever.index.features import ARRAYS as FEATURE_ARRAYS

@@ -1,6 +1,6 @@
 """Words of a text as search terms, and the cells they lie in; in linear time and for any ``str``.
 
-Offsets always refer to the text exactly as given: normalisation happens term by term.
+Offsets always refer to the text exactly as given.
 """
 
 from __future__ import annotations
@@ -9,55 +9,75 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
-from unicodedata import normalize
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-# Scripts written without spaces between words, and Hangul, whose particles are glued to the word:
-# Thai, Lao, Myanmar, Khmer, kana, Han (with extensions), Hangul syllables, half-width katakana.
-UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
-    "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\uff66-\uff9f\U00020000-\U000323af"
-)
-# Marks that belong inside words but are not ``\w``: Latin, Cyrillic, Hebrew, Arabic, Indic, Thai, Lao,
-# Myanmar, Khmer.
-MARKS = (
-    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u064b-\u065f\u0670"
-    "\u0900-\u0963\u0966-\u0dff\u0e31-\u0e3a\u0e47-\u0e4e\u0eb1-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u17b4-\u17d3"
-)
-_RUN = re.compile(rf"([\w{MARKS}]+)(?:['’][sS]\b)?")
-_PART = re.compile(f"([{UNSPACED}]+)|[^{UNSPACED}]+")
+from s3_retriever.index.forms import HYPHENATION, MARKER, Form, folded, forms
+from s3_retriever.index.scripts import COMPATIBLE, IGNORABLE, MARKS, UNSPACED, below
 
+__all__ = ["MARKS", "UNSPACED", "Asked", "asked", "cell_terms", "words"]
 
+FOLDED = 0.3
+"""How much a word counts in a question that agrees with one of it up to accents and vowel marks."""
+
+# Every character beyond U+FFFF is taken along: there are many ranges of marks, and each would be tried at every space.
+# Most words end where they seem to; to look for more after each of them would take longer than to find them.
+_CHARACTERS = rf"[\w{below(MARKS + IGNORABLE + COMPATIBLE)}\U00010000-\U0010ffff]+"
+_IN_NUMBER = r"(?<=\d)(?:[.,'’\u066b\u066c](?=\d)|[ \xa0\u2009\u202f](?=\d\d\d(?!\w)))"
+RUN = re.compile(
+    rf"({_CHARACTERS}(?:(?=[ ,.][^\d])|(?:(?:{_IN_NUMBER}|{HYPHENATION}){_CHARACTERS})*))(?:['’][sS]\b)?"
+)
+"""A run of characters that may be one word, in group 1; hyphens at ends of lines and separators of numbers too."""
+
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 _PIECE = 1 << 13  # words handled at a time
-_CACHED = 64  # characters of the longest word whose term is kept for the next time
-_NORMALIZED = 1000  # characters normalised at a time: a run of combining marks takes quadratic time
+_CACHED = 64  # characters of the longest run whose terms are kept for the next time
+
+
+class Asked(NamedTuple):
+    """A term that a question asks for.
+
+    Attributes:
+        term: As it is indexed.
+        weight: How much it counts.
+        exact: The term of which this is a weaker form; empty where it is none.
+    """
+
+    term: str
+    weight: float = 1.0
+    exact: str = ""
 
 
 def words(text: str) -> Iterator[tuple[str, int]]:
-    """Cut text into search terms.
-
-    A term is a run of letters, digits and underscores (so ``__init__`` and ``sort_value`` are one term),
-    in NFKC, case folded, without possessive ``'s`` and plural endings. Runs of scripts that do not put
-    spaces between words become overlapping pairs of characters, a run of one character that character, as
-    in Lucene's ``CJKBigramFilter``.
+    """Cut text into search terms; `docs/format.md` says which ones.
 
     Yields:
         (term, offset of its first character in ``text``), in order of the offsets.
     """
-    for match in _RUN.finditer(text):
+    for match in RUN.finditer(text):
         run, start = match[1], match.start()
-        if run.isascii():
-            yield _term(run), start
-            continue
-        for part in _PART.finditer(run):
-            first, last = part.span()
-            if part[1] is None:
-                yield _term(part[0]), start + first
-            else:
-                for at in range(first, max(last - 1, first + 1)):
-                    yield _term(run[at : min(at + 2, last)]), start + at
+        found = _kept(run) if len(run) <= _CACHED else _indexed(run)
+        if type(found) is str:
+            yield found, start
+        else:
+            for term, at, _ in found:
+                yield term, start + at
+
+
+def placed_words(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield what :func:`words` does, each with the offset of its end too."""
+    for match in RUN.finditer(text):
+        found = _indexed(match[1])
+        for term, start, end in ((found, 0, len(match[1])),) if isinstance(found, str) else found:
+            yield term, match.start() + start, match.start() + end
+
+
+def asked(question: str) -> list[Asked]:
+    """Return the terms that a question asks for, in their order; one that it has twice is there twice."""
+    found = (form for match in RUN.finditer(question) for form in forms(match[1]) if form.weight)
+    return [term for form in found for term in _asked(form)]
 
 
 def cell_terms(
@@ -82,25 +102,27 @@ def cell_terms(
         yield [term for term, _ in piece], np.maximum(cells, 0)
 
 
-def _term(word: str) -> str:
-    """Return the form under which a word is indexed; equal short terms share one object."""
-    return _kept_form(word) if len(word) <= _CACHED else _form(word)
+def _indexed(run: str) -> str | tuple[tuple[str, int, int], ...]:
+    """Return the terms of a run, each with where it begins and ends there; if there is but the run's, only that."""
+    found = []
+    for form in forms(run):
+        found.append((form.term, form.start, form.end))
+        plain = folded(form.term)
+        if plain != form.term:
+            found.append((MARKER + plain, form.start, form.end))
+    return found[0][0] if len(found) == 1 and found[0][1:] == (0, len(run)) else tuple(found)
 
 
-def _form(word: str) -> str:
-    parts = (word[at : at + _NORMALIZED] for at in range(0, len(word), _NORMALIZED))
-    return _singular("".join(normalize("NFKC", part) for part in parts).casefold())
+_kept = lru_cache(maxsize=1 << 16)(_indexed)
 
 
-_kept_form = lru_cache(maxsize=1 << 16)(_form)
-
-
-def _singular(word: str) -> str:
-    """Strip an English plural: the S-stemmer of Harman, "How effective is suffixing?", JASIS 42 (1991)."""
-    if len(word) <= 3 or not word.endswith("s"):
-        return word
-    if word.endswith("ies") and not word.endswith(("eies", "aies")):
-        return word[:-3] + "y"
-    if word.endswith("es") and not word.endswith(("aes", "ees", "oes")):
-        return word[:-1]
-    return word if word.endswith(("us", "ss")) else word[:-1]
+def _asked(form: Form) -> Iterator[Asked]:
+    term, weight = form.term, form.weight
+    plain = folded(term)
+    if plain == term:
+        yield Asked(term, weight)
+    else:  # what has the accents too is found by the other two
+        yield Asked(term, weight * (1 - FOLDED))
+        yield Asked(plain, weight * FOLDED, term)
+    if not _UNSPACED.match(term):
+        yield Asked(MARKER + plain, weight * FOLDED, term)

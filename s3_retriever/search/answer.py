@@ -82,6 +82,9 @@ class Searching(Protocol):
     def answers(self, asked: Sequence[Asked], bm25: Sequence[Any]) -> list[list[Span]]:
         """Return the spans that answer each of several questions, best first."""
 
+    def profile(self, asked: Asked, bm25: Any, doc_id: str) -> Profile:
+        """Return the density of one document for a question."""
+
 
 class Search:
     """A search of one snapshot, with the same options for every question.

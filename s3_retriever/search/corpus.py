@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError, UnknownDocumentError
-from s3_retriever.index.index import Index
 from s3_retriever.index.layout import Layout
 from s3_retriever.index.segment import Segment
 from s3_retriever.index.snapshot import Snapshot
@@ -71,16 +70,12 @@ class ShardedIndex:
         return sum(one.nbytes for one in self.shards.facts())
 
     @property
-    def snapshot(self) -> Snapshot:
-        """There is none in this process.
+    def snapshot(self) -> ShardedIndex:
+        """Itself: it never changes."""
+        return self
 
-        Raises:
-            InvalidInputError: Always.
-        """
-        ReadOnly().__enter__()
-
-    def document(self, doc_id: str) -> Document:
-        """Return a document.
+    def find(self, doc_id: str) -> tuple[int, int]:
+        """Return the shard that has a document, and its number there.
 
         Raises:
             UnknownDocumentError: There is no such document.
@@ -89,7 +84,15 @@ class ShardedIndex:
         if place is None:
             msg = f"no document has the id {doc_id!r}"
             raise UnknownDocumentError(msg)
-        shard, number = place
+        return place
+
+    def document(self, doc_id: str) -> Document:
+        """Return a document.
+
+        Raises:
+            UnknownDocumentError: There is no such document.
+        """
+        shard, number = self.find(doc_id)
         (page,) = self.shards.each("pages", {shard: ([number],)})[shard]
         return read_page(page)[0]
 
@@ -123,13 +126,13 @@ class ShardedIndex:
 
 
 def searching(
-    index: Index | ShardedIndex,
+    snapshot: Snapshot | ShardedIndex,
     ranker: Ranker,
     options: SearchOptions,
     spans: SpanConfig,
     count_tokens: Callable[[str], int],
 ) -> Searching:
-    """Begin a search of an index as it is now, wherever it is; arguments as of :class:`Search`."""
-    if isinstance(index, ShardedIndex):
-        return ShardedSearch(index.shards, ranker, options, spans, count_tokens)
-    return Search(index.snapshot, ranker, options, spans, count_tokens)
+    """Begin a search of one version of an index, wherever it is; arguments as of :class:`Search`."""
+    if isinstance(snapshot, ShardedIndex):
+        return ShardedSearch(snapshot.shards, ranker, options, spans, count_tokens)
+    return Search(snapshot, ranker, options, spans, count_tokens)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from s3_retriever.checks import Uncopyable, check, check_library, choice, pip_install
 from s3_retriever.compiled import njit
 from s3_retriever.index.snapshot import LiveSegment, Snapshot
-from s3_retriever.index.words import words
+from s3_retriever.index.words import Asked, asked
 from s3_retriever.locks import ThreadLock
 
 K1 = 1.5
@@ -64,6 +64,30 @@ def _frequency(part: LiveSegment, cells: npt.NDArray[np.int64]) -> int:
     return int(np.count_nonzero(part.live_cells[cells[np.diff(cells, prepend=-1) > 0]]))
 
 
+def _found(parts: Sequence[LiveSegment], term: str) -> tuple[list[npt.NDArray[np.int64]], int]:
+    """Return the cells of a term in each segment, a cell as often as it is there, and how many are live."""
+    cells = [part.segment.terms.cells(term) for part in parts]
+    return cells, sum(map(_frequency, parts, cells))
+
+
+def _n_exact(parts: Sequence[LiveSegment], term: Asked) -> int:
+    """Return how many live cells have the word that a term is a weaker form of; 0 where it is none."""
+    return _found(parts, term.exact)[1] if term.exact else 0
+
+
+def _weighted_idf(term: Asked, n: int, n_cells: int, boost: RarityBoost | None) -> float:
+    """Return what a term's idf counts, with the weights of the question and of a boost.
+
+    Args:
+        term: Of the question.
+        n: Cells that have the term or, if it is a weaker form, that or the word: so it is never the rarer one.
+        n_cells: All cells.
+        boost: Tells how many times it counts.
+    """
+    idf = term.weight * _idf(n, n_cells)
+    return idf if boost is None else idf * boost.weight(term.exact or term.term, n, n_cells)
+
+
 @njit(cache=True, nogil=True)
 def _add_scores(cells, norms, idf, scale, total):  # type: ignore[no-untyped-def]
     """Add a term's scores to those of a segment's cells, by the operations of ``rank_bm25`` in their order.
@@ -90,12 +114,13 @@ class TermCounts(NamedTuple):
     Attributes:
         n_cells: Cells of the corpus.
         n_terms: Terms in them, repeated ones counted.
-        cells: Cells that have each term of the question.
+        cells: For each term of the question, cells that have it, and cells that have the word of which it
+            is a weaker form.
     """
 
     n_cells: int
     n_terms: int
-    cells: tuple[int, ...]
+    cells: tuple[tuple[int, int], ...]
 
 
 class BM25:
@@ -112,16 +137,16 @@ class BM25:
     def __init__(self, *, k1: float = K1, b: float = B) -> None:
         self._k1, self._b = k1, b
 
-    def counts(self, snapshot: Snapshot, terms: Sequence[str]) -> TermCounts:
+    def counts(self, snapshot: Snapshot, terms: Sequence[Asked]) -> TermCounts:
         """Count what the scores of a snapshot's cells depend on, beside the cells."""
-        occurrences = ([part.segment.terms.cells(term) for part in snapshot.parts] for term in terms)
-        cells = tuple(sum(map(_frequency, snapshot.parts, found)) for found in occurrences)
+        parts = snapshot.parts
+        cells = tuple((_found(parts, one.term)[1], _n_exact(parts, one)) for one in terms)
         return TermCounts(snapshot.n_cells, snapshot.n_terms, cells)
 
     def scores(
         self,
         snapshot: Snapshot,
-        terms: Sequence[str],
+        terms: Sequence[Asked],
         boost: RarityBoost | None = None,
         *,
         whole: TermCounts | None = None,
@@ -130,7 +155,7 @@ class BM25:
 
         Args:
             snapshot: What is searched.
-            terms: Of the question; a term counts as often as it is given.
+            terms: Of the question; a term counts as often as it is given, times its weight.
             boost: Tells how many times each term counts; None is plain BM25.
             whole: Counts of the corpus that the snapshot is a part of; None: it is all of it.
         """
@@ -141,14 +166,14 @@ class BM25:
         average = n_terms / n_cells
         norms = [self._norms(part, average) for part in parts]
         totals = [np.zeros(len(norm)) for norm in norms]
-        for i, term in enumerate(terms):
-            cells = [part.segment.terms.cells(term) for part in parts]
-            n = sum(map(_frequency, parts, cells)) if known is None else known[i]
+        for i, one_asked in enumerate(terms):
+            cells, n = _found(parts, one_asked.term)
+            exact = _n_exact(parts, one_asked) if n and known is None else 0
+            if known is not None:
+                n, exact = known[i]
             if not n:
                 continue
-            idf = _idf(n, n_cells)
-            if boost is not None:
-                idf *= boost.weight(term, n, n_cells)
+            idf = _weighted_idf(one_asked, min(n + exact, n_cells), n_cells, boost)
             for one, norm, total in zip(cells, norms, totals, strict=True):
                 _add_scores(one, norm, idf, self._k1 + 1, total)
         live = [total[part.cells] for part, total in zip(parts, totals, strict=True)]
@@ -181,7 +206,7 @@ class BM25S:
         self._snapshot: Snapshot | None = None
         self._matrix: Any = None
 
-    def scores(self, snapshot: Snapshot, terms: Sequence[str], boost: RarityBoost | None = None) -> Float64:
+    def scores(self, snapshot: Snapshot, terms: Sequence[Asked], boost: RarityBoost | None = None) -> Float64:
         """Return the score of every cell, float64 (snapshot.n_cells,); 0 where no term occurs."""
         with self._lock:
             if snapshot is not self._snapshot:
@@ -190,15 +215,15 @@ class BM25S:
             matrix = self._matrix
         if matrix is None or not terms:
             return np.zeros(snapshot.n_cells)
-        if boost is None:
-            scores: Float64 = self._scale * matrix.get_scores(list(terms))
-            return scores
-        total = np.zeros(snapshot.n_cells)
-        for term in terms:
-            found = matrix.get_scores([term])
+        n_cells = snapshot.n_cells
+        total = np.zeros(n_cells)
+        for one in terms:
+            found = matrix.get_scores([one.term])
             n = int(np.count_nonzero(found))
             if n:
-                total += self._scale * boost.weight(term, n, snapshot.n_cells) * found
+                exact = int(np.count_nonzero(matrix.get_scores([one.exact]))) if one.exact else 0
+                idf = _weighted_idf(one, min(n + exact, n_cells), n_cells, boost)
+                total += self._scale * idf / _idf(n, n_cells) * found
         return total
 
     def _matrix_of(self, snapshot: Snapshot) -> Any:
@@ -247,4 +272,4 @@ class LexicalIndex(Uncopyable):
 
     def scores(self, snapshot: Snapshot, question: str, boost: RarityBoost | None = None) -> Float64:
         """Return BM25 of every cell, float64 (snapshot.n_cells,); plain BM25 without a boost."""
-        return self._bm25.scores(snapshot, [term for term, _ in words(question)], boost)
+        return self._bm25.scores(snapshot, asked(question), boost)

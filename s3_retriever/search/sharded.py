@@ -147,7 +147,8 @@ class ShardedSearch:
     def _question(self, asked: Asked, text: str) -> Question:
         mode, where = self._options.mode, self._options.where
         terms = () if mode == "s3" else tuple(asked_terms(text))
-        surprise = tuple(self._ranker.surprise(one.exact or one.term) if mode == "hybrid" else 0.0 for one in terms)
+        rare = self._ranker.surprise if mode == "hybrid" else lambda _: 0.0
+        surprise = tuple(rare(one.exact or one.term) for one in terms)
         lexical: dict[str, Any] = {"mode": mode, "terms": terms, "surprise": surprise, "where": where}
         if asked.encoded is None:
             return Question(**lexical)

@@ -16,8 +16,8 @@ from s3_retriever.disk import only_writer, refuse_links, write_file, write_json
 from s3_retriever.durable import make_folders, remove
 from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import IndexChangedError, StorageError
-from s3_retriever.index.segment import Segment
 from s3_retriever.index.manifest import MANIFEST, sealed_manifest
+from s3_retriever.index.segment import Segment
 from s3_retriever.index.storage import SEGMENTS, write_segment
 from s3_retriever.saved import check_target
 

@@ -15,7 +15,7 @@ import numpy as np
 from s3_retriever.checks import check, whole
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.index.words import words
+from s3_retriever.index.words import placed_words
 from s3_retriever.search.text import sentences
 from s3_retriever.sources.jsonl import read_objects, string_field
 
@@ -275,9 +275,13 @@ def make_pairs(documents: Sequence[Document], *, max_pairs: int = 500, seed: int
 
 
 def _terms(text: str, start: int, end: int) -> dict[str, int]:
+    """Return the words of a part of a text and where they stand; no parts and weaker forms of them."""
     found: dict[str, int] = {}
-    for term, at in words(text[start:end]):
-        found.setdefault(term, start + at)
+    reached = 0
+    for term, at, after in placed_words(text[start:end]):
+        if at >= reached:
+            found.setdefault(term, start + at)
+            reached = after
     return found
 
 

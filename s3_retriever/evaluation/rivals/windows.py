@@ -14,7 +14,7 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.metrics import Region
 from s3_retriever.evaluation.rivals.embeddings import Embedder
-from s3_retriever.index.words import words
+from s3_retriever.index.words import asked, words
 from s3_retriever.search.text import character_range
 
 Order = npt.NDArray[np.int64]
@@ -121,7 +121,8 @@ class WindowRanker:
 
     def by_bm25(self, question: str) -> Order:
         """Rank by BM25."""
-        return _order(self._bm25.scores(_terms(question)))
+        words_asked = [one.term for one in asked(question) if one.weight == 1]
+        return _order(self._bm25.scores(words_asked))
 
     def by_embedding(self, question: str) -> Order:
         """Rank by the cosine of the embeddings.

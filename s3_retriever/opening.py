@@ -1,19 +1,23 @@
-"""What a retriever does on a cluster; Ray is imported when it is asked for."""
+"""How a retriever is opened: from a folder, a URL, in shards, or by a job on a cluster."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from s3_retriever.checks import check, check_library, number, pip_install, whole
+from s3_retriever.checks import PATH, check, check_library, number, pip_install, whole
 from s3_retriever.cluster.config import ClusterConfig
 from s3_retriever.config import RetrieverConfig
 from s3_retriever.documents import as_ids
 from s3_retriever.encode.artifact import Artifact
+from s3_retriever.errors import ArtifactError
+from s3_retriever.host.loading import import_meanwhile
+from s3_retriever.host.model import Host
 from s3_retriever.index import Index
 from s3_retriever.search.corpus import ShardedIndex
 from s3_retriever.search.rank import Ranker
@@ -40,12 +44,12 @@ def read_anywhere(
     return open_shards(str(path), shards, timeout=timeout, scoring=scoring, fuse=fuse)
 
 
-class OnCluster:
-    """Indexes by many machines."""
+class Opened:
+    """A retriever that is opened from where its index lies, or where it is made."""
 
-    @classmethod
-    def load(cls, path: str | Path, *, host: Any = None) -> Self:
-        """Open a saved index."""
+    def __init__(
+        self, *, host: Host, artifact: Artifact, index: Any, config: RetrieverConfig, ranker: Ranker | None
+    ) -> None:
         raise NotImplementedError
 
     @classmethod
@@ -110,3 +114,41 @@ class OnCluster:
             msg = f"{len(report.failures)} documents were skipped; the first is {first.id!r}: {first.reason}"
             warnings.warn(msg, stacklevel=2)
         return cls.load(path, host=host)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        host: Any = None,
+        ranker: Ranker | None = None,
+        shards: int | None = None,
+        timeout: float = 60.0,
+    ) -> Self:
+        """Open a saved index, with all its settings.
+
+        Args:
+            path: What :meth:`save` or :meth:`from_dataset` wrote: a folder, or a URL.
+            host: As in :meth:`from_documents`; None: the one that the index names, see :meth:`Host.recorded`.
+            ranker: Another than the artifact's.
+            shards: Actors of Ray that search a part of it each, with the same spans; None: this process does.
+            timeout: Seconds to wait for a shard.
+
+        Raises:
+            IndexFormatError: The index is missing, truncated, altered or of another version.
+            ArtifactError: The host is not the one the index was made with.
+            HostNotFoundError: The host that the index names is not to be had, or not to be trusted by name.
+        """
+        check("path", path, PATH)
+        with ThreadPoolExecutor(1, "s3-load") as pool:
+            reading = pool.submit(read_anywhere, path, shards, timeout, ranker)
+            if not isinstance(host, (Host, tuple)):
+                import_meanwhile(reading)
+            index, artifact, config = reading.result()
+        name = index.header["host"]["name"]
+        loaded = Host.recorded(name, f"the index {path}") if host is None else Host.load(host)
+        try:
+            return cls(host=loaded, artifact=artifact, index=index, config=config, ranker=ranker)
+        except ArtifactError as error:
+            msg = f"{path}: {error}"
+            raise type(error)(msg) from error

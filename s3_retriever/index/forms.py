@@ -1,0 +1,274 @@
+"""What a run of characters is searched for as: its words, their parts, and weaker forms of both.
+
+A run is normalised first and cut then; the place of every character in the run as given is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+from unicodedata import combining, decimal, is_normalized, normalize
+
+from s3_retriever.index.scripts import ATTACHED, FOLLOWING, IGNORABLE, MARKS, STACKING, UNSPACED
+
+DIGITS = 0.4
+"""How much digits between the separators of a number count in a question; the number counts 1."""
+
+SINGLE = 0.1
+"""How much a character counts in a question beside the pairs that it is in."""
+
+MARKER = "~"
+"""Begins the term of a word without its accents; no other term has it."""
+
+HYPHENATION = r"(?:[-\u2010\u2011]|(?<=\xad))[ \t]{0,8}\r?\n[ \t]{0,64}"
+"""A hyphen at a line's end, its break and what the next line is indented by; bounded, as looking for it costs."""
+
+_JOINT = "\n"  # stands for a hyphenation once a run is normalised
+_HYPHENATION = re.compile(HYPHENATION)
+_IGNORED = re.compile(f"[{IGNORABLE}]+")
+_OTHER_DIGIT = re.compile(r"[^\D0-9]")
+_ARABIC = re.compile("[\u0620-\u06ff\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc]")
+_NORMALIZED = 1000  # characters normalised at a time: a run of combining marks takes quadratic time
+
+_LETTERS = rf"(?:(?![{UNSPACED}])[\w{MARKS}])+"
+_CUT = re.compile(
+    rf"([{UNSPACED}]+)|{_LETTERS}(?:(?:(?<=[0-9])[.,'’ ](?=[0-9])|(?<![\d_]){_JOINT}(?![\d_])){_LETTERS})*"
+)
+_CHARACTER = re.compile(rf".(?:[{STACKING}][^{ATTACHED}]|[{ATTACHED}])*")
+_SEPARATORS = re.compile(r"[.,'’ ]")
+_NUMBER = re.compile(r"[0-9]+(?:[.,'’ ][0-9]+)+")
+_PARTS = re.compile(r"[A-Z]{2,}s(?![A-Za-z])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_FEW, _LONG = 4, 3  # a word is taken into few parts, or into parts of so many characters on average
+
+# Letters that Unicode does not decompose, and those of Arabic that are written for each other.
+_PLAIN = str.maketrans(
+    {
+        **dict(zip("øđłħŧɨƶðىةیک", ("o", "d", "l", "h", "t", "i", "z", "d", "ي", "ه", "ي", "ك"), strict=True)),
+        "æ": "ae",
+        "œ": "oe",
+        "þ": "th",
+    }
+)
+
+
+class Form(NamedTuple):
+    """A term of a run of characters.
+
+    Attributes:
+        term: As it is indexed.
+        start: Where its first character stands in the run.
+        end: Where the character after its last one stands.
+        weight: How much it counts in a question; 0 where it is not asked for.
+    """
+
+    term: str
+    start: int
+    end: int
+    weight: float = 1.0
+
+
+def forms(run: str) -> Iterator[Form]:
+    """Yield the words of a run of letters, digits and marks and their parts, in order of their places.
+
+    Args:
+        run: What :data:`s3_retriever.index.words.RUN` matches.
+    """
+    text, places = _normalized(run)
+    for match in _CUT.finditer(text):
+        piece, first = match[0], match.start()
+        own = places[first : match.end() + 1]
+        if match[1] is not None:
+            yield from _pairs(piece, own)
+        elif _SEPARATORS.search(piece):
+            yield from _number(piece, own)
+        elif _JOINT in piece:
+            yield Form(_term(piece.replace(_JOINT, "")), own[0], own[-1])
+            yield from _each(piece.split(_JOINT), own)
+        else:
+            yield from _word(piece, own)
+
+
+def folded(term: str) -> str:
+    """Return a term without accents and vowel marks; Indic vowels stay, which are letters."""
+    if term.isascii():
+        return term
+    plain = "".join(one for one in _normalize("NFKD", term) if not _is_accent(one))
+    return _normalize("NFKC", plain).translate(_PLAIN) or term
+
+
+def _is_accent(character: str) -> bool:
+    """Whether a mark is left out: by its class, those of Latin, Greek, Hebrew, Arabic, and nuktas."""
+    order = combining(character)
+    return order >= 200 or 10 <= order <= 36 or order in (1, 7)
+
+
+def _normalized(run: str) -> tuple[str, Sequence[int]]:
+    """Return a run in NFKC without what says nothing, and the places of its n characters in the run and of its end.
+
+    Digits of any script become those of ASCII.
+    """
+    if run.isascii() and _JOINT not in run:
+        return run, range(len(run) + 1)
+    if not _IGNORED.search(run) and _JOINT not in run and is_normalized("NFKC", run):
+        return _OTHER_DIGIT.sub(_digit, run), range(len(run) + 1)
+    text: list[str] = []
+    places: list[int] = []
+    for cluster, place in _clusters(run):
+        clean = cluster if cluster == _JOINT else _IGNORED.sub("", normalize("NFKC", cluster).replace(_JOINT, " "))
+        text.append(clean)
+        places += [place] * len(clean)
+    return _OTHER_DIGIT.sub(_digit, "".join(text)), [*places, len(run)]
+
+
+def _digit(match: re.Match[str]) -> str:
+    return str(decimal(match[0], match[0]))
+
+
+def _clusters(run: str) -> Iterator[tuple[str, int]]:
+    """Yield characters with those that Unicode may compose with them, and where they begin in the run."""
+    cluster, start, at = "", 0, 0
+    while at < len(run):
+        joint = _HYPHENATION.match(run, at)
+        character = _JOINT if joint or _is_joiner(run, at) else run[at]
+        if joint or character == _JOINT or not (_IGNORED.match(character) or _follows(character)):
+            if cluster:
+                yield cluster, start
+            cluster, start = character, at
+        elif not _IGNORED.match(character):
+            if not cluster or len(cluster) == _NORMALIZED:
+                if cluster:
+                    yield cluster, start
+                cluster, start = "", at
+            cluster += character
+        at = joint.end() if joint else at + 1
+    if cluster:
+        yield cluster, start
+
+
+def _is_joiner(run: str, at: int) -> bool:
+    """Whether a zero-width non-joiner stands between Arabic letters, where it parts what a word is made of."""
+    if run[at] != "\u200c":
+        return False
+    return bool(at and _ARABIC.match(run, at - 1) and _ARABIC.match(run, at + 1))
+
+
+@lru_cache(maxsize=1 << 12)
+def _follows(character: str) -> bool:
+    """Whether a character may be composed with the one before, or change places with it."""
+    first = normalize("NFKD", character)[0]
+    return combining(first) > 0 or first in FOLLOWING
+
+
+def _pairs(piece: str, places: Sequence[int]) -> Iterator[Form]:
+    """Yield the pairs of characters of a script without spaces, and each character."""
+    found = [match.span() for match in _CHARACTER.finditer(piece)]
+    for i, (begin, end) in enumerate(found):
+        if i + 1 < len(found):
+            after = found[i + 1][1]
+            yield Form(_term(piece[begin:after]), places[begin], places[after])
+        yield Form(_term(piece[begin:end]), places[begin], places[end], SINGLE if len(found) > 1 else 1.0)
+
+
+def _number(piece: str, places: Sequence[int]) -> Iterator[Form]:
+    """Yield a number with separators as one term and, unless they part thousands, what stands between them."""
+    parts = _SEPARATORS.split(piece)
+    whole = _value(piece) if _NUMBER.fullmatch(piece) else ""
+    if not whole and set(_SEPARATORS.findall(piece)) == {"."}:
+        whole = piece
+    if whole:
+        yield Form(_term(whole), places[0], places[-1])
+    if whole.count(".") >= len(parts) - 1 or " " in piece or not whole:
+        yield from _each(parts, places, DIGITS if whole else 1.0)
+
+
+def _each(parts: Sequence[str], places: Sequence[int], weight: float = 1.0) -> Iterator[Form]:
+    """Yield the words of a piece that has a character between each two of them."""
+    first = 0
+    for part in parts:
+        yield from _word(part, places[first : first + len(part) + 1], weight)
+        first += len(part) + 1
+
+
+def _value(number: str) -> str:
+    """Return a number without separators of thousands and with a point before its decimals.
+
+    An empty string where it is none: more separators that are no thousands.
+    """
+    groups, marks = _SEPARATORS.split(number), _SEPARATORS.findall(number)
+    if _are_thousands(groups, marks):
+        return "".join(groups)
+    if marks[-1] in ".," and (len(marks) == 1 or _are_thousands(groups[:-1], marks[:-1]) and marks[-1] != marks[0]):
+        return "".join(groups[:-1]) + "." + groups[-1]
+    return ""
+
+
+def _are_thousands(groups: Sequence[str], marks: Sequence[str]) -> bool:
+    """Whether digits are grouped as 1,234,567 or, in India, 12,34,567; by one mark."""
+    if len(set(marks)) != 1 or groups[0].startswith("0") or len(groups[-1]) != 3:
+        return False
+    sizes = {len(group) for group in groups[1:-1]}
+    return (sizes <= {3} and len(groups[0]) <= 3) or (sizes == {2} and len(groups[0]) <= 2 and marks[0] == ",")
+
+
+def _word(piece: str, places: Sequence[int], weight: float = 1.0) -> Iterator[Form]:
+    """Yield a word and the parts that it is made of, as ``getUserById`` of four.
+
+    A question asks for parts of two characters or more, and for no single one: that of a name such as "CoV" would
+    only repeat it.
+    """
+    yield Form(_term(piece), places[0], places[-1], weight)
+    parts = _parts(piece)
+    several = sum(end - begin > 1 for begin, end in parts) > 1
+    for begin, end in parts:
+        asked = several and end - begin > 1
+        yield Form(_term(piece[begin:end]), places[begin], places[end], weight if asked else 0.0)
+
+
+def _parts(piece: str) -> list[tuple[int, int]]:
+    """Return where the parts of a word begin and end; none where it is in one piece."""
+    rest = piece[1:]
+    if piece.isalpha() and (not rest or rest.islower() or piece.isupper()):
+        return []
+    shape = piece if piece.isascii() else "".join(map(_shape, piece))
+    parts, start = [], 0
+    for chunk in shape.split("_"):
+        found = [match.span() for match in _PARTS.finditer(chunk)]
+        if len(found) > _FEW and len(chunk) < _LONG * len(found):
+            found = [(0, len(chunk))]
+        parts += [(start + begin, start + end) for begin, end in found]
+        start += len(chunk) + 1
+    is_part = ((end - begin > 1 or piece[begin].isdigit()) and end - begin < len(piece) for begin, end in parts)
+    return [part for part, kept in zip(parts, is_part, strict=True) if kept]
+
+
+def _shape(character: str) -> str:
+    """Return an ASCII character of the same kind."""
+    if character in "_0123456789":
+        return character
+    return "A" if character.isupper() else "a"
+
+
+def _term(word: str) -> str:
+    """Return the form under which a word is indexed."""
+    if word.isascii():
+        return _singular(word.lower())
+    lower = _normalize("NFKC", word.casefold())
+    return _singular(lower.replace("i\u0307", "i").replace("ı", "i"))  # as Turkish and others write them
+
+
+def _normalize(form: str, word: str) -> str:
+    parts = (word[at : at + _NORMALIZED] for at in range(0, len(word), _NORMALIZED))
+    return "".join(normalize(form, part) for part in parts)
+
+
+def _singular(word: str) -> str:
+    """Strip an English plural: the S-stemmer of Harman, "How effective is suffixing?", JASIS 42 (1991)."""
+    if len(word) <= 3 or not word.endswith("s"):
+        return word
+    if word.endswith("ies") and not word.endswith(("eies", "aies")):
+        return word[:-3] + "y"
+    if word.endswith("es") and not word.endswith(("aes", "ees", "oes")):
+        return word[:-1]
+    return word if word.endswith(("us", "ss")) else word[:-1]
