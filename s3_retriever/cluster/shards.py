@@ -54,7 +54,8 @@ class RayShards:
 
     Attributes:
         actors: In the order of their documents.
-        sent: Bytes that the calls took to each shard so far; what is counted is what Ray serialises.
+        measured: Whether bytes are counted, as they are pickled.
+        sent: Bytes that the calls took to each shard.
         received: Bytes that came back from each.
         calls: Times that shards were called, all of them at once being one.
 
@@ -71,6 +72,7 @@ class RayShards:
         self.actors = list(actors)
         self._timeout = timeout
         self._patience = patience
+        self.measured = False
         self.sent = [0] * len(self.actors)
         self.received = [0] * len(self.actors)
         self.calls = 0
@@ -107,6 +109,8 @@ class RayShards:
         if lost and method in _BUILDS_ON_STATE:
             msg = f"{self._called(min(lost))} died while it was asked, and was started anew"
             raise ShardStateError(msg)
+        if self.measured:
+            self._count(method, {shard: arguments[shard] for shard in found}, found)
         return found | (self.each(method, lost) if lost else {})
 
     def _answer(self, ref: Any) -> Any:
@@ -136,13 +140,10 @@ class RayShards:
     def _called(self, shard: int) -> str:
         return f"shard {shard} of {len(self.actors)}"
 
-    def measured(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-        """Do as :meth:`each` does, and count the bytes."""
-        found = self.each(method, arguments)
+    def _count(self, method: str, arguments: Mapping[int, tuple[Any, ...]], found: Mapping[int, Any]) -> None:
         for shard, given in arguments.items():
             self.sent[shard] += len(pickle.dumps((method, given), protocol=5))
             self.received[shard] += len(pickle.dumps(found[shard], protocol=5))
-        return found
 
     def close(self) -> None:
         """End the actors."""
