@@ -91,7 +91,7 @@ MAY_IMPORT = {
     "evaluation": RUN_TIME | {"sources", "training", ""},
     "analysis": RUN_TIME | {"sources", "training", ""},
     "server": RUN_TIME | {"wire", ""},
-    "cli": RUN_TIME | {"sources", "training", "evaluation", "analysis", "wire", "server", ""},
+    "cli": RUN_TIME | {"sources", "training", "evaluation", "analysis", "wire", "server", "cluster", ""},
     "__main__": {"cli"},
 }
 # Under TYPE_CHECKING the same holds, except for the types of what is handed in.
@@ -100,7 +100,7 @@ MAY_NAME = {"search": {"encode"}, "notebook": {"documents", "search"}, "shown": 
 USERS = {
     "torch": ("host", "encode.question", "training", "evaluation", "analysis"),
     "transformers": ("host", "evaluation"),
-    "ray": ("cluster", "opening"),
+    "ray": ("cluster", "opening", "cli.cluster"),
     "pyarrow": ("cluster",),
     "llama_index": (),
     "langchain": (),

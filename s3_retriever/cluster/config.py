@@ -32,6 +32,8 @@ class ClusterConfig:
         threads: Threads of each, on one core each.
         gpus: GPUs of each; 0 scans on CPUs.
         pack_bytes: Bytes of text that become one segment, at least; what is lost with an actor, too.
+        merge_bytes: Segments are merged at the end, by the rule of a retriever's own, up to so many bytes; 0
+            merges none.
         patience: Seconds to wait for the cluster to start the actors.
         on_error: "stop" at a document that cannot be indexed, or "skip" it and report it.
 
@@ -43,6 +45,7 @@ class ClusterConfig:
     threads: int = 1
     gpus: float = 0.0
     pack_bytes: int = 1 << 20
+    merge_bytes: int = 1 << 30
     patience: float = 600.0
     on_error: OnError = "stop"
 
@@ -53,6 +56,7 @@ class ClusterConfig:
             threads=whole(1),
             gpus=number(0),
             pack_bytes=whole(1),
+            merge_bytes=whole(),
             patience=number(above=0),
             on_error=choice(get_args(OnError)),
         )

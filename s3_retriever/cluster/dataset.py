@@ -20,6 +20,7 @@ from s3_retriever.checks import check, instance, optional
 from s3_retriever.cluster.causes import cause_of
 from s3_retriever.cluster.config import ClusterConfig, Failure, Report
 from s3_retriever.cluster.job import Job, Scanned
+from s3_retriever.cluster.merging import merge_segments
 from s3_retriever.cluster.records import (
     ERROR,
     ID,
@@ -33,8 +34,9 @@ from s3_retriever.config import RetrieverConfig
 from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.indexing import layout_of
+from s3_retriever.names import ChangeMode
 from s3_retriever.store import Change, Place, collect_garbage, commit, place_of
-from s3_retriever.store.commit import ChangeMode, Written, read_content
+from s3_retriever.store.commit import Written, read_content
 
 _SPARE = 1.25
 """CPUs of a cluster that actors leave alone: reading takes 1 by Ray's default, packing and writing less."""
@@ -105,6 +107,8 @@ def index_dataset(
             with contextlib.suppress(FileNotFoundError):
                 checkpoint.filesystem.delete_dir(_path_in(checkpoint))
             job.forget()
+        if cluster.merge_bytes:
+            merge_segments(place.name, cluster.merge_bytes)
         collect_garbage(place)
     return change.report or Report(0, 0, 0, ())
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy.typing as npt
 
@@ -24,12 +24,8 @@ from s3_retriever.index.array_file import read_array
 from s3_retriever.index.layout import Layout
 from s3_retriever.index.manifest import MANIFEST, manifest_content, parse_manifest
 from s3_retriever.index.storage import ARRAY_FILE, IDS, SEGMENTS, parse_ids
+from s3_retriever.names import CHANGE_MODES, ChangeMode
 from s3_retriever.store.place import INDEX, Place, changed
-
-ChangeMode = Literal["append", "overwrite", "upsert"]
-"""What becomes of the documents that are there: all stay, none, or those without a new version."""
-
-CHANGE_MODES: tuple[ChangeMode, ...] = get_args(ChangeMode)
 
 UNREACHABLE = "unreachable"
 """In a manifest: segments that it no longer names, each with the time, in seconds since 1970."""
