@@ -18,14 +18,9 @@ def cluster() -> Iterator[None]:
     """Two CPUs, and little memory for objects."""
     ray = pytest.importorskip("ray")
     data = pytest.importorskip("ray.data")
-    ray.init(
-        num_cpus=2,
-        object_store_memory=200_000_000,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        _metrics_export_port=None,
-    )
+    from ray_cluster import start_cluster
+
+    start_cluster()
     data.DataContext.get_current().enable_progress_bars = False
     yield
     ray.shutdown()

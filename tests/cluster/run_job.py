@@ -8,6 +8,7 @@ from pathlib import Path
 
 import ray.data
 from ray.data.checkpoint import CheckpointConfig
+from ray_cluster import start_cluster  # beside this file
 
 from s3_retriever import Artifact, ClusterConfig, RetrieverConfig, ScanConfig
 from s3_retriever.cluster.dataset import index_dataset
@@ -16,13 +17,7 @@ from s3_retriever.cluster.dataset import index_dataset
 def main() -> None:
     """Run the job that the file named as the only argument describes; print lines as it goes on."""
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    ray.init(
-        num_cpus=2,
-        object_store_memory=150_000_000,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-    )
+    start_cluster()
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.checkpoint_config = CheckpointConfig(id_column="id", checkpoint_path=job["checkpoint"])
