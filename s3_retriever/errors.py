@@ -17,6 +17,10 @@ class InvalidDocumentError(InvalidInputError):
     """A document is malformed: no text, a wrong type, an id that is empty or not a string."""
 
 
+class UnreadableFileError(InvalidInputError):
+    """A file gives no document: damaged, encrypted, empty, binary, too large, not what its name says."""
+
+
 class DuplicateDocumentError(InvalidInputError):
     """A document id is already in the index, or occurs twice in one call."""
 

@@ -16,6 +16,9 @@ BM25Name = Literal["rank_bm25", "bm25s"]
 ChangeMode = Literal["append", "overwrite", "upsert"]
 """What becomes of the documents that are there: all stay, none, or those without a new version."""
 
+SpanKind = Literal["prose", "heading", "list", "table", "code", "data", "furniture"]
+"""What a passage is; see :class:`s3_retriever.Span`."""
+
 MODES: tuple[Mode, ...] = get_args(Mode)
 SCORINGS: tuple[ScoringName, ...] = get_args(ScoringName)
 BM25_NAMES: tuple[BM25Name, ...] = get_args(BM25Name)

@@ -11,7 +11,7 @@ from s3_retriever.disk import read_whole, refuse_foreign, refuse_links
 from s3_retriever.durable import remove
 from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import ArtifactFormatError, IndexFormatError, InvalidInputError
-from s3_retriever.index import Index
+from s3_retriever.index import Index, storage
 from s3_retriever.index.manifest import MANIFEST
 from s3_retriever.index.storage import saved_header
 from s3_retriever.workplace import LOCK
@@ -99,12 +99,14 @@ def holds_index(path: Path) -> bool:
 
 
 def check_target(path: Path) -> None:
-    """Refuse a folder that holds something else than a saved index.
+    """Refuse a folder that holds something else than a saved index, or what a killed first save left.
 
     Raises:
         InvalidInputError: It does.
     """
     refuse_foreign(path, "an index", _is_ours)
+    if path.is_dir():
+        storage.check_target(path / _INDEX)
 
 
 def _is_ours(name: str) -> bool:

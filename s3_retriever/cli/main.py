@@ -20,9 +20,11 @@ from s3_retriever.terminal import printable
 
 COMMANDS = (
     index.INDEX,
+    index.SYNC,
     cluster.INDEX_CLUSTER,
     search.SEARCH,
     serve.SERVE,
+    serve.MCP,
     index.INFO,
     host.HOST,
     artifacts.PAIRS,
@@ -47,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     try:
-        args.run(args)
+        status = args.run(args)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has left; the interpreter must not fail again when it flushes at exit.
@@ -59,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), _USER_ERROR)
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), _USER_ERROR)
-    return 0
+    return status or 0
 
 
 def _fail(reason: str, status: int) -> int:

@@ -26,6 +26,7 @@ _TOGETHER = 32  # questions between two steps of the bar
 
 
 def _search(args: argparse.Namespace) -> None:
+    args.question = " ".join(args.question) or None
     if (args.question is None) == (args.queries is None):
         msg = "give a question, or --queries with a file of questions"
         raise InvalidInputError(msg)
@@ -80,7 +81,7 @@ def _answer(args: argparse.Namespace) -> None:
         return
     found = []
     for span, title in zip(spans, titles, strict=True):
-        entry = {**_place(span), "title": title, "text": span.text}
+        entry = {**_place(span), **span.structure, "title": title, "text": span.text}
         if span.explanation is not None:
             entry["explanation"] = asdict(span.explanation)
         found.append(entry)
@@ -159,7 +160,7 @@ SEARCH = Command(
     ),
     {
         "index DIR": "what 'index' wrote",
-        "question": {"nargs": "?", "help": "a question, answered for people"},
+        "question": {"nargs": "*", "help": "a question, in quotes or not, answered for people"},
         "--queries Q.jsonl": "a question per line: {_id, text}",
         "--out RUN.jsonl": "with --queries: where to write {query_id, spans: [{doc_id, start, end, score}]} "
         "per line (default: standard output)",

@@ -83,7 +83,15 @@ def resolve_host(host: str | Path | None = None) -> HostFiles:
     if host is not None and Path(host).is_dir():
         return describe_folder(Path(host))
     if host is not None and Path(host).is_file():
-        msg = f"host {str(host)!r} is a file; give the folder that holds the model"
+        path = Path(host)
+        if path.suffix == ".gguf":
+            way = (
+                f"load it with from_pretrained({str(path.parent)!r}, gguf_file={path.name!r}) of "
+                "transformers' AutoModelForCausalLM and AutoTokenizer, and give (model, tokenizer)"
+            )
+            msg = f"host {str(host)!r} is a GGUF file; {way}"
+        else:
+            msg = f"host {str(host)!r} is a file; give the folder that holds the model"
         raise HostNotFoundError(msg)
     name = ALIASES.get(str(host).lower(), str(host)) if host is not None else DEFAULT_HOST
     if isinstance(host, Path) or not _HUB_NAME.fullmatch(name):
@@ -139,6 +147,16 @@ def describe_folder(folder: Path) -> HostFiles:
         raise HostNotFoundError(msg)
     record = _read_record(folder)
     return HostFiles(folder, record.get("name", folder.name), record.get("revision", ""))
+
+
+def describe_model(path: str) -> HostFiles:
+    """Name a model that the caller has loaded, after what ``transformers`` calls its path or name."""
+    folder = Path(path)
+    if (folder / "config.json").is_file():
+        return describe_folder(folder)
+    return HostFiles(
+        folder, folder.resolve().name if folder.is_dir() else path
+    )  # a folder of GGUF files, say
 
 
 def is_intact(folder: Path) -> bool:

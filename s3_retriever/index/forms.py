@@ -45,7 +45,9 @@ _FEW, _LONG = 4, 3  # a word is taken into few parts, or into parts of so many c
 # Letters that Unicode does not decompose, and those of Arabic that are written for each other.
 _PLAIN = str.maketrans(
     {
-        **dict(zip("øđłħŧɨƶðىةیک", ("o", "d", "l", "h", "t", "i", "z", "d", "ي", "ه", "ي", "ك"), strict=True)),
+        **dict(
+            zip("øđłħŧɨƶðىةیک", ("o", "d", "l", "h", "t", "i", "z", "d", "ي", "ه", "ي", "ك"), strict=True)
+        ),
         "æ": "ae",
         "œ": "oe",
         "þ": "th",
@@ -116,7 +118,11 @@ def _normalized(run: str) -> tuple[str, Sequence[int]]:
     text: list[str] = []
     places: list[int] = []
     for cluster, place in _clusters(run):
-        clean = cluster if cluster == _JOINT else _IGNORED.sub("", normalize("NFKC", cluster).replace(_JOINT, " "))
+        clean = (
+            cluster
+            if cluster == _JOINT
+            else _IGNORED.sub("", normalize("NFKC", cluster).replace(_JOINT, " "))
+        )
         text.append(clean)
         places += [place] * len(clean)
     return _OTHER_DIGIT.sub(_digit, "".join(text)), [*places, len(run)]
@@ -199,7 +205,9 @@ def _value(number: str) -> str:
     groups, marks = _SEPARATORS.split(number), _SEPARATORS.findall(number)
     if _are_thousands(groups, marks):
         return "".join(groups)
-    if marks[-1] in ".," and (len(marks) == 1 or _are_thousands(groups[:-1], marks[:-1]) and marks[-1] != marks[0]):
+    if marks[-1] in ".," and (
+        len(marks) == 1 or _are_thousands(groups[:-1], marks[:-1]) and marks[-1] != marks[0]
+    ):
         return "".join(groups[:-1]) + "." + groups[-1]
     return ""
 
@@ -209,7 +217,9 @@ def _are_thousands(groups: Sequence[str], marks: Sequence[str]) -> bool:
     if len(set(marks)) != 1 or groups[0].startswith("0") or len(groups[-1]) != 3:
         return False
     sizes = {len(group) for group in groups[1:-1]}
-    return (sizes <= {3} and len(groups[0]) <= 3) or (sizes == {2} and len(groups[0]) <= 2 and marks[0] == ",")
+    return (sizes <= {3} and len(groups[0]) <= 3) or (
+        sizes == {2} and len(groups[0]) <= 2 and marks[0] == ","
+    )
 
 
 def _word(piece: str, places: Sequence[int], weight: float = 1.0) -> Iterator[Form]:
@@ -239,7 +249,9 @@ def _parts(piece: str) -> list[tuple[int, int]]:
             found = [(0, len(chunk))]
         parts += [(start + begin, start + end) for begin, end in found]
         start += len(chunk) + 1
-    is_part = ((end - begin > 1 or piece[begin].isdigit()) and end - begin < len(piece) for begin, end in parts)
+    is_part = (
+        (end - begin > 1 or piece[begin].isdigit()) and end - begin < len(piece) for begin, end in parts
+    )
     return [part for part, kept in zip(parts, is_part, strict=True) if kept]
 
 

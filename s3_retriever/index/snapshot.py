@@ -13,6 +13,7 @@ from s3_retriever.errors import UnknownDocumentError
 from s3_retriever.index.layout import Layout
 from s3_retriever.index.segment import Segment
 from s3_retriever.locks import cached_property
+from s3_retriever.structure import Units
 
 Int64 = npt.NDArray[np.int64]
 
@@ -176,7 +177,7 @@ class Snapshot:
         return segment.documents[i]
 
     def checked_document(self, document: int) -> Document:
-        """Read a document by its number, and make sure that its tokens lie in its text.
+        """Read a document by its number, and make sure that its tokens and units lie in its text.
 
         Raises:
             IndexFormatError: They do not, or its line is no document.
@@ -190,6 +191,11 @@ class Snapshot:
         """Return uint32 (n,): the character offset of each token of a document."""
         segment, i = self.place(document)
         return segment.starts(i)
+
+    def units(self, document: int) -> Units:
+        """Return the units of a document."""
+        segment, i = self.place(document)
+        return segment.units.of(i)
 
     def frequencies(self, tap: int) -> Int64:
         """Return int64 (n_features,): live tokens that have each feature of a tap.

@@ -42,6 +42,8 @@ from s3_retriever.index.segment import ARRAYS, Segment
 from s3_retriever.index.snapshot import LiveSegment, Snapshot
 from s3_retriever.index.terms import ARRAYS as TERM_ARRAYS
 from s3_retriever.index.terms import TermPostings
+from s3_retriever.index.units import ARRAYS as UNIT_ARRAYS
+from s3_retriever.index.units import UnitColumns
 from s3_retriever.json_form import parse_json
 from s3_retriever.workplace import LOCK
 
@@ -51,7 +53,7 @@ _DOCUMENTS = "documents.jsonl"
 ARRAY_FILE = "arrays.safetensors"
 _FILES = frozenset([_DOCUMENTS, ARRAY_FILE])
 IDS, _OFFSETS = "ids", "document_offsets"
-_ARRAYS = (IDS, _OFFSETS, *ARRAYS, *FEATURE_ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS)
+_ARRAYS = (IDS, _OFFSETS, *ARRAYS, *FEATURE_ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS, *UNIT_ARRAYS)
 _SEGMENT_NAME = re.compile(r"[0-9a-f]{16}")
 _LITTER = re.compile(rf"\.([0-9a-f]{{16}}|{MANIFEST})[-.]")
 
@@ -80,7 +82,7 @@ def save(path: Path, header: Mapping[str, Any], snapshot: Snapshot, generation: 
         DiskFullError: There is no room; names the file and the bytes.
         IndexBusyError: Somebody else is saving to the folder.
     """
-    _check_target(path)
+    check_target(path)
     refuse_links(path / SEGMENTS)
     with only_writer(path):
         known = {}
@@ -160,8 +162,12 @@ def _read(
     return header, Snapshot(layout, parts)
 
 
-def _check_target(path: Path) -> None:
-    """Refuse folders that are not ours. A first save that was killed leaves ``segments`` alone."""
+def check_target(path: Path) -> None:
+    """Refuse folders that are not ours. A first save that was killed leaves ``segments`` alone.
+
+    Raises:
+        InvalidInputError: The folder holds something else than an index.
+    """
     refuse_foreign(
         path, "an index", lambda name: name in (SEGMENTS, LOCK) or _is_litter(name), marker=MANIFEST
     )
@@ -231,6 +237,7 @@ def write_segment(
     arrays = {IDS: np.frombuffer(ids, np.uint8), _OFFSETS: segment.documents.offsets}
     arrays |= {array: getattr(segment, array) for array in ARRAYS}
     arrays |= segment.features.arrays | segment.metadata.arrays | segment.terms.arrays
+    arrays |= segment.units.arrays
     files: dict[str, dict[str, Any]] = {}
     if _is_cut(texts) or any(map(_is_cut, arrays.values())):
         raise _lost(folder / segment.name)
@@ -291,6 +298,7 @@ def read_part(
         features={array: mapped[array] for array in FEATURE_ARRAYS},
         metadata=MetadataColumns(len(documents), {array: mapped[array] for array in METADATA_ARRAYS}),
         terms=TermPostings({array: mapped[array] for array in TERM_ARRAYS}),
+        units=UnitColumns(len(documents), {array: mapped[array] for array in UNIT_ARRAYS}),
         name=name,
         files=(
             MappedFile(folder / _DOCUMENTS, texts),

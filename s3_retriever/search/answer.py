@@ -17,6 +17,7 @@ from s3_retriever.search.density import Float32
 from s3_retriever.search.evidence import Evidence
 from s3_retriever.search.explain import explain_spans
 from s3_retriever.search.filters import Filter, as_filter, matching
+from s3_retriever.search.passages import Page
 from s3_retriever.search.profile import Profile, profile_of
 from s3_retriever.search.rank import Densities, Ranker
 from s3_retriever.search.spans import SelectedSpan, SpanConfig, select_spans
@@ -152,11 +153,12 @@ class Search:
         if options.mode == "bm25":
             density[density <= 0] = -np.inf
         read = functools.cache(snapshot.checked_document)  # each call parses the document
+        page = functools.cache(lambda i: Page(read(i).text, snapshot.token_starts(i), snapshot.units(i)))
         selected = select_spans(
             density,
             snapshot.document_cells,
             budget=options.token_budget,
-            document=lambda i: (read(i).text, snapshot.token_starts(i)),
+            document=page,
             count_tokens=self._count_tokens,
             config=self._spans,
         )
@@ -171,7 +173,7 @@ class Search:
         found = Spans()
         for span, explanation in zip(selected, explanations, strict=True):
             score = (span.score - low) / (high - low) if high > low else 1.0
-            found.append(_span(read(span.doc), span, score, explanation))
+            found.append(_span(read(span.doc), span, score, explanation, page(span.doc)))
         return found
 
     def profile(self, asked: Asked, bm25: Float32 | None, doc_id: str) -> Profile:
@@ -204,7 +206,9 @@ def _range(density: Float32) -> tuple[float, float]:
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
 
 
-def _span(document: Document, span: SelectedSpan, score: float, explanation: Explanation | None) -> Span:
+def _span(
+    document: Document, span: SelectedSpan, score: float, explanation: Explanation | None, page: Page
+) -> Span:
     return Span(
         id=f"{document.id}:{span.start}-{span.end}",
         doc_id=document.id,
@@ -215,6 +219,7 @@ def _span(document: Document, span: SelectedSpan, score: float, explanation: Exp
         metadata=document.metadata,
         explanation=explanation,
         pages=document.pages_of(span.start, span.end),
+        **page.described(span.start, span.end),
     )
 
 

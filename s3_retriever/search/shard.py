@@ -7,6 +7,7 @@ happens per document: the scores are those of an undivided index, bit for bit.
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,12 +21,15 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import ShardStateError
 from s3_retriever.index.documents import of_line
 from s3_retriever.index.snapshot import Snapshot
+from s3_retriever.index.units import ARRAYS as UNIT_ARRAYS
+from s3_retriever.index.units import UnitColumns
 from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import Totals, coactivation, totals
 from s3_retriever.search.density import Float32, Int64
 from s3_retriever.search.filters import Filter, as_filter, matching
 from s3_retriever.search.kernels import cell_counts, cell_frequencies, cell_masses
 from s3_retriever.search.lexical import BM25, RarityBoost, TermCounts
+from s3_retriever.search.passages import Page
 from s3_retriever.search.rank import (
     BM25_WIDTHS,
     TOGETHER,
@@ -251,14 +255,20 @@ class Shard:
         return self._densest(state, state.densities, most)
 
     def pages(self, documents: Sequence[int]) -> list[bytes]:
-        """Return documents by number, with where their tokens begin; see :func:`read_page`."""
+        """Return documents by number, with their tokens and units; see :func:`read_page`."""
         found = []
         for number in documents:
             self._snapshot.checked_document(number)
             segment, i = self._snapshot.place(number)
-            line, gaps = segment.documents.line(i), segment.own_gaps(i)
-            head = f"{gaps.dtype.str} {len(gaps)}\n".encode()
-            found.append(zlib.compress(head + gaps.tobytes() + line.tobytes(), 1))
+            arrays = [segment.own_gaps(i), *segment.units.own(i)]
+            head = json.dumps([[one.dtype.str, len(one)] for one in arrays])
+            parts = [
+                head.encode(),
+                b"\n",
+                *(one.tobytes() for one in arrays),
+                segment.documents.line(i).tobytes(),
+            ]
+            found.append(zlib.compress(b"".join(parts), 1))
         return found
 
     def forget(self, token: str) -> None:
@@ -361,10 +371,16 @@ class Shard:
         )
 
 
-def read_page(data: bytes) -> tuple[Document, npt.NDArray[np.uint32]]:
-    """Read what :meth:`Shard.pages` returned: a document, and uint32 (n,), where its tokens begin."""
+def read_page(data: bytes) -> tuple[Document, Page]:
+    """Read what :meth:`Shard.pages` returned: a document, and what passages are cut from."""
     head, _, rest = zlib.decompress(data).partition(b"\n")
-    code, count = head.decode().split()
-    size = int(count) * np.dtype(code).itemsize
-    starts = np.cumsum(np.frombuffer(rest[:size], code), dtype=np.uint32)
-    return of_line(rest[size:]), starts
+    arrays = []
+    for code, count in json.loads(head):
+        size = count * np.dtype(code).itemsize
+        arrays.append(np.frombuffer(rest[:size], code))
+        rest = rest[size:]
+    gaps, *of_units = arrays
+    columns = [np.array([0, len(of_units[0])], np.int64), *of_units]
+    units = UnitColumns(1, dict(zip(UNIT_ARRAYS, columns, strict=True))).of(0)
+    document = of_line(rest)
+    return document, Page(document.text, np.cumsum(gaps, dtype=np.uint32), units)

@@ -16,6 +16,7 @@ from s3_retriever.index.layout import CELL
 from s3_retriever.index.words import asked as asked_terms
 from s3_retriever.search.answer import Asked, SearchOptions, as_span
 from s3_retriever.search.density import Float32, Int64, token_weights
+from s3_retriever.search.passages import Page
 from s3_retriever.search.profile import Profile
 from s3_retriever.search.rank import Ranker, side_by_side
 from s3_retriever.search.shard import Cells, Counted, Facts, Question, packed_features, read_page
@@ -213,7 +214,7 @@ class _Selection:
         self._density = np.full(self._document_cells[-1], -np.inf, np.float32)
         self._density[np.concatenate(at)] = np.concatenate(dense)
         self._density[0] = self._floor
-        self._pages: dict[int, tuple[Document, npt.NDArray[np.uint32]]] = {}
+        self._pages: dict[int, tuple[Document, Page]] = {}
 
     def spans(self) -> list[Span]:
         """Return the spans, best first.
@@ -235,24 +236,23 @@ class _Selection:
         found = Spans()
         for span in selected[: self._options.top_k]:
             score = (span.score - low) / (high - low) if high > low else 1.0
-            found.append(as_span(self._pages[span.doc][0], span, score, nothing))
+            found.append(as_span(self._pages[span.doc][0], span, score, nothing, self._page(span.doc)))
         return found
 
     def _likely(self) -> list[int]:
         """Return documents that passages will be cut from, most likely."""
-        most = 4 + self._options.token_budget // CELL
+        most = 8 + 2 * self._options.token_budget // CELL
         dense = np.flatnonzero(self._density > self._floor)
         best = dense[np.argsort(-self._density[dense], kind="stable")[:most]]
         documents = np.searchsorted(self._document_cells, best, side="right") - 1
         return [int(document) for document in np.unique(documents)]
 
-    def _page(self, document: int) -> tuple[str, npt.NDArray[np.uint32]]:
+    def _page(self, document: int) -> Page:
         if document == 0:
             raise _NeedsMore
         if document not in self._pages:
             self._read([document])
-        read, starts = self._pages[document]
-        return read.text, starts
+        return self._pages[document][1]
 
     def _read(self, documents: Sequence[int]) -> None:
         wanted: dict[int, list[int]] = {}

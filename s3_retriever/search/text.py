@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 from s3_retriever.index.words import MARKS, UNSPACED
@@ -53,9 +54,54 @@ def pieces(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in _PIECE.finditer(text)]
 
 
+def may_cut(text: str, at: int) -> bool:
+    """Tell whether a passage may begin or end at an offset: it splits no word, and leaves no mark behind."""
+    return not splits_word(text, at) and not splits_character(text, at) and not trails(text, at)
+
+
 def trails(text: str, at: int) -> bool:
     """Tell whether what comes at an offset belongs to what is before it: a mark that ends a clause."""
     return at > 0 and _TRAILING.match(text, at) is not None
+
+
+_SAFE = re.compile(r"[\x00-\x7f][\x20-\x7f]")  # between such two characters, one ends and another begins
+_CLUSTER = regex.compile(r"\X")
+_LONGEST = 64  # characters looked back at
+
+
+def splits_character(text: str, at: int) -> bool:
+    """Tell whether an offset lies inside a written character: a grapheme cluster of Unicode (UAX 29).
+
+    Such are a letter with its marks, syllables of Thai, Khmer or Burmese, an emoji of several parts, a flag.
+    """
+    if not 0 < at < len(text) or _SAFE.match(text, at - 1):
+        return False
+    begin = max(0, at - _LONGEST)
+    safe = [match.start() + 1 for match in _SAFE.finditer(text, begin, at)]
+    begin = safe[-1] if safe else begin
+    while begin < at:
+        match = _CLUSTER.match(text, begin)
+        begin = match.end() if match else begin + 1
+    return begin > at
+
+
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+_WORD = re.compile(r"\w")
+
+
+def count_words(text: str, most: int) -> int:
+    """Count words by the white space between them, up to ``most``.
+
+    Two characters of a script without spaces are one. What has neither letters nor digits is none.
+    """
+    found = 0
+    for match in re.finditer(r"\S+", text):
+        if _WORD.search(match[0]):
+            pairs = (sum(1 for _ in _UNSPACED.finditer(match[0], 0, 2 * most)) + 1) // 2
+            found += max(1, pairs)
+        if found >= most:
+            break
+    return min(found, most)
 
 
 # Every alternative consumes all it looks at, so that a scan of the text is linear.
@@ -76,6 +122,8 @@ _ABBREVIATION = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _LOOK_BACK = 12
+# Characters that tell whether a sentence begins: a short line and its break before, a list marker after.
+_AROUND = 64
 # Lines of wrapped prose are longer than this; a shorter one is a heading, an item or a paragraph's end.
 _SHORT_LINE = 50
 
@@ -119,3 +167,21 @@ def _ends_line(text: str, newline: int, following: int) -> bool:
     earliest = newline - _SHORT_LINE
     is_short = earliest <= 0 or text.rfind("\n", earliest, newline) >= 0
     return is_short and not text[following : following + 1].islower()
+
+
+def sentence_borders(text: str, starts: NDArray[np.uint32], low: int, high: int) -> list[int]:
+    """Return the sentence borders among the tokens ``low`` to ``high``, ascending, as token numbers.
+
+    A border is the token that holds the first character of a sentence; the end of the document is one too.
+    Only the text of these tokens and a little around it is read, so the cost does not grow with the document.
+    """
+    begin, end = character_range(text, starts, low, high)
+    base = max(0, begin - _AROUND)
+    found = sentences(text[base : end + _AROUND])
+    # Where reading began is no border, unless the document does so too.
+    offsets = np.array([base + start for start, _ in found[1 if base else 0 :]], starts.dtype)
+    # Some tokenizers count the space before a word as part of its token.
+    tokens = np.maximum(np.searchsorted(starts, offsets, side="right") - 1, 0)
+    kept = tokens[(starts[tokens] >= begin) & (starts[tokens] <= end)]
+    inside = np.clip(kept, low, high)  # tokens that share a character have the same offset
+    return sorted({*inside.tolist(), *([high] if high == len(starts) else [])})

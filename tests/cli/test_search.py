@@ -161,8 +161,8 @@ def test_a_bad_line_is_named_by_file_and_number(
 ) -> None:
     bad = tmp_path / "bad.jsonl"
     bad.write_bytes(b'\xef\xbb\xbf{"_id": "first", "text": "a byte order mark is fine"}\n\n' + line + b"\n")
-    status = main(["index", str(bad), *index_arguments(indexed, tmp_path / "index")[2:]])
-    assert_mistake(status, capsys.readouterr().err, f"{bad}, line 3: ", message)
+    status = main(["index", str(bad), *index_arguments(indexed, tmp_path / "index", "--strict")[2:]])
+    assert_mistake(status, capsys.readouterr().err, "bad.jsonl, line 3: ", message)
     run = tmp_path / "run.jsonl"
     run.write_text("the last run", encoding="utf-8")
     status, _, err = search("--queries", str(bad), "--out", str(run))

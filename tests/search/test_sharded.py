@@ -137,7 +137,10 @@ def test_few_rounds(whole: S3Retriever, folder: Path) -> None:
     """Two of numbers, one of texts, and nobody waits for the last."""
     shards = InOneProcess(folder, 4, whole.ranker)
     sharded(whole, shards).retrieve(QUESTIONS[0], 100)
-    assert shards.calls == ["count", "cells", "pages", "forget"]
+    assert shards.calls[:3] == ["count", "cells", "pages"]
+    assert shards.calls[3:].count("pages") <= 1
+    assert shards.calls[-1] == "forget"
+    assert shards.calls.count("cells") == 1
 
 
 def test_totals_of_parts_are_those_of_the_whole() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from s3_retriever.evaluation.datasets import EvaluationSet, Question
 from s3_retriever.evaluation.methods import Method
 from s3_retriever.evaluation.metrics import TITLES
+from s3_retriever.evaluation.readability import FAULTS, Fault
 from s3_retriever.evaluation.records import Result
 
 WORST = 10
@@ -95,6 +96,34 @@ def worst(
             )
         )
     return sorted(found, key=lambda one: (one.value, -(one.reference or 0.0)))[:WORST]
+
+
+@dataclass(frozen=True)
+class BadPassage:
+    """A passage that reads badly.
+
+    Attributes:
+        what: What is wrong with it, for people.
+        question: What it was returned for.
+        passage: The passage.
+    """
+
+    what: str
+    question: str
+    passage: Excerpt
+
+
+def bad_passages(faults: Sequence[Fault], sets: Sequence[EvaluationSet]) -> list[BadPassage]:
+    """Return passages that read badly as a page shows them.
+
+    Args:
+        faults: What was found.
+        sets: With their documents.
+    """
+    texts = {one.name: {document.id: document.text for document in one.documents} for one in sets}
+    return [
+        BadPassage(FAULTS[one.what], one.question, _excerpt(texts[one.set], *one.region)) for one in faults
+    ]
 
 
 def _expected(question: Question, texts: Mapping[str, str]) -> tuple[Excerpt, ...]:
