@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -68,6 +68,23 @@ class Asked(NamedTuple):
     encoded: EncodedQuestion | None = None
     rows: Sequence[QueryRows] = ()
     shared: Sequence[SharedFeatures] = ()
+
+
+class Searching(Protocol):
+    """What answers questions, with the same options for each."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to search."""
+
+    def bm25(self, question: str) -> Any:
+        """Return what :meth:`answers` needs of a question's words."""
+
+    def answers(self, asked: Sequence[Asked], bm25: Sequence[Any]) -> list[list[Span]]:
+        """Return the spans that answer each of several questions, best first."""
+
+    def profile(self, asked: Asked, bm25: Any, doc_id: str) -> Profile:
+        """Return the density of one document for a question."""
 
 
 class Search:
@@ -208,3 +225,6 @@ def _span(
         pages=document.pages_of(span.start, span.end),
         **page.described(span.start, span.end),
     )
+
+
+as_span = _span
