@@ -20,7 +20,7 @@ from s3_retriever.errors import (
     S3RetrieverError,
 )
 from s3_retriever.index import Index, Segment, Snapshot
-from s3_retriever.index.storage import MANIFEST
+from s3_retriever.index.manifest import MANIFEST
 from s3_retriever.indexing import build_segment
 from s3_retriever.retriever import S3Retriever
 
