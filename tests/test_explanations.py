@@ -61,8 +61,13 @@ def test_equal_words_meet_by_bm25_and_no_others_do(retriever: S3Retriever) -> No
     assert by_word["keeper"] > by_word["the"]
     (other, *_) = retriever.retrieve("a keep_oil and 油を地", 60, mode="bm25", explain=True)
     assert {(one.word, one.text) for one in other.explanation.words} <= {
-        ("keep_oil", "keep_oil"), ("keep", "keep"), ("oil", "oil"), ("a", "A"), ("油を", "油を"), ("を地", "を地")
-    }  # fmt: skip
+        ("keep_oil", "keep_oil"),
+        ("keep", "keep"),
+        ("oil", "oil"),
+        ("a", "A"),
+        ("油を", "油を"),
+        ("を地", "を地"),
+    }
 
 
 def test_what_words_give_to_bm25_adds_up(retriever: S3Retriever) -> None:
