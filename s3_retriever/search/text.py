@@ -12,7 +12,7 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from s3_retriever.index.words import MARKS, UNSPACED
+from s3_retriever.index.scripts import MARKS, UNSPACED
 
 # Two characters of one word: letters (digits, marks), or a letter and an apostrophe between letters.
 _LETTER = rf"(?![{UNSPACED}])[\w{MARKS}]"
