@@ -206,7 +206,7 @@ def _value(number: str) -> str:
     if _are_thousands(groups, marks):
         return "".join(groups)
     if marks[-1] in ".," and (
-        len(marks) == 1 or _are_thousands(groups[:-1], marks[:-1]) and marks[-1] != marks[0]
+        len(marks) == 1 or (_are_thousands(groups[:-1], marks[:-1]) and marks[-1] != marks[0])
     ):
         return "".join(groups[:-1]) + "." + groups[-1]
     return ""
