@@ -1,5 +1,6 @@
 from . import errors as errors
 from .client import Client as Client
+from .cluster.config import ClusterConfig as ClusterConfig
 from .config import BM25Name as BM25Name
 from .config import Mode as Mode
 from .config import RetrieverConfig as RetrieverConfig

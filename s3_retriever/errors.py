@@ -91,6 +91,14 @@ class MissingDependencyError(S3RetrieverError, ImportError):
     """An optional package is needed; the message names the extra that installs it."""
 
 
+class ShardError(S3RetrieverError, RuntimeError):
+    """A shard of an index on a cluster did not answer; the message names it and what it was waited for."""
+
+
+class ShardStateError(ShardError):
+    """A shard was started anew in the middle of a question, which has to be asked again."""
+
+
 class ServerError(S3RetrieverError, ConnectionError):
     """A server cannot be reached, refuses the caller, or failed; the message says which."""
 
