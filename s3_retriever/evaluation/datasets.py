@@ -126,7 +126,8 @@ def nowhere(sets: Sequence[EvaluationSet]) -> list[str]:
     lost = {data.name: [one.id for one in data.questions if not one.answers_stand] for data in sets}
     return [
         f"In {name}, the answers of {len(ids)} of the questions "
-        f"({', '.join(ids[:5])}{', ...' * (len(ids) > 5)}) stand in no document: they are left out of the mean of what passages hold."
+        f"({', '.join(ids[:5])}{', ...' * (len(ids) > 5)}) stand in no document: they are "
+        "left out of the mean of what passages hold."
         for name, ids in lost.items()
         if ids
     ]
