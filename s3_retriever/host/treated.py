@@ -1,10 +1,11 @@
-"""Models that were changed after they were built: mapped to devices, quantised, adapted, compiled.
+"""Models as people have them: mapped to devices, quantised, adapted, compiled, of older versions.
 
 Most changes need no care, since what is read is found and checked on the model as it is. Here is the rest.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,6 +61,13 @@ def input_device(model: Any) -> torch.device:
     # The weights wait elsewhere, and come to this device when they are needed.
     there = (getattr(hook, "execution_device", None) for hook in _hooks(embeddings))
     return next((torch.device(one) for one in there if one is not None), device)
+
+
+def without_cache(model: nn.Module) -> dict[str, bool]:
+    """Return the arguments by which a model keeps no cache; some know none."""
+    parameters = inspect.signature(type(model).forward).parameters
+    has_cache = "use_cache" in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    return {"use_cache": False} if has_cache else {}
 
 
 def is_offloaded(model: nn.Module) -> bool:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from s3_retriever.checks import check_settings, each, instance, number, whole
 from s3_retriever.errors import ArtifactFormatError, InvalidInputError
 from s3_retriever.index.snapshot import Snapshot
+from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import coactivation
 from s3_retriever.search.density import (
     Float32,
@@ -40,7 +41,7 @@ not learn it."""
 FUSED_RARITY = 2.0
 """Power of the :class:`~s3_retriever.search.lexical.RarityBoost` of BM25 beside S3."""
 
-_TOGETHER = 64
+TOGETHER = 64
 """Rows scored at a time: what they hold per cell is bounded, however long the question is."""
 
 
@@ -174,12 +175,12 @@ class Ranker:
             workers=instance(Workers, "a Workers"),
         )
 
-    def bm25(self, snapshot: Snapshot, question: str, *, alone: bool) -> Float32:
+    def bm25(self, snapshot: Snapshot, question: str | Sequence[Asked], *, alone: bool) -> Float32:
         """Return the density of BM25, float32 (C,).
 
         Args:
             snapshot: What is searched.
-            question: In natural language.
+            question: In natural language, or terms of it.
             alone: Whether no other side is added: plain BM25, averaged at :data:`BM25_WIDTHS`. Else rare
                 words count more, and widths and weight are those of the scoring.
         """
@@ -207,13 +208,13 @@ class Ranker:
         """
         token_weights = self.token_weights(snapshot, ids)
         asking = token_weights > 0
-        features, weights = _side_by_side(rows, asking)
+        features, weights = side_by_side(rows, asking)
         taps = np.repeat([row.tap for row in rows], asking.sum())
         row_weights = self.scoring.row_weights(token_weights[asking])
         density = np.zeros(snapshot.n_cells, np.float32)
         of_rows = np.ones(len(features), np.float32)
-        for first in range(0, len(features), _TOGETHER):
-            some = slice(first, first + _TOGETHER)
+        for first in range(0, len(features), TOGETHER):
+            some = slice(first, first + TOGETHER)
             masses = cell_masses(snapshot.parts, taps[some], features[some], weights[some], self.workers)
             density += coactivation(
                 masses,
@@ -249,10 +250,15 @@ class Ranker:
         return token_weights(frequencies, snapshot.n_cells)
 
 
-def _side_by_side(
+def side_by_side(
     rows: Sequence[QueryRows], asking: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int32], Float32]:
-    """Lay the asking rows of all heads one after the other; features int32 (R, F), weights float32 (R, F)."""
+    """Lay the asking rows of all heads one after the other; features int32 (R, F), weights float32 (R, F).
+
+    Args:
+        rows: Of each query head.
+        asking: bool (n,), whether each token of the question is looked up.
+    """
     widest = max((row.features.shape[1] for row in rows), default=0)
     features = np.full((len(rows), asking.sum(), widest), -1, np.int32)
     weights = np.zeros(features.shape, np.float32)

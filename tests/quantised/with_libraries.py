@@ -147,7 +147,7 @@ def main() -> None:
     taps, tokenizer = list(artifact.key_means), AutoTokenizer.from_pretrained(folder)
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     plain = Host.load()
-    batch = [plain.encode(text).ids[at : at + 256] for at in (0, 256)]
+    batch = [plain.encode(text).ids[at : at + 128] for at in (0, 128)]
     means = np.stack([artifact.key_means[tap] for tap in taps])
     wanted, usual = None, 0.0
     for way in ("not quantised", *WAYS):
