@@ -2,12 +2,15 @@
 #
 #   PYTHON  the interpreter to build the environment with, 3.10 or newer
 #   BASE    for make bench-speed: the commit that it compares with
-#   DATA    for make bench, make bench-speed and make kvpress: a folder of evaluation sets
+#   DATA    for make bench, make bench-speed, make bench-serve and make kvpress: a folder of evaluation sets
 #   KILLS, SYNC_KILLS, HISTORIES, LEVELS, CORRUPTIONS, OPERATIONS, READERS, READ_SECONDS  for make trust: how much it tries
+#   RAY_KILLS  for make ray-trust: jobs of which a process is killed
+#   INDEX, QUESTIONS  for make bench-ray: a saved index, and a question per line
 #   COVERAGE  for make test: "COVERAGE=" measures none
 #   OUT     for make kvpress: folder of the comparison by length of context; ARGS: more for its command
 
 PYTHON ?= python3
+RAY_KILLS ?= 30
 BASE ?= f8b58ea
 KILLS ?= 1000
 SYNC_KILLS ?= 100
@@ -24,6 +27,7 @@ OLDEST := $(VENV)/transformers-4.56
 QUANTISED := $(VENV)/quantised
 INTERCHANGE := $(VENV)/interchange
 KVPRESS := $(VENV)/kvpress
+RAY := $(VENV)/ray
 INTEGRATIONS := $(wildcard integrations/*/pyproject.toml)
 TORCH := 2.13.0
 PYTEST = HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
@@ -39,7 +43,7 @@ BY_LENGTH = $(BIN)/s3-retriever evaluate "$(DATA)" --lengths --answers --out "$(
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-fast test-oldest test-slow hosts-test page-test docs stress trust interchange kvpress kvpress-test package bench bench-speed overhead lint clean
+.PHONY: demo test test-fast test-oldest test-slow hosts-test page-test docs stress trust ray-trust bench-ray interchange kvpress kvpress-test package bench bench-speed bench-serve overhead lint clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -79,6 +83,15 @@ trust: $(READY)
 	S3_TRUST_KILLS=$(KILLS) S3_TRUST_SYNC_KILLS=$(SYNC_KILLS) S3_TRUST_HISTORIES=$(HISTORIES) S3_TRUST_LEVELS=$(LEVELS) \
 	    S3_TRUST_CORRUPTIONS=$(CORRUPTIONS) S3_TRUST_OPERATIONS=$(OPERATIONS) S3_TRUST_READERS=$(READERS) \
 	    S3_TRUST_SECONDS=$(READ_SECONDS) $(PYTEST) tests/trust
+
+# Jobs on clusters of this machine, killed at random moments; an object storage; most of an hour.
+ray-trust: $(RAY)/.ready
+	S3_RAY_KILLS=$(RAY_KILLS) HF_HUB_OFFLINE=1 $(RAY)/bin/python -m pytest -s tests/cluster tests/store
+
+# A saved index in one process and in 2 and 4 shards: same spans, seconds, bytes over the network.
+bench-ray: $(READY)
+	@test -n "$(INDEX)" -a -n "$(QUESTIONS)" || { echo "usage: make bench-ray INDEX=FOLDER QUESTIONS=FILE" >&2; exit 2; }
+	$(BIN)/python -m s3_retriever.evaluation.benchmark.shards "$(INDEX)" "$(QUESTIONS)" $(ARGS)
 
 # Hosts quantised by bitsandbytes and torchao, and how near they are to the one that is not.
 hosts-test: $(QUANTISED)/.ready
@@ -120,6 +133,11 @@ bench-speed: $(READY)
 	test -d build/base-$(BASE) || git worktree add --detach build/base-$(BASE) $(BASE)
 	$(BIN)/python -m s3_retriever.evaluation.benchmark.builds "$(DATA)" --base build/base-$(BASE) \
 	    --out build/speed $(ARGS)
+
+# A served index: one client and eight, other processes that save meanwhile, memory over thousands of questions.
+bench-serve: $(READY)
+	@test -n "$(DATA)" || { echo "usage: make bench-serve DATA=FOLDER_OF_EVALUATION_SETS" >&2; exit 2; }
+	$(BIN)/python -m s3_retriever.evaluation.benchmark.serving "$(DATA)" --out build/serving $(ARGS)
 
 # What each integration adds to a search of the core, and how long it holds up an event loop.
 overhead: $(READY)
@@ -166,4 +184,10 @@ $(INTERCHANGE)/.ready: $(READY)
 $(KVPRESS)/.ready: $(READY)
 	$(call ON_TOP,$(KVPRESS))
 	$(KVPRESS)/bin/python -m pip install --quiet 'kvpress==0.5.5' 'transformers<5.3'
+	touch $@
+
+# s3fs and moto want an older python-dateutil than others here may have.
+$(RAY)/.ready: $(READY)
+	$(call ON_TOP,$(RAY))
+	$(RAY)/bin/python -m pip install --quiet s3fs 'moto[server]>=5'
 	touch $@

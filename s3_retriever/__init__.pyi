@@ -1,5 +1,6 @@
 from . import errors as errors
 from .client import Client as Client
+from .cluster.config import ClusterConfig as ClusterConfig
 from .config import BM25Name as BM25Name
 from .config import Mode as Mode
 from .config import RetrieverConfig as RetrieverConfig
@@ -34,6 +35,7 @@ from .errors import ServerBusyError as ServerBusyError
 from .errors import ServerError as ServerError
 from .errors import StorageError as StorageError
 from .errors import UnknownDocumentError as UnknownDocumentError
+from .errors import UnknownKeyWarning as UnknownKeyWarning
 from .errors import UnreadableFileError as UnreadableFileError
 from .errors import UnsupportedHostError as UnsupportedHostError
 from .host.model import Host as Host

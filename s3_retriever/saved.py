@@ -12,10 +12,14 @@ from s3_retriever.durable import remove
 from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import ArtifactFormatError, IndexFormatError, InvalidInputError
 from s3_retriever.index import Index, storage
-from s3_retriever.index.storage import MANIFEST, saved_header
+from s3_retriever.index.manifest import MANIFEST
+from s3_retriever.index.storage import saved_header
 from s3_retriever.workplace import LOCK
 
 _INDEX, _ARTIFACT = "index", "artifact"
+JOBS = "jobs"
+"""Folder of what interrupted jobs of a cluster wrote down."""
+
 _UNFINISHED = f".{_ARTIFACT}-"  # prefix of the folders that a killed Artifact.save leaves
 
 
@@ -71,7 +75,8 @@ def read_saved(path: str | Path) -> tuple[Index, Artifact, RetrieverConfig]:
 def _read(path: Path) -> tuple[Index, Artifact, RetrieverConfig]:
     missing = [name for name in (_INDEX, _ARTIFACT) if not (path / name).is_dir()]
     if missing:
-        msg = f"{path} holds no index (it has no folder {missing[0]!r}); write one with save()"
+        found = f"{path} holds no index (it has no folder {missing[0]!r})"
+        msg = f"{found}; write one with save(), or with 's3-retriever index'"
         raise IndexFormatError(msg)
     index = Index.load(path / _INDEX)
     artifact = Artifact.load(path / _ARTIFACT)
@@ -106,4 +111,4 @@ def check_target(path: Path) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return name in (_INDEX, _ARTIFACT, LOCK) or name.startswith(_UNFINISHED)
+    return name in (_INDEX, _ARTIFACT, JOBS, LOCK) or name.startswith(_UNFINISHED)

@@ -6,6 +6,7 @@ goes on from whatever was saved.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,8 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.retriever import S3Retriever
 from s3_retriever.sources.corpus import Corpus, FileEntry, Problem
+
+_LOG = logging.getLogger(__name__)
 
 COMMIT_EVERY = 120.0
 """Seconds between two saves of a sync, so that a kill costs no more than these."""
@@ -86,8 +89,10 @@ def sync(
         retriever.update(read, threads=threads, show_progress=show_progress)
         if gone or read.ids:
             commit()
+            _LOG.info("saved %d documents", len(retriever))
     if not len(retriever):
-        msg = f"{_named(corpus)}: nothing could be read; see above"
+        first = f" ({corpus.problems[0]})" if corpus.problems else ""
+        msg = f"{_named(corpus)}: nothing could be read{first}"
         raise InvalidInputError(msg)
     done = read.ids
     return SyncResult(
@@ -146,6 +151,7 @@ class _Reader:
         while self.is_pending:
             entry = self._pending[self._next]
             self._next += 1
+            _LOG.info("reading %s", entry.id)
             document = self._corpus.try_to_read(entry)
             if document is None:
                 continue

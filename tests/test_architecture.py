@@ -51,6 +51,9 @@ RUN_TIME = BOTTOM | {
     "indexing",
     "saved",
     "asking",
+    "store",
+    "cluster",
+    "opening",
     "retriever",
 }
 MAY_IMPORT = {
@@ -77,6 +80,9 @@ MAY_IMPORT = {
     "saved": BOTTOM | {"config", "encode", "index"},
     "indexing": BOTTOM | {"host", "encode", "index"},
     "asking": BOTTOM | {"host", "encode", "index", "search"},
+    "store": BOTTOM | {"config", "encode", "index", "saved"},
+    "cluster": RUN_TIME - {"retriever", "opening"} | {"sources"},
+    "opening": RUN_TIME - {"retriever", "opening"},
     "retriever": RUN_TIME - {"retriever"},
     "wire": BOTTOM | {"index", "search"},
     "client": BOTTOM | {"index", "search", "wire"},
@@ -85,10 +91,11 @@ MAY_IMPORT = {
     "integration": RUN_TIME,
     "sources": BOTTOM,
     "training": BOTTOM | {"sources", "host", "encode", "index", "search"},
-    "evaluation": RUN_TIME | {"sources", "training", ""},
+    "evaluation": RUN_TIME | {"sources", "training", "client", ""},
     "analysis": RUN_TIME | {"sources", "training", ""},
     "server": RUN_TIME | {"wire", ""},
-    "cli": RUN_TIME | {"sources", "syncing", "training", "evaluation", "analysis", "wire", "server", ""},
+    "cli": RUN_TIME
+    | {"sources", "syncing", "training", "evaluation", "analysis", "wire", "server", "cluster", ""},
     "__main__": {"cli"},
 }
 # Under TYPE_CHECKING the same holds, except for the types of what is handed in.
@@ -97,6 +104,8 @@ MAY_NAME = {"search": {"encode"}, "notebook": {"documents", "search"}, "shown": 
 USERS = {
     "torch": ("host", "encode.question", "training", "evaluation", "analysis"),
     "transformers": ("host", "evaluation"),
+    "ray": ("cluster", "opening", "cli.cluster"),
+    "pyarrow": ("cluster",),
     "llama_index": (),
     "langchain": (),
     "starlette": ("server", "cli.serve"),

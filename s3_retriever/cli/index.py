@@ -142,6 +142,10 @@ def _synced(
         if len(corpus.problems) > 1:
             _list_problems(corpus.problems)
         raise
+    except KeyboardInterrupt:
+        if seconds is None and _is_index(folder):
+            note("the same command again goes on from what was saved")
+        raise
 
 
 def _say_new(retriever: S3Retriever, seconds: float) -> None:
@@ -172,11 +176,17 @@ def _list_problems(problems: Sequence[Problem]) -> None:
 
 def _check_out(out: Path) -> bool:
     """Refuse to write to what is no index; return whether there is one."""
-    from s3_retriever.saved import check_target, holds_index
+    from s3_retriever.saved import check_target
 
     mend(out)  # if it was being replaced when somebody was killed, it is there
     check_target(out)
-    return out.is_dir() and holds_index(out)
+    return _is_index(out)
+
+
+def _is_index(folder: Path) -> bool:
+    from s3_retriever.saved import holds_index
+
+    return folder.is_dir() and holds_index(folder)
 
 
 _FILES: Options = {

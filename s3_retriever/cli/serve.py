@@ -30,6 +30,7 @@ def _serve(args: argparse.Namespace) -> None:
     from s3_retriever.server.app import make_app
 
     service = _service(args)
+    service.served.warm_up()
     _run(service, make_app(service))
 
 
@@ -41,6 +42,7 @@ def _mcp(args: argparse.Namespace) -> None:
     from s3_retriever.server.app import make_app
 
     service = _service(args)
+    service.served.warm_up()
     if not args.http:
         note(f"{PROGRAM}: {_what(service)} is served on standard input and output")
         with contextlib.suppress(KeyboardInterrupt):

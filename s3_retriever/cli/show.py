@@ -33,7 +33,7 @@ def show(question: str, spans: Sequence[Span], titles: Sequence[str]) -> None:
         heading.append(f"  {place}", style="not bold dim")
         heading.append(f"  score {span.score:.3f}", style="not bold green")
         console.print(heading)
-        console.print(_marked(Text(printable(span.text, lines=True)), wanted))
+        console.print(_marked(Text(printable(span.text.replace("\r\n", "\n"), lines=True)), wanted))
         if span.explanation is not None:
             console.print(Text(printable(_reasons(span.explanation), lines=True), style="dim"))
         console.print()

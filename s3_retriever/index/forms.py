@@ -23,7 +23,7 @@ MARKER = "~"
 """Begins the term of a word without its accents; no other term has it."""
 
 HYPHENATION = r"(?:[-\u2010\u2011]|(?<=\xad))[ \t]{0,8}\r?\n[ \t]{0,64}"
-"""A hyphen at a line's end, its break and what the next line is indented by; bounded, as looking for it costs."""
+"""A hyphen at a line's end, its break, the next line's indent; bounded, as looking for it costs."""
 
 _JOINT = "\n"  # stands for a hyphenation once a run is normalised
 _HYPHENATION = re.compile(HYPHENATION)
@@ -45,9 +45,7 @@ _FEW, _LONG = 4, 3  # a word is taken into few parts, or into parts of so many c
 # Letters that Unicode does not decompose, and those of Arabic that are written for each other.
 _PLAIN = str.maketrans(
     {
-        **dict(
-            zip("øđłħŧɨƶðىةیک", ("o", "d", "l", "h", "t", "i", "z", "d", "ي", "ه", "ي", "ك"), strict=True)
-        ),
+        **dict(zip("øđðłħŧıɨƶىیةک", "oddlhtiizييهك", strict=True)),
         "æ": "ae",
         "œ": "oe",
         "þ": "th",
@@ -79,12 +77,15 @@ def forms(run: str) -> Iterator[Form]:
     """
     text, places = _normalized(run)
     for match in _CUT.finditer(text):
-        piece, first = match[0], match.start()
-        own = places[first : match.end() + 1]
+        piece, (first, last) = match[0], match.span()
+        after = last
+        while places[after] == places[last - 1]:  # of one character that stands for several
+            after += 1
+        own = [*places[first:last], places[after]]
         if match[1] is not None:
             yield from _pairs(piece, own)
         elif _SEPARATORS.search(piece):
-            yield from _number(piece, own)
+            yield from _numbers(piece, own)
         elif _JOINT in piece:
             yield Form(_term(piece.replace(_JOINT, "")), own[0], own[-1])
             yield from _each(piece.split(_JOINT), own)
@@ -107,7 +108,7 @@ def _is_accent(character: str) -> bool:
 
 
 def _normalized(run: str) -> tuple[str, Sequence[int]]:
-    """Return a run in NFKC without what says nothing, and the places of its n characters in the run and of its end.
+    """Return a run in NFKC without what says nothing, and the places of its n characters and of its end.
 
     Digits of any script become those of ASCII.
     """
@@ -154,7 +155,7 @@ def _clusters(run: str) -> Iterator[tuple[str, int]]:
 
 
 def _is_joiner(run: str, at: int) -> bool:
-    """Whether a zero-width non-joiner stands between Arabic letters, where it parts what a word is made of."""
+    """Whether a zero-width non-joiner stands between Arabic letters, where it parts a word."""
     if run[at] != "\u200c":
         return False
     return bool(at and _ARABIC.match(run, at - 1) and _ARABIC.match(run, at + 1))
@@ -177,8 +178,21 @@ def _pairs(piece: str, places: Sequence[int]) -> Iterator[Form]:
         yield Form(_term(piece[begin:end]), places[begin], places[end], SINGLE if len(found) > 1 else 1.0)
 
 
+def _numbers(piece: str, places: Sequence[int]) -> Iterator[Form]:
+    """Yield the numbers of a piece; one where a space parts thousands, else each by itself."""
+    if " " not in piece or (_NUMBER.fullmatch(piece) and _value(piece)):
+        yield from _number(piece, places)
+        return
+    first = 0
+    for part in piece.split(" "):
+        yield from (_number if _SEPARATORS.search(part) else _word)(
+            part, places[first : first + len(part) + 1]
+        )
+        first += len(part) + 1
+
+
 def _number(piece: str, places: Sequence[int]) -> Iterator[Form]:
-    """Yield a number with separators as one term and, unless they part thousands, what stands between them."""
+    """Yield a number with separators and, unless they part thousands, what stands between them."""
     parts = _SEPARATORS.split(piece)
     whole = _value(piece) if _NUMBER.fullmatch(piece) else ""
     if not whole and set(_SEPARATORS.findall(piece)) == {"."}:
@@ -206,7 +220,7 @@ def _value(number: str) -> str:
     if _are_thousands(groups, marks):
         return "".join(groups)
     if marks[-1] in ".," and (
-        len(marks) == 1 or _are_thousands(groups[:-1], marks[:-1]) and marks[-1] != marks[0]
+        len(marks) == 1 or (_are_thousands(groups[:-1], marks[:-1]) and marks[-1] != marks[0])
     ):
         return "".join(groups[:-1]) + "." + groups[-1]
     return ""
@@ -225,15 +239,16 @@ def _are_thousands(groups: Sequence[str], marks: Sequence[str]) -> bool:
 def _word(piece: str, places: Sequence[int], weight: float = 1.0) -> Iterator[Form]:
     """Yield a word and the parts that it is made of, as ``getUserById`` of four.
 
-    A question asks for parts of two characters or more, and for no single one: that of a name such as "CoV" would
-    only repeat it.
+    A question asks for parts of two characters or more, and for no single one: that of a name such as "CoV"
+    would only repeat it.
     """
     yield Form(_term(piece), places[0], places[-1], weight)
     parts = _parts(piece)
     several = sum(end - begin > 1 for begin, end in parts) > 1
     for begin, end in parts:
         asked = several and end - begin > 1
-        yield Form(_term(piece[begin:end]), places[begin], places[end], weight if asked else 0.0)
+        start = places[begin]
+        yield Form(_term(piece[begin:end]), start, max(places[end], start + 1), weight if asked else 0.0)
 
 
 def _parts(piece: str) -> list[tuple[int, int]]:

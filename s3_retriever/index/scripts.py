@@ -42,17 +42,18 @@ IGNORABLE = (
     "\xad\u034f\u061c\u0640\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-"""Characters that say nothing: Unicode's Default_Ignorable_Code_Point, such as soft hyphens, zero-width spaces,
-byte order marks, marks of direction and variation; and the Arabic tatweel, which only stretches a word."""
+"""Characters that say nothing: Unicode's Default_Ignorable_Code_Point, such as soft hyphens, zero-width
+spaces, byte order marks, marks of direction and variation; and the Arabic tatweel, which stretches a word."""
 
 COMPATIBLE = (
-    "\u20a8\u2100\u2101\u2103\u2105\u2106\u2109\u2116\u2121\u213b\u249c-\u24e9\u2e9f\u2ef3\u2f00-\u2fd5\u3196-\u319f"
-    "\u3200-\u321e\u322a-\u3247\u3250\u3260-\u327e\u328a-\u32b0\u32c0-\u33ff\ufdfc\ufe33\ufe34\ufe4d-\ufe4f\uff3f"
+    "\u20a8\u2100\u2101\u2103\u2105\u2106\u2109\u2116\u2121\u213b\u249c-\u24e9\u2e9f\u2ef3\u2f00-\u2fd5"
+    "\u3196-\u319f\u3200-\u321e\u322a-\u3247\u3250\u3260-\u327e\u328a-\u32b0\u32c0-\u33ff\ufdfc\ufe33\ufe34"
+    "\ufe4d-\ufe4f\uff3f"
     "\U0001f110-\U0001f12e\U0001f130-\U0001f14f\U0001f190\U0001f200-\U0001f202\U0001f210-\U0001f23b"
     "\U0001f240-\U0001f248\U0001f250\U0001f251"
 )
-"""Symbols that stand for letters in NFKC and are not ``\\w``, such as the number sign and squared units; without
-trade marks, which belong to no word."""
+"""Symbols that stand for letters in NFKC and are not ``\\w``, such as the number sign and squared units;
+without trade marks, which belong to no word."""
 
 FOLLOWING = frozenset(
     "\u09be\u09d7\u0b3e\u0b56\u0b57\u0bbe\u0bd7\u0cc2\u0cd5\u0cd6\u0d3e\u0d57\u0dcf\u0ddf\u102e\u1b35"
@@ -62,8 +63,8 @@ FOLLOWING = frozenset(
 
 ATTACHED = (
     "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u1056-\u1059\u105e-\u1060"
-    "\u1062-\u1064\u1067-\u106d\u1071-\u1074\u1082-\u108d\u108f\u109a-\u109d\u17b4-\u17d3\u17dd\u302a-\u302f\u3099\u309a"
-    "\ua9e5\uaa7b-\uaa7d"
+    "\u1062-\u1064\u1067-\u106d\u1071-\u1074\u1082-\u108d\u108f\u109a-\u109d\u17b4-\u17d3\u17dd"
+    "\u302a-\u302f\u3099\u309a\ua9e5\uaa7b-\uaa7d"
 )
 """Marks among :data:`UNSPACED`; each belongs to the character before it."""
 

@@ -116,6 +116,16 @@ class Segment:
         return tokens
 
     @cached_property
+    def document_characters(self) -> npt.NDArray[np.int64]:
+        """int64 (D,): characters of each document before its last token."""
+        characters = np.zeros(len(self), np.int64)
+        filled = np.diff(self.token_pointers) > 0
+        if filled.any():
+            begins = self.token_pointers[:-1][filled]
+            characters[filled] = np.add.reduceat(self.token_gaps, begins, dtype=np.int64)
+        return characters
+
+    @cached_property
     def frequencies(self) -> npt.NDArray[np.int64]:
         """int64 (sum(n_features),): tokens that have each feature, taps side by side."""
         return self.features.frequencies()

@@ -147,6 +147,12 @@ class Snapshot:
         return np.concatenate([np.zeros(0, np.int32), *tokens])
 
     @cached_property
+    def document_characters(self) -> Int64:
+        """int64 (n_documents,): characters of each document before its last token."""
+        counts = [part.segment.document_characters[part.live] for part in self.parts]
+        return np.concatenate([np.zeros(0, np.int64), *counts])
+
+    @cached_property
     def n_terms(self) -> int:
         """Terms of live documents, repeated ones counted."""
         return sum(part.n_terms for part in self.parts)

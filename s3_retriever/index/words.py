@@ -17,19 +17,17 @@ import numpy.typing as npt
 from s3_retriever.index.forms import HYPHENATION, MARKER, Form, folded, forms
 from s3_retriever.index.scripts import COMPATIBLE, IGNORABLE, MARKS, UNSPACED, below
 
-__all__ = ["MARKS", "UNSPACED", "Asked", "asked", "cell_terms", "words"]
-
 FOLDED = 0.3
 """How much a word counts in a question that agrees with one of it up to accents and vowel marks."""
 
-# Every character beyond U+FFFF is taken along: there are many ranges of marks, and each would be tried at every space.
+# Every character beyond U+FFFF is taken along: each range of marks there would be tried at every space.
 # Most words end where they seem to; to look for more after each of them would take longer than to find them.
 _CHARACTERS = rf"[\w{below(MARKS + IGNORABLE + COMPATIBLE)}\U00010000-\U0010ffff]+"
 _IN_NUMBER = r"(?<=\d)(?:[.,'’\u066b\u066c](?=\d)|[ \xa0\u2009\u202f](?=\d\d\d(?!\w)))"
 RUN = re.compile(
     rf"({_CHARACTERS}(?:(?=[ ,.][^\d])|(?:(?:{_IN_NUMBER}|{HYPHENATION}){_CHARACTERS})*))(?:['’][sS]\b)?"
 )
-"""A run of characters that may be one word, in group 1; hyphens at ends of lines and separators of numbers too."""
+"""A run that may be one word, in group 1, with hyphens at ends of lines and separators of numbers."""
 
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 _PIECE = 1 << 13  # words handled at a time
@@ -43,11 +41,15 @@ class Asked(NamedTuple):
         term: As it is indexed.
         weight: How much it counts.
         exact: The term of which this is a weaker form; empty where it is none.
+        start: Where it begins in the question.
+        end: Where it ends there.
     """
 
     term: str
     weight: float = 1.0
     exact: str = ""
+    start: int = 0
+    end: int = 0
 
 
 def words(text: str) -> Iterator[tuple[str, int]]:
@@ -76,8 +78,13 @@ def placed_words(text: str) -> Iterator[tuple[str, int, int]]:
 
 def asked(question: str) -> list[Asked]:
     """Return the terms that a question asks for, in their order; one that it has twice is there twice."""
-    found = (form for match in RUN.finditer(question) for form in forms(match[1]) if form.weight)
-    return [term for form in found for term in _asked(form)]
+    return [
+        one._replace(start=match.start() + form.start, end=match.start() + form.end)
+        for match in RUN.finditer(question)
+        for form in forms(match[1])
+        if form.weight
+        for one in _asked(form)
+    ]
 
 
 def cell_terms(
@@ -103,7 +110,7 @@ def cell_terms(
 
 
 def _indexed(run: str) -> str | tuple[tuple[str, int, int], ...]:
-    """Return the terms of a run, each with where it begins and ends there; if there is but the run's, only that."""
+    """Return the terms of a run, each with where it begins and ends; if the run is but one, only that."""
     found = []
     for form in forms(run):
         found.append((form.term, form.start, form.end))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.documents import WordMatch
-from s3_retriever.index.words import words
+from s3_retriever.index.words import asked, placed_words
 from s3_retriever.search.density import Float32
 from s3_retriever.search.evidence import Evidence
 from s3_retriever.search.kernels import MAX_SCORE, contributions
@@ -55,12 +55,11 @@ def term_parts(evidence: Evidence, peaks: Sequence[int]) -> list[TermPart]:
     if evidence.densities.bm25 is None:
         return []
     alone = evidence.densities.s3 is None
-    asked = _Pieces(evidence.question)
+    seen = _Pieces(evidence.question)
     parts = []
-    for term, start in words(evidence.question):
-        begin, end = asked.of_term(term, start)
-        density = evidence.ranker.bm25(evidence.snapshot, evidence.question[begin:end], alone=alone)
-        parts.append(TermPart((begin, end), term, density[list(peaks)]))
+    for one in asked(evidence.question):
+        density = evidence.ranker.bm25(evidence.snapshot, [one], alone=alone)
+        parts.append(TermPart(seen.of_term(one.start, one.end), one.term, density[list(peaks)]))
     return parts
 
 
@@ -119,13 +118,13 @@ def _by_bm25(parts: Sequence[tuple[_Place, str, float]], seen: _Pieces) -> _Stre
     """Lay what each word of the question gave on its occurrences in a passage."""
     wanted = {term for _, term, _ in parts}
     places: defaultdict[str, list[_Place]] = defaultdict(list)
-    for term, start in words(seen.text):
+    for term, start, end in placed_words(seen.text):
         if term in wanted:
-            places[term].append(seen.of_term(term, start))
+            places[term].append(seen.of_term(start, end))
     found: defaultdict[tuple[_Place, _Place], float] = defaultdict(float)
-    for asked, term, value in parts:
+    for asking, term, value in parts:
         for place in places[term]:
-            found[asked, place] += max(0.0, value) / len(places[term])
+            found[asking, place] += max(0.0, value) / len(places[term])
     return found
 
 
@@ -188,9 +187,9 @@ class _Pieces:
         touched = list(self._touched(begin, max(end, begin + 1)))
         return (touched[0][0], touched[-1][1]) if touched else None
 
-    def of_term(self, term: str, start: int) -> _Place:
-        """Return where a search term stands that begins at a place."""
-        return self.around(start, start + len(term)) or (start, start + 1)
+    def of_term(self, start: int, end: int) -> _Place:
+        """Return the words that a search term lies in."""
+        return self.around(start, end) or (start, start + 1)
 
     def _touched(self, begin: int, end: int) -> Iterator[_Place]:
         number = max(0, bisect_right(self._starts, begin) - 1)

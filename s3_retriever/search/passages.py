@@ -16,7 +16,7 @@ from s3_retriever.structure import Kind, Units
 LEAST_WORDS = 11
 """Words that a passage has at least, where its surroundings have as many."""
 
-_REACH = 64  # tokens back to the header of a table, or to the line that opens a function, that come along
+_TABLE_REACH, _CODE_REACH = 128, 32  # tokens back to what opens a table, a function, that comes along
 _GROWTH = 64  # units that are added to a short passage at most
 _DEPTH = 8  # headings above a passage
 _CHAIN = 3  # lines of functions and classes around a passage
@@ -32,6 +32,12 @@ _NAMES: dict[Kind, SpanKind] = {
     Kind.DATA: "data",
     Kind.FURNITURE: "furniture",
 }
+
+_HEADING, _TABLE, _HEADER, _CODE, _OPENER, _DATA, _FURNITURE = map(
+    int, (Kind.HEADING, Kind.TABLE, Kind.HEADER, Kind.CODE, Kind.OPENER, Kind.DATA, Kind.FURNITURE)
+)
+_ROW = bytes([_TABLE])
+_LONG = 400  # characters of a passage that is not short, however long its words are
 
 Range = tuple[int, int]
 
@@ -49,7 +55,7 @@ class Page:
         self.text = text
         self.starts = starts
         self.units = units
-        self.kinds = units.kinds
+        self.kinds = units.kinds.tobytes()
         self._ends = np.append(units.starts, len(text)).astype(np.int64)
 
     def __len__(self) -> int:
@@ -63,7 +69,7 @@ class Page:
 
     def unit_at(self, offset: int) -> int:
         """Return the unit that holds a character."""
-        return max(0, int(np.searchsorted(self.units.starts, offset, side="right")) - 1)
+        return max(0, int(self.units.starts.searchsorted(offset, "right")) - 1)
 
     def characters(self, first: int, last: int) -> Range:
         """Return where some units begin and end."""
@@ -71,8 +77,8 @@ class Page:
 
     def token_range(self, start: int, end: int) -> Range:
         """Return the tokens that hold some characters: the first, and one past the last."""
-        first = max(0, int(np.searchsorted(self.starts, start, side="right")) - 1)
-        return first, max(first, int(np.searchsorted(self.starts, end, side="left")))
+        first = max(0, int(self.starts.searchsorted(start, "right")) - 1)
+        return first, max(first, int(self.starts.searchsorted(end)))
 
     def of_tokens(self, first: int, last: int) -> Range:
         """Return the characters of some tokens; what is before the first token belongs to it."""
@@ -96,18 +102,17 @@ class Page:
         """
         start, end = self.stripped(*self.of_tokens(*core))
         first, last = self.unit_at(start), self.unit_at(max(start, end - 1)) + 1
-        sizes = np.diff(np.clip(self._ends[first : last + 1], start, end))
-        sizes[self.kinds[first:last] == Kind.FURNITURE] = 0
-        if not sizes.any():
+        borders = [start, *self._ends[first + 1 : last].tolist(), end]
+        sizes = {
+            borders[i + 1] - borders[i]: first + i
+            for i in range(last - first)
+            if self.kinds[first + i] != _FURNITURE and borders[i] < borders[i + 1]
+        }
+        if not sizes:
             return None
-        return self.completed(*self._free(first, last, first + int(sizes.argmax())), most)
-
-    def _free(self, first: int, last: int, centre: int) -> Range:
-        """Return the units around one that no furniture parts from it."""
-        furniture = np.flatnonzero(self.kinds[first:last] == Kind.FURNITURE) + first
-        place = int(np.searchsorted(furniture, centre))
-        low = int(furniture[place - 1]) + 1 if place else first
-        return low, int(furniture[place]) if place < len(furniture) else last
+        centre = sizes[max(sizes)]
+        low, high = self.kinds.rfind(_FURNITURE, first, centre), self.kinds.find(_FURNITURE, centre, last)
+        return self.completed(max(first, low + 1), last if high < 0 else high, most)
 
     def completed(self, first: int, last: int, most: int) -> Range:
         """Widen a passage: its headings, the opening of its table or function if near, a few words."""
@@ -118,50 +123,62 @@ class Page:
             if grown == (first, last) or self.size(*grown) > most:
                 break
             first, last = grown
-        while last - 1 > first and self.kinds[last - 1] == Kind.HEADING:
+        while last - 1 > first and self.kinds[last - 1] == _HEADING:
             last -= 1
         return first, last
 
     def _opened(self, first: int, last: int) -> Range:
         """Return a passage with what it must not be without, as far as that is near."""
         kind = self.kinds[last - 1]
-        if kind in (Kind.HEADING, Kind.HEADER, Kind.OPENER) and self._follows(last):
+        if kind in (_HEADING, _HEADER, _OPENER) and self._follows(last):
             return first, last + 1
-        if first and self.kinds[first - 1] == Kind.HEADING and self.kinds[first] != Kind.FURNITURE:
+        if first and self.kinds[first - 1] == _HEADING and self.kinds[first] != _FURNITURE:
             return first - 1, last
         opening = self.openings(first)
-        if opening and self.size(opening[-1][0], first) <= _REACH and self.is_free(opening[-1][0], first):
+        reach = _TABLE_REACH if self.kinds[first] == _TABLE else _CODE_REACH
+        if opening and self.size(opening[-1][0], first) <= reach and self.is_free(opening[-1][0], first):
             return opening[-1][0], last
         return first, last
 
     def _follows(self, unit: int) -> bool:
-        return unit < len(self) and self.kinds[unit] != Kind.FURNITURE
+        return unit < len(self) and self.kinds[unit] != _FURNITURE
 
     def is_free(self, first: int, last: int) -> bool:
         """Tell whether there is no furniture among some units."""
-        return not (self.kinds[first:last] == Kind.FURNITURE).any()
+        return self.kinds.find(_FURNITURE, first, last) < 0
 
     def is_short(self, first: int, last: int) -> bool:
         """Tell whether some units have fewer words together than a passage should have."""
-        return count_words(self.text[slice(*self.characters(first, last))], LEAST_WORDS) < LEAST_WORDS
+        start, end = self.stripped(*self.characters(first, last))
+        return end - start <= _LONG and count_words(self.text[start:end], LEAST_WORDS) < LEAST_WORDS
 
     def _neighbour(self, first: int, last: int) -> Range:
         """Return a passage with one unit more: of its own block if there is one, then of its section."""
         begins = self.units.begins
-        after, before = self._follows(last), first > 0 and self.kinds[first - 1] != Kind.FURNITURE
+        after, before = self._follows(last), first > 0 and self.kinds[first - 1] != _FURNITURE
         if after and not begins[last]:
             return first, last + 1
         if before and not begins[first]:
             return first - 1, last
-        if after and self.kinds[last] != Kind.HEADING:
+        if after and self.kinds[last] != _HEADING:
             return first, last + 1
-        if before and self.kinds[first] != Kind.HEADING:
+        if before and self.kinds[first] != _HEADING:
             return first - 1, last
         return (first, last + 1) if after else (first - 1, last) if before else (first, last)
 
     def size(self, first: int, last: int) -> int:
         """Return how many tokens some units have."""
         return int(self.tokens[last] - self.tokens[first])
+
+    def piece_size(self, core: Range, least: int) -> int:
+        """Return how many tokens around some have a few words, in units that are longer than a budget."""
+        size = least
+        while size < len(self.starts):
+            start, end = self.of_tokens(max(0, core[0] - size // 2), core[0] + size // 2)
+            if count_words(self.text[start:end], LEAST_WORDS + 2) >= LEAST_WORDS + 2:
+                break
+            size *= 2
+        return size
 
     def within(self, first: int, last: int, centre: int, most: int) -> Range | None:
         """Return those of some units around one that have ``most`` tokens together at most, if it has."""
@@ -175,7 +192,7 @@ class Page:
                 low -= 1
             else:
                 break
-        while high - 1 > low and self.kinds[high - 1] == Kind.HEADING:
+        while high - 1 > low and self.kinds[high - 1] == _HEADING:
             high -= 1
         return low, high
 
@@ -185,9 +202,9 @@ class Page:
         The header of a row's table; the lines that open the functions and classes of a statement.
         """
         kind = self.kinds[unit]
-        if kind == Kind.TABLE:
+        if kind == _TABLE:
             return self._header(unit)
-        if kind in (Kind.CODE, Kind.OPENER, Kind.DATA):
+        if kind in (_CODE, _OPENER, _DATA):
             return [*self._scopes(unit)][::-1]
         return []
 
@@ -197,24 +214,24 @@ class Page:
         if not last:
             return []
         end = int(headers[last - 1]) + 1
-        if (self.kinds[end:row] != Kind.TABLE).any():
+        if self.kinds[end:row].strip(_ROW):
             return []
         first = end
-        while first and self.kinds[first - 1] == Kind.HEADER:
+        while first and self.kinds[first - 1] == _HEADER:
             first -= 1
         return [(first, end)]
 
     @cached_property
     def _headers(self) -> NDArray[np.intp]:
-        return np.flatnonzero(self.kinds == Kind.HEADER)
+        return np.flatnonzero(self.units.kinds == _HEADER)
 
     @cached_property
     def _openers(self) -> NDArray[np.intp]:
-        return np.flatnonzero(self.kinds == Kind.OPENER)
+        return np.flatnonzero(self.units.kinds == _OPENER)
 
     @cached_property
     def _headings(self) -> NDArray[np.intp]:
-        return np.flatnonzero(self.kinds == Kind.HEADING)
+        return np.flatnonzero(self.units.kinds == _HEADING)
 
     def _scopes(self, unit: int) -> Iterator[Range]:
         """Yield the lines that open the functions and classes around a statement, the innermost first."""
@@ -237,7 +254,7 @@ class Page:
         """Return what a passage is: the fields of a :class:`Span` that its place in the document tells."""
         first, last = self.unit_at(start), self.unit_at(end - 1) + 1
         borders = np.clip(self._ends[first : last + 1], start, end)
-        sizes = np.bincount(self.kinds[first:last], np.diff(borders))
+        sizes = np.bincount(self.units.kinds[first:last], np.diff(borders))
         line = self.text.count("\n", 0, start) + 1
         return {
             "kind": _NAMES[Kind(int(sizes.argmax()))],
@@ -250,13 +267,13 @@ class Page:
         """Return what must be read before a passage and is not in it; empty where nothing must."""
         lines = []
         for one in self.openings(self.unit_at(start)):
-            indent = int(self.units.levels[one[0]]) if self.kinds[one[0]] == Kind.OPENER else 0
+            indent = int(self.units.levels[one[0]]) if self.kinds[one[0]] == _OPENER else 0
             lines.append(" " * indent + self.text[slice(*self.characters(*one))].strip())
         return "\n".join(lines)
 
     def headings(self, unit: int) -> tuple[str, ...]:
         """Return the headings that a unit stands below, the outermost first."""
-        level = int(self.units.levels[unit]) if self.kinds[unit] == Kind.HEADING else 256
+        level = int(self.units.levels[unit]) if self.kinds[unit] == _HEADING else 256
         above = [*self._above(self._headings, unit, level, _DEPTH)][::-1]
         return tuple(_title(self.text[slice(*self.characters(one, one + 1))]) for one in above)
 

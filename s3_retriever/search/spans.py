@@ -22,7 +22,7 @@ _MARGIN = 32
 
 _SORTED = 512  # cells sorted before it is known that more are needed
 _PIECE = 3 * CELL  # tokens of a unit that is longer than the budget
-_TRIES = 16  # passages that do not fit the rest of the budget before it is left
+_TRIES = 6  # passages that do not fit the rest of the budget before it is left
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ class _Selection:
             if wanted and page.is_short(*wanted) and not self._touches(offer.doc, page, wanted):
                 wanted = None
         if not self.ranges or page.size(centre, centre + 1) > self.budget:
-            return self.add_piece(offer, _PIECE)
+            return self.add_piece(offer, page.piece_size(offer.core, _PIECE))
         self._missed += 1
         return self._missed < _TRIES and self._left >= self._config.min_tokens
 

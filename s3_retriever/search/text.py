@@ -6,12 +6,13 @@ Offsets refer to the text exactly as given.
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from s3_retriever.index.words import MARKS, UNSPACED
+from s3_retriever.index.scripts import MARKS, UNSPACED
 
 # Two characters of one word: letters (digits, marks), or a letter and an apostrophe between letters.
 _LETTER = rf"(?![{UNSPACED}])[\w{MARKS}]"
@@ -54,11 +55,6 @@ def pieces(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in _PIECE.finditer(text)]
 
 
-def may_cut(text: str, at: int) -> bool:
-    """Tell whether a passage may begin or end at an offset: it splits no word, and leaves no mark behind."""
-    return not splits_word(text, at) and not splits_character(text, at) and not trails(text, at)
-
-
 def trails(text: str, at: int) -> bool:
     """Tell whether what comes at an offset belongs to what is before it: a mark that ends a clause."""
     return at > 0 and _TRAILING.match(text, at) is not None
@@ -86,7 +82,7 @@ def splits_character(text: str, at: int) -> bool:
 
 
 _UNSPACED = re.compile(f"[{UNSPACED}]")
-_WORD = re.compile(r"\w")
+_WORD = re.compile(r"\w\S*")
 
 
 def count_words(text: str, most: int) -> int:
@@ -95,12 +91,9 @@ def count_words(text: str, most: int) -> int:
     Two characters of a script without spaces are one. What has neither letters nor digits is none.
     """
     found = 0
-    for match in re.finditer(r"\S+", text):
-        if _WORD.search(match[0]):
-            pairs = (sum(1 for _ in _UNSPACED.finditer(match[0], 0, 2 * most)) + 1) // 2
-            found += max(1, pairs)
-        if found >= most:
-            break
+    for match in islice(_WORD.finditer(text), most):
+        word = match[0]
+        found += 1 if word.isascii() else max(1, (len(_UNSPACED.findall(word, 0, 2 * most)) + 1) // 2)
     return min(found, most)
 
 

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from s3_retriever import __version__
-from s3_retriever.names import MODES, SCORINGS
+from s3_retriever.names import MODES, SCORINGS, SPAN_KINDS
 from s3_retriever.search.spans import SpanConfig
 from s3_retriever.server.endpoints import LISTED, MOST_LISTED, json_response
 from s3_retriever.server.settings import ServerSettings
@@ -86,6 +86,10 @@ def _schemas(settings: ServerSettings) -> dict[str, Any]:
             pages={"type": "array", "items": _whole(1)},
             title=_TEXT,
             explanation={"oneOf": [_OBJECT, {"type": "null"}]},
+            kind={"enum": list(SPAN_KINDS)},
+            heading_path={"type": "array", "items": _TEXT},
+            header={**_TEXT, "description": "Of its table; the lines that open its class and function."},
+            lines={"type": "array", "items": _whole(1)},
         ),
         "Answer": _object(("question", "spans", "version"), **answer, version=_TEXT),
         "Answers": _object(

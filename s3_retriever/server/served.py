@@ -20,12 +20,13 @@ from s3_retriever.errors import (
     S3RetrieverError,
 )
 from s3_retriever.index import Index, Segment, Snapshot
-from s3_retriever.index.storage import MANIFEST
+from s3_retriever.index.manifest import MANIFEST
 from s3_retriever.indexing import build_segment
 from s3_retriever.retriever import S3Retriever
 
 _INDEX = "index"  # the folder inside that of a saved retriever
 _PATIENCE = 30.0  # seconds to try again, where others keep saving to the folder
+_FIRST_QUESTION = "What is this about?"
 _PAUSE = 0.05  # seconds between two tries
 
 _log = logging.getLogger(__name__)
@@ -90,6 +91,10 @@ class ServedIndex:
                 self._reader.index.snapshot = newest.snapshot
             self._read = newest
         return self._reader, newest
+
+    def warm_up(self) -> None:
+        """Answer a question, so that kernels are compiled before somebody waits for them."""
+        self.reader()[0].retrieve(_FIRST_QUESTION, top_k=1)
 
     def refresh(self) -> None:
         """Take over what somebody else saved since, if anything.

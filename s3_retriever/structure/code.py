@@ -87,7 +87,9 @@ def mark_code(points: Points, flags: Flags, lines: Lines, words: Hashes, kinds: 
             if mark == fence and run >= width and first + run == last:
                 kinds[i], fence = CODE | JOINED, np.uint32(0)
             continue
-        if run >= 3 and row[INDENT] < 12:
+        # A line of tildes below another is an underline of reStructuredText.
+        above = i > 0 and lines[i - 1, FIRST] < lines[i - 1, END]
+        if run >= 3 and row[INDENT] < 12 and not (mark == 126 and above):
             kinds[i], fence, width = CODE, mark, run
             continue
         total += 1

@@ -31,6 +31,7 @@ _NUMBER = re.compile(
 _NAMED = re.compile(r"page|p\.|seite|pág|pag|стр|side|sida|strona|第|\W\d+\W", re.IGNORECASE)
 _ENTRY = re.compile(r"[.…·]\s*(\d{1,4}|[ivxlc]{1,6})\s*$", re.IGNORECASE)
 _LONGEST = 120  # characters of a line that can be furniture
+_SENTENCE = 6  # words of a line with a full stop that is taken for text
 _AT_BORDER = 2  # lines at either end of a page that can be
 _LEAST_PAGE = 8  # lines between two page numbers, at least, where no form feed tells pages
 
@@ -79,7 +80,10 @@ def _at_page_borders(
     n_pages = int(every[-1] - every[0]) + 1
     recurs = counts[inverse] >= (3 if n_pages > 4 else 2)
     numbers = np.array([_is_number(text, lines, i) for i in border.tolist()], np.bool_)
-    chosen: npt.NDArray[np.intp] = border[(recurs & (lines[border, WORDS] <= 16)) | numbers]
+    is_text = [text[lines[i, LAST] - 1] in ".!?。" and lines[i, WORDS] >= _SENTENCE for i in border.tolist()]
+    chosen: npt.NDArray[np.intp] = border[
+        (recurs & (lines[border, WORDS] <= 16) & ~np.array(is_text, np.bool_)) | numbers
+    ]
     return chosen
 
 

@@ -71,7 +71,7 @@ def marker_end(points: Points, flags: Flags, first: int, last: int) -> Any:
                 at < last and at - begin < 4 and (points[at] == 105 or points[at] == 118 or points[at] == 120)
             ):
                 at += 1
-            if at == begin and flags[at] & LETTER:
+            if at == begin and flags[at] & LETTER and (bracket or points[at + 1] == 41 or flags[at] & LOWER):
                 at += 1
         if at == begin or at >= last:
             return -1

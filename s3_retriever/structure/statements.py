@@ -129,6 +129,11 @@ def _opens(points: Points, flags: Flags, lines: Lines, i: int, opening: Hashes, 
 def _balance(points: Points, first: int, last: int, quoted: np.uint32) -> Any:
     """Return how many brackets a line leaves open, and the quote of a text of several lines that goes on."""
     balance, at, inside = 0, first, np.uint32(0)
+    before = last - 2
+    while before > first and points[before] == 32:
+        before -= 1
+    mark = points[max(before, first)]
+    literal = mark == 61 or mark == 40 or mark == 91 or mark == 44 or mark == 58  # = ( [ , : before a brace
     while at < last:
         point = points[at]
         is_quote = point == 34 or point == 39
@@ -148,7 +153,7 @@ def _balance(points: Points, first: int, last: int, quoted: np.uint32) -> Any:
                 inside = point
         elif point == 35 or (point == 47 and at + 1 < last and points[at + 1] == 47):
             break
-        elif point == 40 or point == 91 or (point == 123 and at + 1 < last):
+        elif point == 40 or point == 91 or (point == 123 and (at + 1 < last or literal)):
             balance += 1
         elif point == 41 or point == 93 or (point == 125 and at > first):
             balance -= 1

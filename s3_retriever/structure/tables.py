@@ -23,6 +23,7 @@ from s3_retriever.structure.lines import (
     QUOTES,
     RULE,
     SEMICOLONS,
+    TABS,
     WIDEST,
     WORDS,
     Lines,
@@ -126,7 +127,7 @@ def _mark_rows(points: Points, lines: Lines, kinds: Bytes, begin: int, end: int,
         digits = 0
         for i in range(begin + 1, end):
             digits += lines[i, DIGITS] > 0
-        if kind != 2 or (lines[begin, DIGITS] == 0 and digits * 2 > end - begin - 1):
+        if kind != 2 or lines[begin, TABS] or (lines[begin, DIGITS] == 0 and digits * 2 > end - begin - 1):
             head = begin + 1
         if kind == 1:
             while head < min(end - 1, begin + 8) and (

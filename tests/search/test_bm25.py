@@ -16,6 +16,7 @@ from rank_bm25 import BM25Okapi
 from s3_retriever.documents import Document
 from s3_retriever.errors import MissingDependencyError
 from s3_retriever.index import Index, Layout, SegmentBuilder, Snapshot
+from s3_retriever.index.words import Asked
 from s3_retriever.search.lexical import BM25, BM25S, RarityBoost
 
 TERMS = st.lists(st.sampled_from("abcdefgh"), max_size=6)
@@ -43,12 +44,16 @@ class LuceneOkapi(BM25Okapi):
         self.idf = {term: math.log(1 + (self.corpus_size - n + 0.5) / (n + 0.5)) for term, n in nd.items()}
 
 
+def asking(query: list[str]) -> list[Asked]:
+    return [Asked(term) for term in query]
+
+
 @pytest.mark.long
 @settings(deadline=None)
 @given(st.lists(CELLS, max_size=3), TERMS)
 def test_scores_are_those_of_rank_bm25(segments: list[list[list[str]]], query: list[str]) -> None:
     cells = [cell for segment in segments for cell in segment]
-    scores = BM25().scores(snapshot(*segments), query)
+    scores = BM25().scores(snapshot(*segments), asking(query))
     assert scores.shape == (len(cells),)
     if any(cells):
         assert scores.tobytes() == LuceneOkapi(cells).get_scores(query).tobytes()
@@ -59,11 +64,11 @@ def test_scores_follow_the_formula() -> None:
     n_cells, average = 4, 6 / 4
     idf = math.log(1 + (n_cells - 1 + 0.5) / (1 + 0.5))
     expected = idf * 2 * 2.5 / (2 + 1.5 * (1 - 0.75 + 0.75 * 3 / average))
-    np.testing.assert_allclose(BM25().scores(snapshot(cells), ["a"]), [expected, 0, 0, 0], rtol=1e-15)
+    np.testing.assert_allclose(BM25().scores(snapshot(cells), asking(["a"])), [expected, 0, 0, 0], rtol=1e-15)
 
 
 def test_a_term_in_most_cells_still_counts_for_them() -> None:
-    assert (BM25().scores(snapshot([["a"], ["a"], ["a", "b"], ["c"]]), ["a"])[:3] > 0).all()
+    assert (BM25().scores(snapshot([["a"], ["a"], ["a", "b"], ["c"]]), asking(["a"]))[:3] > 0).all()
 
 
 def alike(_: str) -> float:
@@ -75,7 +80,10 @@ def test_emphasis_lets_one_rare_term_outweigh_several_common_ones() -> None:
     others = [["who", "bought", "mill", f"name{i}"] for i in range(10)]
     cells = snapshot([*others, ["name10", *"abcdefgh"], *([["other"]] * 39)])
     query = ["who", "bought", "mill", "name10"]
-    plain, rare = BM25().scores(cells, query), BM25().scores(cells, query, RarityBoost(4.0, alike))
+    plain, rare = (
+        BM25().scores(cells, asking(query)),
+        BM25().scores(cells, asking(query), RarityBoost(4.0, alike)),
+    )
     assert plain.argmax() < 10
     assert rare.argmax() == 10
     many, one = (math.log(1 + (50 - n + 0.5) / (n + 0.5)) for n in (10, 1))
@@ -87,8 +95,8 @@ def test_a_word_that_is_rare_here_only_does_not_speak_for_a_name() -> None:
     cells = snapshot([["what", "happen"], ["mill", "ulvenholt"], *([["mill"]] * 8)])
     query = ["what", "happen", "mill", "ulvenholt"]
     common = {"what": 0.5, "happen": 0.7}
-    scores = BM25().scores(cells, query, RarityBoost(2.0, lambda word: common.get(word, 1.0)))
-    plain = BM25().scores(cells, query)
+    scores = BM25().scores(cells, asking(query), RarityBoost(2.0, lambda word: common.get(word, 1.0)))
+    plain = BM25().scores(cells, asking(query))
     assert plain.argmax() == 0
     assert scores.argmax() == 1
     idf = math.log(1 + (10 - 1 + 0.5) / (1 + 0.5))
@@ -101,7 +109,7 @@ def test_a_word_that_is_rare_here_only_does_not_speak_for_a_name() -> None:
 @given(CELLS, TERMS, st.floats(0, 8))
 def test_bm25s_knows_emphasis_too(cells: list[list[str]], query: list[str], power: float) -> None:
     emphasis = RarityBoost(power, lambda term: 1 / (1 + ord(term) % 3))
-    ours, theirs = (kind().scores(snapshot(cells), query, emphasis) for kind in (BM25, BM25S))
+    ours, theirs = (kind().scores(snapshot(cells), asking(query), emphasis) for kind in (BM25, BM25S))
     np.testing.assert_allclose(theirs, ours, rtol=1e-9, atol=1e-12)
 
 
@@ -109,7 +117,7 @@ def test_bm25s_knows_emphasis_too(cells: list[list[str]], query: list[str], powe
 @settings(deadline=None)
 @given(CELLS, TERMS)
 def test_bm25s_takes_over_with_the_same_ranking(cells: list[list[str]], query: list[str]) -> None:
-    ours, theirs = (kind().scores(snapshot(cells), query) for kind in (BM25, BM25S))
+    ours, theirs = (kind().scores(snapshot(cells), asking(query)) for kind in (BM25, BM25S))
     np.testing.assert_allclose(theirs, ours, rtol=1e-12)
 
 
@@ -118,7 +126,9 @@ def test_bm25s_ranks_a_large_corpus_alike() -> None:
     rng = np.random.default_rng(0)
     cells = [[f"w{i}" for i in rng.zipf(1.4, size=24)] for _ in range(2000)]
     query = ["w1", "w2", "w2", "w7", "w40", "unknown"]
-    ours, theirs = (kind().scores(snapshot(cells[:700], cells[700:]), query) for kind in (BM25, BM25S))
+    ours, theirs = (
+        kind().scores(snapshot(cells[:700], cells[700:]), asking(query)) for kind in (BM25, BM25S)
+    )
     assert ours.tobytes() == LuceneOkapi(cells).get_scores(query).tobytes()
     np.testing.assert_allclose(theirs, ours, rtol=1e-12)
     assert len(np.unique(ours)) > 100
@@ -132,7 +142,7 @@ def test_bm25s_ranks_a_large_corpus_alike() -> None:
 def test_nothing_in_common_scores_zero(
     kind: type[BM25 | BM25S], cells: list[list[str]], query: list[str]
 ) -> None:
-    scores = kind().scores(snapshot(cells), query)
+    scores = kind().scores(snapshot(cells), asking(query))
     assert scores.dtype == np.float64
     assert scores.tolist() == [0.0] * len(cells)
 

@@ -18,12 +18,31 @@ from s3_retriever.encode import Artifact
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.index import CELL, Index, Layout, Segment, SegmentBuilder, Snapshot
 from s3_retriever.index.documents import DocumentStore
-from s3_retriever.index.words import words
+from s3_retriever.index.words import asked, words
 from s3_retriever.search.lexical import BACKENDS, LexicalIndex, RarityBoost
 
 LAYOUT = Layout(taps=("0.0",), n_features=(4,), k=(1,))
 QUESTION = "oil of the lighthouse, and oil lamps; 東京都"
-WORDS = ("the", "keeper", "of", "a", "lighthouse", "keeps", "oil", "lamps", "bread", "東京都庁", "\ud800")
+WEAKER = "a lighthouse-keeper’s café, keep_oil, 1,234 and 12.5 and 京"
+WORDS = (
+    "caf\u00e9",
+    "cafe",
+    "caf\u00e8",
+    "keepOil",
+    "1234",
+    "1 234",
+    "the",
+    "keeper",
+    "of",
+    "a",
+    "lighthouse",
+    "keeps",
+    "oil",
+    "lamps",
+    "bread",
+    "東京都庁",
+    "\ud800",
+)
 BOOSTS = (None, RarityBoost(2.0, lambda term: 1 / (1 + len(term))))
 
 
@@ -48,7 +67,7 @@ def from_scratch(snapshot: Snapshot) -> Snapshot:
     return index.snapshot
 
 
-def rank_bm25(snapshot: Snapshot) -> np.ndarray:
+def rank_bm25(snapshot: Snapshot, question: str) -> np.ndarray:
     """The reference: cells cut from the texts, scored by ``rank_bm25`` with Lucene's idf."""
     cells: list[list[str]] = []
     for number, document in enumerate(snapshot):
@@ -62,7 +81,13 @@ def rank_bm25(snapshot: Snapshot) -> np.ndarray:
     reference = BM25Okapi(cells, k1=1.5, b=0.75)
     frequencies = {term: sum(term in cell for cell in cells) for term in reference.idf}
     reference.idf = {t: math.log(1 + (len(cells) - n + 0.5) / (n + 0.5)) for t, n in frequencies.items()}
-    return reference.get_scores([term for term, _ in words(QUESTION)])
+    plain, scores = reference.idf.copy(), np.zeros(len(cells))
+    for term, weight, exact, *_ in asked(question):  # a weaker form is no rarer than its word
+        together = min(frequencies.get(term, 0) + frequencies.get(exact, 0), len(cells))
+        idf = math.log(1 + (len(cells) - together + 0.5) / (together + 0.5))
+        reference.idf = plain | {term: weight * idf} if term in plain else plain
+        scores += reference.get_scores([term])
+    return scores
 
 
 @pytest.mark.long
@@ -97,8 +122,9 @@ def test_any_history_scores_as_an_index_from_scratch(
             assert scores.shape == (index.snapshot.n_cells,)
             assert scores.tobytes() == LexicalIndex(backend).scores(scratch, QUESTION, boost).tobytes()
         if backend == "rank_bm25":
-            expected = rank_bm25(index.snapshot)
-            assert lexical.scores(index.snapshot, QUESTION).tobytes() == expected.tobytes()
+            for question in (QUESTION, WEAKER):
+                expected = rank_bm25(index.snapshot, question)
+                assert lexical.scores(index.snapshot, question).tobytes() == expected.tobytes()
     scratch = from_scratch(index.snapshot)
     index.merge()
     assert [one.name for one in index.snapshot.segments] == [one.name for one in scratch.segments]

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -239,6 +240,15 @@ def test_spans_begin_and_end_inside_a_word_only_if_they_are_part_of_one(
         if any(span.start < at < span.end and not splits_word(text, at) for at in page.starts.tolist()):
             assert not splits_word(text, span.start)
             assert not splits_word(text, span.end)
+
+
+@pytest.mark.parametrize("character", ["กี่", "ကျွန်", "👩\u200d👩\u200d👧", "e\u0301"])
+def test_what_is_longer_than_the_budget_is_cut_between_characters(character: str) -> None:
+    text = character * 200
+    page = Page(text, np.arange(len(text), dtype=np.uint32), find_units(text))  # a token a code point
+    for budget in range(7, 40):
+        (span,) = select(one_peak([page], 3), [page], budget, count_tokens=len)
+        assert set(regex.findall(r"\X", text[span.start : span.end])) <= set(regex.findall(r"\X", character))
 
 
 def test_touching_picks_become_one_span_with_the_best_score() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from s3_retriever.evaluation.records import Result
 
 WORST = 10
 _SHOWN, _CHARS, _AROUND = 3, 320, 60
+_CUT_BEGINNING, _CUT_END = re.compile(r"^\S+"), re.compile(r"\S+$")  # halves of words
 _LEADING = ("recall", "ndcg", "answer_hit")
 
 
@@ -135,8 +137,13 @@ def _expected(question: Question, texts: Mapping[str, str]) -> tuple[Excerpt, ..
 
 def _excerpt(texts: Mapping[str, str], doc_id: str, start: int, end: int) -> Excerpt:
     text = texts[doc_id]
-    before, after = text[max(0, start - _AROUND) : start], text[end : end + _AROUND]
-    inside = text[start:end]
+    inside, after = text[start:end], text[end : end + _AROUND]
+    if end + _AROUND < len(text) and not text[end + _AROUND].isspace():
+        after = _CUT_END.sub("", after)
     if len(inside) > _CHARS:
-        inside, after = f"{inside[:_CHARS]} …", ""
+        inside, after = f"{_CUT_END.sub('', inside[:_CHARS]) or inside[:_CHARS]} …", ""
+    begin = max(0, start - _AROUND)
+    before = text[begin:start]
+    if begin and not text[begin - 1].isspace():
+        before = _CUT_BEGINNING.sub("", before)
     return Excerpt(f"{doc_id} [{start}:{end}]", before, inside, after)

@@ -121,7 +121,7 @@ class WindowRanker:
 
     def by_bm25(self, question: str) -> Order:
         """Rank by BM25."""
-        words_asked = [one.term for one in asked(question) if one.weight == 1]
+        words_asked = [one.term for one in asked(question) if one.weight > 0.5]
         return _order(self._bm25.scores(words_asked))
 
     def by_embedding(self, question: str) -> Order:
