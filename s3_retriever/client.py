@@ -52,6 +52,7 @@ _DEFAULTS = {
     "where": None,
     "top_k": None,
     "spans": None,
+    "unique": True,
 }
 
 
@@ -65,6 +66,7 @@ class _Options(TypedDict, total=False):
     where: Filter | Mapping[str, Any] | None
     top_k: int | None
     spans: SpanConfig | None
+    unique: bool
 
 
 class Client(Uncopyable):

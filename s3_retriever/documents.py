@@ -157,6 +157,23 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """Where else a passage stands, the same or nearly.
+
+    Attributes:
+        doc_id: The document's id.
+        start: First character, offset into the document's text.
+        end: One past the last character.
+        similarity: How much of it the passage has, in [0, 1]; 1 where it says no word more.
+    """
+
+    doc_id: str
+    start: int
+    end: int
+    similarity: float = 1.0
+
+
+@dataclass(frozen=True)
 class Span:
     """A passage of a document: ``document.text[start:end] == text``, exactly.
 
@@ -171,6 +188,7 @@ class Span:
         explanation: Filled when asked for (``explain=True``).
         pages: Numbers, from 1, of the pages on which it stands; several where it crosses a border, none where
             the document has no pages.
+        also_in: Where else the passage stands, among what was searched and found worth returning; best first.
 
     Examples:
         >>> span = Span("ferry:4-9", doc_id="ferry", start=4, end=9, text="ferry", score=1.0)
@@ -187,6 +205,7 @@ class Span:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     explanation: Explanation | None = None
     pages: tuple[int, ...] = ()
+    also_in: tuple[Copy, ...] = ()
 
     @property
     def page(self) -> int | None:

@@ -265,6 +265,7 @@ class S3Retriever(Uncopyable):
         where: Filter | Mapping[str, Any] | None = None,
         top_k: int | None = None,
         spans: SpanConfig | None = None,
+        unique: bool = True,
     ) -> list[Span]:
         """Return the spans that answer a question, best first.
 
@@ -280,6 +281,8 @@ class S3Retriever(Uncopyable):
                 them if a list is given.
             top_k: Return only the best so many of the spans; None: all that the budget allows.
             spans: How passages are cut, instead of ``config.spans``.
+            unique: Return the same passage once, and where else it stands as :attr:`Span.also_in`; what that
+                leaves of the budget buys others. False: return all.
 
         Returns:
             Spans that do not overlap. Scores are densities: higher is better, comparable within one
@@ -298,6 +301,7 @@ class S3Retriever(Uncopyable):
             "where": where,
             "top_k": top_k,
             "spans": spans,
+            "unique": unique,
         }
         return self.retrieve_batch([question], token_budget, **options)[0]
 
@@ -313,6 +317,7 @@ class S3Retriever(Uncopyable):
         where: Filter | Mapping[str, Any] | None = None,
         top_k: int | None = None,
         spans: SpanConfig | None = None,
+        unique: bool = True,
     ) -> list[list[Span]]:
         """Return what :meth:`retrieve` returns for each of several questions, in their order; faster.
 
@@ -331,6 +336,7 @@ class S3Retriever(Uncopyable):
             where=where,
             top_k=top_k,
             spans=spans,
+            unique=unique,
         )
         return self._asking.answers(self._index.snapshot, asked, options)
 

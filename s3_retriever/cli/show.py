@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from s3_retriever.terminal import printable
 
+_SHOWN = 5  # other places of a passage
+
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from s3_retriever.documents import Explanation, Span
+    from s3_retriever.documents import Copy, Explanation, Span
 
 
 _ROWS = 8  # of an explanation
@@ -34,9 +36,17 @@ def show(question: str, spans: Sequence[Span], titles: Sequence[str]) -> None:
         heading.append(f"  score {span.score:.3f}", style="not bold green")
         console.print(heading)
         console.print(_marked(Text(printable(span.text, lines=True)), wanted))
+        if span.also_in:
+            console.print(Text(_elsewhere(span.also_in), style="dim"))
         if span.explanation is not None:
             console.print(Text(printable(_reasons(span.explanation), lines=True), style="dim"))
         console.print()
+
+
+def _elsewhere(copies: Sequence[Copy]) -> str:
+    places = [f"{printable(one.doc_id)} [{one.start}:{one.end}]" for one in copies[:_SHOWN]]
+    more = f" and {len(copies) - _SHOWN} more" if len(copies) > _SHOWN else ""
+    return f"also in {', '.join(places)}{more}"
 
 
 def _pages(pages: Sequence[int]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from llama_index.core.schema import (
@@ -107,10 +108,13 @@ def to_node(span: Span) -> NodeWithScore:
     """Return a span as a new node that shares nothing with any other.
 
     Offsets count in the source document; None if the node's place there is unknown. The metadata has ``page``
-    and ``pages``, counted from 1, where the document has pages and the metadata no such keys.
+    and ``pages``, counted from 1, where the document has pages and the metadata no such keys; and
+    ``also_in`` where the passage stands elsewhere too: ids and offsets of the engine's documents.
     """
     passage = _Passage(span.id, span.doc_id, span.text, span.start, span.end)
-    places = {"page": span.page, "pages": list(span.pages)} if span.pages else {}
+    places: dict[str, Any] = {"page": span.page, "pages": list(span.pages)} if span.pages else {}
+    if span.also_in:
+        places["also_in"] = [asdict(copy) for copy in span.also_in]
     return NodeWithScore(node=_node(passage, {**places, **span.metadata}), score=span.score)
 
 
