@@ -2,14 +2,18 @@
 #
 #   PYTHON  the interpreter to build the environment with, 3.10 or newer
 #   BASE    for make bench-speed: the commit that it compares with
-#   DATA    for make bench, make bench-speed and make kvpress: a folder of evaluation sets
-#   KILLS, HISTORIES, LEVELS, CORRUPTIONS, OPERATIONS, READERS, READ_SECONDS  for make trust: how much it tries
+#   DATA    for make bench, make bench-speed, make bench-serve and make kvpress: a folder of evaluation sets
+#   KILLS, SYNC_KILLS, HISTORIES, LEVELS, CORRUPTIONS, OPERATIONS, READERS, READ_SECONDS  for make trust: how much it tries
+#   RAY_KILLS  for make ray-trust: jobs of which a process is killed
+#   INDEX, QUESTIONS  for make bench-ray: a saved index, and a question per line
 #   COVERAGE  for make test: "COVERAGE=" measures none
 #   OUT     for make kvpress: folder of the comparison by length of context; ARGS: more for its command
 
 PYTHON ?= python3
+RAY_KILLS ?= 30
 BASE ?= f8b58ea
 KILLS ?= 1000
+SYNC_KILLS ?= 100
 HISTORIES ?= 10
 LEVELS ?= 24
 CORRUPTIONS ?= 5000
@@ -19,11 +23,15 @@ READ_SECONDS ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+OLDEST := $(VENV)/transformers-4.56
+QUANTISED := $(VENV)/quantised
 INTERCHANGE := $(VENV)/interchange
 KVPRESS := $(VENV)/kvpress
+RAY := $(VENV)/ray
 INTEGRATIONS := $(wildcard integrations/*/pyproject.toml)
 TORCH := 2.13.0
 PYTEST = HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+FAST := -m "not host and not long and not slow"
 # One worker a core; each loads torch, so that more than eight would load longer than they run.
 PARALLEL := --numprocesses logical --maxprocesses 8 --dist worksteal
 # What Python 3.12 and newer bring costs little; on older ones a test of plain Python takes a third longer.
@@ -35,7 +43,7 @@ BY_LENGTH = $(BIN)/s3-retriever evaluate "$(DATA)" --lengths --answers --out "$(
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-fast test-slow docs stress trust interchange kvpress kvpress-test package bench bench-speed overhead lint clean
+.PHONY: demo test test-fast test-oldest test-slow hosts-test page-test docs stress trust ray-trust bench-ray interchange kvpress kvpress-test package bench bench-speed bench-serve overhead lint clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -45,12 +53,22 @@ demo: $(READY)
 test: lint docs
 	COVERAGE_CORE=$(CORE) $(PYTEST) $(PARALLEL) -m "not slow" $(COVERAGE)
 	$(if $(COVERAGE),$(BIN)/python .ci/coverage_by_room.py)
+	$(MAKE) test-oldest
 
 test-fast: $(READY)
-	$(PYTEST) $(PARALLEL) -m "not host and not long and not slow"
+	$(PYTEST) $(PARALLEL) $(FAST)
+
+# The fast tests with the oldest transformers that we take.
+test-oldest: $(OLDEST)/.ready
+	HF_HUB_OFFLINE=1 $(OLDEST)/bin/python -m pytest $(PARALLEL) $(FAST)
 
 test-slow: stress
 	$(PYTEST) -m slow
+
+# The page of a server in a real browser: Chromium on the path, or S3_BROWSER=PATH; skipped where there is none.
+page-test: $(READY)
+	$(BIN)/python -m pip install --quiet -e '.[browser]'
+	$(PYTEST) -rs tests/server/test_page.py
 
 # The site, into build/site; fails at a broken link. Nothing is fetched.
 docs: $(READY)
@@ -62,9 +80,23 @@ stress: $(READY)
 
 # What docs/guarantees.md promises, tried many times: kills, power cuts, full disks, damage, histories, readers.
 trust: $(READY)
-	S3_TRUST_KILLS=$(KILLS) S3_TRUST_HISTORIES=$(HISTORIES) S3_TRUST_LEVELS=$(LEVELS) \
+	S3_TRUST_KILLS=$(KILLS) S3_TRUST_SYNC_KILLS=$(SYNC_KILLS) S3_TRUST_HISTORIES=$(HISTORIES) S3_TRUST_LEVELS=$(LEVELS) \
 	    S3_TRUST_CORRUPTIONS=$(CORRUPTIONS) S3_TRUST_OPERATIONS=$(OPERATIONS) S3_TRUST_READERS=$(READERS) \
 	    S3_TRUST_SECONDS=$(READ_SECONDS) $(PYTEST) tests/trust
+
+# Jobs on clusters of this machine, killed at random moments; an object storage; most of an hour.
+ray-trust: $(RAY)/.ready
+	S3_RAY_KILLS=$(RAY_KILLS) HF_HUB_OFFLINE=1 $(RAY)/bin/python -m pytest -s tests/cluster tests/store
+
+# A saved index in one process and in 2 and 4 shards: same spans, seconds, bytes over the network.
+bench-ray: $(READY)
+	@test -n "$(INDEX)" -a -n "$(QUESTIONS)" || { echo "usage: make bench-ray INDEX=FOLDER QUESTIONS=FILE" >&2; exit 2; }
+	$(BIN)/python -m s3_retriever.evaluation.benchmark.shards "$(INDEX)" "$(QUESTIONS)" $(ARGS)
+
+# Hosts quantised by bitsandbytes and torchao, and how near they are to the one that is not.
+hosts-test: $(QUANTISED)/.ready
+	HF_HUB_OFFLINE=1 $(QUANTISED)/bin/python -m pytest tests/quantised/with_libraries.py
+	HF_HUB_OFFLINE=1 $(QUANTISED)/bin/python tests/quantised/with_libraries.py
 
 # Our SAEs in SAELens, and those of SAELens and sparsify in ours, computed by both sides.
 interchange: $(INTERCHANGE)/.ready
@@ -102,6 +134,11 @@ bench-speed: $(READY)
 	$(BIN)/python -m s3_retriever.evaluation.benchmark.builds "$(DATA)" --base build/base-$(BASE) \
 	    --out build/speed $(ARGS)
 
+# A served index: one client and eight, other processes that save meanwhile, memory over thousands of questions.
+bench-serve: $(READY)
+	@test -n "$(DATA)" || { echo "usage: make bench-serve DATA=FOLDER_OF_EVALUATION_SETS" >&2; exit 2; }
+	$(BIN)/python -m s3_retriever.evaluation.benchmark.serving "$(DATA)" --out build/serving $(ARGS)
+
 # What each integration adds to a search of the core, and how long it holds up an event loop.
 overhead: $(READY)
 	$(BIN)/python integrations/overhead.py
@@ -125,6 +162,18 @@ ON_TOP = { test -x $(1)/bin/python || $(BIN)/python -m venv $(1); } && \
 	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
 	> "$$($(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
 
+# Some 90 MB, with the libraries that it wants older too.
+$(OLDEST)/.ready: $(READY)
+	$(call ON_TOP,$(OLDEST))
+	$(OLDEST)/bin/python -m pip install --quiet 'transformers==4.56.*'
+	touch $@
+
+# 150 MB.
+$(QUANTISED)/.ready: $(READY)
+	$(call ON_TOP,$(QUANTISED))
+	$(QUANTISED)/bin/python -m pip install --quiet 'bitsandbytes==0.50.2' 'torchao==0.18.0'
+	touch $@
+
 # The two libraries bring some fifty packages, 500 MB.
 $(INTERCHANGE)/.ready: $(READY)
 	$(call ON_TOP,$(INTERCHANGE))
@@ -135,4 +184,10 @@ $(INTERCHANGE)/.ready: $(READY)
 $(KVPRESS)/.ready: $(READY)
 	$(call ON_TOP,$(KVPRESS))
 	$(KVPRESS)/bin/python -m pip install --quiet 'kvpress==0.5.5' 'transformers<5.3'
+	touch $@
+
+# s3fs and moto want an older python-dateutil than others here may have.
+$(RAY)/.ready: $(READY)
+	$(call ON_TOP,$(RAY))
+	$(RAY)/bin/python -m pip install --quiet s3fs 'moto[server]>=5'
 	touch $@

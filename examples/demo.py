@@ -74,10 +74,10 @@ def explain(retriever: S3Retriever, question: str) -> None:
     reason = span.explanation
     assert reason is not None  # noqa: S101 - explain=True was given
     console.print(f"\n[bold]Why {span.id}?[/] S3 gave {reason.s3:.0%} of the score, BM25 {reason.bm25:.0%}.")
-    console.print("What the question's tokens met in the text, by features of the model's attention keys:")
-    for pair in reason.features:
-        met = f"{pair.token!r} met {pair.text!r} (tap {pair.tap}, feature {pair.feature})"
-        console.print(Text(f"  {pair.share:4.0%}  {met}"))
+    console.print("Which words of the question met which words of the text, and how much of all that was:")
+    for match in reason.words[:8]:
+        met = f"{match.word!r} met {match.text!r} at {match.start} (S3 {match.s3:.0%}, BM25 {match.bm25:.0%})"
+        console.print(Text(f"  {match.share:4.0%}  {met}"))
 
 
 def main() -> None:

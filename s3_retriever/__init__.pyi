@@ -1,5 +1,6 @@
 from . import errors as errors
 from .client import Client as Client
+from .cluster.config import ClusterConfig as ClusterConfig
 from .config import BM25Name as BM25Name
 from .config import Mode as Mode
 from .config import RetrieverConfig as RetrieverConfig
@@ -35,6 +36,8 @@ from .errors import ServerBusyError as ServerBusyError
 from .errors import ServerError as ServerError
 from .errors import StorageError as StorageError
 from .errors import UnknownDocumentError as UnknownDocumentError
+from .errors import UnknownKeyWarning as UnknownKeyWarning
+from .errors import UnreadableFileError as UnreadableFileError
 from .errors import UnsupportedHostError as UnsupportedHostError
 from .host.model import Host as Host
 from .host.model import Projection as Projection
@@ -60,5 +63,12 @@ from .search.rank import Ranker as Ranker
 from .search.rank import Scoring as Scoring
 from .search.spans import SpanConfig as SpanConfig
 from .search.workers import Workers as Workers
+from .sources.corpus import Corpus as Corpus
+from .sources.corpus import FileEntry as FileEntry
+from .sources.corpus import Problem as Problem
+from .sources.files import FileSettings as FileSettings
+from .sources.files import SourceFile as SourceFile
+from .syncing import SyncResult as SyncResult
+from .syncing import sync as sync
 
 __version__: str

@@ -11,7 +11,8 @@ from s3_retriever.encode.question import encode_questions, query_rows, shared_fe
 from s3_retriever.host.model import Host
 from s3_retriever.host.one_core import OneCoreThreads
 from s3_retriever.index.snapshot import Snapshot
-from s3_retriever.search.answer import Asked, Search, SearchOptions
+from s3_retriever.search.answer import Asked, Searching, SearchOptions
+from s3_retriever.search.corpus import searching
 from s3_retriever.search.profile import Profile
 from s3_retriever.search.rank import Ranker
 from s3_retriever.search.spans import SpanConfig
@@ -63,8 +64,8 @@ class Asking:
         (asked,) = self._understood([question], options)
         return search.profile(asked, search.bm25(question), doc_id)
 
-    def _search(self, snapshot: Snapshot, options: SearchOptions) -> Search:
-        return Search(snapshot, self.ranker, options, self.spans, self.host.count_tokens)
+    def _search(self, snapshot: Snapshot, options: SearchOptions) -> Searching:
+        return searching(snapshot, self.ranker, options, self.spans, self.host.count_tokens)
 
     def _understood(self, questions: Sequence[str], options: SearchOptions) -> list[Asked]:
         """Let the host read questions, as far as the mode and the scoring need it."""

@@ -19,7 +19,7 @@ from s3_retriever.checks import (
     pip_install,
     whole,
 )
-from s3_retriever.documents import Document, Span, as_documents, as_ids
+from s3_retriever.documents import Document, Span, Spans, as_documents, as_ids
 from s3_retriever.errors import ServerError, UnknownDocumentError
 from s3_retriever.index.documents import with_json_metadata
 from s3_retriever.json_form import parse_json
@@ -29,7 +29,6 @@ from s3_retriever.search.filters import Filter
 from s3_retriever.search.spans import SpanConfig
 from s3_retriever.wire import (
     TOKEN_VARIABLE,
-    as_document,
     encode,
     error_from_json,
     filter_to_json,
@@ -72,7 +71,7 @@ class _Options(TypedDict, total=False):
 class Client(Uncopyable):
     """Asks a server that ``s3-retriever serve`` started; spans equal those of the retriever itself.
 
-    Threads and event loops may share it.
+    Threads and event loops may share it. Both integrations take it where they take a retriever.
 
     Args:
         url: Where the server is, "http://127.0.0.1:8080".
@@ -185,7 +184,7 @@ class Client(Uncopyable):
             UnknownDocumentError: There is no such document.
         """
         found = self._ask("POST", "/document", {"id": doc_id})
-        return as_document({name: found[name] for name in ("id", "title", "text", "metadata")})
+        return from_json(Document, found)
 
     @property
     def document_ids(self) -> tuple[str, ...]:
@@ -280,7 +279,7 @@ def _search(questions: Iterable[str], token_budget: int, options: _Options) -> d
 
 
 def _spans(found: Any) -> list[list[Span]]:
-    return [[from_json(Span, span) for span in answer["spans"]] for answer in found["answers"]]
+    return [Spans(from_json(Span, span) for span in answer["spans"]) for answer in found["answers"]]
 
 
 def _documents(documents: Iterable[Any]) -> list[Any]:

@@ -11,6 +11,9 @@ from typing import Any
 from s3_retriever.checks import check, instance, plain
 from s3_retriever.disk import hash_values
 from s3_retriever.errors import DuplicateDocumentError, InvalidDocumentError, InvalidInputError
+from s3_retriever.names import SpanKind
+
+_OWN_KEYS = ("id", "_id", "title", "text", "metadata")  # of a mapping that is a document
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,13 @@ class Span:
         explanation: Filled when asked for (``explain=True``).
         pages: Numbers, from 1, of the pages on which it stands; several where it crosses a border, none where
             the document has no pages.
+        kind: What most of it is: "prose", "heading", "list", "table", "code", "data" (JSON), or "furniture"
+            (page numbers and the like, returned only where nothing else is found).
+        heading_path: The headings that its first unit stands below, the outermost first.
+        header: What must be read before it and stands above it in the document: the header of its table,
+            the lines that open its class and function. Empty where there is none, or where it is in ``text``.
+            Like the heading path, it is no part of ``text`` and does not count against the token budget.
+        lines: Its first and its last line in the document, counted from 1 by line feeds.
         also_in: Where else the passage stands, among what was searched and found worth returning; best first.
 
     Examples:
@@ -205,6 +215,10 @@ class Span:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     explanation: Explanation | None = None
     pages: tuple[int, ...] = ()
+    kind: SpanKind = "prose"
+    heading_path: tuple[str, ...] = ()
+    header: str = ""
+    lines: tuple[int, int] = (1, 1)
     also_in: tuple[Copy, ...] = ()
 
     @property
@@ -214,6 +228,17 @@ class Span:
 
     def _repr_html_(self) -> str:
         return Spans([self])._repr_html_()
+
+    @property
+    def structure(self) -> dict[str, Any]:
+        """What the span is and where it stands, as JSON has it.
+
+        ``kind`` and ``lines``, and of ``heading_path`` and ``header`` what is not empty.
+        """
+        found: dict[str, Any] = {"kind": self.kind, "lines": list(self.lines)}
+        if self.heading_path:
+            found["heading_path"] = list(self.heading_path)
+        return {**found, "header": self.header} if self.header else found
 
 
 class Spans(list[Span]):
@@ -230,7 +255,8 @@ def as_documents(items: Iterable[Any]) -> Iterator[Document]:
 
     Accepts ``str``, mappings with ``text`` (and ``id`` or ``_id``, ``title``, ``metadata``),
     :class:`Document`, LlamaIndex documents and nodes, and LangChain documents. Text without an id
-    gets one derived from its content, so the same text always has the same id.
+    gets one derived from its content, so the same text always has the same id. What else a mapping
+    has is metadata too, unless ``metadata`` has a key of that name.
 
     Raises:
         InvalidDocumentError: An item is of no known kind or lacks text.
@@ -298,9 +324,11 @@ def as_document(item: Any, position: int = 0) -> Document:
         if "text" not in item:
             msg = f"document {position} has no 'text'; its keys are {sorted(map(str, item))}"
             raise InvalidDocumentError(msg)
-        text = item["text"]
         key = item.get("id", item.get("_id"))
-        return _document(key, text, item.get("title") or "", item.get("metadata") or {}, position)
+        metadata = {} if item.get("metadata") is None else item["metadata"]
+        if isinstance(metadata, Mapping):
+            metadata = {**{name: item[name] for name in item if name not in _OWN_KEYS}, **metadata}
+        return _document(key, item["text"], item.get("title") or "", metadata, position)
     if hasattr(item, "page_content"):  # LangChain
         return _document(getattr(item, "id", None), item.page_content, "", item.metadata, position)
     if hasattr(item, "get_content") and hasattr(item, "node_id"):  # LlamaIndex

@@ -17,6 +17,10 @@ class InvalidDocumentError(InvalidInputError):
     """A document is malformed: no text, a wrong type, an id that is empty or not a string."""
 
 
+class UnreadableFileError(InvalidInputError):
+    """A file gives no document: damaged, encrypted, empty, binary, too large, not what its name says."""
+
+
 class DuplicateDocumentError(InvalidInputError):
     """A document id is already in the index, or occurs twice in one call."""
 
@@ -79,8 +83,20 @@ class ForkedProcessError(S3RetrieverError, RuntimeError):
     """A model on an accelerator is used in a forked process; load it there, or start processes by spawn."""
 
 
+class UnknownKeyWarning(UserWarning):
+    """A filter asks for a key that no document has in its metadata; a misspelt one finds nothing, or all."""
+
+
 class MissingDependencyError(S3RetrieverError, ImportError):
     """An optional package is needed; the message names the extra that installs it."""
+
+
+class ShardError(S3RetrieverError, RuntimeError):
+    """A shard of an index on a cluster did not answer; the message names it and what it was waited for."""
+
+
+class ShardStateError(ShardError):
+    """A shard was started anew in the middle of a question, which has to be asked again."""
 
 
 class ServerError(S3RetrieverError, ConnectionError):

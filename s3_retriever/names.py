@@ -13,6 +13,14 @@ ScoringName = Literal["attention", "paper"]
 BM25Name = Literal["rank_bm25", "bm25s"]
 """What computes BM25."""
 
+ChangeMode = Literal["append", "overwrite", "upsert"]
+"""What becomes of the documents that are there: all stay, none, or those without a new version."""
+
+SpanKind = Literal["prose", "heading", "list", "table", "code", "data", "furniture"]
+"""What a passage is; see :class:`s3_retriever.Span`."""
+
+SPAN_KINDS: tuple[SpanKind, ...] = get_args(SpanKind)
 MODES: tuple[Mode, ...] = get_args(Mode)
 SCORINGS: tuple[ScoringName, ...] = get_args(ScoringName)
 BM25_NAMES: tuple[BM25Name, ...] = get_args(BM25Name)
+CHANGE_MODES: tuple[ChangeMode, ...] = get_args(ChangeMode)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,15 @@ from s3_retriever.disk import only_writer
 from s3_retriever.documents import Document, Span, as_ids
 from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import ArtifactError
-from s3_retriever.host.loading import import_meanwhile
 from s3_retriever.host.model import Host
 from s3_retriever.host.one_core import OneCoreThreads
 from s3_retriever.index import Index, Segment
 from s3_retriever.indexing import build_segment, layout_of
 from s3_retriever.locks import ChangeLock
-from s3_retriever.saved import check_target, read_saved, save_parts
+from s3_retriever.opening import Opened
+from s3_retriever.saved import check_target, save_parts
 from s3_retriever.search.answer import SearchOptions
+from s3_retriever.search.corpus import ReadOnly, ShardedIndex
 from s3_retriever.search.filters import Filter
 from s3_retriever.search.lexical import LexicalIndex
 from s3_retriever.search.profile import Profile
@@ -30,7 +30,7 @@ from s3_retriever.search.rank import Ranker, Scoring
 from s3_retriever.search.spans import SpanConfig
 
 
-class S3Retriever(Uncopyable):
+class S3Retriever(Opened, Uncopyable):
     """Finds spans of documents by the host's own attention, fused with BM25.
 
     Make one with :meth:`from_documents` or :meth:`load`. Threads may share it: a search sees the corpus
@@ -65,7 +65,7 @@ class S3Retriever(Uncopyable):
         """
         check("host", host, instance(Host, "a Host; make one with Host.load()"))
         check("artifact", artifact, instance(Artifact, "an Artifact; make one with Artifact.load()"))
-        check("index", index, optional(instance(Index, "an Index")))
+        check("index", index, optional(instance((Index, ShardedIndex), "an Index")))
         check("config", config, optional(instance(RetrieverConfig, "a RetrieverConfig")))
         check("ranker", ranker, optional(instance(Ranker, "a Ranker")))
         self.host = host
@@ -89,7 +89,7 @@ class S3Retriever(Uncopyable):
             LexicalIndex(self._config.bm25),
             lru_cache(maxsize=1 << 16)(host.surprise),
         )
-        self._changing = ChangeLock("the retriever")
+        self._changing = ReadOnly() if isinstance(index, ShardedIndex) else ChangeLock("the retriever")
         self._threads = OneCoreThreads()
 
     @classmethod
@@ -225,34 +225,6 @@ class S3Retriever(Uncopyable):
         with self._changing, only_writer(path):
             save_parts(path, self._index, self._header, self.artifact)
 
-    @classmethod
-    def load(cls, path: str | Path, *, host: Any = None, ranker: Ranker | None = None) -> S3Retriever:
-        """Open a saved index, with all its settings.
-
-        Args:
-            path: What :meth:`save` wrote.
-            host: As in :meth:`from_documents`; None: the one that the index names, see :meth:`Host.recorded`.
-            ranker: Another than the artifact's.
-
-        Raises:
-            IndexFormatError: The index is missing, truncated, altered or of another version.
-            ArtifactError: The host is not the one the index was made with.
-            HostNotFoundError: The host that the index names is not to be had, or not to be trusted by name.
-        """
-        check("path", path, PATH)
-        with ThreadPoolExecutor(1, "s3-load") as pool:
-            reading = pool.submit(read_saved, path)
-            if not isinstance(host, (Host, tuple)):
-                import_meanwhile(reading)
-            index, artifact, config = reading.result()
-        name = index.header["host"]["name"]
-        loaded = Host.recorded(name, f"the index {path}") if host is None else Host.load(host)
-        try:
-            return cls(host=loaded, artifact=artifact, index=index, config=config, ranker=ranker)
-        except ArtifactError as error:
-            msg = f"{path}: {error}"
-            raise type(error)(msg) from error
-
     def retrieve(
         self,
         question: str,
@@ -363,7 +335,7 @@ class S3Retriever(Uncopyable):
 
     @property
     def index(self) -> Index:
-        """The index that is searched."""
+        """The index that is searched; one in shards has no snapshot."""
         return self._index
 
     def __len__(self) -> int:
@@ -378,8 +350,7 @@ class S3Retriever(Uncopyable):
         Raises:
             UnknownDocumentError: There is no such document.
         """
-        snapshot = self._index.snapshot
-        return snapshot.document(snapshot.find(doc_id))
+        return self._index.document(doc_id)
 
     @property
     def document_ids(self) -> tuple[str, ...]:

@@ -11,11 +11,15 @@ from s3_retriever.disk import read_whole, refuse_foreign, refuse_links
 from s3_retriever.durable import remove
 from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import ArtifactFormatError, IndexFormatError, InvalidInputError
-from s3_retriever.index import Index
-from s3_retriever.index.storage import MANIFEST, saved_header
+from s3_retriever.index import Index, storage
+from s3_retriever.index.manifest import MANIFEST
+from s3_retriever.index.storage import saved_header
 from s3_retriever.workplace import LOCK
 
 _INDEX, _ARTIFACT = "index", "artifact"
+JOBS = "jobs"
+"""Folder of what interrupted jobs of a cluster wrote down."""
+
 _UNFINISHED = f".{_ARTIFACT}-"  # prefix of the folders that a killed Artifact.save leaves
 
 
@@ -71,7 +75,8 @@ def read_saved(path: str | Path) -> tuple[Index, Artifact, RetrieverConfig]:
 def _read(path: Path) -> tuple[Index, Artifact, RetrieverConfig]:
     missing = [name for name in (_INDEX, _ARTIFACT) if not (path / name).is_dir()]
     if missing:
-        msg = f"{path} holds no index (it has no folder {missing[0]!r}); write one with save()"
+        found = f"{path} holds no index (it has no folder {missing[0]!r})"
+        msg = f"{found}; write one with save(), or with 's3-retriever index'"
         raise IndexFormatError(msg)
     index = Index.load(path / _INDEX)
     artifact = Artifact.load(path / _ARTIFACT)
@@ -95,13 +100,15 @@ def holds_index(path: Path) -> bool:
 
 
 def check_target(path: Path) -> None:
-    """Refuse a folder that holds something else than a saved index.
+    """Refuse a folder that holds something else than a saved index, or what a killed first save left.
 
     Raises:
         InvalidInputError: It does.
     """
     refuse_foreign(path, "an index", _is_ours)
+    if path.is_dir():
+        storage.check_target(path / _INDEX)
 
 
 def _is_ours(name: str) -> bool:
-    return name in (_INDEX, _ARTIFACT, LOCK) or name.startswith(_UNFINISHED)
+    return name in (_INDEX, _ARTIFACT, JOBS, LOCK) or name.startswith(_UNFINISHED)

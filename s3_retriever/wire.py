@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -19,6 +20,11 @@ from s3_retriever.search.filters import AllOf, AnyOf, Compare, Filter, Not, as_f
 
 TOKEN_VARIABLE = "S3_RETRIEVER_TOKEN"  # noqa: S105 - the name of a variable, not a token
 """The environment variable that server and client read the token from."""
+
+DOCUMENT_FIELDS = tuple(one.name for one in dataclasses.fields(Document))
+"""What a document has, ``id`` and ``text`` first."""
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 _T = TypeVar("_T")
 
@@ -95,6 +101,19 @@ def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
+def portable(value: Any) -> Any:
+    """Return a JSON value that any encoder takes: NaN and infinities are null, lone surrogates U+FFFD."""
+    return _whole_characters(_finite(to_json(value)))
+
+
+def _whole_characters(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.isascii() else _HALF.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_whole_characters(key): _whole_characters(one) for key, one in value.items()}
+    return [_whole_characters(one) for one in value] if isinstance(value, list) else value
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(one) for key, one in value.items()}
@@ -107,12 +126,11 @@ def as_document(value: Any) -> Document:
     """Return a document of a request.
 
     Raises:
-        InvalidDocumentError: It is no mapping with ``id`` and ``text``, or has other keys than these,
-            ``title`` and ``metadata``.
+        InvalidDocumentError: It is no mapping with ``id`` and ``text``, or has keys that are no fields of a
+            document.
     """
-    known = {"id", "text", "title", "metadata"}
-    if not isinstance(value, Mapping) or not {"id", "text"} <= value.keys() <= known:
-        msg = f"a document is {{id, text, title, metadata}}, the last two may be left out, not {value!r:.80}"
+    if not isinstance(value, Mapping) or not {"id", "text"} <= value.keys() <= set(DOCUMENT_FIELDS):
+        msg = f"a document is {{{', '.join(DOCUMENT_FIELDS)}}}, at least the first two, not {value!r:.80}"
         raise InvalidDocumentError(msg)
     return Document(**value)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from s3_retriever import Document, InvalidDocumentError, RetrieverConfig, S3Retriever, ScanConfig
+from s3_retriever.documents import as_documents
 from s3_retriever.encode import Artifact
 from s3_retriever.host import Host
 
@@ -68,3 +69,16 @@ def test_pages_are_a_tuple_of_plain_numbers() -> None:
     assert document.pages_of(4, 5) == (1,)
     assert document.pages_of(4, 6) == (1, 2)
     assert document.pages_of(9, 9) == (2,)
+
+
+def test_what_else_a_mapping_has_is_metadata() -> None:
+    (document,) = as_documents(
+        [{"_id": "a", "text": "t", "title": "T", "town": "Oslo", "year": 1, "metadata": {"year": 2}}]
+    )
+    assert (document.id, document.title, document.metadata) == ("a", "T", {"town": "Oslo", "year": 2})
+
+
+@pytest.mark.parametrize("metadata", [[], "", 0, "page 3", [1]])
+def test_metadata_that_is_no_mapping_is_refused(metadata: object) -> None:
+    with pytest.raises(InvalidDocumentError, match="document 0: metadata must be a mapping, not"):
+        list(as_documents([{"text": "t", "metadata": metadata}]))

@@ -70,6 +70,28 @@ def test_equal_words_meet_by_bm25_and_no_others_do(retriever: S3Retriever) -> No
     }
 
 
+def test_what_words_give_to_bm25_adds_up(retriever: S3Retriever) -> None:
+    whole = retriever.profile(QUESTION, "harbour", mode="bm25")
+    parts = [retriever.profile(word, "harbour", mode="bm25").density for word in QUESTION.split()]
+    np.testing.assert_allclose(np.sum(parts, axis=0), whole.density, rtol=1e-5)
+
+
+def test_the_attention_meets_what_is_asked_for(host: Host) -> None:
+    texts = {
+        "bridge": "The old bridge was painted green by Martha Olsen in 1931.",
+        "tides": "Spring tides follow the new and the full moon. Neap tides come a week later.",
+        "killed": "What a process that was killed left is removed before the next one writes.",
+    }
+    real = S3Retriever.from_documents([Document(key, text) for key, text in texts.items()], host=host)
+    for question, wanted in (
+        ("Who painted the bridge?", {("painted", "painted"), ("bridge", "bridge")}),
+        ("How is a killed save cleaned up?", {("killed", "killed"), ("cleaned", "removed")}),
+    ):
+        best = real.retrieve(question, 32, mode="s3", explain=True)[0]
+        assert best.explanation is not None
+        assert {(one.word, one.text) for one in best.explanation.words[:4]} >= wanted
+
+
 def test_an_explanation_leaves_the_answer_as_it_is(retriever: S3Retriever) -> None:
     plain, explained = (retriever.retrieve(QUESTION, 300, explain=explain) for explain in (False, True))
     assert [(span.id, span.score) for span in plain] == [(span.id, span.score) for span in explained]

@@ -118,10 +118,10 @@ def test_an_index_that_a_killed_process_took_away_is_put_back(
     (place / "new").mkdir()
     if come == "save":
         retriever.save(path)
-    elif come == "index":  # it has nothing to replace without --overwrite
+    elif come == "index":
         (tmp_path / "corpus.jsonl").touch()
-        assert main(["index", str(tmp_path / "corpus.jsonl"), "--out", str(path)]) == 2
-        assert "already holds an index" in capsys.readouterr().err
+        assert main(["index", str(tmp_path / "corpus.jsonl"), "--out", str(path), "--overwrite"]) == 2
+        assert "no document there" in capsys.readouterr().err
     assert read_saved(path)[0].document_ids == retriever.document_ids
     retriever.save(path)
     assert {entry.name for entry in tmp_path.iterdir()} <= {"index", "corpus.jsonl"}

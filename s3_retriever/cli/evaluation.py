@@ -37,7 +37,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         base = replace(base, budgets=(base.middle_budget,))
     config = settings(EvaluateConfig, args, base)
     evaluation = run_evaluation(args.data, args.out, config, host=Host.load(args.host), say=note)
-    show(evaluation.comparisons, evaluation.costs, evaluation.reference, console())
+    show(evaluation, console())
     say(f"wrote {args.out / REPORT}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,12 @@ def _host(args: argparse.Namespace) -> None:
         f"{host.n_query_heads} query heads, {host.n_key_heads} key heads, {host.head_dim} wide; "
         f"takes {host.max_tokens:,} tokens"
     )
-    say(f"what its attention gets was {places.source}, and checked on this model:")
+    began = time.process_time()
+    Host(model=host.model, tokenizer=host.tokenizer, name=host.name)
+    say(
+        f"what its attention gets was {places.source}, and checked on this model, in "
+        f"{time.process_time() - began:.1f} s of one core:"
+    )
     kinds: dict[tuple[str, ...], list[int]] = {}
     for number, layer in sorted(places.heads.items()):
         kinds.setdefault(_described(layer), []).append(number)

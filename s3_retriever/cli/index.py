@@ -1,42 +1,154 @@
-"""The commands ``index`` and ``info``: write an index, and say what one holds."""
+"""The commands ``index``, ``sync`` and ``info``: write an index, follow files, say what an index holds."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from s3_retriever.cli.shared import Command, common, count, required, say
-from s3_retriever.disk import new_folder, refuse_foreign
-from s3_retriever.documents import Document
-from s3_retriever.errors import InvalidInputError
+from s3_retriever.cli.shared import Command, Options, common, count, note, required, say, settings
+from s3_retriever.disk import new_folder
+from s3_retriever.errors import IndexChangedError, InvalidInputError, S3RetrieverError
 from s3_retriever.names import BM25_NAMES
-from s3_retriever.sources.jsonl import read_corpus
+from s3_retriever.sources.corpus import Corpus, Problem
+from s3_retriever.sources.files import FileSettings
+from s3_retriever.sources.watch import rounds
 from s3_retriever.terminal import printable
 from s3_retriever.workplace import mend
 
+if TYPE_CHECKING:
+    from s3_retriever.retriever import S3Retriever
+    from s3_retriever.syncing import SyncResult
 
-def _index(args: argparse.Namespace) -> None:
+SOME_UNREAD = 3
+"""Exit status where the index was written, but something could not be read."""
+
+_SHOWN = 20  # documents that are named, of each kind of change
+
+
+def _index(args: argparse.Namespace) -> int:
+    out = args.out
+    is_there = _check_out(out)
+    corpus = _survey(args, out)
+    if is_there and not args.overwrite:
+        result = _synced(args, _existing(args, out), corpus, out)
+        _say_result(result)
+    else:
+        retriever, start = _new(args), time.perf_counter()
+        if is_there:
+            with new_folder(out, follow=True) as folder:
+                result = _synced(args, retriever, corpus, folder, math.inf)
+        else:
+            result = _synced(args, retriever, corpus, out)
+        _say_new(retriever, time.perf_counter() - start)
+    _list_problems(result.problems)
+    return SOME_UNREAD if result.problems else 0
+
+
+def _sync(args: argparse.Namespace) -> int:
+    out = args.index
+    is_there = _check_out(out)
+    if not args.watch:
+        corpus = _survey(args, out)
+        result = _synced(args, _existing(args, out) if is_there else _new(args), corpus, out)
+        _say_result(result)
+        _list_problems(result.problems)
+        return SOME_UNREAD if result.problems else 0
+    try:
+        _watch(args, out, is_there)
+    except KeyboardInterrupt:
+        say("stopped")
+    return 0
+
+
+def _watch(args: argparse.Namespace, out: Path, is_there: bool) -> None:
+    """Sync whenever something changes; what goes wrong after the first time is said, and tried again."""
+    retriever: S3Retriever | None = None
+    problems: tuple[Problem, ...] = ()
+    for _ in rounds(args.paths, without=[out]):
+        try:
+            corpus = _survey(args, out)
+            if retriever is None:
+                retriever = _existing(args, out) if is_there else _new(args)
+            result = _synced(args, retriever, corpus, out)
+        except S3RetrieverError as error:
+            if not is_there:
+                raise
+            note(printable(str(error)))
+            retriever = None if isinstance(error, IndexChangedError) else retriever
+            continue
+        if not (result.is_empty and is_there):
+            _say_result(result)
+        if result.problems != problems:
+            _list_problems(result.problems)
+        is_there, problems = True, result.problems
+        say(f"waiting for changes in {', '.join(args.paths)}; Ctrl-C ends it")
+
+
+def _survey(args: argparse.Namespace, out: Path) -> Corpus:
+    """Look at the files; what is wrong with the command line is said before a host is loaded."""
+    args.max_bytes = args.max_mb * 1_000_000
+    corpus = Corpus(args.paths, settings(FileSettings, args), without=[out], strict=args.strict)
+    corpus.survey()
+    return corpus
+
+
+def _new(args: argparse.Namespace) -> S3Retriever:
     from s3_retriever import Artifact, Host, RetrieverConfig, S3Retriever
 
-    _check_out(args.out, args.overwrite)
-    args.corpus.stat()  # fails now rather than after the host is loaded
-    artifact = Artifact.load(args.artifact)
-    host = Host.load(args.host)
-    with new_folder(args.out, follow=True) as folder:
-        start = time.perf_counter()
-        retriever = S3Retriever.from_documents(
-            _Corpus(args.corpus),
-            host=host,
-            artifact=artifact,
-            config=RetrieverConfig(bm25=args.bm25),
+    artifact = Artifact.load(args.artifact or "fast")
+    config = RetrieverConfig(bm25=args.bm25 or BM25_NAMES[0])
+    return S3Retriever(host=Host.load(args.host), artifact=artifact, config=config)
+
+
+def _existing(args: argparse.Namespace, out: Path) -> S3Retriever:
+    """Open an index, which was made with the options given, if any."""
+    from s3_retriever import Artifact, S3Retriever
+
+    retriever = S3Retriever.load(out, host=args.host)
+    wanted = Artifact.load(args.artifact).quantized().digest if args.artifact else None
+    for option, given, found in (
+        ("--artifact", wanted, retriever.artifact.digest),
+        ("--bm25", args.bm25, retriever.config.bm25),
+    ):
+        if given not in (None, found):
+            msg = f"{out} was made with another {option}; leave it out, or make a new one: index --overwrite"
+            raise InvalidInputError(msg)
+    return retriever
+
+
+def _synced(
+    args: argparse.Namespace,
+    retriever: S3Retriever,
+    corpus: Corpus,
+    folder: Path,
+    seconds: float | None = None,
+) -> SyncResult:
+    from s3_retriever.syncing import sync
+
+    try:
+        return sync(
+            retriever,
+            corpus,
+            lambda: retriever.save(folder),
+            commit_every=args.commit_every if seconds is None else seconds,
             threads=args.threads,
             show_progress=not args.no_progress,
         )
-        retriever.save(folder)
-        seconds = time.perf_counter() - start
+    except InvalidInputError:
+        if len(corpus.problems) > 1:
+            _list_problems(corpus.problems)
+        raise
+    except KeyboardInterrupt:
+        if seconds is None and _is_index(folder):
+            note("the same command again goes on from what was saved")
+        raise
+
+
+def _say_new(retriever: S3Retriever, seconds: float) -> None:
     tokens = retriever.n_tokens
     say(
         f"indexed {len(retriever):,} documents, {tokens:,} tokens in {seconds:.1f} s: "
@@ -44,52 +156,101 @@ def _index(args: argparse.Namespace) -> None:
     )
 
 
-@dataclass(frozen=True)
-class _Corpus:
-    """The documents of a file, which can say beforehand how many there are."""
-
-    path: Path
-
-    def __iter__(self) -> Iterator[Document]:
-        return read_corpus(self.path)
-
-    def __length_hint__(self) -> int:
-        if not self.path.is_file():  # a pipe can be read only once
-            return 0
-        with self.path.open("rb") as file:
-            return sum(1 for line in file if line.strip())
+def _say_result(result: SyncResult) -> None:
+    changes = {"added": result.added, "changed": result.changed, "deleted": result.deleted}
+    for name, doc_ids in changes.items():
+        for doc_id in doc_ids[:_SHOWN]:
+            say(f"{name:<8} {printable(doc_id)}")
+        if len(doc_ids) > _SHOWN:
+            say(f"{name:<8} ... and {len(doc_ids) - _SHOWN:,} more")
+    counts = ", ".join(f"{len(doc_ids):,} {name}" for name, doc_ids in changes.items())
+    say(f"{counts}, {result.unchanged:,} unchanged")
 
 
-def _check_out(out: Path, overwrite: bool) -> None:
-    """Refuse to replace what is not an index, and an index unless that is wanted."""
-    from s3_retriever.saved import check_target, holds_index
+def _list_problems(problems: Sequence[Problem]) -> None:
+    if problems:
+        note(f"could not be read: {len(problems):,}")
+    for problem in problems:
+        note(f"  {printable(str(problem))}")
+
+
+def _check_out(out: Path) -> bool:
+    """Refuse to write to what is no index; return whether there is one."""
+    from s3_retriever.saved import check_target
 
     mend(out)  # if it was being replaced when somebody was killed, it is there
-    check_target(out)  # names what is foreign beside an index
-    refuse_foreign(out, "an index", lambda _: holds_index(out))
-    if holds_index(out) and not overwrite:
-        msg = f"{out} already holds an index; choose another folder, or replace it with --overwrite"
-        raise InvalidInputError(msg)
+    check_target(out)
+    return _is_index(out)
+
+
+def _is_index(folder: Path) -> bool:
+    from s3_retriever.saved import holds_index
+
+    return folder.is_dir() and holds_index(folder)
+
+
+_FILES: Options = {
+    "paths PATH ...": "folders, files, patterns such as 'manuals/**/*.pdf', or - for standard input: text, "
+    "Markdown, reStructuredText, HTML, PDF, DOCX, source code, CSV, TSV, JSON, and JSON Lines "
+    "{_id, title, text, metadata}",
+}
+_READING: Options = {
+    "--exclude PATTERN": {
+        "action": "append",
+        "default": [],
+        "help": "what to leave out below folders, such as '*.log' or 'build/*'; may be given several times",
+    },
+    "--encoding NAME": {
+        "default": "utf-8",
+        "help": "encoding of text files that are not UTF-8, such as cp1252 (default: none)",
+    },
+    "--max-mb N": count("do not read larger files, in megabytes (default: %(default)s)", default=50),
+    "--strict": "stop at the first file or line that cannot be read, instead of listing all at the end",
+    "--commit-every N": count(
+        "seconds of work that an interruption may cost: the index is saved this often (default: %(default)s)",
+        default=120,
+    ),
+    **common("--host"),
+    "--artifact ARTIFACT": "for a new index: fast, best, or a folder (default: fast)",
+    "--bm25": {
+        "choices": BM25_NAMES,
+        "help": "for a new index: what computes BM25; bm25s makes a matrix of the corpus first "
+        f"(default: {BM25_NAMES[0]})",
+    },
+    "--threads N": count("threads that scan, on one core each (default: as many as cores may be used)"),
+    "--no-progress": "do not show how far the scan is",
+}
 
 
 INDEX = Command(
     "index",
-    "scan documents with the host and write an index",
-    ("index corpus.jsonl --out my-index",),
+    "scan documents with the host and write an index, or go on with one",
+    (
+        "index manuals --out my-index",
+        "index corpus.jsonl --out my-index",
+        "index manuals src 'notes/*.md' --exclude '*.min.js' --out my-index",
+    ),
     {
-        "corpus CORPUS.jsonl": "a document per line: {_id, title, text, metadata}",
-        "--out DIR": required("folder for the index"),
-        "--overwrite": "replace the index that DIR holds",
-        **common("--host", "--artifact"),
-        "--bm25": {
-            "choices": BM25_NAMES,
-            "default": "rank_bm25",
-            "help": "what computes BM25; bm25s makes a matrix of the corpus first (default: %(default)s)",
-        },
-        "--threads N": count("threads that scan, on one core each (default: as many as cores may be used)"),
-        "--no-progress": "do not show how far the scan is",
+        **_FILES,
+        "--out DIR": required("folder for the index; one that holds the same paths is brought up to date"),
+        "--overwrite": "make the index that DIR holds anew",
+        **_READING,
     },
     _index,
+)
+
+
+SYNC = Command(
+    "sync",
+    "bring an index up to date with a folder: add, replace and delete documents",
+    ("sync manuals my-index", "sync manuals my-index --watch"),
+    {
+        **_FILES,
+        "index DIR": "folder of the index; made if it is not there",
+        "--watch": "go on until Ctrl-C, and sync whenever something changes",
+        **_READING,
+    },
+    _sync,
 )
 
 

@@ -7,21 +7,25 @@ commands that need them, so that help and usage errors come at once.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from s3_retriever import __version__
-from s3_retriever.cli import artifacts, evaluation, host, index, saes, search, serve
+from s3_retriever.cli import artifacts, cluster, evaluation, host, index, saes, search, serve
 from s3_retriever.cli.shared import PROGRAM, note
 from s3_retriever.errors import S3RetrieverError
 from s3_retriever.terminal import printable
 
 COMMANDS = (
     index.INDEX,
+    index.SYNC,
+    cluster.INDEX_CLUSTER,
     search.SEARCH,
     serve.SERVE,
+    serve.MCP,
     index.INFO,
     host.HOST,
     artifacts.PAIRS,
@@ -45,8 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: As argparse does, after help (0) and for arguments that cannot be parsed (2).
     """
     args = _parser().parse_args(argv)
+    if args.verbose:
+        logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO)
     try:
-        args.run(args)
+        status = args.run(args)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has left; the interpreter must not fail again when it flushes at exit.
@@ -58,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), _USER_ERROR)
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), _USER_ERROR)
-    return 0
+    return status or 0
 
 
 def _fail(reason: str, status: int) -> int:
@@ -88,5 +94,6 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_arguments(one)
+        one.add_argument("--verbose", action="store_true", help="say on standard error what is done")
         one.set_defaults(run=command.run)
     return parser

@@ -6,14 +6,15 @@ import argparse
 import contextlib
 import json
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever.cli.shared import Command, common, count, say, shows_progress
+from s3_retriever.cli.shared import PROGRAM, Command, common, count, note, say, shows_progress
 from s3_retriever.cli.show import show
 from s3_retriever.disk import new_file
-from s3_retriever.errors import InvalidInputError
+from s3_retriever.errors import InvalidInputError, UnknownKeyWarning
 from s3_retriever.names import MODES, SCORINGS
 from s3_retriever.sources.jsonl import JsonLine, read_lines
 
@@ -26,6 +27,14 @@ _TOGETHER = 32  # questions between two steps of the bar
 
 
 def _search(args: argparse.Namespace) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("once", UnknownKeyWarning)
+        warnings.showwarning = lambda message, *_, **__: note(f"{PROGRAM}: {message}")
+        _answers(args)
+
+
+def _answers(args: argparse.Namespace) -> None:
+    args.question = " ".join(args.question) or None
     if (args.question is None) == (args.queries is None):
         msg = "give a question, or --queries with a file of questions"
         raise InvalidInputError(msg)
@@ -81,7 +90,7 @@ def _answer(args: argparse.Namespace) -> None:
         return
     found = []
     for span, title in zip(spans, titles, strict=True):
-        entry = {**_place(span), "title": title, "text": span.text}
+        entry = {**_place(span), **span.structure, "title": title, "text": span.text}
         if span.explanation is not None:
             entry["explanation"] = asdict(span.explanation)
         found.append(entry)
@@ -164,7 +173,7 @@ SEARCH = Command(
     ),
     {
         "index DIR": "what 'index' wrote",
-        "question": {"nargs": "?", "help": "a question, answered for people"},
+        "question": {"nargs": "*", "help": "a question, in quotes or not, answered for people"},
         "--queries Q.jsonl": "a question per line: {_id, text}",
         "--out RUN.jsonl": "with --queries: where to write {query_id, spans: [{doc_id, start, end, score}]} "
         "per line (default: standard output)",

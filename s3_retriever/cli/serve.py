@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
 from s3_retriever.checks import check_library, pip_install
-from s3_retriever.cli.shared import Command, Options, count, note, settings
+from s3_retriever.cli.shared import PROGRAM, Command, Options, count, note, settings
 from s3_retriever.wire import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from s3_retriever.server.service import Service
 
 _OPTIONS = {
@@ -22,16 +26,43 @@ _OPTIONS = {
 
 
 def _serve(args: argparse.Namespace) -> None:
-    for library, module in (
-        ("starlette", "starlette"),
-        ("uvicorn", "uvicorn"),
-        ("prometheus-client", "prometheus_client"),
-    ):
-        check_library("servers", library, module, pip_install("serve"))
-    from s3_retriever.server.run import run
+    _check_libraries("serve", starlette="starlette", uvicorn="uvicorn", prometheus_client="prometheus-client")
+    from s3_retriever.server.app import make_app
 
     service = _service(args)
-    run(service, ready=lambda url: _say_ready(service, url))
+    service.served.warm_up()
+    _run(service, make_app(service))
+
+
+def _mcp(args: argparse.Namespace) -> None:
+    _check_libraries(
+        "mcp", mcp="mcp", starlette="starlette", uvicorn="uvicorn", prometheus_client="prometheus-client"
+    )
+    from s3_retriever.server import tools
+    from s3_retriever.server.app import make_app
+
+    service = _service(args)
+    service.served.warm_up()
+    if not args.http:
+        note(f"{PROGRAM}: {_what(service)} is served on standard input and output")
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(tools.serve_stdio(service))
+        return
+    server = tools.make_tools(service)
+    routes = tools.http_routes(server)
+    _run(service, make_app(service, routes, lambda: tools.http_running(server)), tools.PATH)
+
+
+def _check_libraries(extra: str, **libraries: str) -> None:
+    for module, library in libraries.items():
+        check_library("servers", library, module, pip_install(extra))
+
+
+def _run(service: Service, app: ASGIApp, path: str = "") -> None:
+    from s3_retriever.server.run import run
+
+    chosen = service.settings
+    run(app, chosen.host, chosen.port, ready=lambda url: note(f"serving {_what(service)} at {url}{path}"))
 
 
 def _service(args: argparse.Namespace) -> Service:
@@ -47,10 +78,10 @@ def _service(args: argparse.Namespace) -> Service:
     return Service(served, chosen)
 
 
-def _say_ready(service: Service, url: str) -> None:
+def _what(service: Service) -> str:
     served = service.served
     how = "for reading only" if served.read_only else "for reading and writing"
-    note(f"serving {served.path} ({len(served.newest.snapshot):,} documents, {how}) at {url}")
+    return f"{served.path} ({len(served.newest.snapshot):,} documents, {how})"
 
 
 _NETWORK: Options = {
@@ -86,4 +117,19 @@ SERVE = Command(
     ),
     {**_INDEX, **_NETWORK},
     _serve,
+)
+
+MCP = Command(
+    "mcp",
+    "let agents search an index, by the Model Context Protocol",
+    (
+        "mcp my-index",
+        "mcp my-index --http --port 8080",
+    ),
+    {
+        **_INDEX,
+        "--http": "serve over HTTP, at /mcp, beside what 'serve' offers (default: on standard streams)",
+        **_NETWORK,
+    },
+    _mcp,
 )

@@ -43,14 +43,14 @@ class Command:
         summary: What it does; begins in lower case, for the list of commands.
         examples: Command lines for its help, without the name of the program.
         options: Its options, in the order of its help.
-        run: Runs it with what was parsed.
+        run: Runs it with what was parsed; returns the exit status, None for 0.
     """
 
     name: str
     summary: str
     examples: tuple[str, ...]
     options: Options
-    run: Callable[[argparse.Namespace], None]
+    run: Callable[[argparse.Namespace], int | None]
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the options to the command's parser."""

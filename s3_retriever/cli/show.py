@@ -45,7 +45,7 @@ def show(question: str, spans: Sequence[Span], titles: Sequence[str]) -> None:
         heading.append(f"  {place}", style="not bold dim")
         heading.append(f"  score {span.score:.3f}", style="not bold green")
         console.print(heading)
-        below(_marked(Text(printable(span.text, lines=True)), wanted))
+        below(_marked(Text(printable(span.text.replace("\r\n", "\n"), lines=True)), wanted))
         if span.also_in:
             below(Text(_elsewhere(span.also_in), style="dim"))
         if span.explanation is not None:

@@ -20,7 +20,9 @@ from s3_retriever.evaluation.metrics import Region
 from s3_retriever.host.model import Host
 from s3_retriever.host.taps import QueryHead
 from s3_retriever.index.layout import CELL
+from s3_retriever.search.passages import Page
 from s3_retriever.search.spans import select_spans
+from s3_retriever.structure import find_units
 from s3_retriever.training.corpus import CellKeys
 from s3_retriever.training.density import head_density
 from s3_retriever.training.pairs import shipped_pairs
@@ -122,10 +124,14 @@ class _BuiltDense:
             self._density(self._variants[method.name], question),
             self._cells.document_cells,
             budget=budget,
-            document=lambda i: (self._cells.documents[i].text, self._cells.starts[i].astype(np.uint32)),
+            document=self._page,
             count_tokens=self._host.count_tokens,
         )
         return [Region(self._cells.documents[span.doc].id, span.start, span.end) for span in found]
+
+    def _page(self, number: int) -> Page:
+        text = self._cells.documents[number].text
+        return Page(text, self._cells.starts[number].astype(np.uint32), find_units(text))
 
     def _density(self, variant: DenseVariant, question: str) -> Floats:
         """Return the sum of the heads' densities, float32 (C,); that of the last question is remembered."""

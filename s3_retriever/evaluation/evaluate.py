@@ -27,9 +27,10 @@ from s3_retriever.evaluation.methods import (
     make_systems,
 )
 from s3_retriever.evaluation.pools import make_pools
+from s3_retriever.evaluation.readability import readability
 from s3_retriever.evaluation.reader import EXAMPLE, INSTRUCTION, MAX_NEW_TOKENS, Reader
 from s3_retriever.evaluation.records import REPORT, SUMMARY, RunFolder
-from s3_retriever.evaluation.report.failures import worst
+from s3_retriever.evaluation.report.failures import bad_passages, worst
 from s3_retriever.evaluation.report.html import Report, check_jinja, write_html
 from s3_retriever.evaluation.rivals.embeddings import E5_SMALL, MINILM
 from s3_retriever.evaluation.rivals.saved_runs import RUN, SavedRun
@@ -201,9 +202,12 @@ def run_evaluation(
         comparisons = [*compare(results, config.base), *compare(answers, config.base)]
         timed = [one for one in results if not one.method.startswith(RUN)]  # reading a file costs nothing
         spent = costs(folder.builds.all(), timed)
-    evaluation = Evaluation(tuple(comparisons), tuple(spent), config.base)
+    methods = best_windows(folder.results.all(), config.middle_budget)
+    rows, faults = readability(searched, folder.results.all(), config.middle_budget, methods)
+    evaluation = Evaluation(tuple(comparisons), tuple(spent), config.base, tuple(rows))
     write_json(folder.path / SUMMARY, asdict(evaluation))
     report = _report(searched, config, folder, evaluation, host)
+    report = replace(report, bad_passages=bad_passages(faults.get(_failing(methods), ()), searched))
     if pools:
         notes = length_notes(pools, folder.answers.all(), host, config.read_up_to)
         report = replace(report, sets=pooled(sets, pools), failures={}, notes=notes)
@@ -231,6 +235,11 @@ def _answered(systems: Sequence[System], folder: RunFolder, budget: int) -> list
     return [(method, budget) for method in best_windows(folder.results.all(), budget)] + own
 
 
+def _failing(methods: Sequence[Method]) -> Method:
+    """Return the method whose failures are shown: ours if it was asked."""
+    return next((one for one in methods if one.name == _FAILING), methods[0])
+
+
 def _report(
     sets: Sequence[EvaluationSet],
     config: EvaluateConfig,
@@ -240,7 +249,7 @@ def _report(
 ) -> Report:
     results, budget = folder.results.all(), config.middle_budget
     best = {method.name: method for method in best_windows(results, budget)}
-    failing = best.get(_FAILING) or next(iter(best.values()))
+    failing = _failing([*best.values()])
     notes = []
     if config.tokens is not None:
         notes.append(

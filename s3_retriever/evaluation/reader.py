@@ -11,6 +11,7 @@ import torch
 from s3_retriever.errors import InvalidInputError, UnsupportedHostError
 from s3_retriever.host.generation import cache_argument
 from s3_retriever.host.model import Host
+from s3_retriever.host.treated import input_device
 
 INSTRUCTION = "Answer the question with a few words from the text."
 EXAMPLE = (
@@ -122,7 +123,7 @@ class Reader:
     def _read(self, beginning: list[int]) -> Any:
         """Return the cache of the beginning of prompts; that of the last one is kept."""
         if self._last is None or self._last[0] != beginning:
-            ids = torch.tensor([beginning], device=self._host.model.device)
+            ids = torch.tensor([beginning], device=input_device(self._host.model))
             with torch.inference_mode():  # without logits: those of thousands of tokens are large
                 decoder = self._host.model.get_decoder()
                 cache = decoder(input_ids=ids, use_cache=True)[cache_argument(decoder)]
@@ -131,10 +132,10 @@ class Reader:
 
     def _continue(self, prompts: list[list[int]], cache: Any) -> list[str]:
         """Generate greedily, prompts padded on the left; ``cache`` holds the beginning of a single one."""
-        model = self._host.model
+        model, device = self._host.model, input_device(self._host.model)
         length = max(map(len, prompts))
-        ids = torch.tensor([[0] * (length - len(prompt)) + prompt for prompt in prompts], device=model.device)
-        mask = torch.tensor([[0] * (length - len(p)) + [1] * len(p) for p in prompts], device=model.device)
+        ids = torch.tensor([[0] * (length - len(prompt)) + prompt for prompt in prompts], device=device)
+        mask = torch.tensor([[0] * (length - len(p)) + [1] * len(p) for p in prompts], device=device)
         options = {} if cache is None else {cache_argument(model): cache}
         ends = model.generation_config.eos_token_id or self._tokenizer.eos_token_id
         with torch.inference_mode():

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.methods import FUSED, Method
 from s3_retriever.evaluation.metrics import TITLES
+from s3_retriever.evaluation.readability import Readability
 from s3_retriever.evaluation.records import Answer, Build, Result
 from s3_retriever.evaluation.runner import RANKING_BUDGET
 
@@ -125,11 +126,13 @@ class Evaluation:
         comparisons: By every measure and budget.
         costs: Of every method on every set.
         reference: Name of the method that the others are compared with.
+        readability: How the passages of every method read, at the middle budget.
     """
 
     comparisons: tuple[Comparison, ...]
     costs: tuple[Cost, ...]
     reference: str
+    readability: tuple[Readability, ...] = ()
 
 
 def default_reference(methods: Sequence[str]) -> str:

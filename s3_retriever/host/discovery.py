@@ -15,6 +15,7 @@ from torch import nn
 from s3_retriever.errors import UnsupportedHostError
 from s3_retriever.host.matching import Ambiguous, Matcher
 from s3_retriever.host.readings import Heads, LayerHeads, Places
+from s3_retriever.host.treated import input_device, projects
 from s3_retriever.host.watching import Attention, watch
 
 PROBE_ROWS = 12
@@ -23,10 +24,10 @@ PROBE_ROWS = 12
 
 def probe_ids(decoder: Any) -> torch.Tensor:
     """Return the ids of single tokens, int64 (rows, 1), spread over the vocabulary."""
-    weight = decoder.get_input_embeddings().weight
+    n = len(decoder.get_input_embeddings().weight)
     # Not the first and last ones, which may be special.
-    ids = torch.linspace(len(weight) // 50 + 1, len(weight) * 9 // 10, PROBE_ROWS).long()
-    return ids[:, None].to(weight.device)
+    ids = torch.linspace(n // 50 + 1, n * 9 // 10, PROBE_ROWS).long()
+    return ids[:, None].to(input_device(decoder))
 
 
 def discover(name: str, decoder: Any, clip: float | None) -> Places:
@@ -83,10 +84,7 @@ class _Found:
     """Gathers what attentions show."""
 
     def __init__(self, decoder: nn.Module, clip: float | None) -> None:
-        self._projects = {
-            name: any(parameter.ndim > 1 for parameter in module.parameters())
-            for name, module in decoder.named_modules()
-        }
+        self._projects = {name: projects(module) for name, module in decoder.named_modules()}
         self._clip = clip
         self._keys: list[_Keys] = []
         self.seen: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}

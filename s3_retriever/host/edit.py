@@ -19,6 +19,7 @@ from s3_retriever.host.model import Host
 from s3_retriever.host.passes import StopForward
 from s3_retriever.host.projections import Edit, Projections
 from s3_retriever.host.readings import Heads
+from s3_retriever.host.treated import input_device
 
 Rows = npt.NDArray[np.int32]
 """Token ids, int32 (rows, n)."""
@@ -199,7 +200,7 @@ def _check(host: Host, rows: Rows, edits: Sequence[Edits]) -> None:
 
 
 def _tensor(host: Host, rows: Rows) -> torch.Tensor:
-    return torch.from_numpy(rows.astype(np.int64)).to(host.model.get_input_embeddings().weight.device)
+    return torch.from_numpy(rows.astype(np.int64)).to(input_device(host.model))
 
 
 def _first(output: Any) -> torch.Tensor:

@@ -14,6 +14,7 @@ from s3_retriever.checks import check_settings, number, optional, whole
 from s3_retriever.errors import InvalidInputError, UnsupportedHostError
 from s3_retriever.host.model import Host
 from s3_retriever.host.tokens import without_surrogates
+from s3_retriever.host.treated import input_device
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ def _step(model: Any, ids: list[int], cache: Any) -> tuple[torch.Tensor, Any]:
 
     One pass, not the loop: the caller's code runs between two tokens, and not in inference mode.
     """
-    inputs = torch.tensor([ids], device=model.get_input_embeddings().weight.device)
+    inputs = torch.tensor([ids], device=input_device(model))
     name = cache_argument(model)
     output = model(input_ids=inputs, use_cache=True, logits_to_keep=1, **{name: cache})
     return output.logits[0, -1].float().cpu(), output[name]

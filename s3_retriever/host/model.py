@@ -24,7 +24,8 @@ from s3_retriever.host.projections import Projections
 from s3_retriever.host.readings import Heads, Places
 from s3_retriever.host.taps import QueryHead, Tap
 from s3_retriever.host.tokens import OffsetTokenizer, Tokens
-from s3_retriever.host.weights import HostFiles, describe_folder, resolve_host, resolve_recorded
+from s3_retriever.host.treated import input_device, is_offloaded, mixes_rows, refuse_treated
+from s3_retriever.host.weights import HostFiles, describe_model, resolve_host, resolve_recorded
 
 PAD_MULTIPLE = 32
 """Rows are padded to a multiple of this. Rows of one padded length give the same projections, bit for
@@ -79,6 +80,9 @@ class Host(Uncopyable):
         self._config: Any = text_config(config)
         self._tokenizer = OffsetTokenizer(tokenizer)
         self._decoder = base_decoder(model)
+        refuse_treated(name, model)
+        self._rows_apart = mixes_rows(self._decoder)
+        self._one_pass = is_offloaded(model)
         self._passes = Passes(model)
         # On one core: so few tokens gain little from more, and lose much where others keep them busy.
         with self._passes.alone(), single_threaded(1) as pool:
@@ -109,9 +113,8 @@ class Host(Uncopyable):
         if isinstance(host, tuple) and len(host) == 2:
             model, tokenizer = host
             path = str(getattr(getattr(model, "config", None), "_name_or_path", "") or type(model).__name__)
-            files = describe_folder(Path(path)) if Path(path).is_dir() else None
-            name, revision = (files.name, files.revision) if files else (path, "")
-            return cls(model=model, tokenizer=tokenizer, name=name, revision=revision)
+            files = describe_model(path)
+            return cls(model=model, tokenizer=tokenizer, name=files.name, revision=files.revision)
         if host is None or isinstance(host, (str, Path)):
             return cls._from_files(resolve_host(host))
         msg = f"host must be a name, a folder or (model, tokenizer), not {type(host).__name__}"
@@ -201,7 +204,7 @@ class Host(Uncopyable):
     @property
     def on_cpu(self) -> bool:
         """Whether the host computes on a CPU."""
-        return self._device.type == "cpu"
+        return input_device(self._decoder).type == "cpu"
 
     @property
     def identity(self) -> dict[str, str | int]:
@@ -283,9 +286,13 @@ class Host(Uncopyable):
                 f"a row of {longest} tokens exceeds the host's window of {self.max_tokens}; cut it in chunks"
             )
             raise InvalidInputError(msg)
+        if self._rows_apart and len(batch) > 1:
+            apart = (self.project([ids], taps=taps, heads=heads, values=values) for ids in batch)
+            return [row for (row,) in apart]
         self.check_process()
         # Many passes keep the cores of a CPU busy; one fills another device, which might not bear several.
-        with self._passes.beside_others() if self.on_cpu else self._passes.alone():
+        beside = self.on_cpu and not self._one_pass
+        with self._passes.beside_others() if beside else self._passes.alone():
             layers = self._projections.layers
             every: list[tuple[Heads | None, int]] = [(layers[at.layer].keys, at.head) for at in taps]
             every += [(layers[at.layer].queries, at.head) for at in heads]
@@ -324,8 +331,8 @@ class Host(Uncopyable):
         """
         if os.getpid() != self._process and not self.on_cpu:
             msg = (
-                f"host {self.name!r} is on {self._device} and was loaded before this process was forked; "
-                "load it after the fork, or start processes by spawn"
+                f"host {self.name!r} is on {input_device(self._decoder)} and was loaded before this process "
+                "was forked; load it after the fork, or start processes by spawn"
             )
             raise ForkedProcessError(msg)
 
@@ -370,12 +377,7 @@ class Host(Uncopyable):
         padded = np.zeros((len(batch), self.padded_length(max(map(len, batch)))), np.int64)
         for row, ids in zip(padded, batch, strict=True):
             row[: len(ids)] = ids
-        return torch.from_numpy(padded).to(self._device)
-
-    @property
-    def _device(self) -> torch.device:
-        device: torch.device = self._decoder.get_input_embeddings().weight.device
-        return device
+        return torch.from_numpy(padded).to(input_device(self._decoder))
 
     def _read(self, ids: torch.Tensor | None, heads: Iterable[Heads]) -> dict[Heads, torch.Tensor]:
         """Return heads, (rows, length, heads, width); none where ``ids`` is None, as no row has a token."""

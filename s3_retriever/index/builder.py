@@ -18,6 +18,8 @@ from s3_retriever.index.metadata import MetadataBuilder, entries
 from s3_retriever.index.segment import Segment
 from s3_retriever.index.spool import Spool
 from s3_retriever.index.terms import TermBuilder
+from s3_retriever.index.units import UnitBuilder
+from s3_retriever.structure import find_units
 
 
 class SegmentBuilder:
@@ -50,6 +52,7 @@ class SegmentBuilder:
         self._ids: dict[str, None] = {}
         self._metadata = MetadataBuilder()
         self._terms = TermBuilder()
+        self._units = UnitBuilder()
         self._token_pointers = array("q", [0])
         self._open: Document | None = None
         self._cell_starts: list[npt.NDArray[np.int64]] = []
@@ -128,6 +131,7 @@ class SegmentBuilder:
             msg = "end() outside of a document; call begin() first"
             raise InvalidInputError(msg)
         self._terms.add(self._open.text, np.concatenate([np.zeros(0, np.int64), *self._cell_starts]))
+        self._units.add(find_units(self._open.text))
         self._advance(-self._filled % CELL)
         self._token_pointers.append(len(self._ids_out))
         self._open, self._reached = None, 0
@@ -162,6 +166,7 @@ class SegmentBuilder:
             self._token_pointers.append(len(self._ids_out))
         self._metadata.extend(segment.metadata, alive)
         self._terms.extend(segment.terms, live_cells)
+        self._units.extend(segment.units, alive)
 
     def build(self) -> Segment:
         """Return the segment; the builder is then empty again.
@@ -190,6 +195,7 @@ class SegmentBuilder:
             },
             metadata=self._metadata.build(),
             terms=terms,
+            units=self._units.build(),
         )
         self._reset()
         return segment

@@ -104,15 +104,7 @@ class DocumentStore:
             IndexFormatError: Its line is no document.
         """
         try:
-            fields = parse_json(self.line(number).tobytes().decode("utf-8", "surrogatepass"))
-            return Document(
-                fields["id"],
-                fields["text"],
-                fields["title"],
-                fields["metadata"],
-                tuple(fields["pages"]),
-                fields["source_hash"],
-            )
+            return of_line(self.line(number).tobytes())
         except (ValueError, KeyError, TypeError) as error:
             reason = f"{type(error).__name__}: {error}"
             msg = f"{self._source} is damaged in line {number + 1} ({reason}); {INDEX_AGAIN}"
@@ -133,6 +125,25 @@ def with_json_metadata(document: Document) -> Document:
     except RecursionError as error:
         msg = f"document {document.id!r}: its metadata holds itself or is nested too deeply"
         raise InvalidDocumentError(msg) from error
+
+
+def of_line(line: bytes) -> Document:
+    """Return the document whose line :func:`to_line` returned.
+
+    Raises:
+        ValueError: It is no line of a document.
+        KeyError: Likewise.
+        TypeError: Likewise.
+    """
+    fields = parse_json(line.decode("utf-8", "surrogatepass"))
+    return Document(
+        fields["id"],
+        fields["text"],
+        fields["title"],
+        fields["metadata"],
+        tuple(fields["pages"]),
+        fields["source_hash"],
+    )
 
 
 def to_line(document: Document) -> bytes:

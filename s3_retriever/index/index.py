@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from s3_retriever.checks import Uncopyable, check, instance
-from s3_retriever.documents import as_ids
+from s3_retriever.documents import Document, as_ids
 from s3_retriever.errors import DuplicateDocumentError, InvalidInputError, UnknownDocumentError
 from s3_retriever.index import storage
 from s3_retriever.index.builder import merge
@@ -171,6 +171,15 @@ class Index(Uncopyable):
 
     def __contains__(self, doc_id: object) -> bool:
         return doc_id in self.snapshot
+
+    def document(self, doc_id: str) -> Document:
+        """Return a live document.
+
+        Raises:
+            UnknownDocumentError: There is no such document.
+        """
+        snapshot = self.snapshot
+        return snapshot.document(snapshot.find(doc_id))
 
     @property
     def document_ids(self) -> tuple[str, ...]:

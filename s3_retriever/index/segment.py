@@ -17,6 +17,7 @@ from s3_retriever.index.features import FeaturePostings
 from s3_retriever.index.layout import CELL, Layout
 from s3_retriever.index.metadata import MetadataColumns
 from s3_retriever.index.terms import TermPostings
+from s3_retriever.index.units import UnitColumns
 from s3_retriever.locks import cached_property
 
 Array = npt.NDArray[Any]
@@ -45,6 +46,7 @@ class Segment:
         features: Which features fire at which positions.
         metadata: The documents' metadata by key.
         terms: The terms of their texts, by cell.
+        units: The units of their texts.
 
     Args:
         name: Its name, where it has one already.
@@ -66,6 +68,7 @@ class Segment:
         features: Mapping[str, Array],
         metadata: MetadataColumns,
         terms: TermPostings,
+        units: UnitColumns,
         name: str | None = None,
         files: Sequence[MappedFile] = (),
     ) -> None:
@@ -78,6 +81,7 @@ class Segment:
         self.token_ids = postings.read_only(token_ids)
         self.metadata = metadata
         self.terms = terms
+        self.units = units
         self._name = name
         self._files = tuple(files)
         self._check()
@@ -112,6 +116,16 @@ class Segment:
         return tokens
 
     @cached_property
+    def document_characters(self) -> npt.NDArray[np.int64]:
+        """int64 (D,): characters of each document before its last token."""
+        characters = np.zeros(len(self), np.int64)
+        filled = np.diff(self.token_pointers) > 0
+        if filled.any():
+            begins = self.token_pointers[:-1][filled]
+            characters[filled] = np.add.reduceat(self.token_gaps, begins, dtype=np.int64)
+        return characters
+
+    @cached_property
     def frequencies(self) -> npt.NDArray[np.int64]:
         """int64 (sum(n_features),): tokens that have each feature, taps side by side."""
         return self.features.frequencies()
@@ -125,7 +139,7 @@ class Segment:
     def nbytes(self) -> int:
         """Bytes of the arrays: everything but the documents themselves."""
         arrays = sum(int(getattr(self, array).nbytes) for array in ARRAYS)
-        return arrays + self.features.nbytes + self.metadata.nbytes + self.terms.nbytes
+        return arrays + self.features.nbytes + self.metadata.nbytes + self.terms.nbytes + self.units.nbytes
 
     @cached_property
     def name(self) -> str:
@@ -134,7 +148,7 @@ class Segment:
             return self._name
         # The metadata columns follow from the documents.
         arrays = [getattr(self, array) for array in ARRAYS]
-        arrays += [*self.features.arrays.values(), *self.terms.arrays.values()]
+        arrays += [*self.features.arrays.values(), *self.terms.arrays.values(), *self.units.arrays.values()]
         return hash_values(repr(self.layout), *arrays, self.documents.utf8)[:16]
 
     def starts(self, document: int) -> npt.NDArray[np.uint32]:
@@ -162,13 +176,14 @@ class Segment:
             file.check()
 
     def check_tokens(self, document: int, text: str) -> None:
-        """Refuse a document whose tokens do not lie in its text.
+        """Refuse a document whose tokens or units do not lie in its text.
 
         Raises:
             IndexFormatError: They do not.
         """
         if int(self.own_gaps(document).sum(dtype=np.uint64)) > len(text):
             self._contradict(f"tokens of document {self.ids[document]!r}")
+        self.units.check(document, text)
 
     def _check(self) -> None:
         """Refuse arrays that would make a kernel read outside of them."""

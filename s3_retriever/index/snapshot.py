@@ -13,6 +13,7 @@ from s3_retriever.errors import UnknownDocumentError
 from s3_retriever.index.layout import Layout
 from s3_retriever.index.segment import Segment
 from s3_retriever.locks import cached_property
+from s3_retriever.structure import Units
 
 Int64 = npt.NDArray[np.int64]
 
@@ -146,6 +147,12 @@ class Snapshot:
         return np.concatenate([np.zeros(0, np.int32), *tokens])
 
     @cached_property
+    def document_characters(self) -> Int64:
+        """int64 (n_documents,): characters of each document before its last token."""
+        counts = [part.segment.document_characters[part.live] for part in self.parts]
+        return np.concatenate([np.zeros(0, np.int64), *counts])
+
+    @cached_property
     def n_terms(self) -> int:
         """Terms of live documents, repeated ones counted."""
         return sum(part.n_terms for part in self.parts)
@@ -176,7 +183,7 @@ class Snapshot:
         return segment.documents[i]
 
     def checked_document(self, document: int) -> Document:
-        """Read a document by its number, and make sure that its tokens lie in its text.
+        """Read a document by its number, and make sure that its tokens and units lie in its text.
 
         Raises:
             IndexFormatError: They do not, or its line is no document.
@@ -190,6 +197,11 @@ class Snapshot:
         """Return uint32 (n,): the character offset of each token of a document."""
         segment, i = self.place(document)
         return segment.starts(i)
+
+    def units(self, document: int) -> Units:
+        """Return the units of a document."""
+        segment, i = self.place(document)
+        return segment.units.of(i)
 
     def frequencies(self, tap: int) -> Int64:
         """Return int64 (n_features,): live tokens that have each feature of a tap.

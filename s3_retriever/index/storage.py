@@ -30,30 +30,30 @@ from s3_retriever.disk import (
     write_json,
 )
 from s3_retriever.durable import make_folders, remove
-from s3_retriever.errors import IndexChangedError, IndexFormatError, InvalidInputError
+from s3_retriever.errors import IndexChangedError, IndexFormatError
 from s3_retriever.index.array_file import map_arrays, write_arrays
 from s3_retriever.index.documents import INDEX_AGAIN, DocumentStore, MappedFile
 from s3_retriever.index.features import ARRAYS as FEATURE_ARRAYS
 from s3_retriever.index.layout import Layout
+from s3_retriever.index.manifest import MANIFEST, manifest_content, parse_manifest, sealed_manifest
 from s3_retriever.index.metadata import ARRAYS as METADATA_ARRAYS
 from s3_retriever.index.metadata import MetadataColumns
 from s3_retriever.index.segment import ARRAYS, Segment
 from s3_retriever.index.snapshot import LiveSegment, Snapshot
 from s3_retriever.index.terms import ARRAYS as TERM_ARRAYS
 from s3_retriever.index.terms import TermPostings
+from s3_retriever.index.units import ARRAYS as UNIT_ARRAYS
+from s3_retriever.index.units import UnitColumns
 from s3_retriever.json_form import parse_json
 from s3_retriever.workplace import LOCK
 
-FORMAT = "s3-retriever index"
-VERSION = 7
-MANIFEST = "manifest.json"
+SEGMENTS = "segments"
 
-_SEGMENTS = "segments"
 _DOCUMENTS = "documents.jsonl"
-_ARRAY_FILE = "arrays.safetensors"
-_FILES = frozenset([_DOCUMENTS, _ARRAY_FILE])
-_IDS, _OFFSETS = "ids", "document_offsets"
-_ARRAYS = (_IDS, _OFFSETS, *ARRAYS, *FEATURE_ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS)
+ARRAY_FILE = "arrays.safetensors"
+_FILES = frozenset([_DOCUMENTS, ARRAY_FILE])
+IDS, _OFFSETS = "ids", "document_offsets"
+_ARRAYS = (IDS, _OFFSETS, *ARRAYS, *FEATURE_ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS, *UNIT_ARRAYS)
 _SEGMENT_NAME = re.compile(r"[0-9a-f]{16}")
 _LITTER = re.compile(rf"\.([0-9a-f]{{16}}|{MANIFEST})[-.]")
 
@@ -82,8 +82,8 @@ def save(path: Path, header: Mapping[str, Any], snapshot: Snapshot, generation: 
         DiskFullError: There is no room; names the file and the bytes.
         IndexBusyError: Somebody else is saving to the folder.
     """
-    _check_target(path)
-    refuse_links(path / _SEGMENTS)
+    check_target(path)
+    refuse_links(path / SEGMENTS)
     with only_writer(path):
         known = {}
         if (path / MANIFEST).exists():
@@ -95,7 +95,7 @@ def save(path: Path, header: Mapping[str, Any], snapshot: Snapshot, generation: 
                 )
                 raise IndexChangedError(msg)
             known = {entry["name"]: entry["files"] for entry in old["segments"]}
-        make_folders(path / _SEGMENTS)
+        make_folders(path / SEGMENTS)
         _remove_others(path, set(known))
         try:
             written, names = _write(path, header, snapshot, known)
@@ -114,12 +114,11 @@ def _write(
     for part in snapshot.parts:
         name = part.segment.name
         files = known.get(name)
-        if files is None or _is_damaged(path / _SEGMENTS / name, files):
-            files = _write_segment(path / _SEGMENTS, part.segment, files)
+        if files is None or _is_damaged(path / SEGMENTS / name, files):
+            files = write_segment(path / SEGMENTS, part.segment, files)
         deleted = np.flatnonzero(~part.alive).tolist()
         entries.append({"name": name, "files": files, "deleted": deleted})
-    layout = {field: list(getattr(snapshot.layout, field)) for field in Layout.__dataclass_fields__}
-    written = _write_manifest(path, {"header": dict(header), "layout": layout, "segments": entries})
+    written = _write_manifest(path, manifest_content(header, snapshot.layout, entries))
     return written, {entry["name"] for entry in entries}
 
 
@@ -154,7 +153,7 @@ def _read(
     try:
         layout = Layout(**{field: tuple(values) for field, values in manifest["layout"].items()})
         header = dict(manifest["header"])
-        parts = [_read_part(path / _SEGMENTS, layout, entry, known) for entry in manifest["segments"]]
+        parts = [read_part(path / SEGMENTS, layout, entry, known) for entry in manifest["segments"]]
     except IndexFormatError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
@@ -163,13 +162,17 @@ def _read(
     return header, Snapshot(layout, parts)
 
 
-def _check_target(path: Path) -> None:
-    """Refuse folders that are not ours. A first save that was killed leaves ``segments`` alone."""
+def check_target(path: Path) -> None:
+    """Refuse folders that are not ours. A first save that was killed leaves ``segments`` alone.
+
+    Raises:
+        InvalidInputError: The folder holds something else than an index.
+    """
     refuse_foreign(
-        path, "an index", lambda name: name in (_SEGMENTS, LOCK) or _is_litter(name), marker=MANIFEST
+        path, "an index", lambda name: name in (SEGMENTS, LOCK) or _is_litter(name), marker=MANIFEST
     )
     if not (path / MANIFEST).exists():
-        refuse_foreign(path / _SEGMENTS, "an index", lambda name: _is_segment(name) or _is_litter(name))
+        refuse_foreign(path / SEGMENTS, "an index", lambda name: _is_segment(name) or _is_litter(name))
 
 
 def _is_segment(name: str) -> bool:
@@ -183,7 +186,7 @@ def _is_litter(name: str) -> bool:
 
 def _remove_others(path: Path, names: set[str]) -> None:
     """Remove segments but those named, and what a killed save left; the caller holds the lock."""
-    folder = path / _SEGMENTS
+    folder = path / SEGMENTS
     unnamed = [entry for entry in folder.iterdir() if _is_segment(entry.name) and entry.name not in names]
     litter = [entry for place in (path, folder) for entry in place.iterdir() if _is_litter(entry.name)]
     for entry in [*unnamed, *litter]:
@@ -216,7 +219,7 @@ def _is_damaged(folder: Path, files: Mapping[str, Any]) -> bool:
     return folder.is_symlink() or any((folder / name).is_symlink() for name in files)
 
 
-def _write_segment(
+def write_segment(
     folder: Path, segment: Segment, expected: Mapping[str, Any] | None = None
 ) -> dict[str, dict[str, Any]]:
     """Write one segment, which appears complete or not at all; return each file's size and hash.
@@ -231,15 +234,16 @@ def _write_segment(
     """
     ids = json.dumps(segment.ids, ensure_ascii=False).encode("utf-8", "surrogatepass")
     texts = segment.documents.utf8.data
-    arrays = {_IDS: np.frombuffer(ids, np.uint8), _OFFSETS: segment.documents.offsets}
+    arrays = {IDS: np.frombuffer(ids, np.uint8), _OFFSETS: segment.documents.offsets}
     arrays |= {array: getattr(segment, array) for array in ARRAYS}
     arrays |= segment.features.arrays | segment.metadata.arrays | segment.terms.arrays
+    arrays |= segment.units.arrays
     files: dict[str, dict[str, Any]] = {}
     if _is_cut(texts) or any(map(_is_cut, arrays.values())):
         raise _lost(folder / segment.name)
     with new_folder(folder / segment.name) as new:
         write_file(new / _DOCUMENTS, texts, fresh=True)
-        write_arrays(new / _ARRAY_FILE, arrays)
+        write_arrays(new / ARRAY_FILE, arrays)
         for name in sorted(_FILES):
             files[name] = {"bytes": (new / name).stat().st_size, "sha256": hash_file(new / name)}
         if expected not in (None, files):
@@ -266,12 +270,17 @@ def _is_cut(content: npt.NDArray[Any] | memoryview) -> bool:
         return False
 
 
-def _read_part(
-    folder: Path, layout: Layout, entry: Mapping[str, Any], known: Mapping[str, Segment]
+def read_part(
+    folder: Path, layout: Layout, entry: Mapping[str, Any], known: Mapping[str, Segment] | None = None
 ) -> LiveSegment:
-    """Map one segment as the manifest's entry describes it, unless it is known."""
+    """Map one segment as the manifest's entry describes it, after checking its files, unless it is known.
+
+    Raises:
+        IndexFormatError: A file is missing, truncated or altered.
+        ValueError: The entry is none.
+    """
     name = str(entry["name"])
-    if name in known and known[name].layout == layout:
+    if known and name in known and known[name].layout == layout:
         return LiveSegment(known[name], _alive(len(known[name]), entry["deleted"]))
     if not _SEGMENT_NAME.fullmatch(name) or set(entry["files"]) != _FILES:
         msg = f"segment {name!r} is no segment name, or its files are not those of a segment"
@@ -280,19 +289,20 @@ def _read_part(
     for file, expected in entry["files"].items():
         _check_file(folder / file, expected)
     texts = np.memmap(folder / _DOCUMENTS, np.uint8, "r")
-    mapped = map_arrays(folder / _ARRAY_FILE, _ARRAYS)
+    mapped = map_arrays(folder / ARRAY_FILE, _ARRAYS)
     documents = DocumentStore(texts, mapped[_OFFSETS])
     segment = Segment(
         layout,
         documents,
-        _read_ids(folder / _ARRAY_FILE, mapped[_IDS]),
+        parse_ids(folder / ARRAY_FILE, mapped[IDS]),
         features={array: mapped[array] for array in FEATURE_ARRAYS},
         metadata=MetadataColumns(len(documents), {array: mapped[array] for array in METADATA_ARRAYS}),
         terms=TermPostings({array: mapped[array] for array in TERM_ARRAYS}),
+        units=UnitColumns(len(documents), {array: mapped[array] for array in UNIT_ARRAYS}),
         name=name,
         files=(
             MappedFile(folder / _DOCUMENTS, texts),
-            MappedFile(folder / _ARRAY_FILE, mapped[_OFFSETS]),
+            MappedFile(folder / ARRAY_FILE, mapped[_OFFSETS]),
         ),
         **{array: mapped[array] for array in ARRAYS},
     )
@@ -310,7 +320,12 @@ def _alive(n_documents: int, deleted: object) -> npt.NDArray[np.bool_]:
     return alive
 
 
-def _read_ids(path: Path, utf8: npt.NDArray[Any]) -> list[str]:
+def parse_ids(path: Path, utf8: npt.NDArray[Any]) -> list[str]:
+    """Return the ids of a segment's documents, given the array that holds them.
+
+    Raises:
+        IndexFormatError: It holds none.
+    """
     try:
         ids = parse_json(utf8.tobytes().decode("utf-8", "surrogatepass"))
     except ValueError as error:
@@ -337,41 +352,15 @@ def _check_file(path: Path, expected: Mapping[str, Any]) -> None:
 
 def _write_manifest(path: Path, content: Mapping[str, Any]) -> str:
     """Write the manifest; return the hash of its content."""
-    try:
-        content = json.loads(json.dumps(content, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        msg = f"the header of an index must hold JSON values only ({error})"
-        raise InvalidInputError(msg) from error
-    sha256 = hash_json(content)
-    write_json(path / MANIFEST, {"format": FORMAT, "version": VERSION, "sha256": sha256, "content": content})
-    return sha256
+    sealed = sealed_manifest(content)
+    write_json(path / MANIFEST, sealed)
+    return str(sealed["sha256"])
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     """Return the manifest's content, checked to be ours, of this version, and unaltered."""
     file = path / MANIFEST
     if not file.is_file():
-        msg = f"no index at {path}: a folder with {MANIFEST} and {_SEGMENTS}/ is expected"
+        msg = f"no index at {path}: a folder with {MANIFEST} and {SEGMENTS}/ is expected"
         raise IndexFormatError(msg)
-    try:
-        manifest = parse_json(file.read_bytes())
-    except ValueError as error:
-        msg = f"{file} is truncated or altered ({error}); build the index again"
-        raise IndexFormatError(msg) from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        msg = f"{file} is not the manifest of an index of this package"
-        raise IndexFormatError(msg)
-    if manifest.get("version") != VERSION:
-        found = f"{file} has format version {manifest.get('version')!r}"
-        msg = f"{found}, this release reads {VERSION}; index the documents again"
-        raise IndexFormatError(msg)
-    content = manifest.get("content")
-    if not isinstance(content, dict) or manifest.get("sha256") != hash_json(content):
-        msg = f"{file} was altered (its SHA-256 differs); restore it or build the index again"
-        raise IndexFormatError(msg)
-    try:
-        json.dumps(content, allow_nan=False)
-    except ValueError as error:
-        msg = f"{file} holds a number that is not finite, which no save writes; build the index again"
-        raise IndexFormatError(msg) from error
-    return content
+    return parse_manifest(file.read_bytes(), file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -14,10 +14,11 @@ from s3_retriever.documents import Copy, Document, Explanation, Span, Spans
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.names import MODES, SCORINGS, Mode, ScoringName
 from s3_retriever.search.copies import Repeated, select_unique
-from s3_retriever.search.density import Float32
+from s3_retriever.search.density import Float32, fluency
 from s3_retriever.search.evidence import Evidence
 from s3_retriever.search.explain import explain_spans
-from s3_retriever.search.filters import Filter, as_filter, matching
+from s3_retriever.search.filters import Filter, as_filter, matching, warn_of_unknown_keys
+from s3_retriever.search.passages import Page
 from s3_retriever.search.profile import Profile, profile_of
 from s3_retriever.search.rank import Densities, Ranker
 from s3_retriever.search.spans import SelectedSpan, SpanConfig, select_spans
@@ -72,6 +73,23 @@ class Asked(NamedTuple):
     shared: Sequence[SharedFeatures] = ()
 
 
+class Searching(Protocol):
+    """What answers questions, with the same options for each."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to search."""
+
+    def bm25(self, question: str) -> Any:
+        """Return what :meth:`answers` needs of a question's words."""
+
+    def answers(self, asked: Sequence[Asked], bm25: Sequence[Any]) -> list[list[Span]]:
+        """Return the spans that answer each of several questions, best first."""
+
+    def profile(self, asked: Asked, bm25: Any, doc_id: str) -> Profile:
+        """Return the density of one document for a question."""
+
+
 class Search:
     """A search of one snapshot, with the same options for every question.
 
@@ -100,7 +118,9 @@ class Search:
             segment.check_files()  # before they are read, which would end the process
         eligible = np.ones(snapshot.n_documents, np.bool_)
         if options.where is not None:
-            eligible = matching(snapshot, as_filter(options.where))
+            where = as_filter(options.where)
+            eligible = matching(snapshot, where)
+            warn_of_unknown_keys(snapshot, where)
         self._excluded = np.repeat(~eligible, np.diff(snapshot.document_cells))
 
     @property
@@ -138,13 +158,14 @@ class Search:
         if options.mode == "bm25":
             density[density <= 0] = -np.inf
         read = functools.cache(snapshot.checked_document)  # each call parses the document
+        page = functools.cache(lambda i: Page(read(i).text, snapshot.token_starts(i), snapshot.units(i)))
 
         def select(density: Float32, budget: int) -> list[SelectedSpan]:
             return select_spans(
                 density,
                 snapshot.document_cells,
                 budget=budget,
-                document=lambda i: (read(i).text, snapshot.token_starts(i)),
+                document=page,
                 count_tokens=self._count_tokens,
                 config=self._spans,
             )
@@ -170,7 +191,7 @@ class Search:
         for span, explanation in zip(selected, explanations, strict=True):
             score = (span.score - low) / (high - low) if high > low else 1.0
             also_in = tuple(_copy(read(copy.span.doc), copy) for copy in copies[span])
-            found.append(_span(read(span.doc), span, score, explanation, also_in))
+            found.append(_span(read(span.doc), span, score, explanation, page(span.doc), also_in))
         return found
 
     def profile(self, asked: Asked, bm25: Float32 | None, doc_id: str) -> Profile:
@@ -194,7 +215,9 @@ class Search:
             return None
         if self._options.scoring == "paper":
             return self._ranker.paper(self._snapshot, asked.shared)
-        return self._ranker.s3(self._snapshot, asked.encoded.ids, asked.rows, means)
+        ids = asked.encoded.ids
+        density = self._ranker.s3(self._snapshot, ids, asked.rows, means)
+        return density * np.float32(fluency(len(asked.question), len(ids)))
 
 
 def _range(density: Float32) -> tuple[float, float]:
@@ -212,6 +235,7 @@ def _span(
     span: SelectedSpan,
     score: float,
     explanation: Explanation | None,
+    page: Page,
     also_in: tuple[Copy, ...],
 ) -> Span:
     return Span(
@@ -224,5 +248,9 @@ def _span(
         metadata=document.metadata,
         explanation=explanation,
         pages=document.pages_of(span.start, span.end),
+        **page.described(span.start, span.end),
         also_in=also_in,
     )
+
+
+as_span = _span

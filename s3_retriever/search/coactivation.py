@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from s3_retriever.search.kernels import LANES, n_groups
 from s3_retriever.search.workers import Workers
 
 _TASK = 16  # tiles per task at least
+_UNIT = 2.0**22  # a tile's mass, 64 cells of e^20 per position, has less than 2^40
 _HIGHEST = np.float32(1e4)  # averaged ratios over their saturation count as this at most
 _LN2 = np.float32(math.log(2))
 # Of a float32: as int32, since wider ones would halve what a vector holds.
@@ -35,6 +37,42 @@ def grouped(rows: Float32) -> Float32:
     return groups
 
 
+class Totals(NamedTuple):
+    """Rows summed over all cells of a corpus, exactly, so that the sum of its parts is that of the whole.
+
+    Attributes:
+        extra: int64 (2, G, LANES), extra masses in units of 2^-22, what is a multiple of 2^32 apart from the
+            rest. A tile's mass is rounded to such a unit before it is added.
+        n_tokens: Tokens of the corpus.
+    """
+
+    extra: Int64
+    n_tokens: int
+
+    def __add__(self, other: Totals) -> Totals:  # type: ignore[override]
+        """Return the totals of two corpora as of one."""
+        return Totals(self.extra + other.extra, self.n_tokens + other.n_tokens)
+
+    @property
+    def factors(self) -> Float32:
+        """What makes ratios of masses, float32 (G, LANES): tokens over those of a cell and all mass."""
+        high, low = self.extra.astype(np.float64)
+        totals = (high * 2.0**32 + low) / _UNIT + self.n_tokens
+        factors: Float32 = (self.n_tokens / (CELL * np.maximum(totals, 1))).astype(np.float32)
+        return factors
+
+
+def totals(
+    masses: Float32,
+    cell_tokens: npt.NDArray[np.int32],
+    document_cells: Int64,
+    workers: Workers | None = None,
+) -> Totals:
+    """Sum rows over the cells of a corpus or a part of it; arguments as of :func:`coactivation`."""
+    tiles = tiles_of(document_cells)
+    return _total(_summed(masses, tiles, workers or Workers(1)), cell_tokens)
+
+
 def coactivation(
     masses: Float32,
     weights: Float32,
@@ -42,6 +80,8 @@ def coactivation(
     document_cells: Int64,
     scales: Sequence[Scale],
     workers: Workers | None = None,
+    *,
+    whole: Totals | None = None,
 ) -> Float32:
     """Return the weighted sum over rows and scales of log(1 + averaged ratio / saturation), float32 (C,).
 
@@ -56,6 +96,7 @@ def coactivation(
         document_cells: int64 (D + 1,), first cell of each document, and the number of cells.
         scales: Over how many cells ratios are averaged, and when they saturate.
         workers: Threads to share the work with.
+        whole: Totals of the corpus that the cells are a part of; None: they are all of it.
     """
     density = np.zeros(len(cell_tokens), np.float32)
     used = [i for i in range(len(scales)) if weights[:, i].any()]
@@ -65,14 +106,9 @@ def coactivation(
     by_lane = np.zeros((len(scales), len(masses), LANES), np.float32)
     by_lane.reshape(len(scales), -1)[:, : len(weights)] = weights.T
     tiles = tiles_of(document_cells)
-    step = max(_TASK, -(-len(tiles) // (8 * workers.n_threads)))
-    tasks = [slice(first, first + step) for first in range(0, len(tiles), step)]
-
-    sums = np.empty((len(tiles), len(masses), LANES), np.float32)
-    workers.each(lambda task: _sum_tiles(masses, tiles[task], sums[task]), tasks)
-    n_tokens = int(cell_tokens.sum(dtype=np.int64))
-    totals = sums.sum(axis=0, dtype=np.float64) + n_tokens
-    factors = (n_tokens / (CELL * np.maximum(totals, 1))).astype(np.float32)
+    tasks = _tasks(tiles, workers)
+    sums = _summed(masses, tiles, workers)
+    factors = (whole or _total(sums, cell_tokens)).factors
 
     inverse = np.array([1 / scale.saturation for scale in scales], np.float32)
     narrow = [i for i in used if not math.isinf(scales[i].sigma)]
@@ -97,6 +133,35 @@ def coactivation(
             _take_documents(sums, ends, factors, tokens, sizes, inverse[i], by_lane[i], of_documents)
             density += np.repeat(of_documents, sizes)
     return density
+
+
+def _tasks(tiles: Int64, workers: Workers) -> list[slice]:
+    step = max(_TASK, -(-len(tiles) // (8 * workers.n_threads)))
+    return [slice(first, first + step) for first in range(0, len(tiles), step)]
+
+
+def _summed(masses: Float32, tiles: Int64, workers: Workers) -> Float32:
+    """Return each row's mass in each tile, float32 (tiles, G, LANES)."""
+    sums = np.empty((len(tiles), len(masses), LANES), np.float32)
+    workers.each(lambda task: _sum_tiles(masses, tiles[task], sums[task]), _tasks(tiles, workers))
+    return sums
+
+
+def _total(sums: Float32, cell_tokens: npt.NDArray[np.int32]) -> Totals:
+    extra = np.zeros((2, *sums.shape[1:]), np.int64)
+    _add_exactly(sums, extra)
+    return Totals(extra, int(cell_tokens.sum(dtype=np.int64)))
+
+
+@njit(cache=True, nogil=True)
+def _add_exactly(sums: Float32, out: Int64) -> None:
+    """Add sums of tiles, float32 (tiles, G, LANES), to ``out``, int64 (2, G, LANES)."""
+    for t in range(sums.shape[0]):
+        for g in range(sums.shape[1]):
+            for lane in range(LANES):
+                units = np.int64(np.rint(np.float64(sums[t, g, lane]) * _UNIT))
+                out[0, g, lane] += units >> 32
+                out[1, g, lane] += units & 0xFFFFFFFF
 
 
 @njit(cache=True, nogil=True)

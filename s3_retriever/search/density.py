@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from s3_retriever.checks import check_settings, number
 from s3_retriever.compiled import njit
+from s3_retriever.index.layout import CELL
 
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
@@ -22,6 +23,12 @@ TRUNCATE = 3.0
 """Standard deviations at which a Gaussian is cut."""
 
 _LEAST_RARITY = 0.25  # of a question's token, over the mean
+
+
+CHARACTERS = 4.0
+"""Of a token of English, the language that widths were chosen for."""
+
+_WIDEST = 4.0  # times that a width may be widened
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,29 @@ def token_weights(frequencies: Int64, n_cells: int) -> Float32:
     weights: Float32 = np.sqrt(relative).astype(np.float32)
     weights[relative < _LEAST_RARITY] = 0
     return weights
+
+
+def widening(document_characters: Int64, document_cells: Int64) -> Float32:
+    """Return how many times wider each document is to be looked at, float32 (D,): 1 for English.
+
+    A sentence has as many tokens more as the host cuts its words finer, as it does in languages that it
+    hardly knows: then a cell holds less text, and a passage more cells. Powers of the root of 2, from 1 to 4.
+
+    Args:
+        document_characters: int64 (D,).
+        document_cells: int64 (D + 1,), first cell of each document, and the number of cells.
+    """
+    english = CHARACTERS * CELL * np.diff(document_cells)
+    times = np.clip(english / np.maximum(document_characters, 1), 1, _WIDEST)
+    return np.exp2(np.round(2 * np.log2(times)) / 2).astype(np.float32)
+
+
+def fluency(n_characters: int, n_tokens: int) -> float:
+    """Return how much of a word a question's tokens are on average, in [0, 1]: 1 for English.
+
+    S3 adds up tokens and BM25 words, so a word of many tokens would count many times beside BM25.
+    """
+    return min(1.0, n_characters / (CHARACTERS * max(n_tokens, 1)))
 
 
 def average(values: npt.NDArray[np.floating], document_cells: Int64, sigma: float) -> Float32:

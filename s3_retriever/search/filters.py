@@ -6,16 +6,18 @@ is exact: it chooses the documents that a loop over all metadata would choose.
 
 from __future__ import annotations
 
+import warnings
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import reduce
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from s3_retriever.checks import check, choice, instance
-from s3_retriever.errors import InvalidInputError
+from s3_retriever.errors import InvalidInputError, UnknownKeyWarning
 from s3_retriever.index.metadata import Bools, Column, value_key
 from s3_retriever.index.segment import Segment
 from s3_retriever.index.snapshot import Snapshot
@@ -42,6 +44,7 @@ OPERATORS = (
 _ORDERINGS = ("gt", "gte", "lt", "lte")
 _TEXT = ("text_match", "text_match_insensitive")
 _SEVERAL = ("in", "nin", "any", "all")
+_CALLER = 5  # frames from a warning to who called retrieve()
 _TRUE_WITHOUT_KEY = ("ne", "nin", "is_empty")
 
 
@@ -199,6 +202,40 @@ def matching(snapshot: Snapshot, where: Filter) -> Bools:
         msg = "the filter nests too deeply; give its parts to one AllOf or AnyOf"
         raise InvalidInputError(msg) from error
     return np.concatenate([np.zeros(0, np.bool_), *parts])
+
+
+def warn_of_unknown_keys(snapshot: Snapshot, where: Filter) -> None:
+    """Warn of keys that no live document has; :func:`matching` has taken the filter before.
+
+    ``is_empty`` may ask for a key that nobody has.
+    """
+    for key in dict.fromkeys(_keys(where)):
+        if not len(snapshot) or _has(snapshot, key):
+            continue
+        names = sorted({name for part in snapshot.parts for name in part.segment.metadata.keys})
+        by_case = {name.casefold(): name for name in names if name[:1] != "_" and _has(snapshot, name)}
+        near = get_close_matches(key.casefold(), by_case, 1)
+        hint = f"; the nearest is {by_case[near[0]]!r}" if near else ""
+        warnings.warn(
+            f"no document has the key {key!r} in its metadata{hint}", UnknownKeyWarning, stacklevel=_CALLER
+        )
+
+
+def _has(snapshot: Snapshot, key: str) -> bool:
+    """Whether a live document has a key."""
+    columns = ((part.alive, part.segment.metadata.column(key)) for part in snapshot.parts)
+    return any(column is not None and alive[column.documents].any() for alive, column in columns)
+
+
+def _keys(where: Filter) -> Iterator[str]:
+    if isinstance(where, Compare):
+        if where.op != "is_empty":
+            yield where.key
+    elif isinstance(where, Not):
+        yield from _keys(where.filter)
+    else:
+        for one in where.filters:
+            yield from _keys(one)
 
 
 def _matches(segment: Segment, where: Filter) -> Bools:

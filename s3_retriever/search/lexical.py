@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,17 @@ def _frequency(part: LiveSegment, cells: npt.NDArray[np.int64]) -> int:
     return int(np.count_nonzero(part.live_cells[cells[np.diff(cells, prepend=-1) > 0]]))
 
 
+def _found(parts: Sequence[LiveSegment], term: str) -> tuple[list[npt.NDArray[np.int64]], int]:
+    """Return the cells of a term in each segment, a cell as often as it is there, and how many are live."""
+    cells = [part.segment.terms.cells(term) for part in parts]
+    return cells, sum(map(_frequency, parts, cells))
+
+
+def _n_exact(parts: Sequence[LiveSegment], term: Asked) -> int:
+    """Return how many live cells have the word that a term is a weaker form of; 0 where it is none."""
+    return _found(parts, term.exact)[1] if term.exact else 0
+
+
 def _weighted_idf(term: Asked, n: int, n_cells: int, boost: RarityBoost | None) -> float:
     """Return what a term's idf counts, with the weights of the question and of a boost.
 
@@ -97,6 +108,21 @@ def _add_scores(cells, norms, idf, scale, total):  # type: ignore[no-untyped-def
             count = 0
 
 
+class TermCounts(NamedTuple):
+    """What BM25 of a cell depends on beside the cell.
+
+    Attributes:
+        n_cells: Cells of the corpus.
+        n_terms: Terms in them, repeated ones counted.
+        cells: For each term of the question, cells that have it, and cells that have the word of which it
+            is a weaker form.
+    """
+
+    n_cells: int
+    n_terms: int
+    cells: tuple[tuple[int, int], ...]
+
+
 class BM25:
     """BM25 of a snapshot's cells. It keeps nothing: postings, frequencies and lengths are the snapshot's.
 
@@ -111,35 +137,47 @@ class BM25:
     def __init__(self, *, k1: float = K1, b: float = B) -> None:
         self._k1, self._b = k1, b
 
-    def scores(self, snapshot: Snapshot, terms: Sequence[Asked], boost: RarityBoost | None = None) -> Float64:
+    def counts(self, snapshot: Snapshot, terms: Sequence[Asked]) -> TermCounts:
+        """Count what the scores of a snapshot's cells depend on, beside the cells."""
+        parts = snapshot.parts
+        cells = tuple((_found(parts, one.term)[1], _n_exact(parts, one)) for one in terms)
+        return TermCounts(snapshot.n_cells, snapshot.n_terms, cells)
+
+    def scores(
+        self,
+        snapshot: Snapshot,
+        terms: Sequence[Asked],
+        boost: RarityBoost | None = None,
+        *,
+        whole: TermCounts | None = None,
+    ) -> Float64:
         """Return the score of every cell, float64 (snapshot.n_cells,); 0 where no term occurs.
 
         Args:
             snapshot: What is searched.
             terms: Of the question; a term counts as often as it is given, times its weight.
             boost: Tells how many times each term counts; None is plain BM25.
+            whole: Counts of the corpus that the snapshot is a part of; None: it is all of it.
         """
-        n_cells, parts = snapshot.n_cells, snapshot.parts
-        if not snapshot.n_terms:
-            return np.zeros(n_cells)
-        average = snapshot.n_terms / n_cells
+        parts = snapshot.parts
+        n_cells, n_terms, known = whole or (snapshot.n_cells, snapshot.n_terms, None)
+        if not n_terms:
+            return np.zeros(snapshot.n_cells)
+        average = n_terms / n_cells
         norms = [self._norms(part, average) for part in parts]
         totals = [np.zeros(len(norm)) for norm in norms]
-
-        def found(term: str) -> tuple[list[npt.NDArray[np.int64]], int]:
-            cells = [part.segment.terms.cells(term) for part in parts]
-            return cells, sum(map(_frequency, parts, cells))
-
-        for one_asked in terms:
-            cells, n = found(one_asked.term)
+        for i, one_asked in enumerate(terms):
+            cells, n = _found(parts, one_asked.term)
+            exact = _n_exact(parts, one_asked) if n and known is None else 0
+            if known is not None:
+                n, exact = known[i]
             if not n:
                 continue
-            together = n + found(one_asked.exact)[1] if one_asked.exact else n
-            idf = _weighted_idf(one_asked, min(together, n_cells), n_cells, boost)
+            idf = _weighted_idf(one_asked, min(n + exact, n_cells), n_cells, boost)
             for one, norm, total in zip(cells, norms, totals, strict=True):
                 _add_scores(one, norm, idf, self._k1 + 1, total)
         live = [total[part.cells] for part, total in zip(parts, totals, strict=True)]
-        return np.concatenate(live)
+        return np.concatenate([np.zeros(0), *live])
 
     def _norms(self, part: LiveSegment, average: float) -> Float64:
         """Return what the length of each cell of a segment adds to a count, float64 (n_cells,)."""

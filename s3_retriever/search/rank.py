@@ -21,6 +21,7 @@ from s3_retriever.search.density import (
     Scale,
     average,
     token_weights,
+    widening,
 )
 from s3_retriever.search.kernels import cell_counts, cell_frequencies, cell_masses
 from s3_retriever.search.lexical import LexicalIndex, RarityBoost
@@ -40,7 +41,7 @@ not learn it."""
 FUSED_RARITY = 2.0
 """Power of the :class:`~s3_retriever.search.lexical.RarityBoost` of BM25 beside S3."""
 
-_TOGETHER = 64
+TOGETHER = 64
 """Rows scored at a time: what they hold per cell is bounded, however long the question is."""
 
 
@@ -186,7 +187,8 @@ class Ranker:
         boost = None if alone else RarityBoost(self.scoring.bm25_rarity, self.surprise)
         scores = self.lexical.scores(snapshot, question, boost)
         widths = BM25_WIDTHS if alone else self.scoring.bm25_widths
-        return bm25_density(scores, snapshot.document_cells, widths)
+        wider = widening(snapshot.document_characters, snapshot.document_cells)
+        return bm25_density(scores, snapshot.document_cells, widths, wider)
 
     def s3(
         self,
@@ -206,13 +208,13 @@ class Ranker:
         """
         token_weights = self.token_weights(snapshot, ids)
         asking = token_weights > 0
-        features, weights = _side_by_side(rows, asking)
+        features, weights = side_by_side(rows, asking)
         taps = np.repeat([row.tap for row in rows], asking.sum())
         row_weights = self.scoring.row_weights(token_weights[asking])
         density = np.zeros(snapshot.n_cells, np.float32)
         of_rows = np.ones(len(features), np.float32)
-        for first in range(0, len(features), _TOGETHER):
-            some = slice(first, first + _TOGETHER)
+        for first in range(0, len(features), TOGETHER):
+            some = slice(first, first + TOGETHER)
             masses = cell_masses(snapshot.parts, taps[some], features[some], weights[some], self.workers)
             density += coactivation(
                 masses,
@@ -248,10 +250,15 @@ class Ranker:
         return token_weights(frequencies, snapshot.n_cells)
 
 
-def _side_by_side(
+def side_by_side(
     rows: Sequence[QueryRows], asking: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int32], Float32]:
-    """Lay the asking rows of all heads one after the other; features int32 (R, F), weights float32 (R, F)."""
+    """Lay the asking rows of all heads one after the other; features int32 (R, F), weights float32 (R, F).
+
+    Args:
+        rows: Of each query head.
+        asking: bool (n,), whether each token of the question is looked up.
+    """
     widest = max((row.features.shape[1] for row in rows), default=0)
     features = np.full((len(rows), asking.sum(), widest), -1, np.int32)
     weights = np.zeros(features.shape, np.float32)
@@ -262,7 +269,10 @@ def _side_by_side(
 
 
 def bm25_density(
-    scores: npt.NDArray[np.float64], document_cells: Int64, widths: Mapping[float, float]
+    scores: npt.NDArray[np.float64],
+    document_cells: Int64,
+    widths: Mapping[float, float],
+    wider: Float32 | None = None,
 ) -> Float32:
     """Average BM25 scores per cell at several widths and sum them, float32 (C,).
 
@@ -270,11 +280,19 @@ def bm25_density(
         scores: float64 (C,).
         document_cells: int64 (D + 1,).
         widths: Weight of each width (sigma in cells).
+        wider: float32 (D,), how many times wider each document is looked at; None: none is.
     """
     density = np.zeros(len(scores), np.float32)
-    for sigma, weight in widths.items():
-        if weight:
-            density += np.float32(weight) * average(scores, document_cells, sigma)
+    if wider is None or not len(wider):
+        wider = np.ones(1, np.float32)
+    counts = np.diff(document_cells)
+    for times in np.unique(wider).tolist():
+        chosen = np.broadcast_to(wider == times, counts.shape)
+        cells = np.repeat(chosen, counts)
+        own, begins = scores[cells], np.concatenate([[0], np.cumsum(counts[chosen])])
+        for sigma, weight in widths.items():
+            if weight:
+                density[cells] += np.float32(weight) * average(own, begins, times * sigma)
     return density
 
 

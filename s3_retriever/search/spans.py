@@ -1,4 +1,4 @@
-"""From a density over cells to passages: peaks, sentence borders, token budget."""
+"""From a density over cells to passages: peaks, whole units, token budget."""
 
 from __future__ import annotations
 
@@ -13,19 +13,16 @@ from numpy.typing import NDArray
 from s3_retriever.checks import check, check_settings, whole
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.index.layout import CELL
-from s3_retriever.search.text import character_range, sentences, splits_word, trails
-
-# Characters that tell whether a sentence begins: a short line and its break before, a list marker after.
-_AROUND = 64
+from s3_retriever.search.passages import Page, Range
+from s3_retriever.search.pieces import piece_around
 
 # While more tokens than these are left, passages count by their tokens in the document. By themselves they
 # take a few more or less, which depends on their first and last words only.
 _MARGIN = 32
 
 _SORTED = 512  # cells sorted before it is known that more are needed
-
-Page = tuple[str, NDArray[np.uint32]]
-"""A document's text and the character offset at which each of its tokens starts, ascending."""
+_PIECE = 3 * CELL  # tokens of a unit that is longer than the budget
+_TRIES = 6  # passages that do not fit the rest of the budget before it is left
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class SpanConfig:
     Attributes:
         context: Tokens added on either side of a peak's cell.
         suppression: Cells on either side of a peak that cannot be peaks themselves.
-        slack: Tokens by which a border may move outward to reach a sentence border.
+        slack: Tokens between two passages that are filled to make them one.
         min_tokens: Smallest remainder of the budget worth a passage of its own.
         bias_tokens: Also return this many tokens from the beginning and the end of each document hit.
 
@@ -44,12 +41,12 @@ class SpanConfig:
 
     Examples:
         >>> SpanConfig(bias_tokens=32)
-        SpanConfig(context=0, suppression=0, slack=64, min_tokens=8, bias_tokens=32)
+        SpanConfig(context=0, suppression=0, slack=8, min_tokens=8, bias_tokens=32)
     """
 
     context: int = 0
     suppression: int = 0
-    slack: int = 64
+    slack: int = 8
     min_tokens: int = 8
     bias_tokens: int = 0
 
@@ -91,8 +88,9 @@ def select_spans(
 ) -> list[SelectedSpan]:
     """Choose the passages around the highest peaks that fit a token budget.
 
-    Passages never overlap; those that touch are merged. A passage costs its number of tokens in the
-    document, or of its text tokenised alone, whichever is more; the costs never exceed the budget.
+    Passages are whole units of their documents; only one whose units are longer than the budget is cut. They
+    never overlap; those that touch are merged. A passage costs its number of tokens in the document, or of
+    its text tokenised alone, whichever is more; the costs never exceed the budget.
 
     Args:
         density: (n_cells,) higher is better; ``-inf`` excludes a cell.
@@ -112,7 +110,7 @@ def select_spans(
     config = config or SpanConfig()
     pages = functools.cache(document)
     for exact in (False, True):
-        selection = _Selection(budget, pages, count_tokens, config.min_tokens, exact=exact)
+        selection = _Selection(budget, pages, count_tokens, config, exact=exact)
         _select(selection, density, document_cells, config)
         if selection.fits():
             break
@@ -126,19 +124,26 @@ def _select(
     config: SpanConfig,
 ) -> None:
     """Offer the passages around the peaks to a selection until its budget is spent."""
+    furniture: list[_Offer] = []
     for doc, cell in peaks(density, document_cells, config.suppression):
         is_new = doc not in selection.ranges
-        text, starts = selection.page(doc)
+        page = selection.page(doc)
         first = (cell - int(document_cells[doc])) * CELL
-        core = (first, min(first + CELL, len(starts)))
-        first, last = snap(text, starts, core, config.context, config.slack)
-        found = _Found(float(density[cell]), cell, sum(core) // 2)
-        if not selection.add(doc, first, last, found):
+        core = (first, min(first + CELL, len(page.starts)))
+        offer = _Offer(doc, core, float(density[cell]), cell)
+        wide = (max(0, core[0] - config.context), min(len(page.starts), core[1] + config.context))
+        units = page.passage(wide, selection.budget)
+        if units is None:
+            furniture += [offer] if not furniture and page.text[slice(*page.of_tokens(*core))].strip() else []
+            continue
+        if not selection.add(offer, units):
             break
         if is_new and config.bias_tokens:
-            width = min(config.bias_tokens, len(starts))
-            for centre, part in ((0, (0, width)), (len(starts), (len(starts) - width, len(starts)))):
-                selection.add(doc, *whole_words(text, starts, *part), _Found(-np.inf, None, centre))
+            width = min(config.bias_tokens, len(page.starts))
+            for part in ((0, width), (len(page.starts) - width, len(page.starts))):
+                selection.add_piece(replace(offer, core=part, score=-np.inf, peak=None), width)
+    if not selection.ranges and furniture:
+        selection.add_piece(furniture[0], CELL)
 
 
 def peaks(
@@ -178,97 +183,24 @@ def _descending(density: NDArray[np.floating]) -> Iterator[int]:
     yield from cells[np.argsort(-density[cells], kind="stable")].tolist()
 
 
-def snap(
-    text: str, starts: NDArray[np.uint32], core: tuple[int, int], context: int, slack: int
-) -> tuple[int, int]:
-    """Widen the tokens ``core`` by ``context`` on either side, then move to sentence borders.
-
-    Each border moves outward to the nearest sentence border within ``slack`` tokens, else inward to the
-    nearest one outside ``core``, else outward to the end of the word that it splits.
-
-    Returns:
-        First token and one past the last.
-    """
-    first, last = max(0, core[0] - context), min(len(starts), core[1] + context)
-    borders = sentence_borders(text, starts, max(0, first - slack), min(len(starts), last + slack))
-    before = borders[: bisect_right(borders, core[0])]
-    after = borders[bisect_left(borders, core[1]) :]
-    outer, inner = bisect_right(before, first), bisect_left(after, last)
-    if before:
-        first = before[outer - 1] if outer else before[0]
-    else:
-        first = _beginning(text, starts, range(first, max(0, first - slack) - 1, -1))
-    if after:
-        last = after[inner] if inner < len(after) else after[-1]
-    else:
-        last = _first_whole(text, starts, range(last, min(len(starts), last + slack) + 1))
-    return first, last
-
-
-def sentence_borders(text: str, starts: NDArray[np.uint32], low: int, high: int) -> list[int]:
-    """Return the sentence borders among the tokens ``low`` to ``high``, ascending, as token numbers.
-
-    A border is the token that holds the first character of a sentence; the end of the document is one too.
-    Only the text of these tokens and a little around it is read, so the cost does not grow with the document.
-    """
-    begin, end = character_range(text, starts, low, high)
-    base = max(0, begin - _AROUND)
-    found = sentences(text[base : end + _AROUND])
-    # Where reading began is no border, unless the document does so too.
-    offsets = np.array([base + start for start, _ in found[1 if base else 0 :]], starts.dtype)
-    # Some tokenizers count the space before a word as part of its token.
-    tokens = np.maximum(np.searchsorted(starts, offsets, side="right") - 1, 0)
-    kept = tokens[(starts[tokens] >= begin) & (starts[tokens] <= end)]
-    inside = np.clip(kept, low, high)  # tokens that share a character have the same offset
-    return sorted({*inside.tolist(), *([high] if high == len(starts) else [])})
-
-
-def narrow(first: int, last: int, centre: int, size: int) -> tuple[int, int]:
-    """Return the ``size`` tokens around ``centre``, or as near to it as [first, last) allows."""
-    begin = max(first, min(centre - size // 2, last - size))
-    return begin, min(last, begin + size)
-
-
-def tidy(text: str, starts: NDArray[np.uint32], first: int, last: int) -> tuple[int, int]:
-    """Drop the incomplete sentence at either end of a passage, if that costs a quarter of it at most.
-
-    Otherwise drop the incomplete word.
-    """
-    borders = sentence_borders(text, starts, first, last)
-    reach = (last - first) // 4
-    heads = [border for border in borders if border <= first + reach]
-    tails = [border for border in borders if border >= last - reach]
-    return whole_words(text, starts, heads[0] if heads else first, tails[-1] if tails else last)
-
-
-def whole_words(text: str, starts: NDArray[np.uint32], first: int, last: int) -> tuple[int, int]:
-    """Drop the incomplete word at either end of a passage, unless there is nothing else in it.
-
-    A mark at the beginning goes too if it ended a sentence that was cut off.
-    """
-    end = _first_whole(text, starts, range(last, first, -1))
-    begin = _beginning(text, starts, range(first, end))
-    start, stop = character_range(text, starts, begin, end)
-    return (begin, end) if text[start:stop].strip() else (first, last)
-
-
 @dataclass(frozen=True)
-class _Found:
-    """Why a passage is wanted: its score, its peak, and the token to keep when it has to shrink."""
+class _Offer:
+    """A passage that is wanted: around which tokens of a document, its score and its peak."""
 
+    doc: int
+    core: tuple[int, int]
     score: float
     peak: int | None
-    centre: int
 
 
 @dataclass(frozen=True)
 class _Range:
-    first: int
-    last: int
+    """Characters of a document that were chosen, what they cost, and the best offer in them."""
+
     start: int
     end: int
     cost: int
-    found: _Found
+    best: _Offer
 
 
 class _Selection:
@@ -283,43 +215,73 @@ class _Selection:
         budget: int,
         page: Callable[[int], Page],
         count_tokens: Callable[[str], int],
-        least: int,
+        config: SpanConfig,
         *,
         exact: bool,
     ) -> None:
         self.page = page
+        self.budget = budget
         self.ranges: dict[int, list[_Range]] = {}  # ascending
-        self._left = self._budget = budget
+        self._left = budget
         self._count = count_tokens
-        self._least = least
+        self._config = config
         self._exact = exact
+        self._missed = 0
 
-    def add(self, doc: int, first: int, last: int, found: _Found) -> bool:
-        """Take the tokens [first, last), or as many around the centre as fit; False: the budget is spent."""
-        text, starts = self.page(doc)
-        size = wanted = last - first
-        least = max(1, min(wanted, self._least)) if self.ranges else 1
-        while size >= least:
-            begin, end = narrow(first, last, found.centre, size)
-            if size < wanted:
-                begin, end = tidy(text, starts, begin, end)
-            touched = self._touched(doc, begin, end)
-            merged = self._merged(doc, begin, end, found, touched)
-            if merged.start == merged.end:  # nothing but white space
-                return True
-            parts = self.ranges.get(doc, [])[touched]
-            excess = merged.cost - sum(part.cost for part in parts) - self._left
-            if excess > -_MARGIN and not self._exact:
-                self._count_exactly()
-                if self._left < 0:
-                    return False
-                continue
+    def add(self, offer: _Offer, units: Range) -> bool:
+        """Take some units, or as many of them around the offer's core as fit; False: the budget is spent."""
+        page = self.page(offer.doc)
+        middle = sum(offer.core) // 2
+        centre = page.unit_at(int(page.starts[min(middle, len(page.starts) - 1)]))
+        centre = min(max(centre, units[0]), units[1] - 1)
+        wanted: Range | None = units
+        while wanted is not None:
+            start, end = page.characters(*wanted)
+            excess = self._take(offer, start, end)
             if excess <= 0:
-                self._left = -excess
-                self.ranges.setdefault(doc, [])[touched] = [merged]
+                return True
+            size = page.size(*wanted) - excess
+            wanted = page.within(*wanted, centre, size) if size > 0 else None
+            if wanted and page.is_short(*wanted) and not self._touches(offer.doc, page, wanted):
+                wanted = None
+        if not self.ranges or page.size(centre, centre + 1) > self.budget:
+            return self.add_piece(offer, page.piece_size(offer.core, _PIECE))
+        self._missed += 1
+        return self._missed < _TRIES and self._left >= self._config.min_tokens
+
+    def add_piece(self, offer: _Offer, size: int) -> bool:
+        """Take as many tokens around the offer's core as fit, whole words where possible."""
+        page = self.page(offer.doc)
+        size = min(size, self.budget)
+        least = max(1, min(size, self._config.min_tokens)) if self.ranges else 1
+        while size >= least:
+            excess = self._take(offer, *piece_around(page, offer.core, size))
+            if excess <= 0:
                 return True
             size -= excess
         return False
+
+    def _take(self, offer: _Offer, start: int, end: int) -> int:
+        """Take a passage if it fits, united with those that it touches; return the tokens that it lacks."""
+        page, parts = self.page(offer.doc), self.ranges.setdefault(offer.doc, [])
+        touched = self._touched(page, parts, start, end)
+        start = min([start, *(part.start for part in parts[touched])])
+        end = max([end, *(part.end for part in parts[touched])])
+        if page.stripped(start, end)[0] == page.stripped(start, end)[1]:
+            return 0
+        best = max([*(part.best for part in parts[touched]), offer], key=lambda one: one.score)
+        while True:
+            merged = _Range(start, end, self._cost(page, start, end), best)
+            excess = merged.cost - sum(part.cost for part in parts[touched]) - self._left
+            if excess <= -_MARGIN or self._exact:
+                break
+            self._count_exactly()
+        if excess <= 0:
+            self._left = -excess
+            parts[touched] = [merged]
+        if not parts:
+            del self.ranges[offer.doc]
+        return excess
 
     def fits(self) -> bool:
         """Tell whether the passages fit the budget, their texts tokenised by themselves."""
@@ -327,65 +289,52 @@ class _Selection:
         return self._left >= 0
 
     def spans(self) -> list[SelectedSpan]:
+        """Return the passages, best first."""
         chosen = [(doc, part) for doc, parts in self.ranges.items() for part in parts]
-        lowest = min((part.found.score for _, part in chosen if part.found.peak is not None), default=0.0)
-        spans = [
-            SelectedSpan(
-                doc,
-                part.first,
-                part.last,
-                part.start,
-                part.end,
-                max(part.found.score, lowest),
-                part.found.peak,
+        scores = [part.best.score for _, part in chosen if part.best.peak is not None]
+        lowest = min(scores, default=0.0)
+        spans = []
+        for doc, part in chosen:
+            page, best = self.page(doc), part.best
+            start, end = page.stripped(part.start, part.end)
+            spans.append(
+                SelectedSpan(
+                    doc, *page.token_range(start, end), start, end, max(best.score, lowest), best.peak
+                )
             )
-            for doc, part in chosen
-        ]
         return sorted(spans, key=lambda span: (-span.score, span.peak is None, span.doc, span.start))
 
     def _count_exactly(self) -> None:
         if not self._exact:
             self._exact = True
             for doc, parts in self.ranges.items():
-                text, _ = self.page(doc)
-                parts[:] = [replace(part, cost=self._cost(text, part)) for part in parts]
-            self._left = self._budget - sum(part.cost for parts in self.ranges.values() for part in parts)
+                page = self.page(doc)
+                parts[:] = [replace(part, cost=self._cost(page, part.start, part.end)) for part in parts]
+            self._left = self.budget - sum(part.cost for parts in self.ranges.values() for part in parts)
 
-    def _touched(self, doc: int, first: int, last: int) -> slice:
-        """Return which passages of a document a range overlaps or touches."""
+    def _touched(self, page: Page, parts: list[_Range], start: int, end: int) -> slice:
+        """Return which passages of a document a range overlaps, touches or nearly touches."""
+        begin = bisect_left(parts, start, key=lambda part: part.end)
+        stop = bisect_right(parts, end, key=lambda part: part.start)
+        slack = self._config.slack
+        if begin and self._gap(page, parts[begin - 1].end, start) <= slack:
+            begin -= 1
+        if stop < len(parts) and self._gap(page, end, parts[stop].start) <= slack:
+            stop += 1
+        return slice(begin, stop)
+
+    def _touches(self, doc: int, page: Page, units: Range) -> bool:
         parts = self.ranges.get(doc, [])
-        begin = bisect_left(parts, first, key=lambda part: part.last)
-        return slice(begin, bisect_right(parts, last, key=lambda part: part.first))
+        touched = self._touched(page, parts, *page.characters(*units))
+        return bool(parts[touched])
 
-    def _merged(self, doc: int, first: int, last: int, found: _Found, touched: slice) -> _Range:
-        """Unite a range with the passages that it touches."""
-        parts = self.ranges.get(doc, [])[touched]
-        first = min([first, *(part.first for part in parts)])
-        last = max([last, *(part.last for part in parts)])
-        best = max([*(part.found for part in parts), found], key=lambda one: one.score)
-        text, starts = self.page(doc)
-        start, end = character_range(text, starts, first, last)
-        piece = text[start:end]
-        stripped = piece.strip()
-        start += len(piece) - len(piece.lstrip()) if stripped else 0
-        merged = _Range(first, last, start, start + len(stripped), last - first, best)
-        return replace(merged, cost=self._cost(text, merged)) if self._exact else merged
+    def _gap(self, page: Page, start: int, end: int) -> float:
+        """Return how many tokens lie between two passages; infinity where furniture does."""
+        first, last = page.token_range(start, end)
+        return last - first if page.is_free(page.unit_at(start), page.unit_at(end)) else np.inf
 
-    def _cost(self, text: str, part: _Range) -> int:
-        return max(part.last - part.first, self._count(text[part.start : part.end]))
-
-
-def _first_whole(text: str, starts: NDArray[np.uint32], tokens: range) -> int:
-    """Return the first of some tokens before which a cut splits no word, or just the first one."""
-    whole = (one for one in tokens if not splits_word(text, character_range(text, starts, one, one)[0]))
-    return next(whole, tokens.start)
-
-
-def _beginning(text: str, starts: NDArray[np.uint32], tokens: range) -> int:
-    """Return the first of some tokens before which a cut splits no word and leaves no mark behind.
-
-    If there is none, the first that splits no word, or just the first one.
-    """
-    offsets = ((one, character_range(text, starts, one, one)[0]) for one in tokens)
-    clean = (one for one, at in offsets if not splits_word(text, at) and not trails(text, at))
-    return next(clean, _first_whole(text, starts, tokens))
+    def _cost(self, page: Page, start: int, end: int) -> int:
+        """Return what a passage costs: its tokens here or, where that is asked, by itself if it has more."""
+        start, end = page.stripped(start, end)
+        first, last = page.token_range(start, end)
+        return max(last - first, self._count(page.text[start:end])) if self._exact else last - first

@@ -6,8 +6,10 @@ Offsets refer to the text exactly as given.
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 from s3_retriever.index.scripts import MARKS, UNSPACED
@@ -58,6 +60,43 @@ def trails(text: str, at: int) -> bool:
     return at > 0 and _TRAILING.match(text, at) is not None
 
 
+_SAFE = re.compile(r"[\x00-\x7f][\x20-\x7f]")  # between such two characters, one ends and another begins
+_CLUSTER = regex.compile(r"\X")
+_LONGEST = 64  # characters looked back at
+
+
+def splits_character(text: str, at: int) -> bool:
+    """Tell whether an offset lies inside a written character: a grapheme cluster of Unicode (UAX 29).
+
+    Such are a letter with its marks, syllables of Thai, Khmer or Burmese, an emoji of several parts, a flag.
+    """
+    if not 0 < at < len(text) or _SAFE.match(text, at - 1):
+        return False
+    begin = max(0, at - _LONGEST)
+    safe = [match.start() + 1 for match in _SAFE.finditer(text, begin, at)]
+    begin = safe[-1] if safe else begin
+    while begin < at:
+        match = _CLUSTER.match(text, begin)
+        begin = match.end() if match else begin + 1
+    return begin > at
+
+
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+_WORD = re.compile(r"\w\S*")
+
+
+def count_words(text: str, most: int) -> int:
+    """Count words by the white space between them, up to ``most``.
+
+    Two characters of a script without spaces are one. What has neither letters nor digits is none.
+    """
+    found = 0
+    for match in islice(_WORD.finditer(text), most):
+        word = match[0]
+        found += 1 if word.isascii() else max(1, (len(_UNSPACED.findall(word, 0, 2 * most)) + 1) // 2)
+    return min(found, most)
+
+
 # Every alternative consumes all it looks at, so that a scan of the text is linear.
 _STOP = re.compile(
     r"""(?: (?P<wide>[。！？｡។။]+) | (?P<marks>[.!?…؟۔।॥։።]+) )
@@ -76,6 +115,8 @@ _ABBREVIATION = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _LOOK_BACK = 12
+# Characters that tell whether a sentence begins: a short line and its break before, a list marker after.
+_AROUND = 64
 # Lines of wrapped prose are longer than this; a shorter one is a heading, an item or a paragraph's end.
 _SHORT_LINE = 50
 
@@ -119,3 +160,21 @@ def _ends_line(text: str, newline: int, following: int) -> bool:
     earliest = newline - _SHORT_LINE
     is_short = earliest <= 0 or text.rfind("\n", earliest, newline) >= 0
     return is_short and not text[following : following + 1].islower()
+
+
+def sentence_borders(text: str, starts: NDArray[np.uint32], low: int, high: int) -> list[int]:
+    """Return the sentence borders among the tokens ``low`` to ``high``, ascending, as token numbers.
+
+    A border is the token that holds the first character of a sentence; the end of the document is one too.
+    Only the text of these tokens and a little around it is read, so the cost does not grow with the document.
+    """
+    begin, end = character_range(text, starts, low, high)
+    base = max(0, begin - _AROUND)
+    found = sentences(text[base : end + _AROUND])
+    # Where reading began is no border, unless the document does so too.
+    offsets = np.array([base + start for start, _ in found[1 if base else 0 :]], starts.dtype)
+    # Some tokenizers count the space before a word as part of its token.
+    tokens = np.maximum(np.searchsorted(starts, offsets, side="right") - 1, 0)
+    kept = tokens[(starts[tokens] >= begin) & (starts[tokens] <= end)]
+    inside = np.clip(kept, low, high)  # tokens that share a character have the same offset
+    return sorted({*inside.tolist(), *([high] if high == len(starts) else [])})

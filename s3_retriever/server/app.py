@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from s3_retriever import errors
+from s3_retriever.server import openapi
 from s3_retriever.server.endpoints import Endpoints, json_response
 from s3_retriever.server.guard import Guard, error_response
 from s3_retriever.server.page import page_routes
@@ -40,22 +41,32 @@ STATUS: dict[type[Exception], int] = {
 _log = logging.getLogger(__name__)
 
 
-def make_app(service: Service, routes: Sequence[BaseRoute] = ()) -> ASGIApp:
+def make_app(
+    service: Service,
+    routes: Sequence[BaseRoute] = (),
+    beside: Callable[[], contextlib.AbstractAsyncContextManager[None]] = contextlib.nullcontext,
+) -> ASGIApp:
     """Return the web application of a service.
 
     Args:
         service: What answers. It runs as long as the application does.
         routes: More routes, which come first. Their functions find the service as
             ``request.app.state.service``.
+        beside: What else is entered while the application runs.
     """
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with service.running():
+        async with service.running(), beside():
             yield
 
     app = Starlette(
-        routes=[*routes, *page_routes(), *Endpoints(service).routes()],
+        routes=[
+            *routes,
+            *page_routes(),
+            *Endpoints(service).routes(),
+            *openapi.routes(service.settings),
+        ],
         exception_handlers={HTTPException: _refused, errors.S3RetrieverError: _failed, Exception: _broken},
         lifespan=lifespan,
     )

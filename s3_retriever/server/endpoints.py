@@ -22,7 +22,9 @@ from s3_retriever.wire import as_document, encode, to_json
 LISTED = 100
 """Documents that a list has unless more are asked for."""
 
-_MOST_LISTED = 1000
+MOST_LISTED = 1000
+"""Documents that may be asked for."""
+
 _DIGITS = 16
 _IDS = each(instance(str, "a str"), least=0)
 
@@ -58,15 +60,8 @@ def document_json(document: Document, start: int = 0, end: int | None = None) ->
     """Return a document as the API gives it, its text from character ``start`` to ``end``."""
     end = len(document.text) if end is None else min(end, len(document.text))
     start = min(start, end)
-    return {
-        "id": document.id,
-        "title": document.title,
-        "metadata": to_json(document.metadata),
-        "text": document.text[start:end],
-        "start": start,
-        "end": end,
-        "length": len(document.text),
-    }
+    place = {"text": document.text[start:end], "start": start, "end": end, "length": len(document.text)}
+    return {**to_json(document), **place}
 
 
 def document_list(version: Version, after: str | None, prefix: str, limit: int) -> dict[str, Any]:
@@ -128,7 +123,7 @@ class Endpoints:
         """List documents."""
         query = request.query_params
         limit = _digits(query.get("limit", str(LISTED)))
-        check("limit", limit, whole(1, _MOST_LISTED))
+        check("limit", limit, whole(1, MOST_LISTED))
         after, prefix = query.get("after"), query.get("prefix", "")
         return json_response(
             await self._service.read(lambda version: document_list(version, after, prefix, limit))

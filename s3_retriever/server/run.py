@@ -5,31 +5,30 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import uvicorn
-from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.server.app import make_app
-from s3_retriever.server.service import Service
 
 _GRACE = 30  # seconds for what was begun when the server is told to stop
 
 
-def run(service: Service, routes: Sequence[BaseRoute] = (), *, ready: Callable[[str], None]) -> None:
+def run(app: ASGIApp, host: str, port: int, *, ready: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; then take nothing new, and return when the last answer is given.
 
     Args:
-        service: What answers.
-        routes: As in ``make_app``.
+        app: What ``make_app`` returned.
+        host: Address to listen on.
+        port: Port; 0 takes a free one.
         ready: Told the address when connections are taken.
 
     Raises:
         InvalidInputError: The address cannot be listened on.
     """
-    with listen(service.settings.host, service.settings.port) as listener:
-        server = make_server(service, routes)
+    with listen(host, port) as listener:
+        server = make_server(app)
         ready(address(listener))
         # At its end uvicorn sends the signal that stopped it again, which would kill the process.
         before = signal.signal(signal.SIGTERM, lambda *_: None)
@@ -40,10 +39,10 @@ def run(service: Service, routes: Sequence[BaseRoute] = (), *, ready: Callable[[
             signal.signal(signal.SIGTERM, before)
 
 
-def make_server(service: Service, routes: Sequence[BaseRoute] = ()) -> uvicorn.Server:
-    """Return a server of ours that has not begun."""
+def make_server(app: ASGIApp) -> uvicorn.Server:
+    """Return a server that has not begun."""
     config = uvicorn.Config(
-        make_app(service, routes),
+        app,
         lifespan="on",
         ws="none",
         log_level="warning",

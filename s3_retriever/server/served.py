@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,14 +19,15 @@ from s3_retriever.errors import (
     ReadOnlyError,
     S3RetrieverError,
 )
-from s3_retriever.index import Index, Snapshot
-from s3_retriever.index.storage import MANIFEST
+from s3_retriever.index import Index, Segment, Snapshot
+from s3_retriever.index.manifest import MANIFEST
+from s3_retriever.indexing import build_segment
 from s3_retriever.retriever import S3Retriever
 
 _INDEX = "index"  # the folder inside that of a saved retriever
-_TRIES = 3  # of a change, where others keep saving to the folder
-_PATIENCE = 30.0  # seconds to wait for somebody else who is saving
-_PAUSE = 0.1  # seconds between two looks whether they are done
+_PATIENCE = 30.0  # seconds to try again, where others keep saving to the folder
+_FIRST_QUESTION = "What is this about?"
+_PAUSE = 0.05  # seconds between two tries
 
 _log = logging.getLogger(__name__)
 
@@ -91,6 +92,10 @@ class ServedIndex:
             self._read = newest
         return self._reader, newest
 
+    def warm_up(self) -> None:
+        """Answer a question, so that kernels are compiled before somebody waits for them."""
+        self.reader()[0].retrieve(_FIRST_QUESTION, top_k=1)
+
     def refresh(self) -> None:
         """Take over what somebody else saved since, if anything.
 
@@ -118,33 +123,49 @@ class ServedIndex:
             IndexBusyError: Somebody else was saving to it for long.
             DiskFullError: There is no room.
         """
-        given, gone = list(distinct(documents)), as_ids(delete)
-
-        def apply(retriever: S3Retriever) -> None:
-            # One thread scans, so that the other cores stay with those who search.
-            if replace:
-                retriever.update(given, delete=gone, threads=1)
-            else:
-                retriever.add(given, threads=1)
-
         if self.read_only:
             msg = f"{self.path} is served for reading only; change it where it can be written"
             raise ReadOnlyError(msg)
-        with self._changing:
-            for attempt in range(1, _TRIES + 1):
+        given, gone = list(distinct(documents)), as_ids(delete)
+        writer, segment = self._scanned(given, replace)
+        until = time.monotonic() + _PATIENCE
+        while True:
+            with self._changing:
                 self._take_over()
-                before = self._writer.index.snapshot
-                try:
-                    apply(self._writer)
-                    _save(self._writer, self.path)
-                except BaseException as error:
-                    self._writer.index.snapshot = before
-                    if isinstance(error, IndexChangedError) and attempt < _TRIES:
-                        continue
-                    raise
-                break
-            self.newest = self._version()  # the next look at the folder finds the same
-            return self.newest
+                if self._writer is writer and self._saved(segment, gone, replace, until):
+                    self.newest = self._version()  # the next look at the folder finds the same
+                    return self.newest
+            if self._writer is not writer:  # it has another artifact
+                writer, segment = self._scanned(given, replace)
+
+    def _scanned(self, documents: Sequence[Document], replace: bool) -> tuple[S3Retriever, Segment]:
+        """Let the host read documents; return them beside the retriever whose index they fit."""
+        writer = self._writer
+        taken: Container[str] = () if replace else writer.index
+        # One thread scans, so that the other cores stay with those who search.
+        how: Any = {"taken": taken, "threads": 1, "show_progress": False}
+        return writer, build_segment(documents, writer.host, writer.artifact, writer.config.scan, **how)
+
+    def _saved(self, segment: Segment, gone: Sequence[str], replace: bool, until: float) -> bool:
+        """Change the writer's index and save it; False: somebody else saved or is saving, so try again.
+
+        Where that fails, nothing has changed.
+        """
+        index = self._writer.index
+        before = index.snapshot
+        try:
+            if replace:
+                index.update(segment, gone)
+            else:
+                index.add(segment)
+            self._writer.save(self.path)
+        except BaseException as error:
+            index.snapshot = before
+            if isinstance(error, (IndexBusyError, IndexChangedError)) and time.monotonic() < until:
+                time.sleep(_PAUSE)
+                return False
+            raise
+        return True
 
     def _take_over(self) -> None:
         """Bring the writer up to date with the folder; the caller holds the lock."""
@@ -182,23 +203,6 @@ def _reader_of(writer: S3Retriever) -> S3Retriever:
     index = Index(writer.index.layout, writer.index.header)
     index.snapshot = writer.index.snapshot
     return S3Retriever(host=writer.host, artifact=writer.artifact, index=index, ranker=writer.ranker)
-
-
-def _save(retriever: S3Retriever, path: Path) -> None:
-    until = time.monotonic() + _PATIENCE
-    while not _saved(retriever, path, may_wait=time.monotonic() < until):
-        time.sleep(_PAUSE)
-
-
-def _saved(retriever: S3Retriever, path: Path, *, may_wait: bool) -> bool:
-    """Save, and tell whether that was done; somebody else who is saving is an error unless one may wait."""
-    try:
-        retriever.save(path)
-    except IndexBusyError:
-        if not may_wait:
-            raise
-        return False
-    return True
 
 
 def _writable(path: Path) -> bool:

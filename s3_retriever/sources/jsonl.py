@@ -11,6 +11,8 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.json_form import parse_json
 
+_OWN_FIELDS = ("_id", "title", "text", "metadata")
+
 
 class JsonLine(NamedTuple):
     """One JSON object of a file, with an id that no line before it has.
@@ -65,19 +67,41 @@ def read_lines(path: Path) -> Iterator[JsonLine]:
 
 
 def read_corpus(path: Path) -> Iterator[Document]:
-    """Read documents ``{_id, title, text, metadata}`` lazily; title and metadata may be left out.
-
-    Other fields are ignored.
+    """Read documents ``{_id, title, text, metadata}`` lazily; see :func:`document_of`.
 
     Raises:
-        InvalidInputError: As :func:`read_lines`; or a title is no text, or metadata no object.
+        InvalidInputError: As :func:`read_lines` and :func:`document_of`.
         OSError: The file cannot be read.
     """
     for line in read_lines(path):
-        title = "" if line.fields.get("title") is None else string_field(line.fields, "title", line.place)
-        metadata = line.fields.get("metadata")
-        check(f"{line.place}: metadata", metadata, optional(instance(dict, "an object")))
-        yield Document(line.id, line.text, title, metadata or {})
+        yield document_of(line.fields, line.place)
+
+
+def document_of(
+    fields: Mapping[str, Any], place: str, doc_id: str | None = None, source_hash: str = ""
+) -> Document:
+    """Return the document that a line describes; title and metadata may be left out.
+
+    Fields beside ``_id``, ``title``, ``text`` and ``metadata`` are metadata too, unless that has their names.
+
+    Args:
+        fields: The line.
+        place: File and line number, for messages.
+        doc_id: Its id, instead of ``_id``.
+        source_hash: As the document has it.
+
+    Raises:
+        InvalidInputError: ``_id`` is missing or empty, text or title are no text, or metadata is no object.
+    """
+    own_id, text = string_field(fields, "_id", place), string_field(fields, "text", place)
+    if not own_id:
+        msg = f"{place}: '_id' is empty"
+        raise InvalidInputError(msg)
+    title = "" if fields.get("title") is None else string_field(fields, "title", place)
+    metadata = fields.get("metadata")
+    check(f"{place}: metadata", metadata, optional(instance(dict, "an object")))
+    more = {name: value for name, value in fields.items() if name not in _OWN_FIELDS}
+    return Document(doc_id or own_id, text, title, {**more, **(metadata or {})}, source_hash=source_hash)
 
 
 def parse_object(raw: bytes, place: str) -> dict[str, Any]:

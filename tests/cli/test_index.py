@@ -48,12 +48,25 @@ def test_index_sums_up_and_replaces_only_when_told(
     assert re.fullmatch(
         r"indexed 3 documents, [\d,]+ tokens in [\d.]+ s: [\d,]+ tokens/s, [\d.]+ bytes per token\n", summary
     )
-    assert_mistake(main(index_arguments(indexed, out)), capsys.readouterr().err, "--overwrite", str(out))
-    write_corpus(tmp_path / "corpus.jsonl", CORPUS[:1])
-    arguments = index_arguments(indexed, out, "--overwrite")
-    assert main(["index", str(tmp_path / "corpus.jsonl"), *arguments[2:]]) == 0
-    assert S3Retriever.load(out, host=str(indexed / "host")).document_ids == ("harbour",)
+    assert main(index_arguments(indexed, out)) == 0
+    assert capsys.readouterr().out == "0 added, 0 changed, 0 deleted, 3 unchanged\n"
+    write_corpus(tmp_path / "corpus.jsonl", [{"_id": "new", "text": "New text."}])
+    arguments = ["index", str(tmp_path / "corpus.jsonl"), *index_arguments(indexed, out)[2:]]
+    assert_mistake(
+        main(arguments), capsys.readouterr().err, "of 3 documents that the index has of files none"
+    )
+    assert main([*arguments, "--overwrite"]) == 0
+    assert S3Retriever.load(out, host=str(indexed / "host")).document_ids == ("new",)
     assert [path.name for path in out.parent.iterdir()] == ["index"]
+
+
+@pytest.mark.parametrize(("option", "value"), [("--artifact", "fast"), ("--bm25", "bm25s")])
+def test_an_index_made_otherwise_is_not_changed(
+    option: str, value: str, indexed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["index", str(indexed / "corpus.jsonl"), "--out", str(indexed / "index")]
+    status = main([*arguments, "--host", str(indexed / "host"), option, value])
+    assert_mistake(status, capsys.readouterr().err, f"was made with another {option}; leave it out")
 
 
 @pytest.mark.long
@@ -86,12 +99,12 @@ def test_overwrite_spares_what_is_no_index_and_what_cannot_be_replaced(
     (elsewhere / "index").mkdir(parents=True)
     (elsewhere / "index" / "dear.txt").touch()
     status = main(index_arguments(indexed, elsewhere, "--overwrite"))
-    assert_mistake(status, capsys.readouterr().err, "holds 'index', which is no part of an index")
+    assert_mistake(status, capsys.readouterr().err, "holds 'dear.txt', which is no part of an index")
     assert names(elsewhere / "index") == ["dear.txt"]
 
     out = shutil.copytree(indexed / "index", tmp_path / "index")
     corpus = write_corpus(tmp_path / "corpus.jsonl", [*CORPUS, CORPUS[0]])
-    status = main(["index", str(corpus), *index_arguments(indexed, out, "--overwrite")[2:]])
+    status = main(["index", str(corpus), *index_arguments(indexed, out, "--overwrite", "--strict")[2:]])
     assert_mistake(status, capsys.readouterr().err, "line 4")
     assert len(S3Retriever.load(out, host=str(indexed / "host"))) == len(CORPUS)
     assert names(tmp_path) == ["corpus.jsonl", "elsewhere", "index", "letters"]

@@ -24,7 +24,7 @@ from s3_retriever.cli.shared import Command
         (["search", "nowhere", "why?", "--queries", "q.jsonl"], "give a question, or --queries"),
         (["search", "nowhere", "why?", "--out", "run.jsonl"], "--out goes with --queries"),
         (["search", "nowhere", "--queries", "q.jsonl", "--explain"], "--explain go with a single question"),
-        (["index", "none.jsonl", "--out", "index"], "none.jsonl: No such file"),
+        (["index", "none.jsonl", "--out", "index"], "none.jsonl is no file and no folder"),
         (["info", "nowhere"], "nowhere"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 from cli_set import CORPUS, QUESTIONS, assert_mistake, index_arguments, names, write_corpus, write_lines
 
-from s3_retriever import S3Retriever
+from s3_retriever import S3Retriever, Span
 from s3_retriever.cli.main import main
+from s3_retriever.cli.show import show
 
 
 @pytest.fixture
@@ -164,8 +166,8 @@ def test_a_bad_line_is_named_by_file_and_number(
 ) -> None:
     bad = tmp_path / "bad.jsonl"
     bad.write_bytes(b'\xef\xbb\xbf{"_id": "first", "text": "a byte order mark is fine"}\n\n' + line + b"\n")
-    status = main(["index", str(bad), *index_arguments(indexed, tmp_path / "index")[2:]])
-    assert_mistake(status, capsys.readouterr().err, f"{bad}, line 3: ", message)
+    status = main(["index", str(bad), *index_arguments(indexed, tmp_path / "index", "--strict")[2:]])
+    assert_mistake(status, capsys.readouterr().err, "bad.jsonl, line 3: ", message)
     run = tmp_path / "run.jsonl"
     run.write_text("the last run", encoding="utf-8")
     status, _, err = search("--queries", str(bad), "--out", str(run))
@@ -217,3 +219,41 @@ def test_no_id_title_or_error_forges_a_line_or_steers_the_terminal(
     assert len(headings) == 1
     assert r"a\n1. The harbour" in headings[0]
     assert r"The oil \u202eis\x1b[8m here." in found
+
+
+@pytest.mark.long
+def test_a_key_that_no_document_has_is_one_line_and_words_need_no_quotes(search: Search) -> None:
+    status, out, err = search("Where", "is", "the", "oil?", "--where", "pgae=3")
+    assert status == 0
+    assert err == "s3-retriever: no document has the key 'pgae' in its metadata; the nearest is 'page'\n"
+    assert search("Where", "is", "the", "oil?", "--json") == search("Where is the oil?", "--json")
+    assert out == "no span found\n"
+
+
+def test_no_color_is_obeyed_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    span = Span("a:0-8", "a", 0, 8, "The oil.\r\n", 1.0, pages=(3, 4))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    show("oil", [span], ["A title"])
+    assert re.search(r"\x1b\[[\d;]*3\dm", capsys.readouterr().out)
+    monkeypatch.setenv("NO_COLOR", "1")
+    show("oil", [span], ["A title"])
+    out = capsys.readouterr().out
+    assert not re.search(r"\x1b\[[\d;]*3\dm", out)
+    assert "a, pp. 3-4 [0:8]" in out
+    assert "\r" not in out
+    assert "\\r" not in out
+
+
+@pytest.mark.long
+def test_verbose_says_what_is_done(
+    indexed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.txt").write_text("The oil.", encoding="utf-8")
+    arguments = ["--host", str(indexed / "host"), "--artifact", str(indexed / "artifact"), "--no-progress"]
+    with caplog.at_level("INFO", "s3_retriever"):
+        status = main(["sync", str(tmp_path / "a.txt"), str(tmp_path / "index"), "--verbose", *arguments])
+    assert status == 0
+    assert caplog.messages == ["reading a.txt", "saved 1 documents"]
+    capsys.readouterr()

@@ -12,7 +12,7 @@ import math
 import struct
 from collections import defaultdict
 from collections.abc import Callable
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,15 @@ from s3_retriever.index import Index, Layout, SegmentBuilder
 from s3_retriever.index.words import words
 
 CELL, BLOCK = 32, 65_536
-UNSIGNED = ("feature_counts", "token_gaps", "token_ids", "term_lengths", "term_gap_bytes", "cell_lengths")
+UNSIGNED = (
+    "feature_counts",
+    "token_gaps",
+    "token_ids",
+    "term_lengths",
+    "term_gap_bytes",
+    "cell_lengths",
+    "unit_gaps",
+)
 TYPES = {
     "U8": "u1",
     "U16": "<u2",
@@ -171,6 +179,24 @@ class ReadSegment:
         assert [len(cell) for cell in cells] == self.arrays["cell_lengths"].tolist()
         return cells
 
+    def units(self) -> list[list[tuple[str, int, int, bool]]]:
+        """Return of each document its units: text, kind, level, whether a block begins."""
+        found = []
+        columns = [self.arrays[name].tolist() for name in ("unit_gaps", "unit_kinds", "unit_levels")]
+        for number, document in enumerate(self.documents):
+            gaps, kinds, levels = (
+                column[between(self.arrays["unit_pointers"], number)] for column in columns
+            )
+            borders = [*accumulate(gaps), len(document["text"])]
+            texts = [document["text"][a:b] for a, b in pairwise(borders)]
+            found.append(
+                [
+                    (text, kind % 128, level, kind >= 128)
+                    for text, kind, level in zip(texts, kinds, levels, strict=True)
+                ]
+            )
+        return found
+
     def metadata(self) -> list[dict[str, Any]]:
         """Return each document's metadata, from the columns."""
         rows: list[dict[str, Any]] = [{} for _ in self.documents]
@@ -255,6 +281,18 @@ def read(saved: Path) -> ReadIndex:
 def test_documents(read: ReadIndex) -> None:
     wanted = [document for document in [*DOCUMENTS, *LATER] if document.id != "gone"]
     assert [Document(**document) for document in read.documents()] == wanted
+
+
+def test_units(read: ReadIndex) -> None:
+    units = {
+        document["id"]: own
+        for segment in read.segments
+        for document, own in zip(segment.documents, segment.units(), strict=True)
+    }
+    assert units["empty"] == []
+    assert units["late"] == [(f"{TEXT} ", 1, 0, True), (TEXT, 1, 0, False)]
+    for document in [*DOCUMENTS, *LATER]:
+        assert "".join(text for text, *_ in units[document.id]) == document.text
 
 
 @pytest.mark.long

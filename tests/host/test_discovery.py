@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+import transformers
 from calibration_set import DOCUMENTS, PAIRS, SCAN
 from host_table import MIXED
+from packaging.version import Version
 from tiny_families import LISTED, build
 from transformers import AttentionInterface, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
@@ -88,6 +90,8 @@ def test_layers_may_differ_in_heads_and_widths(load: Load) -> None:
 def test_layers_may_share_keys(load: Load) -> None:
     """The last layers of Gemma 3n attend to the keys of earlier ones."""
     host = load("gemma3n_text")
+    if Version(transformers.__version__) < Version("5"):
+        pytest.skip("without a cache, transformers 4 has each layer compute keys")
     shared = host.places.heads[2].keys.parts[0].path
     assert shared == host.places.heads[0].keys.parts[0].path
     first, last = host.keys([ids(9)], [Tap(0, 1), Tap(2, 1)])[0].swapaxes(0, 1)
@@ -238,7 +242,7 @@ def test_a_compiled_model_is_read_as_it_was_before(
     np.testing.assert_array_equal(compiled.keys([row], taps)[0], tiny_host.keys([row], taps)[0])
     in_place = copy.deepcopy(tiny_model)
     in_place.model.layers[2].compile()
-    with pytest.raises(UnsupportedHostError, match=r"is compiled in place \(layers\.2\)"):
+    with pytest.raises(UnsupportedHostError, match=r"is compiled in place \(model\.layers\.2\)"):
         Host.load((in_place, tiny_tokenizer))
 
 

@@ -22,6 +22,7 @@ from s3_retriever.encode import Artifact
 from s3_retriever.errors import InvalidInputError, UnsupportedHostError
 from s3_retriever.host import FAMILIES, Family, Host, QKNorm, QueryHead, Tap, register_family
 from s3_retriever.host.edit import Edits, negative_log_likelihood, output_errors
+from s3_retriever.host.places import base_decoder
 
 pytestmark = pytest.mark.long
 
@@ -264,7 +265,7 @@ CASES = {
     "olmo2": Case("Olmo2", normed_whole, BIAS),
     "olmo3": Case("Olmo3", normed_whole, {**BIAS, **SLIDING}),
     "olmoe": Case("Olmoe", clipped(normed_whole, 0.5), {**MOE, "clip_qkv": 0.5, "rms_norm_eps": 1e-6}),
-    "opt": Case("OPT", settings={"ffn_dim": 48, "word_embed_proj_dim": 32}, key_heads=4),
+    "opt": Case("OPT", settings={"ffn_dim": 48, "word_embed_proj_dim": 32, "init_std": 0.2}, key_heads=4),
     "phi": Case("Phi"),
     "phi-norm": Case(
         "Phi", normed(lambda x, m: layer_norm(x, m.weight, m.bias), LAYER_NORMS), {"qk_layernorm": True}
@@ -294,9 +295,7 @@ class Built:
 
     @property
     def attentions(self) -> dict[int, nn.Module]:
-        layers = self.model.base_model.get_submodule(
-            "decoder.layers" if self.case.name == "OPT" else self.case.layers
-        )
+        layers = base_decoder(self.model).get_submodule(self.case.layers)
         found = ((i, dict(layer.named_modules()).get(self.case.attention)) for i, layer in enumerate(layers))
         return {i: attention for i, attention in found if attention is not None}
 
@@ -314,7 +313,10 @@ def build(case: Case, tokenizer: PreTrainedTokenizerFast) -> Built:
         torch.manual_seed(0)
         config = config_class(**settings)
         config._attn_implementation = "eager"  # gives its probabilities
-        model = model_class(config).eval()
+        try:
+            model = model_class(config).eval()
+        except AttributeError as error:
+            pytest.skip(f"transformers {transformers.__version__} cannot build it: {error}")
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.ndim == 1:  # a norm of ones and a bias of zeros would hide that they were lost

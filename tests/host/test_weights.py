@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from s3_retriever.errors import HostNotFoundError
 from s3_retriever.host import weights
 from s3_retriever.host.__main__ import prefetch
-from s3_retriever.host.weights import DEFAULT_HOST, cache_folder, resolve_host, write_record
+from s3_retriever.host.weights import DEFAULT_HOST, cache_folder, fetch, resolve_host, write_record
 
 
 @pytest.fixture
@@ -133,3 +133,13 @@ def test_all_versions_of_transformers_know_the_class_of_a_converted_tokenizer(
     assert again.get_vocab() == tiny_tokenizer.get_vocab()
     assert again.special_tokens_map == tiny_tokenizer.special_tokens_map
     assert again("The quick brown fox").input_ids == tiny_tokenizer("The quick brown fox").input_ids
+
+
+def test_nothing_is_downloaded_offline(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PIP_NO_INDEX", raising=False)
+    with pytest.raises(HostNotFoundError, match="so nobody-has-this==1 is not downloaded"):
+        fetch("nobody-has-this==1", {"a/b": ""}, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert not caplog.records

@@ -12,7 +12,9 @@ from s3_retriever.encode import Artifact
 from s3_retriever.index import CELL
 from s3_retriever.index.words import words
 from s3_retriever.search.copies import select_unique
+from s3_retriever.search.passages import Page
 from s3_retriever.search.spans import SelectedSpan, select_spans
+from s3_retriever.structure import find_units
 
 NOTICE = "The keeper of the lighthouse accepts no liability for oil that was spilled on the stairs."
 CONFIG = RetrieverConfig(scan=ScanConfig(chunk_tokens=128, overlap_tokens=16, batch_tokens=512))
@@ -37,6 +39,7 @@ class Library:
             np.array([i for i, c in enumerate(t) if c != " " and (not i or t[i - 1] == " ")], np.uint32)
             for t in texts
         ]
+        self.units = [find_units(text) for text in texts]
         sizes = [-(-len(starts) // CELL) for starts in self.starts]
         self.cells = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
@@ -45,7 +48,7 @@ class Library:
             density,
             self.cells,
             budget=budget,
-            document=lambda i: (self.texts[i], self.starts[i]),
+            document=lambda i: Page(self.texts[i], self.starts[i], self.units[i]),
             count_tokens=lambda text: len(text.split()),
         )
 

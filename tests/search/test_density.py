@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from plain_density import CORPORA, SIGMAS, borders, plain_average
 
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.search.density import Scale, average, token_weights
+from s3_retriever.search.density import Scale, average, fluency, token_weights, widening
+from s3_retriever.search.rank import bm25_density
 
 
 @settings(max_examples=40, deadline=None)
@@ -48,3 +50,33 @@ def test_rare_tokens_count_more_and_common_ones_not_at_all(frequencies: list[int
 def test_scales_that_mean_nothing_are_refused(sigma: float, saturation: float) -> None:
     with pytest.raises(InvalidInputError, match="a number above 0"):
         Scale(sigma, saturation)
+
+
+def test_documents_whose_cells_hold_little_text_are_looked_at_wider() -> None:
+    cells = borders([10, 10, 10, 10, 0])
+    characters = np.array([10 * 140, 10 * 64, 10 * 30, 10 * 5, 0])  # English has 128 or more in a cell
+    assert widening(characters, cells) == pytest.approx([1, 2, 4, 4, 1])
+    assert widening(np.array([10 * 92]), borders([10])) == pytest.approx([math.sqrt(2)])
+    assert widening(np.zeros(0, np.int64), borders([])).tolist() == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(sizes=CORPORA, seed=st.integers(0, 99))
+def test_each_document_is_averaged_at_its_own_width_whatever_is_beside_it(
+    sizes: list[int], seed: int
+) -> None:
+    random, cells = np.random.default_rng(seed), borders(sizes)
+    scores, wider = random.exponential(1, cells[-1]), random.choice([1.0, 2.0, 4.0], len(sizes))
+    found = bm25_density(scores, cells, {0.5: 1.0, 2.0: 0.5}, wider.astype(np.float32))
+    for i, (first, last) in enumerate(pairwise(cells)):
+        own, alone = scores[first:last], borders([last - first])
+        expected = sum(
+            weight * plain_average(own, alone, sigma * wider[i]) for sigma, weight in ((0.5, 1), (2, 0.5))
+        )
+        np.testing.assert_allclose(found[first:last], expected, atol=1e-5)
+
+
+def test_a_question_in_pieces_of_words_counts_by_its_words() -> None:
+    assert fluency(45, 10) == fluency(40, 10) == 1
+    assert fluency(10, 10) == 0.25
+    assert fluency(0, 0) == 0

@@ -18,11 +18,16 @@ from linear_work import lines_run
 
 from s3_retriever import AllOf, AnyOf, Compare, Not
 from s3_retriever.documents import Document
-from s3_retriever.errors import IndexFormatError, InvalidDocumentError, InvalidInputError
+from s3_retriever.errors import (
+    IndexFormatError,
+    InvalidDocumentError,
+    InvalidInputError,
+    UnknownKeyWarning,
+)
 from s3_retriever.index import Index, Layout, Segment, SegmentBuilder
 from s3_retriever.index import documents as records
 from s3_retriever.index.metadata import MetadataColumns
-from s3_retriever.search.filters import OPERATORS, Filter, as_filter, matching
+from s3_retriever.search.filters import OPERATORS, Filter, as_filter, matching, warn_of_unknown_keys
 
 LAYOUT = Layout(taps=("0.0",), n_features=(4,), k=(1,))
 
@@ -343,3 +348,41 @@ def test_columns_that_contradict_themselves_are_refused(name: str, damaged: np.n
     columns = segment({"a": {"page": 1}, "b": {"page": 2}, "c": {"page": 1}}).metadata
     with pytest.raises(IndexFormatError, match=message):
         MetadataColumns(3, {**columns.arrays, name: damaged}).column("page")
+
+
+def keyed(*metadata: Mapping[str, Any]) -> Index:
+    index = Index(LAYOUT, {})
+    builder = SegmentBuilder(LAYOUT)
+    for number, one in enumerate(metadata):
+        builder.begin(Document(str(number), "", "", one))
+        builder.end()
+    index.add(builder.build())
+    return index
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ({"yaer": 3}, "no document has the key 'yaer' in its metadata; the nearest is 'year'"),
+        ({"YEAR": 3}, "no document has the key 'YEAR' in its metadata; the nearest is 'year'"),
+        (
+            AllOf([Compare("year", "gt", 1), Not(Compare("tpye", "ne", 1))]),
+            ".*'tpye' .*; the nearest is 'type'",
+        ),
+        ({"xylophone": 3}, "no document has the key 'xylophone' in its metadata$"),
+        ({"gone": 1}, "no document has the key 'gone' in its metadata$"),
+    ],
+)
+def test_a_key_that_no_document_has_is_said_with_the_nearest(where: Any, said: str) -> None:
+    index = keyed({"year": 3, "_hidden": 1}, {"type": "pdf"}, {"gone": 1})
+    index.delete(["2"])
+    with pytest.warns(UnknownKeyWarning, match=said):
+        warn_of_unknown_keys(index.snapshot, as_filter(where))
+
+
+@pytest.mark.filterwarnings("error::s3_retriever.errors.UnknownKeyWarning")
+def test_keys_that_are_there_or_may_be_missing_are_not_warned_of() -> None:
+    warn_of_unknown_keys(
+        keyed({"year": 3}).snapshot, AllOf([Compare("year", "ne", 3), Compare("tags", "is_empty")])
+    )
+    warn_of_unknown_keys(Index(LAYOUT, {}).snapshot, Compare("year", "eq", 3))

@@ -7,26 +7,17 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.index import CELL
-from s3_retriever.search.spans import (
-    SelectedSpan,
-    SpanConfig,
-    narrow,
-    peaks,
-    select_spans,
-    sentence_borders,
-    snap,
-    tidy,
-    whole_words,
-)
-from s3_retriever.search.text import character_range, sentences, splits_word
-
-Page = tuple[str, NDArray[np.uint32]]
+from s3_retriever.search.passages import LEAST_WORDS, Page
+from s3_retriever.search.spans import SelectedSpan, SpanConfig, peaks, select_spans
+from s3_retriever.search.text import count_words, sentence_borders, sentences, splits_word
+from s3_retriever.structure import find_units
 
 # Sentences of all lengths, blank stretches, and characters of several tokens.
 WORDS = st.sampled_from(
@@ -46,25 +37,31 @@ CONFIGS = st.builds(
 )
 
 
-def tokenise(text: str) -> Page:
+def starts_of(text: str) -> NDArray[np.uint32]:
     """Like byte-level BPE: a space belongs to the word after it, an emoji is three tokens."""
     found = re.finditer(r"😀| ?\w+|\s+|.", text, re.DOTALL)
-    starts = [m.start() for m in found for _ in range(3 if m[0] == "😀" else 1)]
-    return text, np.array(starts, np.uint32)
+    return np.array([m.start() for m in found for _ in range(3 if m[0] == "😀" else 1)], np.uint32)
+
+
+def tokenise(text: str) -> Page:
+    return Page(text, starts_of(text), find_units(text))
 
 
 def count(text: str) -> int:
-    return len(tokenise(text)[1])
+    return len(starts_of(text))
+
+
+def fine_starts_of(text: str) -> NDArray[np.uint32]:
+    """Words of several tokens, of three characters each."""
+    return np.array([m.start() for m in re.finditer(r" ?\w{1,3}|\s+|.", text, re.DOTALL)], np.uint32)
 
 
 def tokenise_finely(text: str) -> Page:
-    """Words of several tokens, of three characters each."""
-    found = re.finditer(r" ?\w{1,3}|\s+|.", text, re.DOTALL)
-    return text, np.array([m.start() for m in found], np.uint32)
+    return Page(text, fine_starts_of(text), find_units(text))
 
 
 def count_finely(text: str) -> int:
-    return len(tokenise_finely(text)[1])
+    return len(fine_starts_of(text))
 
 
 def select(
@@ -85,7 +82,7 @@ def select(
 
 
 def document_cells(pages: list[Page]) -> NDArray[np.int64]:
-    return np.cumsum([0, *(-(-len(starts) // CELL) for _, starts in pages)])
+    return np.cumsum([0, *(-(-len(page.starts) // CELL) for page in pages)])
 
 
 def one_peak(pages: list[Page], cell: int) -> NDArray[np.float64]:
@@ -118,7 +115,7 @@ def test_what_holds_for_every_selection(
     assert spans == select(density, pages, budget, config, counter)
     by_place = sorted(spans, key=lambda span: (span.doc, span.start))
     for one, two in pairwise(by_place):
-        assert one.doc < two.doc or (one.end <= two.start and one.last_token < two.first_token)
+        assert one.doc < two.doc or (one.end <= two.start)
     for span in spans:
         if span.peak is not None:
             assert span.score == density[span.peak] > -np.inf
@@ -130,80 +127,27 @@ def test_any_budget_gets_a_span_of_a_text_with_words(text: str, budget: int) -> 
     pages = [tokenise("".join(text.split()) or "x")]
     spans = select(one_peak(pages, 0), pages, budget)
     assert len(spans) == 1
-    assert 1 <= count(pages[0][0][spans[0].start : spans[0].end]) <= budget
-
-
-def select_slowly(
-    density: NDArray[np.float64],
-    pages: list[Page],
-    budget: int,
-    config: SpanConfig,
-    counter: Callable[[str], int],
-) -> dict[tuple[int, int, int], float]:
-    """Passages and their scores as the rule says: whatever is offered is tokenised by itself, each time."""
-    cells = document_cells(pages)
-    chosen: list[tuple[int, int, int, float]] = []  # document, first token, last token, score
-
-    def text_of(doc: int, first: int, last: int) -> str:
-        text, starts = pages[doc]
-        begin, end = character_range(text, starts, first, last)
-        return text[begin:end].strip()
-
-    def cost(doc: int, first: int, last: int) -> int:
-        return max(last - first, counter(text_of(doc, first, last)))
-
-    def offer(doc: int, first: int, last: int, score: float, centre: int) -> bool:
-        size = wanted = last - first
-        while size >= (max(1, min(wanted, config.min_tokens)) if chosen else 1):
-            begin, end = narrow(first, last, centre, size)
-            if size < wanted:
-                begin, end = tidy(*pages[doc], begin, end)
-            touched = [one for one in chosen if one[0] == doc and one[1] <= end and begin <= one[2]]
-            begin, end = min([begin, *(one[1] for one in touched)]), max([end, *(one[2] for one in touched)])
-            if not text_of(doc, begin, end):
-                return True
-            kept = [one for one in chosen if one not in touched]
-            excess = cost(doc, begin, end) + sum(cost(*one[:3]) for one in kept) - budget
-            if excess <= 0:
-                chosen[:] = [*kept, (doc, begin, end, max([score, *(one[3] for one in touched)]))]
-                return True
-            size -= excess
-        return False
-
-    for doc, cell in peaks(density, cells, config.suppression):
-        is_new = all(one[0] != doc for one in chosen)
-        text, starts = pages[doc]
-        first = (cell - int(cells[doc])) * CELL
-        core = (first, min(first + CELL, len(starts)))
-        if not offer(
-            doc, *snap(text, starts, core, config.context, config.slack), density[cell], sum(core) // 2
-        ):
-            break
-        if is_new and config.bias_tokens:
-            width = min(config.bias_tokens, len(starts))
-            offer(doc, *whole_words(text, starts, 0, width), -np.inf, 0)
-            offer(doc, *whole_words(text, starts, len(starts) - width, len(starts)), -np.inf, len(starts))
-    lowest = min((score for *_, score in chosen if score > -np.inf), default=0.0)
-    return {(doc, first, last): max(score, lowest) for doc, first, last, score in chosen}
+    assert 1 <= count(pages[0].text[spans[0].start : spans[0].end]) <= budget
 
 
 @pytest.mark.long
 @given(st.data(), st.lists(TEXTS, min_size=1, max_size=4), st.integers(1, 400), CONFIGS)
-def test_passages_are_those_of_a_plain_reference(
+def test_passages_are_whole_units(
     data: st.DataObject, texts: list[str], budget: int, config: SpanConfig
 ) -> None:
+    """A passage is cut only where it is alone, or was asked for by its tokens."""
     pages = [tokenise(text) for text in texts]
     n_cells = int(document_cells(pages)[-1])
     values = st.lists(st.sampled_from([-np.inf, 0.0, 0.5, 1.0, 2.0]), min_size=n_cells, max_size=n_cells)
     density = np.array(data.draw(values), np.float64)
-    extra = data.draw(st.sampled_from([0, 1, 40]))  # 40: a passage takes much more than its document says
-
-    def counter(text: str) -> int:
-        return count(text) + extra
-
-    spans = select(density, pages, budget, config, counter)
-    found = {(span.doc, span.first_token, span.last_token): span.score for span in spans}
-    assert found == select_slowly(density, pages, budget, config, counter)
+    spans = select(density, pages, budget, config)
+    if config.bias_tokens or len(spans) < 2:
+        return
+    for span in spans:
+        page = pages[span.doc]
+        borders = [page.stripped(*page.characters(i, i + 1)) for i in range(len(page))]
+        assert span.start in [start for start, _ in borders]
+        assert span.end in [end for _, end in borders]
 
 
 def test_passages_are_tokenised_only_when_the_budget_is_nearly_spent() -> None:
@@ -217,7 +161,7 @@ def test_passages_are_tokenised_only_when_the_budget_is_nearly_spent() -> None:
 
     spans = select(density, pages, 2000, count_tokens=counter)
     assert len(calls) < len(spans) + 10
-    assert sum(count(pages[0][0][span.start : span.end]) for span in spans) <= 2000
+    assert sum(count(pages[0].text[span.start : span.end]) for span in spans) <= 2000
 
 
 @pytest.mark.long
@@ -228,7 +172,7 @@ def test_choosing_passages_is_linear_in_the_text(unit: str) -> None:
     def seconds(n: int) -> float:
         text = unit * n
         # Tokens of two characters at most, so that there are many of them in white space too.
-        page = text, np.arange(0, len(text), 2, np.uint32)
+        page = Page(text, np.arange(0, len(text), 2, np.uint32), find_units(text))
         density = np.random.default_rng(0).random(document_cells([page])[-1])
         times = []
         for _ in range(3):
@@ -244,8 +188,8 @@ def test_choosing_passages_is_linear_in_the_text(unit: str) -> None:
 
 def test_borders_are_those_of_sentences() -> None:
     sentence = "The quick brown fox jumps over the lazy dog again. "
-    text, starts = tokenise(sentence * 30)
-    spans = select(one_peak([(text, starts)], 4), [(text, starts)], 500)
+    text, pages = sentence * 30, [tokenise(sentence * 30)]
+    spans = select(one_peak(pages, 4), pages, 500)
     passage = text[spans[0].start : spans[0].end]
     assert len(spans) == 1
     assert passage.startswith("The quick")
@@ -262,9 +206,10 @@ def test_a_sentence_longer_than_the_budget_is_cut_around_the_peak() -> None:
 
 
 def test_a_span_cut_to_the_rest_of_the_budget_keeps_whole_words() -> None:
-    text, starts = tokenise_finely("extraordinarily unbelievable circumstances " * 60)
+    text = "extraordinarily unbelievable circumstances " * 60
+    page = tokenise_finely(text)
     for budget in range(6, 40):
-        (span,) = select(one_peak([(text, starts)], 7), [(text, starts)], budget, count_tokens=count_finely)
+        (span,) = select(one_peak([page], 7), [page], budget, count_tokens=count_finely)
         words = text[span.start : span.end].split()
         assert words
         assert set(words) <= {"extraordinarily", "unbelievable", "circumstances"}
@@ -273,9 +218,10 @@ def test_a_span_cut_to_the_rest_of_the_budget_keeps_whole_words() -> None:
 
 @pytest.mark.parametrize("mark", [".", ",", ")", " ."])
 def test_a_span_cut_to_the_budget_begins_with_no_mark_of_what_was_cut_off(mark: str) -> None:
-    text, starts = tokenise_finely(f"some words{mark} " * 60)
+    text = f"some words{mark} " * 60
+    page = tokenise_finely(text)
     for budget in range(8, 60):
-        (span,) = select(one_peak([(text, starts)], 7), [(text, starts)], budget, count_tokens=count_finely)
+        (span,) = select(one_peak([page], 7), [page], budget, count_tokens=count_finely)
         assert text[span.start].isalpha()
 
 
@@ -291,32 +237,111 @@ def test_spans_begin_and_end_inside_a_word_only_if_they_are_part_of_one(
     spans = select(density, [page], budget, SpanConfig(bias_tokens=bias_tokens), count_finely)
     assert sum(count_finely(text[span.start : span.end]) for span in spans) <= budget
     for span in spans:
-        if any(span.start < at < span.end and not splits_word(text, at) for at in page[1].tolist()):
+        if any(span.start < at < span.end and not splits_word(text, at) for at in page.starts.tolist()):
             assert not splits_word(text, span.start)
             assert not splits_word(text, span.end)
 
 
+@pytest.mark.parametrize("character", ["กี่", "ကျွန်", "👩\u200d👩\u200d👧", "e\u0301"])
+def test_what_is_longer_than_the_budget_is_cut_between_characters(character: str) -> None:
+    text = character * 200
+    page = Page(text, np.arange(len(text), dtype=np.uint32), find_units(text))  # a token a code point
+    for budget in range(7, 40):
+        (span,) = select(one_peak([page], 3), [page], budget, count_tokens=len)
+        assert set(regex.findall(r"\X", text[span.start : span.end])) <= set(regex.findall(r"\X", character))
+
+
 def test_touching_picks_become_one_span_with_the_best_score() -> None:
-    pages = [tokenise("word " * 319)]
-    density = np.arange(10.0)
-    config = SpanConfig(context=0, suppression=0, slack=0)
-    (span,) = select(density, pages, 96, config)
-    assert (span.first_token, span.last_token, span.score, span.peak) == (7 * CELL, 10 * CELL, 9.0, 9)
+    pages = [tokenise("The quick fox jumps over one lazy dog. " * 40)]
+    density = np.arange(float(document_cells(pages)[-1]))
+    (span,) = select(density, pages, 120)
+    assert (span.end, span.peak) == (len(pages[0].text) - 1, len(density) - 1)
+    assert span.score == density[-1]
+    assert pages[0].text[span.start :].startswith("The quick")
 
 
 def test_bias_spans_take_the_lowest_score_and_stay_in_the_budget() -> None:
     pages = [tokenise("word " * 639), tokenise("other " * 639)]
     density = np.full(40, -np.inf)
     density[[10, 30]] = 2.0, 1.0
-    spans = select(density, pages, 400, SpanConfig(bias_tokens=5))
+    spans = select(density, pages, 300, SpanConfig(bias_tokens=5))
     bias = [span for span in spans if span.peak is None]
     assert [(s.doc, s.first_token, s.last_token) for s in bias] == [
         (0, 0, 5),
-        (0, 635, 640),
+        (0, 635, 639),
         (1, 0, 5),
-        (1, 635, 640),
+        (1, 635, 639),
     ]
     assert {span.score for span in bias} == {1.0}
+
+
+@pytest.mark.parametrize("n", [60, 200])
+def test_a_row_comes_with_its_header_or_says_it(n: int) -> None:
+    rows = [f"| harbour {i} | the keeper stores the oil of lamp {i} |" for i in range(n)]
+    head = "| place | what is stored |"
+    text = "\n".join(["Stores of all harbours:", "", head, "| --- | --- |", *rows])
+    page = tokenise(text)
+    for cell in range(int(document_cells([page])[-1])):
+        (span,) = select(one_peak([page], cell), [page], 200)
+        passage = text[span.start : span.end]
+        assert all(line in text.splitlines() for line in passage.splitlines())
+        said = page.described(span.start, span.end)
+        if said["kind"] == "table":
+            assert (head in passage) != (head in said["header"])
+
+
+def test_a_heading_comes_with_what_it_heads_and_never_ends_a_passage() -> None:
+    part = (
+        "## Lamp {i}\n\n" + "The keeper of the harbour stores oil for lamp {i} in the cellar. " * 3 + "\n\n"
+    )
+    text = "# Stores\n\n" + "".join(part.replace("{i}", str(i)) for i in range(30))
+    page = tokenise(text)
+    for cell in range(int(document_cells([page])[-1])):
+        for budget in (40, 60, 200):
+            (span,) = select(one_peak([page], cell), [page], budget)
+            passage = text[span.start : span.end]
+            assert not passage.splitlines()[-1].startswith("#")
+            if not passage.startswith("#"):
+                assert page.described(span.start, span.end)["heading_path"][0] == "Stores"
+
+
+def test_code_comes_in_statements_with_what_opens_its_function() -> None:
+    body = "\n".join(
+        f"        self.total += compute(value_{i}, [\n            {i},\n        ])" for i in range(40)
+    )
+    head = "class Ledger(Base):\n    def add(self, value):"
+    text = f"import os\n\n\n{head}\n{body}\n\n\ndef other():\n    return 1\n"
+    page = tokenise(text)
+    lines = text.splitlines()
+    (span,) = select(one_peak([page], 20), [page], 90)
+    passage = text[span.start : span.end]
+    said = page.described(span.start, span.end)
+    assert said["kind"] == "code"
+    assert said["header"] == head
+    assert passage.startswith("self.total")
+    assert passage.endswith("])")
+    first, last = said["lines"]
+    assert "\n".join(lines[first - 1 : last]).strip() == passage
+
+
+def test_running_heads_and_page_numbers_are_in_no_passage() -> None:
+    sentence = "The keeper of harbour {i} stores the oil for his lamp in the cellar below the tower. "
+    pages = [f"Harbour stores\n\n{sentence.replace('{i}', str(p)) * 9}\n\n- {p} -\n" for p in range(1, 9)]
+    text = "\f".join(pages)
+    page = tokenise(text)
+    for cell in range(int(document_cells([page])[-1])):
+        (span,) = select(one_peak([page], cell), [page], 120)
+        passage = text[span.start : span.end]
+        assert "Harbour stores" not in passage
+        assert not re.search(r"- \d -", passage)
+
+
+def test_short_passages_take_in_their_neighbours() -> None:
+    text = "Yes.\n\nNo.\n\n" + "Short one. Another. " * 40
+    page = tokenise(text)
+    for cell in range(int(document_cells([page])[-1])):
+        (span,) = select(one_peak([page], cell), [page], 100)
+        assert count_words(text[span.start : span.end], LEAST_WORDS) >= LEAST_WORDS
 
 
 def test_excluded_and_blank_cells_are_never_returned() -> None:
@@ -349,7 +374,7 @@ def test_peaks_descend_and_keep_their_distance(sizes: list[int], suppression: in
 @given(st.lists(WORDS, min_size=1, max_size=200).map("".join), st.data())
 def test_borders_read_locally_are_those_of_the_whole_text(text: str, data: st.DataObject) -> None:
     text = re.sub(r"\s{5,}", "\n\n", text)
-    text, starts = tokenise(text)
+    starts = starts_of(text)
     low = data.draw(st.integers(0, len(starts) - 1))
     high = data.draw(st.integers(low, len(starts)))
     everywhere = sentence_borders(text, starts, 0, len(starts))

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 from linear_work import work
 
-from s3_retriever.search.text import _STOP, sentences, splits_word, trails
+from s3_retriever.search.text import _STOP, count_words, sentences, splits_character, splits_word, trails
 
 # Marks, breaks and scripts that decide borders, plus anything at all, lone surrogates included.
 CRITICAL = st.text(st.sampled_from(list(" \n\t.!?…。！\"')-1aAé漢ไท\0\ud800😀")), max_size=60)
@@ -74,3 +75,42 @@ def test_words_are_split_inside_only(text: str, inside: list[int]) -> None:
 def test_marks_trail_what_is_before_them_unless_a_number_begins_with_one() -> None:
     text = "Yes (p < .05) . Then"
     assert [at for at in range(len(text)) if trails(text, at)] == [12, 13, 14]
+
+
+@pytest.mark.parametrize(
+    "character",
+    [
+        "e\u0301",
+        "กำ",
+        "กี่",
+        "ក្រ",
+        "ကျွန်",
+        "👩\u200d👩\u200d👧",
+        "👍🏽",
+        "🇳🇴",
+        "\u1112\u1161\u11ab",
+        "\r\n",
+        "हि",
+    ],
+)
+def test_a_written_character_is_not_split(character: str) -> None:
+    text = f"{character * 30} ab"
+    clusters = regex.findall(r"\X", text)
+    borders = {sum(map(len, clusters[:i])) for i in range(len(clusters) + 1)}
+    assert {at for at in range(len(text) + 1) if not splits_character(text, at)} == borders
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", 0),
+        ("one two", 2),
+        ("- | -- one", 1),
+        ("漢字。", 1),
+        ("漢字かな", 2),
+        ("a 漢字かな b", 4),
+        ("x " * 50, 11),
+    ],
+)
+def test_words_are_counted_up_to_a_number(text: str, words: int) -> None:
+    assert count_words(text, 11) == words

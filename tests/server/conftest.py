@@ -13,10 +13,12 @@ import pytest
 
 from s3_retriever import Client, Document, Host, RetrieverConfig, S3Retriever, ScanConfig
 from s3_retriever.encode import Artifact
+from s3_retriever.server.app import make_app
 from s3_retriever.server.run import address, listen, make_server
 from s3_retriever.server.served import ServedIndex
 from s3_retriever.server.service import Service
 from s3_retriever.server.settings import ServerSettings
+from s3_retriever.server.tools import http_routes, http_running, make_tools
 
 CONFIG = RetrieverConfig(scan=ScanConfig(chunk_tokens=128, overlap_tokens=16, batch_tokens=512))
 DOCUMENTS = [
@@ -26,7 +28,13 @@ DOCUMENTS = [
         "The harbour",
         {"year": 1931, "tags": ["sea", "oil"]},
     ),
-    Document("bakery", "Bread is baked at four in the morning. The baker sings. " * 12, "", {"year": 2024}),
+    Document(
+        "bakery",
+        "Bread is baked at four in the morning. The baker sings. " * 12,
+        metadata={"year": 2024},
+        pages=(0, 100, 300),
+        source_hash="af30",
+    ),
     Document("ugly\ud83d <b>&\"'/../?#", "\u001b[31mred\u001b[0m 🧑‍🚀 keeper \ud83d oil\r\n" * 9),
 ]
 
@@ -49,7 +57,8 @@ def running(folder: Path, host: Host, *, read_only: bool | None = None, **settin
     """Serve a folder on a free port of this machine; give the address."""
     served = ServedIndex(folder, host=host, read_only=read_only)
     service = Service(served, ServerSettings(port=0, **{"poll": 0.05, **settings}))
-    server = make_server(service)
+    tools = make_tools(service)
+    server = make_server(make_app(service, http_routes(tools), lambda: http_running(tools)))
     with listen("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()

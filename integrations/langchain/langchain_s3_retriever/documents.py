@@ -84,6 +84,7 @@ def as_result(span: Span, metadata: Mapping[str, Any], score_key: str | None) ->
     that name. What an earlier stage of ours said is replaced.
 
     ``page`` and ``pages`` say on which pages it stands, where the document has any, counted from 1.
+    What the passage is stands under :data:`OURS` only: see :attr:`s3_retriever.Span.structure`.
 
     ``start_index`` and ``end_index`` count in the text the document was cut from, where its metadata says
     where it began there (``start_index``, as LangChain's splitters write it), else in its own text.
@@ -109,7 +110,8 @@ def as_result(span: Span, metadata: Mapping[str, Any], score_key: str | None) ->
         ours["also_in"] = [asdict(one) for one in span.also_in]
     if score_key is not None:
         ours[score_key] = span.score
-    hidden = {"start", "end", *(_PLACE if any(key in theirs for key in _PLACE) else ())}
+    ours |= span.structure
+    hidden = {"start", "end", *span.structure, *(_PLACE if any(key in theirs for key in _PLACE) else ())}
     shown = {key: value for key, value in ours.items() if key not in hidden}
     return Document(id=span.id, page_content=span.text, metadata={**shown, **theirs, OURS: ours})
 

@@ -22,6 +22,7 @@ from langchain_s3_retriever.documents import RESERVED, as_result, from_texts, to
 from langchain_s3_retriever.filters import as_where
 from s3_retriever import (
     AllOf,
+    Client,
     Filter,
     Host,
     InvalidInputError,
@@ -103,7 +104,7 @@ class SpanRetriever(Uncopyable, SpanSettings, BaseRetriever):
     """A LangChain retriever over a core retriever; the base of :class:`S3Retriever` and the index.
 
     Attributes:
-        core: The retriever of ``s3_retriever`` that searches.
+        core: The retriever of ``s3_retriever`` that searches, or a ``Client`` of a server that does.
         filter: Search only documents that match; see :mod:`langchain_s3_retriever.filters`. A call's filter
             narrows it. To lift it: ``retriever.model_copy(update={"filter": None})``.
     """
@@ -113,7 +114,7 @@ class SpanRetriever(Uncopyable, SpanSettings, BaseRetriever):
         "threads and model_copy() share its index; for another process use save_local() and load_local()"
     )
 
-    core: CoreRetriever = Field(repr=False, exclude=True)
+    core: CoreRetriever | Client = Field(repr=False, exclude=True)
     filter: Any = None
 
     @field_validator("filter")
@@ -199,7 +200,7 @@ class SpanRetriever(Uncopyable, SpanSettings, BaseRetriever):
     @property
     def host(self) -> Host:
         """The language model, for whoever shall answer with it (``ChatS3Host(host=...)``)."""
-        return self.core.host
+        return self._local("answer with the model that retrieves").host
 
     def save_local(self, folder: str | Path) -> None:
         """Write the index and every setting; a process killed meanwhile leaves what was there intact.
@@ -210,7 +211,7 @@ class SpanRetriever(Uncopyable, SpanSettings, BaseRetriever):
             IndexBusyError: Somebody else is saving to the folder.
         """
         check("folder", folder, PATH)
-        storage.save(Path(folder), self.core, self._settings())
+        storage.save(Path(folder), self._local("save the index"), self._settings())
 
     @classmethod
     def load_local(cls, folder: str | Path, *, host: Any = None, **settings: Any) -> Self:
@@ -235,6 +236,17 @@ class SpanRetriever(Uncopyable, SpanSettings, BaseRetriever):
         except (TypeError, ValueError, RecursionError) as error:  # ValidationError is a ValueError
             raise storage.damaged(Path(folder), error) from error
         return cls(core=core, **{**saved, **settings}) if settings else loaded
+
+    def _local(self, what: str) -> CoreRetriever:
+        """Return the core retriever, where it is in this process.
+
+        Raises:
+            InvalidInputError: A server has it.
+        """
+        if isinstance(self.core, Client):
+            msg = f"cannot {what}: {self.core.url} has it; load the index here with load_local()"
+            raise InvalidInputError(msg)
+        return self.core
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> NoReturn:
         """Refuse a deep copy, as pickling is refused; ``model_copy()`` shares index and model.

@@ -86,7 +86,7 @@ def test_results_are_the_spans_of_the_core(shared: S3Retriever, mode: str, unit_
             metadata={
                 **span.metadata,
                 **shown,
-                "s3_retriever": {**shown, "start": span.start, "end": span.end},
+                "s3_retriever": {**shown, "start": span.start, "end": span.end, **span.structure},
             },
         )
 
@@ -234,10 +234,11 @@ def test_a_filter_of_a_call_narrows_that_of_the_retriever(shared: S3Retriever) -
 
 
 def test_how_passages_are_cut_is_an_option_and_a_setting(shared: S3Retriever) -> None:
-    spans = SpanConfig(context=3, slack=0)
-    expected = [span.id for span in shared.core.retrieve(QUESTION, spans=spans)]
+    spans = SpanConfig(bias_tokens=12)
+    expected = [span.id for span in shared.core.retrieve(QUESTION, 100, spans=spans)]
+    shared = S3Retriever(core=shared.core, token_budget=100)
     assert keys(shared.invoke(QUESTION, spans=spans)) == expected != keys(shared.invoke(QUESTION))
-    other = S3Retriever(core=shared.core, spans=SpanConfig(bias_tokens=4))
+    other = S3Retriever(core=shared.core, token_budget=100, spans=SpanConfig(bias_tokens=4))
     assert keys(other.invoke(QUESTION)) not in (expected, keys(shared.invoke(QUESTION)))
     assert other.invoke(QUESTION, spans=None) == other.invoke(QUESTION)
     assert other.invoke(QUESTION, spans=spans) == shared.invoke(QUESTION, spans=spans)
@@ -246,7 +247,7 @@ def test_how_passages_are_cut_is_an_option_and_a_setting(shared: S3Retriever) ->
 async def test_every_way_to_call_gives_the_same(shared: S3Retriever) -> None:
     options: dict[str, Any] = {
         "k": 2,
-        "token_budget": 80,
+        "token_budget": 240,
         "filter": {"lang": {"$in": ["en", "no"]}},
         "mode": "s3",
         "scoring": "paper",

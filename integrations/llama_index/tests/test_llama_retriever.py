@@ -11,7 +11,7 @@ from llama_index.core import StorageContext, VectorStoreIndex
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.node_parser import SentenceSplitter
-from llama_index.core.schema import Document, IndexNode, NodeRelationship, QueryBundle, TextNode
+from llama_index.core.schema import Document, IndexNode, MetadataMode, NodeRelationship, QueryBundle, TextNode
 from llama_index.core.storage.docstore import SimpleDocumentStore
 
 from llama_index.retrievers.s3 import S3QueryBundle, S3Retriever
@@ -45,7 +45,8 @@ def test_results_name_the_pages_on_which_they_stand(tiny_host: Host, tiny_artifa
     engine = Engine.from_documents(stored, host=tiny_host, artifact=tiny_artifact, config=CONFIG)
     nodes = [found.node for found in S3Retriever(engine).retrieve("lamp oil")]
     metadata = {node.ref_doc_id: node.metadata for node in nodes}
-    assert metadata == {"a": {"page": 1, "pages": [1, 2]}, "b": {"page": "iv", "pages": [1]}}
+    places = {doc_id: (found["page"], found["pages"]) for doc_id, found in metadata.items()}
+    assert places == {"a": (1, [1, 2]), "b": ("iv", [1])}
 
 
 def test_a_query_bundle_is_a_question_too(make: Make) -> None:
@@ -95,9 +96,26 @@ def test_spans_inherit_what_their_node_has(make: Make) -> None:
     }
     metadata = {"secret": "x", "year": 3, "topic": "sea"}
     result = make([Document(id_="a", text=TEXTS["rain"], metadata=metadata, **kept)]).retrieve("rain")[0]
-    assert {name: getattr(result.node, name) for name in kept} == kept
-    assert result.node.metadata == metadata
+    unsaid = ["kind", "lines"]
+    hidden = {name: [*kept[name], *unsaid] for name in kept if name.startswith("excluded")}
+    assert {name: getattr(result.node, name) for name in kept} == {**kept, **hidden}
+    assert result.node.metadata == {**metadata, "kind": "prose", "lines": [1, 1]}
     assert result.node.get_content("llm") == f"<year=3>|<topic=sea>///{result.text}"
+
+
+def test_a_row_comes_with_its_header_and_headings(make: Make) -> None:
+    rows = "\n".join(
+        f"| harbour {i} | the keeper stores oil of the lamp number {i} | {i} |" for i in range(60)
+    )
+    text = f"# Harbours\n\n| place | what is stored there | count |\n| --- | --- | --- |\n{rows}\n"
+    found = make([Document(id_="a", text=text)]).retrieve("lamp oil number 51")
+    node = next(one.node for one in found if "harbour 51" in one.text)
+    assert (node.metadata["kind"], node.metadata["heading_path"]) == ("table", ["Harbours"])
+    assert node.metadata["header"].startswith("| place | what is stored there")
+    assert "what is stored there" in node.get_content(MetadataMode.LLM)
+    assert "lines" not in node.get_content(MetadataMode.LLM)
+    first, last = node.metadata["lines"]
+    assert text.splitlines()[first - 1 : last] == node.text.splitlines()
 
 
 def test_spans_inherit_the_relationships_of_their_chunk(make: Make, documents: list[Document]) -> None:
@@ -139,13 +157,13 @@ def test_a_query_may_have_its_own_limits(make: Make) -> None:
 
 
 def test_how_passages_are_cut_is_an_option_and_a_setting(make: Make) -> None:
-    spans = SpanConfig(context=3, slack=0)
-    retriever = make(token_budget=60)
-    expected = retriever.engine.retrieve(QUESTION, 60, spans=spans)
+    spans = SpanConfig(bias_tokens=12)
+    retriever = make(token_budget=100)
+    expected = retriever.engine.retrieve(QUESTION, 100, spans=spans)
     asked = retriever.retrieve(S3QueryBundle(QUESTION, spans=spans))
     assert [result.node_id for result in asked] == [span.id for span in expected]
-    assert S3Retriever(retriever.engine, token_budget=60, spans=spans).retrieve(QUESTION) == asked
-    other = S3Retriever(retriever.engine, token_budget=60, spans=SpanConfig(bias_tokens=4))
+    assert S3Retriever(retriever.engine, token_budget=100, spans=spans).retrieve(QUESTION) == asked
+    other = S3Retriever(retriever.engine, token_budget=100, spans=SpanConfig(bias_tokens=4))
     assert other.retrieve(S3QueryBundle(QUESTION, spans=spans)) == asked
     answers = [retriever.retrieve(QUESTION), other.retrieve(QUESTION), asked]
     assert len({tuple(result.node_id for result in answer) for answer in answers}) == 3
@@ -216,7 +234,8 @@ def test_an_engine_made_without_llama_index_will_do(tiny_host: Host, tiny_artifa
         Engine.from_documents(plain, host=tiny_host, artifact=tiny_artifact, config=CONFIG)
     )
     result = retriever.retrieve(QUESTION)[0]
-    assert (result.node.ref_doc_id, result.node.metadata) == ("rain", {"topic": "sea"})
+    assert result.node.ref_doc_id == "rain"
+    assert result.node.metadata == {"topic": "sea", "kind": "prose", "lines": [1, 1]}
     assert retriever.refresh_ref_docs([Document(id_="rain", text=TEXTS["rain"])]) == [True]
     assert retriever.refresh_ref_docs([Document(id_="rain", text=TEXTS["rain"])]) == [False]
 

@@ -19,8 +19,7 @@ from s3_retriever.evaluation.datasets import EvaluationSet, Question
 from s3_retriever.evaluation.metrics import Region
 from s3_retriever.evaluation.needles.facts import NeedleQuestion
 from s3_retriever.host.model import Host
-from s3_retriever.search.spans import sentence_borders
-from s3_retriever.search.text import sentences
+from s3_retriever.search.text import sentence_borders, sentences
 
 _CUT_ROOM = 256  # tokens before a cut among which a sentence border is looked for
 _PARAGRAPHS = re.compile(r"\n[^\S\n]*\n\s*")

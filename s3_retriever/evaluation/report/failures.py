@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from s3_retriever.evaluation.datasets import EvaluationSet, Question
 from s3_retriever.evaluation.methods import Method
 from s3_retriever.evaluation.metrics import TITLES
+from s3_retriever.evaluation.readability import FAULTS, Fault
 from s3_retriever.evaluation.records import Result
 
 WORST = 10
 _SHOWN, _CHARS, _AROUND = 3, 320, 60
+_CUT_BEGINNING, _CUT_END = re.compile(r"^\S+"), re.compile(r"\S+$")  # halves of words
 _LEADING = ("recall", "ndcg", "answer_hit")
 
 
@@ -97,6 +100,34 @@ def worst(
     return sorted(found, key=lambda one: (one.value, -(one.reference or 0.0)))[:WORST]
 
 
+@dataclass(frozen=True)
+class BadPassage:
+    """A passage that reads badly.
+
+    Attributes:
+        what: What is wrong with it, for people.
+        question: What it was returned for.
+        passage: The passage.
+    """
+
+    what: str
+    question: str
+    passage: Excerpt
+
+
+def bad_passages(faults: Sequence[Fault], sets: Sequence[EvaluationSet]) -> list[BadPassage]:
+    """Return passages that read badly as a page shows them.
+
+    Args:
+        faults: What was found.
+        sets: With their documents.
+    """
+    texts = {one.name: {document.id: document.text for document in one.documents} for one in sets}
+    return [
+        BadPassage(FAULTS[one.what], one.question, _excerpt(texts[one.set], *one.region)) for one in faults
+    ]
+
+
 def _expected(question: Question, texts: Mapping[str, str]) -> tuple[Excerpt, ...]:
     if question.evidence:
         return tuple(_excerpt(texts, *region) for region in question.evidence)
@@ -106,8 +137,13 @@ def _expected(question: Question, texts: Mapping[str, str]) -> tuple[Excerpt, ..
 
 def _excerpt(texts: Mapping[str, str], doc_id: str, start: int, end: int) -> Excerpt:
     text = texts[doc_id]
-    before, after = text[max(0, start - _AROUND) : start], text[end : end + _AROUND]
-    inside = text[start:end]
+    inside, after = text[start:end], text[end : end + _AROUND]
+    if end + _AROUND < len(text) and not text[end + _AROUND].isspace():
+        after = _CUT_END.sub("", after)
     if len(inside) > _CHARS:
-        inside, after = f"{inside[:_CHARS]} …", ""
+        inside, after = f"{_CUT_END.sub('', inside[:_CHARS]) or inside[:_CHARS]} …", ""
+    begin = max(0, start - _AROUND)
+    before = text[begin:start]
+    if begin and not text[begin - 1].isspace():
+        before = _CUT_BEGINNING.sub("", before)
     return Excerpt(f"{doc_id} [{start}:{end}]", before, inside, after)

@@ -13,9 +13,14 @@ from s3_retriever.checks import check_library, pip_install
 from s3_retriever.disk import new_file
 from s3_retriever.evaluation.datasets import EvaluationSet
 from s3_retriever.evaluation.metrics import TITLES
-from s3_retriever.evaluation.report.failures import Failure
+from s3_retriever.evaluation.report.failures import BadPassage, Failure
 from s3_retriever.evaluation.report.plots import WIDTH, Plot, draw
-from s3_retriever.evaluation.report.tables import comparison_table, cost_table, length_tables
+from s3_retriever.evaluation.report.tables import (
+    comparison_table,
+    cost_table,
+    length_tables,
+    readability_table,
+)
 from s3_retriever.evaluation.summary import Comparison, Cost, Evaluation
 
 _FOLDER, _TEMPLATE = files("s3_retriever.evaluation.report"), "evaluation.html"
@@ -35,6 +40,7 @@ class Report:
         failures: Of one method, by set.
         failing: That method's name.
         notes: What the reader has to know about the run.
+        bad_passages: Of the same method, the worst examples.
     """
 
     sets: Sequence[EvaluationSet]
@@ -43,6 +49,7 @@ class Report:
     failures: Mapping[str, Sequence[Failure]]
     failing: str
     notes: Sequence[str]
+    bad_passages: Sequence[BadPassage] = ()
 
 
 def check_jinja() -> None:
@@ -72,6 +79,9 @@ def write_html(path: Path, report: Report) -> None:
             for measure, same in _by_measure(report.evaluation.comparisons).items()
         ],
         costs=cost_table(report.evaluation.costs),
+        readability=[readability_table(report.evaluation.readability)]
+        if report.evaluation.readability
+        else [],
     )
 
 

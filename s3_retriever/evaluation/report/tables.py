@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from s3_retriever.evaluation.metrics import TITLES
-from s3_retriever.evaluation.summary import Comparison, Cost, Row
+from s3_retriever.evaluation.readability import FAULTS, Readability
+from s3_retriever.evaluation.summary import Comparison, Cost, Evaluation, Row
 from s3_retriever.terminal import printable
 
 _T = TypeVar("_T")
@@ -61,11 +62,16 @@ def _cell(text: str) -> Text:
     return Text(printable(text))
 
 
-def show(comparisons: Sequence[Comparison], costs: Sequence[Cost], reference: str, console: Console) -> None:
-    """Write the comparisons by the leading measures, and the costs; those by length once more together."""
+def show(evaluation: Evaluation, console: Console) -> None:
+    """Write the comparisons by the leading measures, how passages read, and the costs.
+
+    Comparisons by length are written once more together.
+    """
+    comparisons, reference = evaluation.comparisons, evaluation.reference
     leading = [one for one in comparisons if one.measure not in _MINOR]
     compared = (comparison_table(one, reference) for one in leading)
-    for table in (*length_tables(leading), *compared, cost_table(costs)):
+    read = [readability_table(evaluation.readability)] if evaluation.readability else []
+    for table in (*length_tables(leading), *compared, *read, cost_table(evaluation.costs)):
         table.show(console)
 
 
@@ -120,6 +126,23 @@ def length_tables(comparisons: Iterable[Comparison]) -> list[TextTable]:
             )
         )
     return tables
+
+
+def readability_table(rows: Sequence[Readability]) -> TextTable:
+    """Tabulate how passages read: shares, and distinct passages per question."""
+    columns: dict[str, Callable[[Readability], str]] = {
+        "method": lambda one: str(one.method),
+        "short": lambda one: f"{one.short:.1%}",
+        "begins inside": lambda one: f"{one.begins_inside:.1%}",
+        "ends inside": lambda one: f"{one.ends_inside:.1%}",
+        "splits a character": lambda one: f"{one.splits_character:.1%}",
+        "furniture": lambda one: f"{one.furniture:.1%}",
+        "passages": lambda one: f"{one.passages:.1f}",
+    }
+    table = TextTable.of(f"Readability within {rows[0].budget:,} tokens", rows, columns)
+    return replace(
+        table, note="; ".join(f"{what.replace('_', ' ')}: {text}" for what, text in FAULTS.items())
+    )
 
 
 def cost_table(costs: Iterable[Cost], of: str = "set") -> TextTable:

@@ -9,6 +9,10 @@ export class Refused extends Error {
 
 let token = sessionStorage.getItem("token") ?? "";
 
+export function hasToken() {
+  return token !== "";
+}
+
 export function setToken(value) {
   token = value;
   sessionStorage.setItem("token", value);

@@ -6,6 +6,7 @@ import { element, lit, named, svg, visible } from "./text.js";
 const CHUNK = 6000; // characters
 const MOST = 14; // chunks kept in the page
 const BINS = 360;
+const WORTH = 0.15; // of the highest peak's rise, what a peak must have to get a button
 const NEAR = 240; // pixels from an end of the text at which more is loaded
 
 const $ = (id) => document.getElementById(id);
@@ -58,7 +59,8 @@ export class DocumentPanel {
     if (!this.chunks || this.loaded !== this.id || first < this.first || last >= this.first + this.chunks.length) {
       await this.#load(Math.max(0, first - 1), Math.min(last, first + MOST - 3) + 2);
     } else this.#mark();
-    this.#scrollTo(start);
+    const passage = this.passages.find((one) => one.start === start && one.end === end);
+    this.#scrollTo(passage?.explanation?.words?.[0]?.start ?? start);
   }
 
   async #read(from, to) {
@@ -168,14 +170,14 @@ export class DocumentPanel {
     const box = this.#boxOf(offset);
     if (!box) return;
     const frame = this.text.getBoundingClientRect();
-    this.text.scrollTop += box.top - frame.top - frame.height / 4;
+    this.text.scrollTop += box.top - frame.top - frame.height / 3;
     this.#where();
   }
 
   /** Where a character is on the screen. */
   #boxOf(offset) {
-    const passage = this.text.querySelector(`.in[data-start="${offset}"]`);
-    if (passage) return passage.getBoundingClientRect();
+    const known = this.text.querySelector(`mark[data-start="${offset}"], .in[data-start="${offset}"]`);
+    if (known) return known.getBoundingClientRect();
     const start = Math.floor(offset / CHUNK) * CHUNK;
     const chunk = this.text.querySelector(`.chunk[data-start="${start}"]`);
     const characters = this.chunks[start / CHUNK - this.first];
@@ -241,7 +243,9 @@ export class DocumentPanel {
   }
 
   #drawStrip(profile) {
-    const { starts, ends, density, ranges, peaks } = profile;
+    const { starts, ends, density, ranges } = profile;
+    const [lowest, highest] = [Math.min(...density), Math.max(...density)];
+    const peaks = profile.peaks.filter((peak) => peak.density >= lowest + WORTH * (highest - lowest));
     const sides = ["s3", "bm25"].map((side) => profile[side] ?? density.map(() => 0));
     // Above the lowest place of the document, which shows more than above that of the corpus.
     const floors = sides.map((side, i) => (side.length > 1 ? Math.min(...side) : ranges[["s3", "bm25"][i]]?.[0] ?? 0));

@@ -1,12 +1,13 @@
 // The page: its state is its link.
 
-import { call, Refused, setToken } from "./api.js";
+import { call, hasToken, Refused, setToken } from "./api.js";
 import { DocumentPanel } from "./document.js";
 import { FilterForm, Mistake } from "./filter.js";
 import { column, NAMES } from "./passages.js";
-import { element } from "./text.js";
+import { element, visible } from "./text.js";
 
 const BUDGET = 512;
+const LISTED = 12; // documents named before the first question
 const $ = (id) => document.getElementById(id);
 const panel = new DocumentPanel();
 const filter = new FilterForm();
@@ -144,7 +145,7 @@ function placeOf(text) {
 /** Lay the answers out, beside the document if one is open. */
 function arrange(id = panel.id, at = panel.at) {
   $("welcome").hidden = true;
-  $("results").hidden = false;
+  $("skip").hidden = $("results").hidden = false;
   const isTwo = answers.length > 1;
   $("results").classList.toggle("two", isTwo);
   $("results").classList.toggle("beside", !isTwo && id !== undefined);
@@ -176,8 +177,9 @@ function reset() {
   panel.close();
   asked = "";
   answers = [];
-  $("results").hidden = true;
+  $("skip").hidden = $("results").hidden = true;
   $("welcome").hidden = false;
+  list();
   say("");
 }
 
@@ -202,12 +204,28 @@ function report(error) {
   say("");
   if (error instanceof Refused && error.status === 401) {
     $("token-form").hidden = false;
+    $("api-docs").hidden = true; // a link carries no token
     if ($("token").value) fail("The server does not take this token.");
     $("token").focus();
     return;
   }
   fail(error.message);
   if (!(error instanceof Refused) && !(error instanceof Mistake)) console.error(error);
+}
+
+/** Name some of what is served. */
+async function list() {
+  try {
+    const { documents, total } = await call(`documents?limit=${LISTED}`);
+    const items = documents.map(({ id, title, length }) =>
+      element("li", {}, element("bdi", {}, visible(title || id)), element("span", { class: "quiet" }, ` ${length.toLocaleString("en")} characters`)),
+    );
+    if (total > documents.length) items.push(element("li", { class: "quiet" }, `and ${(total - documents.length).toLocaleString("en")} more`));
+    $("document-list").replaceChildren(...items);
+    $("documents").hidden = !total;
+  } catch (error) {
+    report(error);
+  }
 }
 
 async function describe() {
@@ -277,6 +295,7 @@ panel.onFilter = (key, value) => {
   filter.add({ key, op: Array.isArray(value) ? "all" : "eq", value });
   $("filter-toggle").scrollIntoView({ block: "nearest" });
 };
+$("api-docs").hidden = hasToken();
 addEventListener("popstate", () => follow({ fill: true }));
 
 describe();

@@ -3,6 +3,7 @@
 import { bar, element, grouped, lit, percents, visible } from "./text.js";
 
 export const NAMES = { hybrid: "S3 and BM25", s3: "S3 only", bm25: "BM25 only" };
+const SHORT = { hybrid: "S3 and BM25", s3: "S3", bm25: "BM25" };
 const ROWS = 8;
 
 /** One answer as a column. */
@@ -35,6 +36,8 @@ function passage(span, rank, answer, other, isOpen, link) {
     element("p", { class: "place" }, ...place(span)),
     element("p", { class: "words", dir: "auto" }, lit(Array.from(span.text), span.start, span.explanation?.words ?? [])),
   );
+  // What stands above it and must be read before, such as the header of its table.
+  if (span.header) made.querySelector(".words").before(element("p", { class: "words header", dir: "auto" }, visible(span.header)));
   if (other) made.querySelector(".place").append(" ", tag(span, other));
   if (span.explanation) {
     const reasons = why(span.explanation);
@@ -48,7 +51,9 @@ function place(span) {
   const parts = [];
   if (span.title) parts.push(element("bdi", {}, visible(span.doc_id)), " · ");
   parts.push(`characters ${span.start}–${span.end}`);
-  if (span.page !== undefined && span.page !== null) parts.push(` · page ${span.page}`);
+  const pages = span.pages ?? [];
+  if (pages.length) parts.push(pages.length > 1 ? ` · pages ${pages[0]}–${pages.at(-1)}` : ` · page ${pages[0]}`);
+  if (span.kind === "code" && span.lines) parts.push(` · lines ${span.lines[0]}–${span.lines[1]}`);
   if (span.heading_path?.length) parts.push(" · ", element("bdi", {}, visible(span.heading_path.join(" › "))));
   return parts;
 }
@@ -57,10 +62,10 @@ function tag(span, other) {
   const number = other.spans.findIndex(
     (one) => one.doc_id === span.doc_id && one.start < span.end && one.end > span.start,
   );
-  const name = NAMES[other.mode];
+  const name = SHORT[other.mode];
   return number < 0
-    ? element("span", { class: "tag only" }, `not by ${name}`)
-    : element("span", { class: "tag" }, `${number + 1}. by ${name}`);
+    ? element("span", { class: "tag only" }, `not found by ${name}`)
+    : element("span", { class: "tag" }, `no. ${number + 1} by ${name}`);
 }
 
 function why(explanation) {
@@ -69,7 +74,8 @@ function why(explanation) {
     return element("p", { class: "quiet small" }, "The beginning or end of a document that was hit.");
   }
   const [ofS3, ofBm25] = percents([s3, bm25]);
-  const summary = element("summary", {}, bar(s3, bm25), element("span", {}, `S3 ${ofS3} % · BM25 ${ofBm25} %`));
+  const told = [s3 && `S3 ${ofS3} %`, bm25 && `BM25 ${ofBm25} %`].filter(Boolean).join(" · ");
+  const summary = element("summary", {}, bar(s3, bm25), element("span", {}, told));
   const details = element("details", { class: "why" }, summary);
   const groups = grouped(explanation.words ?? []).slice(0, ROWS);
   if (!groups.length) details.append(element("p", {}, "No word stands out."));

@@ -88,16 +88,16 @@ export function lit(characters, start, matches) {
     const [first, last] = [ordered[i], ordered[i + 1]];
     const text = visible(characters.slice(first - start, last - start).join(""));
     const here = inside.filter((one) => one.start < last && one.end > first);
-    nodes.append(here.length ? mark(text, here, most) : text);
+    nodes.append(here.length ? mark(text, here, most, first) : text);
   }
   return nodes;
 }
 
-function mark(text, matches, most) {
+function mark(text, matches, most, start) {
   const [s3, bm25] = ["s3", "bm25"].map((side) => matches.reduce((sum, one) => sum + one[side], 0));
   const told = matches.map((one) => `“${named(one.word)}” ${percent(one.s3 + one.bm25)}`).join(", ");
-  const made = element("mark", { class: `lit${s3 ? " by-s3" : ""}${bm25 ? " by-bm25" : ""}`, title: `met ${told}` }, text);
-  made.style.setProperty("--a", Math.min(1, 0.25 + (0.75 * s3) / most).toFixed(2));
+  const made = element("mark", { class: `lit${s3 ? " by-s3" : ""}${bm25 ? " by-bm25" : ""}`, title: `met ${told}`, "data-start": start }, text);
+  if (s3) made.style.setProperty("--a", Math.min(1, 0.25 + (0.75 * s3) / most).toFixed(2));
   return made;
 }
 

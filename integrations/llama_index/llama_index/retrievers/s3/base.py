@@ -26,7 +26,7 @@ from llama_index.retrievers.s3.living import LivingRetriever
 from llama_index.retrievers.s3.nodes import to_node
 from llama_index.retrievers.s3.settings import BuildOptions, Options, S3QueryBundle, SearchSettings
 from llama_index.retrievers.s3.transformations import STEPS, to_json
-from s3_retriever import Artifact, InvalidInputError, Mode, RetrieverConfig, ScoringName, SpanConfig
+from s3_retriever import Artifact, Client, InvalidInputError, Mode, RetrieverConfig, ScoringName, SpanConfig
 from s3_retriever import S3Retriever as Engine
 from s3_retriever.integration import PATH, check, instance, only_writer, optional, refuse_links
 
@@ -40,7 +40,8 @@ class S3Retriever(LivingRetriever):
     offsets in its source, and copies of the relationships, metadata and templates of its node.
 
     Args:
-        engine: The retriever of ``s3_retriever`` that does the work; one made without LlamaIndex will do.
+        engine: The retriever of ``s3_retriever`` that does the work; one made without LlamaIndex will do, or
+            a ``Client`` of a server that has it.
         similarity_top_k: Most spans to return; None: all that the budget allows.
         token_budget: Tokens of the host's tokenizer that the spans may have together; never exceeded.
         mode: "hybrid" (S3 and BM25), "s3" or "bm25".
@@ -71,7 +72,7 @@ class S3Retriever(LivingRetriever):
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine | Client,
         *,
         similarity_top_k: int | None = None,
         token_budget: int = 512,
@@ -188,11 +189,15 @@ class S3Retriever(LivingRetriever):
         """
         check("persist_dir", persist_dir, PATH)
         folder = Path(persist_dir)
+        engine = self.engine
+        if isinstance(engine, Client):
+            msg = f"the index is on the server {engine.url}, which saves it; persist() saves one that is here"
+            raise InvalidInputError(msg)
         with self._changing, only_writer(folder):
             refuse_links(folder / persistence.ENGINE)
             steps = [to_json(one) for one in self.transformations]
             with persistence.written(folder, persistence.Saved(self._search(), steps, self._verbose)):
-                self.engine.save(folder / persistence.ENGINE)
+                engine.save(folder / persistence.ENGINE)
 
     @classmethod
     def from_persist_dir(

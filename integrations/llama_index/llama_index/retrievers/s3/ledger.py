@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from llama_index.retrievers.s3.nodes import Source, stored_source
+from s3_retriever import Client
 from s3_retriever import S3Retriever as Engine
 
 
@@ -14,7 +15,7 @@ class Ledger:
     Not safe to share between threads without a lock.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine | Client) -> None:
         self._engine = engine
         self._sources: dict[str, Source] = {}
 

@@ -14,9 +14,9 @@ from llama_index.core.settings import Settings
 from llama_index.retrievers.s3.ledger import Ledger
 from llama_index.retrievers.s3.nodes import hash_of, to_stored, whole_node
 from llama_index.retrievers.s3.transformations import STEPS, checked, transform
+from s3_retriever import Client, UnknownDocumentError
 from s3_retriever import Document as StoredDocument
 from s3_retriever import S3Retriever as Engine
-from s3_retriever import UnknownDocumentError
 from s3_retriever.integration import FLAG, ThreadLock, Uncopyable, check, each, instance, optional
 
 _OF_BASE = {
@@ -44,11 +44,12 @@ class LivingRetriever(Uncopyable, BaseRetriever):
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine | Client,
         transformations: Sequence[TransformComponent] | None,
         **base: Any,
     ) -> None:
-        check("engine", engine, instance(Engine, "an S3Retriever of s3_retriever (see from_documents)"))
+        wanted = "an S3Retriever of s3_retriever (see from_documents), or a Client of a server"
+        check("engine", engine, instance((Engine, Client), wanted))
         check("transformations", transformations, STEPS)
         for name, rule in _OF_BASE.items():
             check(name, base[name], rule)

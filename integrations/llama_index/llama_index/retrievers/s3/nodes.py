@@ -31,6 +31,8 @@ from s3_retriever.integration import content_id
 RECORD_KEY = "_llama_index"
 """The metadata key that holds a node's record; taken out of what is handed back."""
 
+_UNSAID = ("kind", "lines")  # of a passage's structure: for programs, not for prompts
+
 _KEPT = (
     "excluded_embed_metadata_keys",
     "excluded_llm_metadata_keys",
@@ -107,15 +109,22 @@ def stored_source(document: StoredDocument) -> Source:
 def to_node(span: Span) -> NodeWithScore:
     """Return a span as a new node that shares nothing with any other.
 
-    Offsets count in the source document; None if the node's place there is unknown. The metadata has ``page``
-    and ``pages``, counted from 1, where the document has pages and the metadata no such keys; and
-    ``also_in`` where the passage stands elsewhere too: ids and offsets of the engine's documents.
+    Offsets count in the source document; None if the node's place there is unknown. The metadata says what
+    the passage is and, counted from 1, on which pages it stands (``page``, ``pages``), under keys that the
+    node's own does not have: see :attr:`s3_retriever.Span.structure`. Of these, a prompt is given the pages,
+    the heading path and the header. ``also_in`` has where the passage stands elsewhere too, in the ids and
+    offsets of the engine.
     """
     passage = _Passage(span.id, span.doc_id, span.text, span.start, span.end)
     places: dict[str, Any] = {"page": span.page, "pages": list(span.pages)} if span.pages else {}
     if span.also_in:
         places["also_in"] = [asdict(copy) for copy in span.also_in]
-    return NodeWithScore(node=_node(passage, {**places, **span.metadata}), score=span.score)
+    node = _node(passage, {**places, **span.metadata})
+    ours = {key: value for key, value in span.structure.items() if key not in node.metadata}
+    node.metadata.update(ours)
+    for hidden in (node.excluded_llm_metadata_keys, node.excluded_embed_metadata_keys):
+        hidden.extend(key for key in _UNSAID if key in ours)
+    return NodeWithScore(node=node, score=span.score)
 
 
 def whole_node(document: StoredDocument) -> TextNode:

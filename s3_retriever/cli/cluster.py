@@ -1,0 +1,77 @@
+"""The command ``index-cluster``: write an index on a cluster of machines."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from s3_retriever.checks import check_library, pip_install
+from s3_retriever.cli.shared import PROGRAM, Command, common, count, note, required, say
+from s3_retriever.names import CHANGE_MODES
+
+
+def _index(args: argparse.Namespace) -> None:
+    check_library("indexes made on a cluster", "Ray", "ray.data", pip_install("ray"))
+    import ray.data
+
+    from s3_retriever import Artifact
+    from s3_retriever.cluster.config import ClusterConfig
+    from s3_retriever.cluster.dataset import index_dataset
+    from s3_retriever.cluster.reading import read_sources
+
+    artifact = Artifact.load(args.artifact)
+    ray.init(args.ray, log_to_driver=False)
+    if args.checkpoint:
+        from ray.data.checkpoint import CheckpointConfig
+
+        context = ray.data.DataContext.get_current()
+        context.checkpoint_config = CheckpointConfig(id_column="id", checkpoint_path=args.checkpoint)
+    ray.data.DataContext.get_current().enable_progress_bars = not args.no_progress
+    start = time.perf_counter()
+    report = index_dataset(
+        read_sources(args.sources, args.format or ""),
+        args.out,
+        host=args.host,
+        artifact=artifact,
+        mode=args.mode,
+        cluster=ClusterConfig(
+            workers=args.workers,
+            threads=args.threads,
+            gpus=args.gpus,
+            on_error="skip" if args.skip_errors else "stop",
+        ),
+    )
+    for failure in report.failures:
+        note(f"{PROGRAM}: skipped {failure.id}: {failure.reason}")
+    seconds = time.perf_counter() - start
+    say(
+        f"indexed {report.documents:,} documents, {report.tokens:,} tokens in {seconds:.1f} s: "
+        f"{report.tokens / seconds:,.0f} tokens/s; {len(report.failures)} skipped"
+    )
+
+
+INDEX_CLUSTER = Command(
+    "index-cluster",
+    "scan documents on a Ray cluster and write an index, or add to one",
+    ("index-cluster s3://bucket/texts/part.parquet --out s3://bucket/my-index --ray auto",),
+    {
+        "sources SOURCE ...": "files, folders or URLs: .parquet, .jsonl, else text, an id per file",
+        "--out OUT": required("folder that all machines see, or URL, for the index"),
+        "--ray ADDRESS": "address of the cluster, or auto (default: one of this machine)",
+        "--format FORMAT": {"choices": ("parquet", "jsonl", "text"), "help": "what the sources hold"},
+        "--mode MODE": {
+            "choices": CHANGE_MODES,
+            "default": "append",
+            "help": "what becomes of documents that OUT has: all stay, none, or those without a new version "
+            "(default: %(default)s)",
+        },
+        "--checkpoint PATH": "where Ray notes what is done: run again, the command goes on where it was",
+        "--workers N": count("actors that scan (default: as many as the cluster has cores, or GPUs)"),
+        "--threads N": count("threads of each (default: %(default)s)", default=1),
+        "--gpus N": count("GPUs of each (default: %(default)s)", least=0, default=0),
+        "--skip-errors": "leave out documents that cannot be indexed, and name them",
+        **common("--host", "--artifact"),
+        "--no-progress": "do not show Ray's progress",
+    },
+    _index,
+)

@@ -1,0 +1,284 @@
+"""A document as passages are cut from it: by whole units, with what must be read before them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s3_retriever.locks import cached_property
+from s3_retriever.names import SpanKind
+from s3_retriever.search.text import character_range, count_words
+from s3_retriever.structure import Kind, Units
+
+LEAST_WORDS = 11
+"""Words that a passage has at least, where its surroundings have as many."""
+
+_TABLE_REACH, _CODE_REACH = 128, 32  # tokens back to what opens a table, a function, that comes along
+_GROWTH = 64  # units that are added to a short passage at most
+_DEPTH = 8  # headings above a passage
+_CHAIN = 3  # lines of functions and classes around a passage
+
+_NAMES: dict[Kind, SpanKind] = {
+    Kind.PROSE: "prose",
+    Kind.HEADING: "heading",
+    Kind.LIST: "list",
+    Kind.TABLE: "table",
+    Kind.HEADER: "table",
+    Kind.CODE: "code",
+    Kind.OPENER: "code",
+    Kind.DATA: "data",
+    Kind.FURNITURE: "furniture",
+}
+
+_HEADING, _TABLE, _HEADER, _CODE, _OPENER, _DATA, _FURNITURE = map(
+    int, (Kind.HEADING, Kind.TABLE, Kind.HEADER, Kind.CODE, Kind.OPENER, Kind.DATA, Kind.FURNITURE)
+)
+_ROW = bytes([_TABLE])
+_LONG = 400  # characters of a passage that is not short, however long its words are
+
+Range = tuple[int, int]
+
+
+class Page:
+    """A document's text, tokens and units.
+
+    Args:
+        text: The document.
+        starts: uint32 (n,), character offset of each token, ascending.
+        units: Of the text.
+    """
+
+    def __init__(self, text: str, starts: NDArray[np.uint32], units: Units) -> None:
+        self.text = text
+        self.starts = starts
+        self.units = units
+        self.kinds = units.kinds.tobytes()
+        self._ends = np.append(units.starts, len(text)).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    @cached_property
+    def tokens(self) -> NDArray[np.int64]:
+        """int64 (n_units + 1,): the token in which each unit begins, and the number of tokens."""
+        first = np.maximum(np.searchsorted(self.starts, self.units.starts, side="right") - 1, 0)
+        return np.append(first, len(self.starts)).astype(np.int64)
+
+    def unit_at(self, offset: int) -> int:
+        """Return the unit that holds a character."""
+        return max(0, int(self.units.starts.searchsorted(offset, "right")) - 1)
+
+    def characters(self, first: int, last: int) -> Range:
+        """Return where some units begin and end."""
+        return int(self._ends[first]), int(self._ends[last])
+
+    def token_range(self, start: int, end: int) -> Range:
+        """Return the tokens that hold some characters: the first, and one past the last."""
+        first = max(0, int(self.starts.searchsorted(start, "right")) - 1)
+        return first, max(first, int(self.starts.searchsorted(end)))
+
+    def of_tokens(self, first: int, last: int) -> Range:
+        """Return the characters of some tokens; what is before the first token belongs to it."""
+        return character_range(self.text, self.starts, first, last)
+
+    def stripped(self, start: int, end: int) -> Range:
+        """Return a range without the white space at its ends."""
+        piece = self.text[start:end]
+        start += len(piece) - len(piece.lstrip())
+        return start, max(start, end - len(piece) + len(piece.rstrip()))
+
+    def passage(self, core: Range, most: int) -> Range | None:
+        """Return the units to which some tokens belong, and those that must come with them.
+
+        Args:
+            core: The tokens: the first, and one past the last.
+            most: Tokens that the passage may have.
+
+        Returns:
+            The first unit and one past the last; None where there is but furniture and white space.
+        """
+        start, end = self.stripped(*self.of_tokens(*core))
+        first, last = self.unit_at(start), self.unit_at(max(start, end - 1)) + 1
+        borders = [start, *self._ends[first + 1 : last].tolist(), end]
+        sizes = {
+            borders[i + 1] - borders[i]: first + i
+            for i in range(last - first)
+            if self.kinds[first + i] != _FURNITURE and borders[i] < borders[i + 1]
+        }
+        if not sizes:
+            return None
+        centre = sizes[max(sizes)]
+        low, high = self.kinds.rfind(_FURNITURE, first, centre), self.kinds.find(_FURNITURE, centre, last)
+        return self.completed(max(first, low + 1), last if high < 0 else high, most)
+
+    def completed(self, first: int, last: int, most: int) -> Range:
+        """Widen a passage: its headings, the opening of its table or function if near, a few words."""
+        for _ in range(_GROWTH):
+            grown = self._opened(first, last)
+            if grown == (first, last) and self.is_short(first, last):
+                grown = self._neighbour(first, last)
+            if grown == (first, last) or self.size(*grown) > most:
+                break
+            first, last = grown
+        while last - 1 > first and self.kinds[last - 1] == _HEADING:
+            last -= 1
+        return first, last
+
+    def _opened(self, first: int, last: int) -> Range:
+        """Return a passage with what it must not be without, as far as that is near."""
+        kind = self.kinds[last - 1]
+        if kind in (_HEADING, _HEADER, _OPENER) and self._follows(last):
+            return first, last + 1
+        if first and self.kinds[first - 1] == _HEADING and self.kinds[first] != _FURNITURE:
+            return first - 1, last
+        opening = self.openings(first)
+        reach = _TABLE_REACH if self.kinds[first] == _TABLE else _CODE_REACH
+        if opening and self.size(opening[-1][0], first) <= reach and self.is_free(opening[-1][0], first):
+            return opening[-1][0], last
+        return first, last
+
+    def _follows(self, unit: int) -> bool:
+        return unit < len(self) and self.kinds[unit] != _FURNITURE
+
+    def is_free(self, first: int, last: int) -> bool:
+        """Tell whether there is no furniture among some units."""
+        return self.kinds.find(_FURNITURE, first, last) < 0
+
+    def is_short(self, first: int, last: int) -> bool:
+        """Tell whether some units have fewer words together than a passage should have."""
+        start, end = self.stripped(*self.characters(first, last))
+        return end - start <= _LONG and count_words(self.text[start:end], LEAST_WORDS) < LEAST_WORDS
+
+    def _neighbour(self, first: int, last: int) -> Range:
+        """Return a passage with one unit more: of its own block if there is one, then of its section."""
+        begins = self.units.begins
+        after, before = self._follows(last), first > 0 and self.kinds[first - 1] != _FURNITURE
+        if after and not begins[last]:
+            return first, last + 1
+        if before and not begins[first]:
+            return first - 1, last
+        if after and self.kinds[last] != _HEADING:
+            return first, last + 1
+        if before and self.kinds[first] != _HEADING:
+            return first - 1, last
+        return (first, last + 1) if after else (first - 1, last) if before else (first, last)
+
+    def size(self, first: int, last: int) -> int:
+        """Return how many tokens some units have."""
+        return int(self.tokens[last] - self.tokens[first])
+
+    def piece_size(self, core: Range, least: int) -> int:
+        """Return how many tokens around some have a few words, in units that are longer than a budget."""
+        size = least
+        while size < len(self.starts):
+            start, end = self.of_tokens(max(0, core[0] - size // 2), core[0] + size // 2)
+            if count_words(self.text[start:end], LEAST_WORDS + 2) >= LEAST_WORDS + 2:
+                break
+            size *= 2
+        return size
+
+    def within(self, first: int, last: int, centre: int, most: int) -> Range | None:
+        """Return those of some units around one that have ``most`` tokens together at most, if it has."""
+        low, high = centre, centre + 1
+        if self.size(low, high) > most:
+            return None
+        while True:
+            if high < last and self.size(low, high + 1) <= most:
+                high += 1
+            elif low > first and self.size(low - 1, high) <= most:
+                low -= 1
+            else:
+                break
+        while high - 1 > low and self.kinds[high - 1] == _HEADING:
+            high -= 1
+        return low, high
+
+    def openings(self, unit: int) -> list[Range]:
+        """Return what must be read before a unit and stands above it, the outermost first: ranges of units.
+
+        The header of a row's table; the lines that open the functions and classes of a statement.
+        """
+        kind = self.kinds[unit]
+        if kind == _TABLE:
+            return self._header(unit)
+        if kind in (_CODE, _OPENER, _DATA):
+            return [*self._scopes(unit)][::-1]
+        return []
+
+    def _header(self, row: int) -> list[Range]:
+        headers = self._headers
+        last = int(np.searchsorted(headers, row))
+        if not last:
+            return []
+        end = int(headers[last - 1]) + 1
+        if self.kinds[end:row].strip(_ROW):
+            return []
+        first = end
+        while first and self.kinds[first - 1] == _HEADER:
+            first -= 1
+        return [(first, end)]
+
+    @cached_property
+    def _headers(self) -> NDArray[np.intp]:
+        return np.flatnonzero(self.units.kinds == _HEADER)
+
+    @cached_property
+    def _openers(self) -> NDArray[np.intp]:
+        return np.flatnonzero(self.units.kinds == _OPENER)
+
+    @cached_property
+    def _headings(self) -> NDArray[np.intp]:
+        return np.flatnonzero(self.units.kinds == _HEADING)
+
+    def _scopes(self, unit: int) -> Iterator[Range]:
+        """Yield the lines that open the functions and classes around a statement, the innermost first."""
+        for one in self._above(self._openers, unit, int(self.units.levels[unit]), _CHAIN):
+            yield one, one + 1
+
+    def _above(self, among: NDArray[np.intp], unit: int, level: int, most: int) -> Iterator[int]:
+        """Yield the last of some units before one that has a lower level, then the one above that."""
+        among = among[: np.searchsorted(among, unit)]
+        levels = self.units.levels[among]
+        for _ in range(most):
+            lower = np.flatnonzero(levels < level)
+            if not len(lower):
+                return
+            place = int(lower[-1])
+            yield int(among[place])
+            level, levels = int(levels[place]), levels[:place]
+
+    def described(self, start: int, end: int) -> dict[str, Any]:
+        """Return what a passage is: the fields of a :class:`Span` that its place in the document tells."""
+        first, last = self.unit_at(start), self.unit_at(end - 1) + 1
+        borders = np.clip(self._ends[first : last + 1], start, end)
+        sizes = np.bincount(self.units.kinds[first:last], np.diff(borders))
+        line = self.text.count("\n", 0, start) + 1
+        return {
+            "kind": _NAMES[Kind(int(sizes.argmax()))],
+            "heading_path": self.headings(first),
+            "header": self.header(start),
+            "lines": (line, line + self.text.count("\n", start, end)),
+        }
+
+    def header(self, start: int) -> str:
+        """Return what must be read before a passage and is not in it; empty where nothing must."""
+        lines = []
+        for one in self.openings(self.unit_at(start)):
+            indent = int(self.units.levels[one[0]]) if self.kinds[one[0]] == _OPENER else 0
+            lines.append(" " * indent + self.text[slice(*self.characters(*one))].strip())
+        return "\n".join(lines)
+
+    def headings(self, unit: int) -> tuple[str, ...]:
+        """Return the headings that a unit stands below, the outermost first."""
+        level = int(self.units.levels[unit]) if self.kinds[unit] == _HEADING else 256
+        above = [*self._above(self._headings, unit, level, _DEPTH)][::-1]
+        return tuple(_title(self.text[slice(*self.characters(one, one + 1))]) for one in above)
+
+
+def _title(text: str) -> str:
+    """Return a heading without the marks that make it one, on one line."""
+    lines = [line.strip().strip("#").strip() for line in text.splitlines()]
+    return " ".join(line for line in lines if any(map(str.isalnum, line)))

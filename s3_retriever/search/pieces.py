@@ -1,0 +1,55 @@
+"""Pieces of a unit that is longer than the budget: cut between clauses' words, else between characters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from s3_retriever.search.passages import Page, Range
+from s3_retriever.search.text import splits_character, splits_word, trails
+
+
+def _clean(text: str, at: int) -> bool:
+    return _whole(text, at) and not trails(text, at)
+
+
+def _whole(text: str, at: int) -> bool:
+    return not splits_word(text, at) and not splits_character(text, at)
+
+
+def _written(text: str, at: int) -> bool:
+    return not splits_character(text, at)
+
+
+def piece_around(page: Page, core: Range, size: int) -> Range:
+    """Return the characters of ``size`` tokens around the middle of some tokens, without broken words.
+
+    Where that leaves nothing, words are broken, and characters only where one has more tokens.
+
+    Args:
+        page: The document.
+        core: The tokens.
+        size: How many tokens the piece has at most.
+    """
+    n, centre = len(page.starts), sum(core) // 2
+    first = max(0, min(centre - size // 2, n - size))
+    last = min(n, first + size)
+    for may_cut in (_clean, _whole):
+        if whole := _narrowed(page, first, last, may_cut):
+            return whole
+    # There is no whole word in it, so it has one border of words at most: take the longer side.
+    borders = [at for at in range(first + 1, last) if _whole(page.text, page.of_tokens(at, at)[0])]
+    if borders:
+        sides = page.of_tokens(first, borders[0]), page.of_tokens(borders[-1], last)
+        longer = max(sides, key=lambda side: len(page.text[slice(*side)].strip()))
+        first, last = (first, borders[0]) if longer == sides[0] else (borders[-1], last)
+    return _narrowed(page, first, last, _written) or page.of_tokens(first, last)
+
+
+def _narrowed(page: Page, first: int, last: int, may_cut: Callable[[str, int], bool]) -> Range | None:
+    """Return the characters of some tokens up to where a rule allows a cut; None where nothing is left."""
+    while first < last and not may_cut(page.text, page.of_tokens(first, first)[0]):
+        first += 1
+    while last > first and not may_cut(page.text, page.of_tokens(last, last)[0]):
+        last -= 1
+    whole = page.of_tokens(first, last)
+    return whole if page.text[slice(*whole)].strip() else None

@@ -1,0 +1,276 @@
+"""A search of shards: two rounds of numbers, then the texts of the documents that passages are cut from."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from s3_retriever.documents import Document, Explanation, Span, Spans
+from s3_retriever.errors import InvalidInputError, ShardStateError
+from s3_retriever.index.layout import CELL
+from s3_retriever.index.words import asked as asked_terms
+from s3_retriever.search.answer import Asked, SearchOptions, as_span
+from s3_retriever.search.density import Float32, Int64, token_weights
+from s3_retriever.search.passages import Page
+from s3_retriever.search.profile import Profile
+from s3_retriever.search.rank import Ranker, side_by_side
+from s3_retriever.search.shard import Cells, Counted, Facts, Question, packed_features, read_page
+from s3_retriever.search.spans import SpanConfig, select_spans
+
+_ATTEMPTS = 3  # times that a question is asked while shards are started anew
+
+
+class Shards(Protocol):
+    """Shards of one index, wherever they are; their order is that of their documents."""
+
+    def each(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
+        """Call a method of :class:`~s3_retriever.search.shard.Shard` on some shards at once.
+
+        Args:
+            method: Its name.
+            arguments: Of each shard, by its number.
+
+        Raises:
+            ShardStateError: One was started anew; what it knew of questions is gone.
+            ShardError: One did not answer in time.
+        """
+
+    def facts(self) -> Sequence[Facts]:
+        """Return what each shard holds."""
+
+
+class _Place(NamedTuple):
+    """A document: which shard has it, and its number there."""
+
+    shard: int
+    number: int
+
+
+class _NeedsMore(Exception):  # noqa: N818 (it is no error)
+    """The passages want cells that no shard has sent."""
+
+
+class ShardedSearch:
+    """A search of an index in shards; the counterpart of :class:`~s3_retriever.search.answer.Search`.
+
+    Args:
+        shards: The shards.
+        ranker: Scores cells; its own words of rarity, constants and fusion.
+        options: How to search.
+        spans: How passages are cut unless the options say it.
+        count_tokens: Tokens of a text by itself.
+
+    Raises:
+        InvalidInputError: ``explain`` is asked for, which shards cannot do yet.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        ranker: Ranker,
+        options: SearchOptions,
+        spans: SpanConfig,
+        count_tokens: Callable[[str], int],
+    ) -> None:
+        if options.explain:
+            msg = "explain=True needs the whole index in this process; load it without shards"
+            raise InvalidInputError(msg)
+        self._shards = shards
+        self._facts = list(shards.facts())
+        self._ranker = ranker
+        self._options = options
+        self._spans = options.spans or spans
+        self._count_tokens = count_tokens
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to search."""
+        return not sum(one.n_documents for one in self._facts)
+
+    def bm25(self, question: str) -> str:
+        """Return the question: shards count its words."""
+        return question
+
+    def answers(self, asked: Sequence[Asked], bm25: Sequence[str]) -> list[list[Span]]:
+        """Return the spans that answer each of several questions, best first.
+
+        Raises:
+            ShardError: A shard did not answer in time, or was started anew again and again.
+        """
+        return [self._answer(*one) for one in zip(asked, bm25, strict=True)]
+
+    def profile(self, asked: Asked, bm25: str, doc_id: str) -> Profile:
+        """Refuse: a profile is made where the document is.
+
+        Raises:
+            InvalidInputError: Always.
+        """
+        msg = "a profile needs the whole index in this process; load it without shards"
+        raise InvalidInputError(msg)
+
+    def _answer(self, asked: Asked, text: str) -> list[Span]:
+        question = self._question(asked, text)
+        for attempt in range(_ATTEMPTS):
+            token = secrets.token_hex(8)
+            try:
+                return self._found(token, question)
+            except ShardStateError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        raise AssertionError
+
+    def _found(self, token: str, question: Question) -> list[Span]:
+        whole = Counted.of_all(self._all("count", token, question))
+        if not whole.eligible:
+            return Spans()
+        most = 64 + self._options.token_budget // 8
+        while True:
+            cells: list[Cells] = self._all("cells", token, whole, most)
+            try:
+                found = _Selection(
+                    self._shards, cells, self._options, self._spans, self._count_tokens
+                ).spans()
+            except _NeedsMore:
+                most *= 8
+                continue
+            self._all("forget", token)
+            return found
+
+    def _all(self, method: str, *arguments: Any) -> list[Any]:
+        found = self._shards.each(method, dict.fromkeys(range(len(self._facts)), arguments))
+        return [found[shard] for shard in sorted(found)]
+
+    def _question(self, asked: Asked, text: str) -> Question:
+        mode, where = self._options.mode, self._options.where
+        terms = () if mode == "s3" else tuple(asked_terms(text))
+        rare = self._ranker.surprise if mode == "hybrid" else lambda _: 0.0
+        surprise = tuple(rare(one.exact or one.term) for one in terms)
+        lexical: dict[str, Any] = {"mode": mode, "terms": terms, "surprise": surprise, "where": where}
+        if asked.encoded is None:
+            return Question(**lexical)
+        if self._options.scoring == "paper":
+            return Question(
+                **lexical, shared=tuple((one.tap, one.features, one.counts) for one in asked.shared)
+            )
+        weights_of_tokens = self._token_weights(asked.encoded.ids)
+        asking = weights_of_tokens > 0
+        features, weights = side_by_side(asked.rows, asking)
+        return Question(
+            **lexical,
+            taps=np.repeat([row.tap for row in asked.rows], asking.sum()).astype(np.int16),
+            features=packed_features(features),
+            weights=weights,
+            row_weights=self._ranker.scoring.row_weights(weights_of_tokens[asking]),
+        )
+
+    def _token_weights(self, ids: npt.NDArray[np.int32]) -> Float32:
+        if not self._ranker.rarity:
+            return np.ones(len(ids), np.float32)
+        frequencies = np.zeros(len(ids), np.int64)
+        for one in self._facts:
+            known = ids < len(one.token_cells)
+            frequencies[known] += one.token_cells[ids[known]]
+        return token_weights(frequencies, sum(one.n_cells for one in self._facts))
+
+
+class _Selection:
+    """Passages cut around the densest cells of all shards.
+
+    What is selected from is an index of those documents only that have such a cell, in their order. Before
+    them stands a document which is none. It is as dense as the densest cell that no shard sent: whoever wants
+    to read it needs more cells.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        cells: Sequence[Cells],
+        options: SearchOptions,
+        spans: SpanConfig,
+        count_tokens: Callable[[str], int],
+    ) -> None:
+        self._shards = shards
+        self._options = options
+        self._spans = spans
+        self._count_tokens = count_tokens
+        self._range = _range(cells)
+        self._floor = max((one.floor for one in cells if not one.complete), default=-np.inf)
+        self._places: list[_Place] = []
+        sizes = [1]  # of the document that is none: the first of those equally dense
+        dense, at = [np.zeros(0, np.float32)], [np.zeros(0, np.int64)]
+        for shard, one in enumerate(cells):
+            documents, first, inverse = np.unique(one.documents, return_index=True, return_inverse=True)
+            self._places += [_Place(shard, number) for number in documents.tolist()]
+            begins = np.cumsum([sum(sizes), *one.sizes[first]])
+            sizes += one.sizes[first].tolist()
+            at.append((begins[:-1][inverse] + one.places).astype(np.int64))
+            dense.append(one.density)
+        self._document_cells: Int64 = np.cumsum([0, *sizes])
+        self._density = np.full(self._document_cells[-1], -np.inf, np.float32)
+        self._density[np.concatenate(at)] = np.concatenate(dense)
+        self._density[0] = self._floor
+        self._pages: dict[int, tuple[Document, Page]] = {}
+
+    def spans(self) -> list[Span]:
+        """Return the spans, best first.
+
+        Raises:
+            _NeedsMore: They may be others, since they want cells that no shard sent.
+        """
+        self._read(self._likely())
+        selected = select_spans(
+            self._density,
+            self._document_cells,
+            budget=self._options.token_budget,
+            document=self._page,
+            count_tokens=self._count_tokens,
+            config=self._spans,
+        )
+        low, high = self._range if self._options.unit_scores else (0.0, 1.0)
+        nothing: Explanation | None = None
+        found = Spans()
+        for span in selected[: self._options.top_k]:
+            score = (span.score - low) / (high - low) if high > low else 1.0
+            found.append(as_span(self._pages[span.doc][0], span, score, nothing, self._page(span.doc)))
+        return found
+
+    def _likely(self) -> list[int]:
+        """Return documents that passages will be cut from, most likely."""
+        most = 8 + 2 * self._options.token_budget // CELL
+        dense = np.flatnonzero(self._density > self._floor)
+        best = dense[np.argsort(-self._density[dense], kind="stable")[:most]]
+        documents = np.searchsorted(self._document_cells, best, side="right") - 1
+        return [int(document) for document in np.unique(documents)]
+
+    def _page(self, document: int) -> Page:
+        if document == 0:
+            raise _NeedsMore
+        if document not in self._pages:
+            self._read([document])
+        return self._pages[document][1]
+
+    def _read(self, documents: Sequence[int]) -> None:
+        wanted: dict[int, list[int]] = {}
+        for document in documents:
+            if document:
+                wanted.setdefault(self._places[document - 1].shard, []).append(document)
+        if not wanted:
+            return
+        arguments = {
+            shard: ([self._places[one - 1].number for one in of_shard],) for shard, of_shard in wanted.items()
+        }
+        for shard, pages in self._shards.each("pages", arguments).items():
+            self._pages.update(zip(wanted[shard], map(read_page, pages), strict=True))
+
+
+def _range(cells: Sequence[Cells]) -> tuple[float, float]:
+    """Return the least and the greatest density of what is searched."""
+    ranges = [one.range for one in cells if one.range is not None]
+    low = functools.reduce(min, (one[0] for one in ranges), np.inf)
+    high = functools.reduce(max, (one[1] for one in ranges), -np.inf)
+    return (low, high) if ranges else (0.0, 1.0)

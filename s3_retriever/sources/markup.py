@@ -1,0 +1,91 @@
+"""HTML and DOCX to Markdown, by Beautiful Soup, mammoth and markdownify."""
+
+from __future__ import annotations
+
+import io
+import warnings
+import zipfile
+
+from s3_retriever.errors import UnreadableFileError
+from s3_retriever.sources.content import Content, decode, kind_of
+
+_UNPACKED = 1 << 30  # bytes that a DOCX may hold
+_UNSEEN = ("script", "style", "template", "noscript", "head")
+_UNMARKED = ["a", "img", "b", "strong", "em", "i", "u", "s", "del"]  # marks within words would part them
+_TITLES = "p[style-name='Title'] => h1:fresh"
+
+
+def read_html(data: bytes, encoding: str) -> Content:
+    """Return the text of an HTML page as Markdown: headings, lists, tables and code; no links, no pictures.
+
+    Args:
+        data: The page, in the encoding that it declares, or as :func:`decode` reads it.
+        encoding: For a page that declares none and is not UTF-8.
+
+    Raises:
+        UnreadableFileError: It is no text, or nested too deeply.
+    """
+    from bs4.dammit import EncodingDetector
+
+    declared = EncodingDetector.find_declared_encoding(data, is_html=True)
+    try:
+        return _markdown(decode(data, declared or encoding))
+    except LookupError:  # no encoding has that name
+        return _markdown(decode(data, encoding))
+
+
+def read_docx(data: bytes) -> Content:
+    """Return the text of a Word document as Markdown, without pictures.
+
+    Raises:
+        UnreadableFileError: It is no DOCX, damaged, encrypted, or unpacks to more than a gigabyte.
+    """
+    import mammoth
+
+    if not data.startswith(b"PK\x03\x04"):
+        msg = f"it is no DOCX{', but ' + kind if (kind := kind_of(data)) else ''}"
+        raise UnreadableFileError(msg)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            size = sum(one.file_size for one in packed.infolist())
+        if size > _UNPACKED:
+            msg = f"it unpacks to {size:,} bytes"
+            raise UnreadableFileError(msg)
+        made = mammoth.convert_to_html(
+            io.BytesIO(data),
+            convert_image=mammoth.images.img_element(lambda _: {}),
+            include_embedded_style_map=False,
+            style_map=_TITLES,
+        )
+    except UnreadableFileError:
+        raise
+    except Exception as error:  # mammoth lets pass whatever a parser raises
+        msg = f"it is damaged, or no DOCX ({type(error).__name__}: {error})"
+        raise UnreadableFileError(msg) from error
+    return _markdown(made.value)
+
+
+def _markdown(html: str) -> Content:
+    from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
+    from markdownify import MarkdownConverter
+
+    converter = MarkdownConverter(
+        heading_style="ATX",
+        bullets="-",
+        escape_asterisks=False,
+        escape_underscores=False,
+        escape_misc=False,
+        strip=_UNMARKED,
+        table_infer_header=True,
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)  # XHTML
+            soup = BeautifulSoup(html, "lxml")
+        title = soup.title.get_text(" ", strip=True) if soup.title else ""
+        for unseen in soup.find_all(_UNSEEN):
+            unseen.decompose()
+        return Content(converter.convert_soup(soup).strip(), title)
+    except RecursionError as error:
+        msg = "it is nested too deeply"
+        raise UnreadableFileError(msg) from error

@@ -1,0 +1,178 @@
+"""Which lines are headings, items of lists and prose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from s3_retriever.compiled import njit
+from s3_retriever.structure.characters import DIGIT, LETTER, LOWER, SPACE, STOP, UPPER, WIDE
+from s3_retriever.structure.kinds import (
+    BLANK,
+    FURNITURE,
+    HEADING,
+    JOINED,
+    LIST,
+    PROSE,
+    WEAK,
+    Bytes,
+    Flags,
+    Hashes,
+    Points,
+)
+from s3_retriever.structure.lines import (
+    DIGITS,
+    END,
+    FIRST,
+    INDENT,
+    LAST,
+    LEADERS,
+    LETTERS,
+    LOWERS,
+    OTHERS,
+    PIPES,
+    RULE,
+    UPPERS,
+    WORDS,
+    Lines,
+)
+from s3_retriever.structure.scanning import contains, hash_word, marker_end, numbered, word_end
+
+_TITLE = 100  # characters of the longest heading that nothing marks
+
+
+@njit(cache=True, nogil=True)
+def _heading_level(
+    points: Points, flags: Flags, lines: Lines, i: int, above: int, below: int, sections: Hashes
+) -> Any:
+    """Return the level of a heading that no mark tells: numbered, named, of capitals or merely short; else 0.
+
+    ``above`` and ``below`` are the blank lines before and after it.
+    """
+    row = lines[i]
+    first, last = row[FIRST], row[LAST]
+    length = last - first
+    if length > _TITLE or row[WORDS] > 14 or not row[LETTERS] or not above or row[LEADERS] >= 4:
+        return 0
+    final = points[last - 1]
+    ends = flags[last - 1] & (STOP | WIDE) and final != 63
+    if final == 44 or final == 59 or final == 0x3001 or final == 0xFF0C:
+        return 0
+    parts = numbered(points, flags, first, last)
+    if parts >= 2 and not ends:
+        return min(parts, 6)
+    end = word_end(points, flags, first, last)
+    if end < last and row[WORDS] <= 12 and not ends and flags[first] & UPPER:
+        at = end + 1
+        if contains(sections, hash_word(points, first, end)) and at < last and flags[at] & (DIGIT | UPPER):
+            return 1
+    if row[UPPERS] >= 4 and not row[LOWERS] and row[LETTERS] >= 4 and not ends and row[LETTERS] * 2 > length:
+        return 2
+    if parts == 1 and below and not ends:
+        return 1
+    if ends or final == 58 or row[INDENT] > 8 or points[end] == 58:
+        return 0
+    begins = flags[first]
+    if not begins & (LETTER | DIGIT) or begins & LOWER or row[OTHERS] * 3 > row[LETTERS]:
+        return 0
+    following = i + 1 + below
+    if following >= len(lines):
+        return 0
+    wide = row[LETTERS] and not row[UPPERS] and not row[LOWERS]  # of a script without cases
+    if length > (24 if wide else 70) or (wide and row[WORDS] > 8):
+        return 0
+    reach = lines[following, LAST] - lines[following, FIRST]
+    if below == 0:
+        return WEAK if reach > 2 * length and reach > 50 else 0
+    return WEAK if reach > 1.5 * length or lines[following, PIPES] else 0
+
+
+@njit(cache=True, nogil=True)
+def mark_rest(
+    points: Points, flags: Flags, lines: Lines, sections: Hashes, kinds: Bytes, levels: Bytes
+) -> None:
+    """Mark headings, list items and prose among the lines that are not marked yet, and rules as furniture.
+
+    Lines of a paragraph, and those of an item, are marked as joined after the first.
+    """
+    n = len(lines)
+    below = np.zeros(n + 1, np.int64)  # blank lines from each line on
+    for i in range(n - 1, -1, -1):
+        below[i] = below[i + 1] + 1 if lines[i, FIRST] == lines[i, END] else 0
+    seen = np.zeros(8, np.int64)  # characters that underlined headings, in their order
+    above, item, depth, before = 1, False, 0, BLANK
+    for i in range(n):
+        row = lines[i]
+        first, last = row[FIRST], row[LAST]
+        if first == row[END]:
+            above += 1
+            if before != LIST:
+                before = BLANK
+            continue
+        if kinds[i]:
+            before, above, item = kinds[i] & ~JOINED, 0, False
+            continue
+        kind, level = PROSE, 0
+        point = points[first]
+        rule = 0
+        if i + 1 < n and not kinds[i + 1]:
+            rule = lines[i + 1, RULE]
+            short = lines[i + 1, LAST] - lines[i + 1, FIRST] < min(3, last - first)
+            if short or flags[lines[i + 1, FIRST]] & (LETTER | DIGIT) or rule == 46 or last - first > 120:
+                rule = 0
+        if row[RULE] and not row[LETTERS] and not row[DIGITS] and last - first >= 3:
+            kind = FURNITURE
+            if before == HEADING and above == 0:
+                kind = HEADING | JOINED
+        elif point == 35 and _atx(points, flags, first, last):
+            kind, level = HEADING, _atx(points, flags, first, last)
+        elif rule and (before != PROSE or above):
+            kind = HEADING
+            level = 1
+            while level < 7 and seen[level] and seen[level] != rule:
+                level += 1
+            seen[level] = rule
+        else:
+            text = marker_end(points, flags, first, last)
+            title = 0
+            if text < 0 or numbered(points, flags, first, last):
+                title = _heading_level(points, flags, lines, i, above, below[i + 1], sections)
+                if (
+                    text >= 0
+                    and title
+                    and (before == LIST or _item_follows(points, flags, lines, i + 1 + below[i + 1], kinds))
+                ):
+                    title = 0
+            if title:
+                kind, level = HEADING, title
+            elif text >= 0:
+                kind, depth, item = LIST, row[INDENT], True
+                level = min(row[INDENT], 255)
+            elif item and before == LIST and (above == 0 or row[INDENT] > depth):
+                kind, level = LIST, min(depth, 255)
+                if above == 0:
+                    kind |= JOINED
+            elif above == 0 and before == PROSE:
+                kind = PROSE | JOINED
+        kinds[i], levels[i] = kind, level
+        before, above = kind & ~JOINED, 0
+        if before != LIST:
+            item = False
+
+
+@njit(cache=True, nogil=True)
+def _atx(points: Points, flags: Flags, first: int, last: int) -> Any:
+    """Return the level of a heading in Markdown's number signs; 0 where the line is none."""
+    at = first
+    while at < last and points[at] == 35:
+        at += 1
+    level = at - first
+    return level if 1 <= level <= 6 and at < last and flags[at] & SPACE else 0
+
+
+@njit(cache=True, nogil=True)
+def _item_follows(points: Points, flags: Flags, lines: Lines, i: int, kinds: Bytes) -> Any:
+    if i >= len(lines) or kinds[i] or lines[i, FIRST] == lines[i, END]:
+        return False
+    return marker_end(points, flags, lines[i, FIRST], lines[i, LAST]) >= 0

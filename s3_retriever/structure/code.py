@@ -1,0 +1,110 @@
+"""Which lines are code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from s3_retriever.compiled import njit
+from s3_retriever.structure.characters import DIGIT, LETTER
+from s3_retriever.structure.kinds import CODE, JOINED, Bytes, Flags, Hashes, Points
+from s3_retriever.structure.lines import END, FIRST, INDENT, LAST, LETTERS, OTHERS, WORDS, Lines
+from s3_retriever.structure.scanning import contains, hash_word, word_end
+
+_LOOK = 80  # characters of a line that are looked at for signs of code
+
+
+@njit(cache=True, nogil=True)
+def looks_like_code(points: Points, flags: Flags, row: npt.NDArray[np.int64], words: Hashes) -> Any:
+    """Tell whether a line by itself looks like one of a program."""
+    first, last = row[FIRST], row[LAST]
+    signs = 0
+    final, initial = points[last - 1], points[first]
+    second = points[first + 1] if first + 1 < last else np.uint32(0)
+    end = word_end(points, flags, first, min(last, first + 12))
+    is_word = end > first and contains(words, hash_word(points, first, end))
+    if final == 59 or final == 123 or final == 125 or final == 40 or final == 91 or final == 92:  # ; { }
+        signs += 2
+    elif (final == 58 and is_word) or final == 41 or final == 44:
+        signs += 1
+    if (
+        (initial == 64 and second > 64)
+        or (initial == 47 and (second == 47 or second == 42))
+        or (
+            initial == 35
+            and (
+                second == 33
+                or contains(
+                    words, hash_word(points, first + 1, min(last, word_end(points, flags, first + 1, last)))
+                )
+            )
+        )
+        or (initial == 60 and (second == 47 or second == 63 or second == 33 or 97 <= second <= 122))
+        or ((initial == 41 or initial == 93) and row[WORDS] <= 2)
+        or (initial == 34 and second == 34)
+    ):
+        signs += 2
+    if is_word:
+        signs += 1
+    calls = assigns = joins = 0
+    for at in range(first + 1, min(last - 1, first + _LOOK)):
+        point = points[at]
+        if point == 40 or point == 91:
+            calls += flags[at - 1] & (LETTER | DIGIT) != 0 or points[at - 1] == 95
+        elif point == 61:
+            assigns += 1
+        elif point == 95 or (
+            (point == 46 or point == 58) and points[at - 1] != 32 and flags[at + 1] & LETTER != 0
+        ):
+            joins += 1
+    signs += (calls > 0) + (assigns > 0) + (joins > 0)
+    return signs >= 3 or (signs == 2 and (row[WORDS] <= 6 or row[OTHERS] * 6 >= row[LETTERS]))
+
+
+@njit(cache=True, nogil=True)
+def mark_code(points: Points, flags: Flags, lines: Lines, words: Hashes, kinds: Bytes) -> None:
+    """Mark lines of code: those between fences, texts that are code, blocks most of whose lines are."""
+    n = len(lines)
+    likely = np.zeros(n, np.bool_)
+    total = coded = 0
+    fence, width = np.uint32(0), 0  # one that is never closed reaches to the end, as in CommonMark
+    for i in range(n):
+        row = lines[i]
+        first, last = row[FIRST], row[LAST]
+        if first == row[END]:
+            if fence:
+                kinds[i] = CODE | JOINED
+            continue
+        mark = points[first]
+        run = 0
+        if mark == 96 or mark == 126:
+            while first + run < last and points[first + run] == mark:
+                run += 1
+        if fence:
+            kinds[i] = CODE
+            if mark == fence and run >= width and first + run == last:
+                kinds[i], fence = CODE | JOINED, np.uint32(0)
+            continue
+        # A line of tildes below another is an underline of reStructuredText.
+        above = i > 0 and lines[i - 1, FIRST] < lines[i - 1, END]
+        if run >= 3 and row[INDENT] < 12 and not (mark == 126 and above):
+            kinds[i], fence, width = CODE, mark, run
+            continue
+        total += 1
+        likely[i] = looks_like_code(points, flags, row, words)
+        coded += likely[i]
+    whole = total >= 3 and coded * 10 >= total * 3
+    begin = 0
+    while begin < n:
+        if kinds[begin] or lines[begin, FIRST] == lines[begin, END]:
+            begin += 1
+            continue
+        end, found = begin, 0
+        while end < n and not kinds[end] and lines[end, FIRST] < lines[end, END]:
+            found += likely[end]
+            end += 1
+        if whole or (end - begin >= 2 and found * 2 > end - begin):
+            kinds[begin:end] = CODE
+        begin = end

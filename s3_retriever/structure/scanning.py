@@ -1,0 +1,109 @@
+"""What begins at a place of a text: a word, the marker of an item, a number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from s3_retriever.compiled import njit
+from s3_retriever.structure.characters import DIGIT, LETTER, LOWER, SPACE
+from s3_retriever.structure.kinds import Flags, Hashes, Points
+
+
+@njit(cache=True, nogil=True)
+def contains(hashes: Hashes, value: np.uint64) -> Any:
+    """Tell whether an ascending array has a hash."""
+    place = np.searchsorted(hashes, value)
+    return place < len(hashes) and hashes[place] == value
+
+
+@njit(cache=True, nogil=True)
+def hash_word(points: Points, begin: int, end: int) -> Any:
+    """Return the hash of a word in lower case; of letters beyond Latin, Greek and Cyrillic as they are."""
+    value = np.uint64(0xCBF29CE484222325)
+    for at in range(begin, end):
+        point = points[at]
+        if 65 <= point <= 90 or 0xC0 <= point <= 0xDE or 0x391 <= point <= 0x3A9 or 0x410 <= point <= 0x42F:
+            point += 32
+        elif 0x400 <= point <= 0x40F:
+            point += 80
+        value = (value ^ np.uint64(point)) * np.uint64(0x100000001B3)
+    return value
+
+
+@njit(cache=True, nogil=True)
+def word_end(points: Points, flags: Flags, begin: int, end: int) -> Any:
+    """Return where the letters that begin at an offset end."""
+    at = begin
+    while at < end and (flags[at] & LETTER or points[at] == 95):
+        at += 1
+    return at
+
+
+@njit(cache=True, nogil=True)
+def marker_end(points: Points, flags: Flags, first: int, last: int) -> Any:
+    """Return where the text of a list item begins, whose marker is at ``first``; -1 where there is none."""
+    point = points[first]
+    at = first
+    if (
+        point == 45
+        or point == 42
+        or point == 43
+        or point == 0x2022
+        or point == 0x2023
+        or point == 0x25E6
+        or point == 0x2013
+        or point == 0xB7
+        or point == 0x25CF
+        or point == 0x25AA
+        or point == 0x2043
+    ):
+        at = first + 1
+    else:
+        bracket = point == 40
+        at = first + bracket
+        begin = at
+        while at < last and at - begin < 3 and flags[at] & DIGIT:
+            at += 1
+        if at == begin:
+            while (
+                at < last and at - begin < 4 and (points[at] == 105 or points[at] == 118 or points[at] == 120)
+            ):
+                at += 1
+            if at == begin and flags[at] & LETTER and (bracket or points[at + 1] == 41 or flags[at] & LOWER):
+                at += 1
+        if at == begin or at >= last:
+            return -1
+        mark = points[at]
+        if not (mark == 41 or (not bracket and mark == 46) or mark == 0x3001 or mark == 0xFF0E):
+            return -1
+        at += 1
+    if at < last and not flags[at] & SPACE and points[at - 1] < 0x3000:
+        return -1
+    while at < last and flags[at] & SPACE:
+        at += 1
+    return at if at < last else -1
+
+
+@njit(cache=True, nogil=True)
+def numbered(points: Points, flags: Flags, first: int, last: int) -> Any:
+    """Return how many numbers with dots between begin a line, a gap and a letter behind them; else 0."""
+    at, parts = first, 0
+    while at < last and parts < 7:
+        begin = at
+        while at < last and at - begin < 4 and flags[at] & DIGIT:
+            at += 1
+        if at == begin:
+            break
+        parts += 1
+        if at < last and points[at] == 46:
+            at += 1
+        else:
+            break
+    if not parts or at >= last or not flags[at] & SPACE:
+        return 0
+    while at < last and flags[at] & SPACE:
+        at += 1
+    follows = flags[at]
+    return parts if follows & LETTER and not follows & LOWER else 0

@@ -1,0 +1,169 @@
+"""From lines of code to statements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from s3_retriever.compiled import njit
+from s3_retriever.structure.characters import LETTER
+from s3_retriever.structure.kinds import BEGINS, CODE, JOINED, OPENER, Bytes, Flags, Hashes, Points, Starts
+from s3_retriever.structure.lines import END, FIRST, INDENT, LAST, Lines
+from s3_retriever.structure.scanning import contains, hash_word, word_end
+
+_COMMENTS, _STATEMENT = 600, 1200  # characters of comments, and of a statement, that stay together
+
+
+@njit(cache=True, nogil=True)
+def cut_code(
+    points: Points,
+    flags: Flags,
+    lines: Lines,
+    kinds: Bytes,
+    opening: Hashes,
+    control: Hashes,
+    starts: Starts,
+    out_kinds: Bytes,
+    out_levels: Bytes,
+    found: int,
+) -> Any:
+    """Write the statements of a piece of code; return how many units there are now."""
+    n = len(lines)
+    above, balance, quoted, held, commented, goes_on = True, 0, np.uint32(0), False, False, False
+    unit, base = lines[0, FIRST], 0
+    for i in range(n):
+        row = lines[i]
+        first, last = row[FIRST], row[LAST]
+        if first == row[END]:
+            above, goes_on, commented = True, False, False
+            if not quoted and balance and i + 1 < n and lines[i + 1, INDENT] <= base:
+                balance = 0
+            continue
+        mark, second = points[first], points[first + 1] if first + 1 < last else np.uint32(0)
+        is_comment = not quoted and (
+            (mark == 35 and second != 33)
+            or (mark == 47 and (second == 47 or second == 42))
+            or (mark == 42 and commented)
+            or (mark == 45 and second == 45)
+        )
+        is_closer = mark == 41 or mark == 93 or mark == 125
+        opens = (
+            not quoted
+            and not is_comment
+            and balance == 0
+            and _opens(points, flags, lines, i, opening, control)
+        )
+        length = first - unit
+        if kinds[i] & JOINED:
+            new = False
+        elif quoted:
+            new = above or length > _COMMENTS
+        elif held:
+            new = False
+        elif balance > 0:
+            new = length > _STATEMENT and row[INDENT] <= base + 4 and not is_closer
+        elif is_closer and not above:
+            new = last - first > 2 and flags[min(first + 2, last - 1)] & LETTER != 0
+        elif is_comment and commented and not above:
+            new = length > _COMMENTS
+        elif commented and not above:
+            new = opens or length > _COMMENTS // 2
+        elif goes_on and not above:
+            new = length > _STATEMENT
+        else:
+            new = True
+        if new or found == 0 or i == 0:
+            starts[found], out_kinds[found], out_levels[found] = first, CODE | BEGINS, min(row[INDENT], 255)
+            found += 1
+            unit, base = first, row[INDENT]
+            if not quoted:
+                balance = 0
+        if opens:
+            out_kinds[found - 1] = OPENER | BEGINS
+        fenced = (mark == 96 or mark == 126) and second == mark and not kinds[i] & JOINED
+        held = (mark == 64 and second > 64 and not quoted and last - first < 200) or fenced
+        commented, above = is_comment, False
+        if not is_comment:
+            delta, quoted = _balance(points, first, last, quoted)
+            balance = max(0, balance + delta)
+        final = points[last - 1]
+        goes_on = final == 92 or final == 44 or (final == 61 and not is_comment)
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _opens(points: Points, flags: Flags, lines: Lines, i: int, opening: Hashes, control: Hashes) -> Any:
+    """Tell whether a line opens a function or class: it says so, what follows is indented or in braces."""
+    row = lines[i]
+    first, last = row[FIRST], row[LAST]
+    following = i + 1
+    while following < len(lines) and lines[following, FIRST] == lines[following, END]:
+        following += 1
+    deeper = following < len(lines) and lines[following, INDENT] > row[INDENT]
+    braced = points[last - 1] == 123 or (following < len(lines) and points[lines[following, FIRST]] == 123)
+    if not deeper and not braced:
+        return False
+    at, number, end = first, 0, min(last, first + 120)
+    calls = False
+    while at < end and number < 6:
+        point = points[at]
+        if point == 40 or point == 61 or point == 34 or point == 39:
+            calls = point == 40
+            break
+        if flags[at] & LETTER or point == 95:
+            stop = word_end(points, flags, at, end)
+            value = hash_word(points, at, stop)
+            if number == 0 and contains(control, value):
+                return False
+            if contains(opening, value) and stop < last and points[stop] == 32:
+                return True
+            number += 1
+            at = stop
+        else:
+            at += 1
+    return calls and braced and number >= 2
+
+
+@njit(cache=True, nogil=True)
+def _balance(points: Points, first: int, last: int, quoted: np.uint32) -> Any:
+    """Return how many brackets a line leaves open, and the quote of a text of several lines that goes on."""
+    balance, at, inside = 0, first, np.uint32(0)
+    before = last - 2
+    while before > first and points[before] == 32:
+        before -= 1
+    mark = points[max(before, first)]
+    literal = mark == 61 or mark == 40 or mark == 91 or mark == 44 or mark == 58  # = ( [ , : before a brace
+    while at < last:
+        point = points[at]
+        is_quote = point == 34 or point == 39
+        triple = is_quote and at + 2 < last and points[at + 1] == point and points[at + 2] == point
+        if quoted:
+            if triple and point == quoted:
+                quoted, at = np.uint32(0), at + 2
+        elif inside:
+            if point == 92:
+                at += 1
+            elif point == inside:
+                inside = np.uint32(0)
+        elif triple:
+            quoted, at = point, at + 2
+        elif is_quote:
+            if point == 34 or (at + 1 < last and _closes(points, at, last)):
+                inside = point
+        elif point == 35 or (point == 47 and at + 1 < last and points[at + 1] == 47):
+            break
+        elif point == 40 or point == 91 or (point == 123 and (at + 1 < last or literal)):
+            balance += 1
+        elif point == 41 or point == 93 or (point == 125 and at > first):
+            balance -= 1
+        at += 1
+    return balance, quoted
+
+
+@njit(cache=True, nogil=True)
+def _closes(points: Points, at: int, last: int) -> Any:
+    end = at + 1
+    while end < min(last, at + 200) and points[end] != points[at]:
+        end += 1
+    return end < min(last, at + 200)

@@ -1,0 +1,150 @@
+"""Which lines are rows of tables, and which of them are headers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from s3_retriever.compiled import njit
+from s3_retriever.structure.kinds import HEADER, JOINED, TABLE, Bytes, Flags, Points
+from s3_retriever.structure.lines import (
+    COMMAS,
+    DIGITS,
+    END,
+    FIRST,
+    GAPS,
+    LAST,
+    LEADERS,
+    LETTERS,
+    OTHERS,
+    PIPES,
+    QUOTES,
+    RULE,
+    SEMICOLONS,
+    TABS,
+    WIDEST,
+    WORDS,
+    Lines,
+)
+
+
+@njit(cache=True, nogil=True)
+def _is_separator(points: Points, row: npt.NDArray[np.int64]) -> Any:
+    """Tell whether a line is made of dashes and the like alone, in columns or not."""
+    if row[LETTERS] or row[DIGITS] or row[OTHERS] < 3:
+        return False
+    for at in range(row[FIRST], row[LAST]):
+        point = points[at]
+        if not (
+            point == 32
+            or point == 9
+            or point == 45
+            or point == 61
+            or point == 124
+            or point == 43
+            or point == 58
+            or 0x2500 <= point <= 0x257F
+        ):
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _table_kind(lines: Lines, points: Points, i: int) -> Any:
+    """Return what row a line can be: 1 of pipes, 2 of columns, 3 of commas, 4 of semicolons, else 0."""
+    row = lines[i]
+    if row[FIRST] == row[END]:
+        return 0
+    if row[PIPES]:
+        return 1
+    if _is_separator(points, row) and not row[RULE]:
+        return 2
+    if row[LEADERS] >= 4:
+        return 0
+    if (row[GAPS] >= 2 or row[WIDEST] >= 3) and row[WORDS] <= 4 * (row[GAPS] + 1):
+        return 2
+    if row[COMMAS] >= 2 and row[WORDS] <= 6 * (row[COMMAS] + 1):
+        return 3
+    if row[SEMICOLONS] >= 2 and row[WORDS] <= 6 * (row[SEMICOLONS] + 1):
+        return 4
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def mark_tables(points: Points, flags: Flags, lines: Lines, kinds: Bytes) -> None:
+    """Mark rows of tables and of delimited text, and headers, among the lines that are not marked yet."""
+    n = len(lines)
+    i = 0
+    while i < n:
+        kind = _table_kind(lines, points, i) if not kinds[i] else 0
+        if not kind:
+            i += 1
+            continue
+        end, rows, missed, open_quote, last = i, 0, 0, False, i
+        column = COMMAS if kind == 3 else SEMICOLONS
+        while end < n and not kinds[end] and lines[end, FIRST] < lines[end, END]:
+            row = lines[end]
+            if open_quote:
+                fits = True
+            elif kind >= 3:
+                fits = row[column] > 0 and (
+                    row[column] == lines[i, column]
+                    or row[QUOTES] > 0
+                    or points[row[LAST] - 1] == points[lines[i, FIRST]]
+                    or (abs(row[column] - lines[i, column]) <= 1 and row[column] >= 2)
+                )
+            else:
+                fits = _table_kind(lines, points, end) == kind or _is_separator(points, row)
+            if not fits:
+                missed += 1
+                if kind != 1 or missed > 3 or row[WORDS] > 12:
+                    break
+            else:
+                rows += not open_quote
+                missed, last = 0, end
+                if kind >= 3 and row[QUOTES] % 2:
+                    open_quote = not open_quote
+            end += 1
+        end = last + 1
+        if rows < (2 if kind == 1 else 3):
+            i += 1
+            continue
+        _mark_rows(points, lines, kinds, i, end, kind)
+        i = end
+
+
+@njit(cache=True, nogil=True)
+def _mark_rows(points: Points, lines: Lines, kinds: Bytes, begin: int, end: int, kind: int) -> None:
+    """Mark the lines of one table."""
+    head = begin  # one past the last line of the header
+    for i in range(begin, min(end, begin + 5)):
+        if _is_separator(points, lines[i]) and i > begin:
+            head = i + 1
+            break
+    if head == begin:
+        digits = 0
+        for i in range(begin + 1, end):
+            digits += lines[i, DIGITS] > 0
+        if kind != 2 or lines[begin, TABS] or (lines[begin, DIGITS] == 0 and digits * 2 > end - begin - 1):
+            head = begin + 1
+        if kind == 1:
+            while head < min(end - 1, begin + 8) and (
+                lines[head, PIPES] == 0
+                or (
+                    points[lines[head, FIRST]] == 124
+                    and points[lines[begin, FIRST]] == 124
+                    and points[lines[end - 1, FIRST]] != 124
+                )
+            ):
+                head += 1
+    quoted = False
+    for i in range(begin, end):
+        row = lines[i]
+        kinds[i] = HEADER if i < head else TABLE
+        joined = quoted or (kind == 1 and row[PIPES] == 0) or (i > begin and _is_separator(points, row))
+        if joined and i != begin:
+            kinds[i] |= JOINED
+        if kind >= 3 and row[QUOTES] % 2:
+            quoted = not quoted

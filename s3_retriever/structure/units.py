@@ -1,0 +1,138 @@
+"""The units of a text: what a passage should hold whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from s3_retriever.structure import kinds, words
+from s3_retriever.structure.blocks import mark_rest
+from s3_retriever.structure.characters import characters
+from s3_retriever.structure.code import mark_code
+from s3_retriever.structure.cutting import cut_members, cut_units
+from s3_retriever.structure.furniture import mark_furniture
+from s3_retriever.structure.kinds import BEGINS
+from s3_retriever.structure.lines import COLUMNS, count_lines, look_at_lines
+from s3_retriever.structure.tables import mark_tables
+
+_PIECE = 1 << 22  # characters looked at together: what is found there takes up to ten times their memory
+_WORDS = (words.ABBREVIATIONS, words.MONTHS, words.OPENING_WORDS, words.CONTROL_WORDS)
+
+
+_NONE = np.zeros(0, np.uint32), np.zeros(0, np.uint8), np.zeros(0, np.uint8)
+
+
+class Kind(IntEnum):
+    """What a unit is."""
+
+    PROSE = kinds.PROSE
+    HEADING = kinds.HEADING
+    LIST = kinds.LIST
+    TABLE = kinds.TABLE
+    HEADER = kinds.HEADER
+    CODE = kinds.CODE
+    OPENER = kinds.OPENER
+    DATA = kinds.DATA
+    FURNITURE = kinds.FURNITURE
+
+
+@dataclass(frozen=True)
+class Units:
+    """The n units of a text, in order; the white space after a unit belongs to it.
+
+    They tile the text: each ends where the next begins, the last one with the text.
+
+    Attributes:
+        starts: uint32 (n,), offset of the first character of each. The first is 0.
+        kinds: uint8 (n,), a :class:`Kind` each.
+        levels: uint8 (n,): of headings their level, from 1; of items and of code the columns that they are
+            indented by; of members of JSON their depth; else 0.
+        begins: bool (n,), whether a block begins with it: a paragraph, an item, a row, a statement.
+    """
+
+    starts: npt.NDArray[np.uint32]
+    kinds: npt.NDArray[np.uint8]
+    levels: npt.NDArray[np.uint8]
+    begins: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
+def find_units(text: str) -> Units:
+    r"""Find the units of a text, in time linear in its length.
+
+    Sentences of prose and of list items, headings, rows of tables, statements of code, members of JSON, and
+    the furniture of pages. All is told from the text alone.
+
+    Args:
+        text: Any ``str``.
+
+    Examples:
+        >>> text = "# Ferries\\n\\nThe ferry leaves at nine. It is red."
+        >>> units = find_units(text)
+        >>> units.starts.tolist(), [Kind(kind).name for kind in units.kinds]
+        ([0, 11, 37], ['HEADING', 'PROSE', 'PROSE'])
+    """
+    found = [_find(piece, offset) for offset, piece in _pieces(text)]
+    starts, marked, levels = (
+        (np.concatenate(column) for column in zip(*found, strict=True)) if found else _NONE
+    )
+    if text and not len(starts):  # nothing but white space
+        starts, marked, levels = (
+            np.zeros(1, np.uint32),
+            np.full(1, kinds.PROSE | BEGINS, np.uint8),
+            np.zeros(1, np.uint8),
+        )
+    starts[:1] = 0
+    return Units(starts, marked & ~np.uint8(BEGINS), levels, (marked & BEGINS).astype(np.bool_))
+
+
+def _pieces(text: str) -> Iterator[tuple[int, str]]:
+    """Yield a text in pieces with their offsets, cut at blank lines where there are any."""
+    begin = 0
+    while len(text) - begin > _PIECE:
+        end = text.rfind("\n\n", begin + _PIECE // 2, begin + _PIECE)
+        end = (
+            end + 2
+            if end >= 0
+            else text.rfind("\n", begin + _PIECE // 2, begin + _PIECE) + 1 or begin + _PIECE
+        )
+        yield begin, text[begin:end]
+        begin = end
+    if begin < len(text):
+        yield begin, text[begin:]
+
+
+def _find(
+    text: str, offset: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Return where units of a piece begin, their kinds, maybe with ``BEGINS``, and their levels."""
+    points, flags = characters(text)
+    lines = np.zeros((count_lines(points, flags), COLUMNS), np.int64)
+    look_at_lines(points, flags, lines)
+    room = len(lines) + len(text) // 2 + 1
+    starts, found, levels = np.empty(room, np.uint32), np.empty(room, np.uint8), np.empty(room, np.uint8)
+    if _is_json(text):
+        n = cut_members(points, flags, starts, found, levels)
+    else:
+        line_kinds, line_levels = np.zeros(len(lines), np.uint8), np.zeros(len(lines), np.uint8)
+        mark_furniture(text, lines, line_kinds)
+        mark_code(points, flags, lines, words.CODE_WORDS, line_kinds)
+        mark_tables(points, flags, lines, line_kinds)
+        mark_rest(points, flags, lines, words.SECTION_WORDS, line_kinds, line_levels)
+        n = cut_units(points, flags, lines, line_kinds, line_levels, _WORDS, starts, found, levels)
+    return starts[:n] + np.uint32(offset), found[:n].copy(), levels[:n].copy()
+
+
+def _is_json(text: str) -> bool:
+    """Tell whether a text looks like JSON, or lines of it."""
+    head, tail = text[:400].strip("\ufeff \t\r\n"), text[-400:].rstrip()
+    if not head or head[0] not in "{[" or tail[-1:] not in "}]":
+        return False
+    within = head[1:].lstrip()
+    return within[:1] == '"' if head[0] == "{" else within[:1] in '{["' and '"' in head

@@ -1,0 +1,49 @@
+"""Words that tell what a line is, as hashes that kernels search."""
+
+from __future__ import annotations
+
+from s3_retriever.structure.characters import hashes
+
+CODE_WORDS = hashes(
+    "def class import from return if elif else for while try except finally raise with assert async await "
+    "yield lambda pass public private protected static void int const let var function func fn struct "
+    "enum impl use package namespace using export switch case throw catch interface extends type local "
+    "end include define ifdef ifndef endif typedef template final override internal foreach do module "
+    "require select insert update create alter drop echo fi done esac bool char float double long string "
+    "mut pub mod trait match unsafe"
+)
+"""First words of lines of code."""
+
+OPENING_WORDS = hashes(
+    "def class function func fn sub struct enum impl interface trait namespace module procedure record "
+    "object union protocol extension describe it test"
+)
+"""Words in a line that opens what its lines belong to: a function, a class."""
+
+CONTROL_WORDS = hashes(
+    "if elif else for while try except finally with switch case do catch foreach match until unless when "
+    "return"
+)
+"""First words of lines that open a block which is no function."""
+
+SECTION_WORDS = hashes(
+    "chapter section part appendix article annex book volume act scene table figure kapitel abschnitt "
+    "teil anhang artikel chapitre partie annexe capítulo sección parte anexo artículo capitolo sezione "
+    "articolo глава раздел часть статья приложение"
+)
+"""First words of headings with a number."""
+
+# What a full stop follows without ending a sentence, whatever comes after it.
+ABBREVIATIONS = hashes(
+    "dr mr mrs ms prof rev hon st sr jr gen col lt sgt capt gov sen rep pres messrs mme mlle vs al cf viz "
+    "approx ca fig figs eq eqs eqn sect ch chap vol vols nos pp eds refs jan feb apr aug sept oct nov nr "
+    "bzw vgl usf abs abb bd hrsg evtl ggf inkl dipl ing frl hl str tel sra srta ud uds dña núm pág págs "
+    "sig sigg dott avv art mgr chr env гл ст рис табл им ул обл г гг в вв тыс млн млрд руб см др пр tzn "
+    "np tj dn br nt inż ks bl dz dra drs bpk"
+)
+
+MONTHS = hashes(
+    "januar februar märz april mai juni juli august september oktober november dezember jahrhundert "
+    "jahrhunderts juillet klasse auflage etage stock mal geburtstag ausgabe"
+)
+"""What follows a number with a full stop that is an ordinal, in German and its neighbours."""

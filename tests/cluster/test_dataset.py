@@ -1,0 +1,104 @@
+"""A dataset of Ray to an index: the same as on one machine, all of it or none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from s3_retriever import Artifact, Document, S3Retriever
+from s3_retriever.errors import DuplicateDocumentError, InvalidDocumentError
+
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("cluster")]
+
+QUESTIONS = ["Where are the keys?", "number 1997 of the dog", "What answers a question?"]
+
+
+def rows(documents: list[Document]) -> list[dict[str, Any]]:
+    return [
+        {"id": one.id, "text": one.text, "title": one.title, "metadata": json.dumps(dict(one.metadata))}
+        for one in documents
+    ]
+
+
+def same(one: S3Retriever, other: S3Retriever) -> None:
+    assert one.document_ids == other.document_ids
+    assert one.n_tokens == other.n_tokens
+    assert [one.document(i) for i in one.document_ids] == [other.document(i) for i in other.document_ids]
+    for mode in ("hybrid", "s3", "bm25"):
+        for question in QUESTIONS:
+            assert one.retrieve(question, 60, mode=mode) == other.retrieve(question, 60, mode=mode)
+
+
+def test_the_index_is_that_of_one_machine(
+    tmp_path: Path, host: str, artifact: Artifact, documents: list[Document]
+) -> None:
+    import ray.data
+
+    from s3_retriever.cluster.dataset import ClusterConfig, index_dataset
+
+    dataset = ray.data.from_items(rows(documents))
+    few = ClusterConfig(workers=2, pack_bytes=2000)
+    report = index_dataset(dataset, str(tmp_path / "index"), host=host, artifact=artifact, cluster=few)
+    assert (report.documents, report.failures) == (len(documents), ())
+    assert report.segments > 2
+    expected = S3Retriever.from_documents(documents, host=host, artifact=artifact)
+    assert report.tokens == expected.n_tokens
+    same(S3Retriever.load(tmp_path / "index", host=host), expected)
+
+
+def test_shards_on_actors_and_one_that_dies(
+    tmp_path: Path, host: str, artifact: Artifact, documents: list[Document]
+) -> None:
+    import os
+    import signal
+
+    import ray
+
+    whole = S3Retriever.from_documents(documents, host=host, artifact=artifact)
+    whole.save(tmp_path / "index")
+    parts = S3Retriever.load(tmp_path / "index", host=host, shards=2)
+    same(parts, whole)
+    shards = parts.index.shards  # type: ignore[attr-defined]
+    victim = ray.get(shards.actors[1].process.remote())
+    os.kill(victim, signal.SIGKILL)
+    same(parts, whole)
+    assert ray.get(shards.actors[1].process.remote()) != victim
+    shards.close()
+
+
+def test_a_thousand_tiny_files_replace_what_is_there_and_a_bad_one_is_named(
+    tmp_path: Path, host: str, artifact: Artifact, documents: list[Document]
+) -> None:
+    import ray.data
+
+    from s3_retriever.cluster.config import ClusterConfig
+    from s3_retriever.cluster.dataset import index_dataset
+    from s3_retriever.cluster.reading import read_sources
+
+    path = tmp_path / "index"
+    S3Retriever.from_documents(documents, host=host, artifact=artifact).save(path)
+    (tmp_path / "files").mkdir()
+    new = [Document(f"d{i:03d}", f"Number {i} of the new ones.") for i in range(1000)]
+    for i, one in enumerate(new):
+        line = {"_id": one.id, "text": one.text if i != 7 else None}
+        (tmp_path / "files" / f"{i:04d}.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    dataset = read_sources([str(tmp_path / "files")], "jsonl")
+    how = ClusterConfig(workers=1, on_error="skip")
+    report = index_dataset(dataset, str(path), host=host, artifact=artifact, mode="upsert", cluster=how)
+    assert [one.id for one in report.failures] == ["d007"]
+    assert report.documents == 999
+    assert report.segments < 20  # not one a file
+    found = S3Retriever.load(path, host=host)
+    kept = {"empty": "", "d007": documents[7].text}
+    assert {i: found.document(i).text for i in found.document_ids} == kept | {
+        one.id: one.text for one in new if one.id != "d007"
+    }
+    with pytest.raises(DuplicateDocumentError, match="already in the index"):
+        index_dataset(ray.data.from_items(rows(documents[:2])), str(path), host=host, artifact=artifact)
+    with pytest.raises(InvalidDocumentError, match="'x'"):
+        bad = ray.data.from_items([{"id": "x", "text": 5}])
+        index_dataset(bad, str(path), host=host, artifact=artifact)
+    assert S3Retriever.load(path, host=host).document_ids == found.document_ids

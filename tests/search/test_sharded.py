@@ -1,0 +1,193 @@
+"""A corpus in shards gives the spans and scores of the whole, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from s3_retriever import Artifact, Compare, Document, Host, RetrieverConfig, S3Retriever, Scale, ScanConfig
+from s3_retriever.errors import InvalidInputError, ShardStateError, UnknownDocumentError
+from s3_retriever.index.layout import CELL
+from s3_retriever.search.coactivation import coactivation, grouped, totals
+from s3_retriever.search.corpus import ShardedIndex
+from s3_retriever.search.rank import Ranker
+from s3_retriever.search.shard import Facts, Shard
+from s3_retriever.search.workers import Workers
+from s3_retriever.store import place_of
+from s3_retriever.store.commit import read_content
+from s3_retriever.store.parts import cut, layout_in, open_pieces
+
+QUESTIONS = [
+    "Where are the keys of the host?",
+    "number 7 of the dog",
+    "What answers a question in 1997?",
+    "zebra",
+]
+
+
+class InOneProcess:
+    """Shards that are called in turn; one may be started anew in the middle of a question."""
+
+    def __init__(self, folder: Path, n: int, ranker: Ranker) -> None:
+        place = place_of(folder)
+        content, _ = read_content(place)
+        assert content is not None
+        self.parts = cut(place, content, n)
+        self._make = lambda part: Shard(
+            open_pieces(lambda _: folder / "index" / "segments", layout_in(content), part),
+            ranker.scoring,
+            ranker.fuse,
+            Workers(1),
+        )
+        self.shards = [self._make(part) for part in self.parts]
+        self.calls: list[str] = []
+        self.lost_before = ""
+
+    def each(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
+        self.calls.append(method)
+        if method == self.lost_before:
+            self.lost_before = ""
+            self.shards[0] = self._make(self.parts[0])
+        return {shard: getattr(self.shards[shard], method)(*given) for shard, given in arguments.items()}
+
+    def facts(self) -> list[Facts]:
+        return [shard.facts() for shard in self.shards]
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_host: Host, tiny_artifact: Artifact, tmp_path_factory: pytest.TempPathFactory) -> S3Retriever:
+    """Documents of all lengths in three segments, some twice, some deleted, one empty."""
+    words = ["fox", "dog", "keys", "tokens", "1997", "brackets", "spans", "question", "host", "heads"]
+    documents = [
+        Document(
+            f"d{i:03d}",
+            " ".join(f"The {words[(i * 7 + j * j) % 10]} number {j % 9} is here." for j in range(1 + i % 17)),
+            metadata={"part": i % 3},
+        )
+        for i in range(80)
+    ]
+    documents += [Document(f"copy{i}", documents[5].text) for i in range(30)] + [Document("empty", "")]
+    retriever = S3Retriever.from_documents(
+        documents[:70],
+        host=tiny_host,
+        artifact=tiny_artifact,
+        config=RetrieverConfig(scan=ScanConfig(chunk_tokens=64, overlap_tokens=16)),
+    )
+    retriever.add(documents[70:90])
+    retriever.add(documents[90:])
+    retriever.delete(["d003", "d079", "copy3"])
+    retriever.save(tmp_path_factory.mktemp("whole") / "kb")
+    return retriever
+
+
+@pytest.fixture(scope="module")
+def folder(whole: S3Retriever, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("shards") / "kb"
+    whole.save(path)
+    return path
+
+
+def sharded(whole: S3Retriever, shards: InOneProcess) -> S3Retriever:
+    index = ShardedIndex(shards, whole.index.layout, whole.index.header)
+    return S3Retriever(host=whole.host, artifact=whole.artifact, index=index, ranker=whole.ranker)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("n", [1, 2, 4])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"mode": "hybrid"},
+        {"mode": "s3"},
+        {"mode": "bm25"},
+        {"scoring": "paper"},
+        {"unit_scores": True, "top_k": 2},
+        {"where": Compare("part", "eq", 1)},
+        {"where": {"part": 9}},
+    ],
+    ids=str,
+)
+def test_spans_and_scores_are_those_of_the_whole(
+    whole: S3Retriever, folder: Path, n: int, how: dict[str, Any]
+) -> None:
+    shards = InOneProcess(folder, n, whole.ranker)
+    assert len(shards.parts) == n
+    parts = sharded(whole, shards)
+    for budget in (20, 150, 2000):
+        assert parts.retrieve_batch(QUESTIONS, budget, **how) == whole.retrieve_batch(
+            QUESTIONS, budget, **how
+        )
+
+
+def test_a_shard_that_is_started_anew_changes_nothing(whole: S3Retriever, folder: Path) -> None:
+    shards = InOneProcess(folder, 2, whole.ranker)
+    shards.lost_before = "cells"
+    found = sharded(whole, shards).retrieve(QUESTIONS[0], 100)
+    assert found == whole.retrieve(QUESTIONS[0], 100)
+    assert shards.calls.count("count") == 2
+    with pytest.raises(ShardStateError):
+        shards.shards[0].cells("never counted", None, 1)  # type: ignore[arg-type]
+
+
+def test_few_rounds(whole: S3Retriever, folder: Path) -> None:
+    """Two of numbers, one of texts, and nobody waits for the last."""
+    shards = InOneProcess(folder, 4, whole.ranker)
+    sharded(whole, shards).retrieve(QUESTIONS[0], 100)
+    assert shards.calls[:3] == ["count", "cells", "pages"]
+    assert shards.calls[3:].count("pages") <= 1
+    assert shards.calls[-1] == "forget"
+    assert shards.calls.count("cells") == 1
+
+
+def test_totals_of_parts_are_those_of_the_whole() -> None:
+    """Whatever the order: float64 alone would round differently."""
+    rng = np.random.default_rng(0)
+    masses = grouped(np.exp(rng.normal(0, 4, (20, 999))).astype(np.float32) - 1)
+    masses[0, 5, 3] = 32 * np.exp(np.float32(20))
+    cells = np.arange(0, 1000, 3)
+    tokens = np.full(999, CELL, np.int32)
+    whole = totals(masses, tokens, cells)
+    for border in (3, 300, 996):
+        parts = [
+            totals(np.ascontiguousarray(masses[:, of]), tokens[of], cells[: (of.stop - of.start) // 3 + 1])
+            for of in (slice(0, border), slice(border, 999))
+        ]
+        added = parts[1] + parts[0]
+        assert np.array_equal(added.factors, whole.factors)
+        scales = [Scale(1.0), Scale(np.inf)]
+        ones = np.ones((20, 2), np.float32)
+        first = coactivation(
+            np.ascontiguousarray(masses[:, :border]),
+            ones,
+            tokens[:border],
+            cells[: border // 3 + 1],
+            scales,
+            whole=added,
+        )
+        assert np.array_equal(first, coactivation(masses, ones, tokens, cells, scales)[:border])
+
+
+def test_an_index_in_shards_is_read_only(whole: S3Retriever, folder: Path, tmp_path: Path) -> None:
+    parts = sharded(whole, InOneProcess(folder, 3, whole.ranker))
+    assert (len(parts), parts.n_tokens, parts.document_ids) == (
+        len(whole),
+        whole.n_tokens,
+        whole.document_ids,
+    )
+    assert "d010" in parts and "d003" not in parts
+    assert parts.document("copy7") == whole.document("copy7")
+    with pytest.raises(UnknownDocumentError):
+        parts.document("d003")
+    for change in (
+        lambda: parts.add(["a text"]),
+        lambda: parts.delete(["d010"]),
+        lambda: parts.merge(),
+        lambda: parts.save(tmp_path / "kb"),
+        lambda: parts.retrieve("Why?", explain=True),
+    ):
+        with pytest.raises(InvalidInputError, match="without shards"):
+            change()

@@ -1,0 +1,326 @@
+"""Units of real texts of each kind, and what holds for those of any text."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3_retriever.structure import Kind, find_units
+
+
+def units(text: str) -> list[tuple[str, str]]:
+    """Each unit as the name of its kind and its text, without white space at the end."""
+    found = find_units(text)
+    borders = [*found.starts.tolist(), len(text)]
+    return [
+        (Kind(kind).name.lower(), text[begin:end].rstrip())
+        for kind, begin, end in zip(found.kinds.tolist(), borders, borders[1:], strict=False)
+    ]
+
+
+def of_kind(kind: str, text: str) -> list[str]:
+    return [piece for name, piece in units(text) if name == kind]
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["The ferry leaves at nine.", "Dr. Smith, e.g., came at 3.14 p.m. with J. R. Lane.", "Why?", "No!"],
+        ['"Stop!" he said.', "Well... yes, it is.", "(That was all.)", "See Fig. 3 and pp. 4-5."],
+        ["Der Zug fährt z. B. am 3. Oktober.", "Nr. 5 kostet ca. 20 Euro.", "„Halt!“ rief er.", "Ja."],
+        ["La Sra. López llegó a las 9.", "¿Quién es?", "¡Qué día!"],
+        ["M. Dupont est parti.", "« Où ? » dit-elle.", "Il pleut."],
+        ["Он родился в 1990 г. в Москве.", "Потом уехал.", "Куда?"],
+        ["यह एक वाक्य है।", "दूसरा वाक्य यहाँ है।", "क्यों?"],
+        ["هذا كتاب.", "أين هو؟", "هنا."],
+        ["یہ پہلا جملہ ہے۔", "یہ دوسرا ہے۔"],
+        ["Αυτή είναι μια πρόταση.", "Εδώ είναι άλλη."],
+        ["እንደምን አደሩ።", "ደህና ነኝ።"],
+        ["Սա առաջինն է։", "Սա երկրորդն է։"],
+    ],
+)
+def test_sentences_with_spaces_between(sentences: list[str]) -> None:
+    assert units(" ".join(sentences)) == [("prose", one) for one in sentences]
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["他来了。", "为什么？", "“好的。”", "三点一刻到了！"],
+        ["猫が好きです。", "「行こう！」と彼は言った。", "はい。"],
+        ["ខ្ញុំទៅផ្សារ។", "អ្នកទៅណា។"],
+        ["သူသွားသည်။", "ငါလာသည်။"],
+    ],
+)
+def test_sentences_without_spaces_between(sentences: list[str]) -> None:
+    assert units("".join(sentences)) == [("prose", one) for one in sentences]
+
+
+def test_phrases_of_thai_stay_together_up_to_a_length() -> None:
+    phrase = "ประเทศไทยเป็นประเทศที่ตั้งอยู่ในเอเชียตะวันออกเฉียงใต้"
+    found = units(" ".join([phrase] * 6))
+    assert len(found) == 3
+    assert {piece for _, piece in found} == {f"{phrase} {phrase}"}
+
+
+def test_wrapped_lines_are_one_paragraph_and_short_ones_are_not() -> None:
+    wrapped = (
+        "The keeper of the harbour stores the oil for his lamp in the\n"
+        "cellar below the tower, where Captain Lane put it long ago, and\n"
+        "fills it twice a day."
+    )
+    assert units(wrapped) == [("prose", wrapped)]
+    address = "Harbour Office\n12 Quay Street\nOld Town\n"
+    assert [piece for _, piece in units(address)] == ["Harbour Office", "12 Quay Street", "Old Town"]
+
+
+def test_markdown() -> None:
+    text = """# Harbours
+
+The first one. It is old.
+
+## Stores ##
+
+- oil for the lamp
+- rope, which is
+  wrapped over two lines
+  - a nested item. With two sentences.
+1. first
+2. second
+
+Setext heading
+--------------
+
+| place | count |
+| ----- | ----: |
+| north | 12 |
+| south | 3 |
+
+```python
+def fill(lamp):
+    # a comment. Not a sentence.
+    return lamp + 1
+```
+
+Last words.
+"""
+    assert units(text) == [
+        ("heading", "# Harbours"),
+        ("prose", "The first one."),
+        ("prose", "It is old."),
+        ("heading", "## Stores ##"),
+        ("list", "- oil for the lamp"),
+        ("list", "- rope, which is\n  wrapped over two lines"),
+        ("list", "- a nested item."),
+        ("list", "With two sentences."),
+        ("list", "1. first"),
+        ("list", "2. second"),
+        ("heading", "Setext heading\n--------------"),
+        ("header", "| place | count |\n| ----- | ----: |"),
+        ("table", "| north | 12 |"),
+        ("table", "| south | 3 |"),
+        ("opener", "```python\ndef fill(lamp):"),
+        ("code", "# a comment. Not a sentence.\n    return lamp + 1\n```"),
+        ("prose", "Last words."),
+    ]
+
+
+def test_levels_of_headings() -> None:
+    text = "# One\n\na b.\n\n### Three\n\nc d.\n\n1.2 Scope\n\ne f.\n\nCHAPTER IV\n\nThe end of all of it.\n"
+    found = find_units(text)
+    assert [
+        int(level) for kind, level in zip(found.kinds, found.levels, strict=True) if kind == Kind.HEADING
+    ] == [
+        1,
+        3,
+        2,
+        1,
+    ]
+
+
+def test_restructured_text() -> None:
+    text = "Title\n=====\n\nWords of it.\n\nPart\n~~~~\n\n- item one\n- item two\n"
+    assert units(text) == [
+        ("heading", "Title\n====="),
+        ("prose", "Words of it."),
+        ("heading", "Part\n~~~~"),
+        ("list", "- item one"),
+        ("list", "- item two"),
+    ]
+    assert [int(level) for level in find_units(text).levels[[0, 2]]] == [1, 2]
+
+
+def test_tables_of_columns() -> None:
+    text = """Sales by year are as follows, in thousands of crowns.
+
+Place        2021     2022
+North        1,200    1,310
+South          800      790
+Total        2,000    2,100
+
+They rose.
+"""
+    assert of_kind("header", text) + of_kind("table", text) == [
+        "Place        2021     2022",
+        "North        1,200    1,310",
+        "South          800      790",
+        "Total        2,000    2,100",
+    ]
+    assert of_kind("prose", text)[-1] == "They rose."
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_delimited_text(mark: str) -> None:
+    rows = [["name", "town", "note"], ["Ann", "Oslo", "x"], ["Bo", "Bergen", "y"], ["Cy", "Voss", "z"]]
+    lines = [mark.join(row) for row in rows]
+    assert units("\n".join(lines)) == [("header", lines[0]), *(("table", line) for line in lines[1:])]
+
+
+def test_a_quoted_field_may_hold_a_line_break() -> None:
+    text = 'name,town,note\nAnn,Oslo,"two\nlines"\nBo,Bergen,y\nCy,Voss,z\n'
+    assert of_kind("table", text) == ['Ann,Oslo,"two\nlines"', "Bo,Bergen,y", "Cy,Voss,z"]
+
+
+def test_members_of_json() -> None:
+    text = '{\n  "name": "lamp, old",\n  "parts": [\n    {"id": 1, "size": [1, 2]},\n    {"id": 2}\n  ]\n}\n'
+    assert units(text) == [
+        ("data", '{\n  "name": "lamp, old",'),
+        ("data", '"parts": [\n    {"id": 1,'),
+        ("data", '"size": [1, 2]},'),
+        ("data", '{"id": 2}\n  ]\n}'),
+    ]
+
+
+PYTHON = '''"""Of lamps. And more."""
+
+import os
+
+LIMITS = {
+    "oil": 3,
+}
+
+
+@cached
+def fill(lamp, oil):
+    """Fill a lamp."""
+    for drop in oil:
+        lamp.add(
+            drop,
+        )
+    return lamp
+
+
+class Lamp(Base):
+    size = 1
+
+    async def light(self):
+        return os.name
+'''
+
+C = """#include <stdio.h>
+
+static int fill(struct lamp *lamp, int oil)
+{
+    if (oil > 0) {
+        lamp->oil += oil;
+    }
+    return lamp->oil;
+}
+
+int main(void) {
+    printf("%d", fill(0, 1));
+    return 0;
+}
+"""
+
+
+def test_statements_of_python() -> None:
+    assert units(PYTHON) == [
+        ("code", '"""Of lamps. And more."""'),
+        ("code", "import os"),
+        ("code", 'LIMITS = {\n    "oil": 3,\n}'),
+        ("opener", "@cached\ndef fill(lamp, oil):"),
+        ("code", '"""Fill a lamp."""'),
+        ("code", "for drop in oil:"),
+        ("code", "lamp.add(\n            drop,\n        )"),
+        ("code", "return lamp"),
+        ("opener", "class Lamp(Base):"),
+        ("code", "size = 1"),
+        ("opener", "async def light(self):"),
+        ("code", "return os.name"),
+    ]
+
+
+def test_statements_of_c() -> None:
+    found = units(C)
+    assert ("opener", "static int fill(struct lamp *lamp, int oil)") in [
+        (kind, text.removesuffix("\n{")) for kind, text in found
+    ]
+    assert ("opener", "int main(void) {") in found
+    assert [text for kind, text in found if kind == "prose"] == []
+
+
+def test_furniture_of_pages() -> None:
+    page = "Annual report of the harbour\n\nThe keeper of lamp {i} is old. He stores oil.\n\n{i}\n"
+    text = "\f".join(page.replace("{i}", str(i)) for i in range(1, 7))
+    assert of_kind("furniture", text)[:2] == ["Annual report of the harbour", "1"]
+    assert len(of_kind("furniture", text)) == 12
+    assert len(of_kind("prose", text)) == 12
+
+
+def test_contents_with_dot_leaders_are_furniture() -> None:
+    entries = [f"{i} On the lamp of harbour {i} ........ {3 * i}" for i in range(1, 6)]
+    text = "\n".join([*entries, "", "The lamp is old. It is red."])
+    assert of_kind("furniture", text) == entries
+
+
+def test_prose_is_not_taken_for_something_else() -> None:
+    text = (
+        "He said, in short, that the lamp, the oil and the rope were old. She knew.\n"
+        "In 1999, the town of Voss, which is small, had 3,000 people, 20 boats and 1 ferry.\n"
+        "Call it what you will: a lamp; a light; a fire.\n"
+    )
+    assert {kind for kind, _ in units(text)} == {"prose"}
+
+
+PLAIN = [
+    "word ",
+    "Two. ",
+    "end!\n",
+    "\n\n",
+    "   ",
+    "漢字。",
+    "😀",
+    "\0",
+    "\ud800",
+    "é",
+    "\u2028",
+    "สวัสดี ",
+    "\t",
+]
+MARKED = ["- item\n", "1. ", "# a\n", "| a | b |\n", "a,b,c\n", "```\n", "---\n", "\f", "12\n", "....... 3\n"]
+CODED = ["def f():\n", "    x = (1,\n", '"""', "}\n", "{", '"', "[", "],\n", "\r\n"]
+WORDS = st.sampled_from([*PLAIN, *MARKED, *CODED])
+
+
+@given(st.one_of(st.lists(WORDS, max_size=120).map("".join), st.text(max_size=200)))
+def test_units_tile_any_text(text: str) -> None:
+    found = find_units(text)
+    starts = found.starts.tolist()
+    assert bool(text) == bool(starts)
+    assert starts == sorted(set(starts))
+    assert starts[:1] in ([], [0])
+    assert all(at < len(text) for at in starts)
+    assert all(not text[at].isspace() for at in starts[1:])
+    assert set(found.kinds.tolist()) <= {*Kind}
+    assert len(starts) == len(found.kinds) == len(found.levels) == len(found.begins)
+    assert found.begins[:1].all()
+
+
+@pytest.mark.parametrize("n", [1, 3, 200_000])
+def test_long_texts_are_looked_at_in_pieces(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("s3_retriever.structure.units._PIECE", 1 << 12)
+    text = "The lamp is old. It is red.\n\n" * (n // 8) + "x" * n
+    found = find_units(text)
+    assert found.starts.tolist()[: 2 * (n // 8)] == [29 * i + at for i in range(n // 8) for at in (0, 17)]
