@@ -49,6 +49,7 @@ from .index.index import Index as Index
 from .index.layout import Layout as Layout
 from .index.segment import Segment as Segment
 from .index.snapshot import Snapshot as Snapshot
+from .index.words import Asked as Asked
 from .retriever import S3Retriever as S3Retriever
 from .search.density import Scale as Scale
 from .search.filters import AllOf as AllOf

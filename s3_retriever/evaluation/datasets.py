@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.evaluation.metrics import Region
+from s3_retriever.evaluation.metrics import Region, normalize_answer, stands
 from s3_retriever.sources.jsonl import JsonLine, read_corpus, read_lines
 
 CORPUS, QUERIES = "corpus.jsonl", "queries.jsonl"
@@ -36,6 +36,8 @@ class Question:
         evidence: Gold regions, none empty.
         answers: Texts, any of which is a right answer.
         relevant: Judged documents: grade by id, 0 where judged to be irrelevant.
+        answers_stand: Whether one of the answers stands in a document of its set. Where none does, no passage
+            can hold it, and that is not measured.
     """
 
     id: str
@@ -43,6 +45,7 @@ class Question:
     evidence: tuple[Region, ...] = ()
     answers: tuple[str, ...] = ()
     relevant: Mapping[str, int] = field(default_factory=dict)
+    answers_stand: bool = True
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,28 @@ def load_set(folder: str | Path) -> EvaluationSet:
         if not any(grade > 0 and id_ in lengths for one in questions for id_, grade in one.relevant.items()):
             msg = f"{folder}: no judgment in qrels joins a question of {QUERIES} with a document of {CORPUS}"
             raise InvalidInputError(msg)
-    return EvaluationSet(folder.resolve().name, documents, tuple(questions))
+    return EvaluationSet(folder.resolve().name, documents, _looked_up(questions, documents))
+
+
+def _looked_up(questions: Sequence[Question], documents: Sequence[Document]) -> tuple[Question, ...]:
+    """Note which questions have answers that stand nowhere."""
+    texts = [normalize_answer(one.text) for one in documents] if any(one.answers for one in questions) else []
+    return tuple(
+        one if not one.answers or stands(one.answers, texts) else replace(one, answers_stand=False)
+        for one in questions
+    )
+
+
+def nowhere(sets: Sequence[EvaluationSet]) -> list[str]:
+    """Return for each set with questions whose answers stand nowhere a sentence that says so."""
+    lost = {data.name: [one.id for one in data.questions if not one.answers_stand] for data in sets}
+    return [
+        f"In {name}, the answers of {len(ids)} of the questions "
+        f"({', '.join(ids[:5])}{', ...' * (len(ids) > 5)}) stand in no document: they are "
+        "left out of the mean of what passages hold."
+        for name, ids in lost.items()
+        if ids
+    ]
 
 
 def read_qrels(folder: Path) -> dict[str, dict[str, int]] | None:

@@ -14,7 +14,7 @@ from s3_retriever.errors import InvalidInputError
 from s3_retriever.evaluation.ablations import REFERENCE, make_ablations
 from s3_retriever.evaluation.answering import answer_questions
 from s3_retriever.evaluation.contexts import write_contexts
-from s3_retriever.evaluation.datasets import EvaluationSet, load_sets
+from s3_retriever.evaluation.datasets import EvaluationSet, load_sets, nowhere
 from s3_retriever.evaluation.dense import DenseSystem, dense_variants
 from s3_retriever.evaluation.lengths import length_notes, pooled, run_pools, summarize
 from s3_retriever.evaluation.methods import (
@@ -165,6 +165,8 @@ def run_evaluation(
     check_jinja()
     say = say or (lambda _: None)
     sets = load_sets(data, config.sets)
+    for sentence in nowhere(sets):
+        say(sentence)
     if config.part is not None:
         sets = [every_nth(one, *config.part) for one in sets]
     artifact = Artifact.load(config.artifact)
@@ -210,6 +212,7 @@ def run_evaluation(
     report = replace(report, bad_passages=bad_passages(faults.get(_failing(methods), ()), searched))
     if pools:
         notes = length_notes(pools, folder.answers.all(), host, config.read_up_to)
+        notes = [*nowhere(sets), *notes]
         report = replace(report, sets=pooled(sets, pools), failures={}, notes=notes)
     write_html(folder.path / REPORT, report)
     return evaluation
@@ -250,7 +253,7 @@ def _report(
     results, budget = folder.results.all(), config.middle_budget
     best = {method.name: method for method in best_windows(results, budget)}
     failing = _failing([*best.values()])
-    notes = []
+    notes = nowhere(sets)
     if config.tokens is not None:
         notes.append(
             f"A quick look: of each set only the documents that the questions need and others up to about "

@@ -138,7 +138,7 @@ def measure(question: Question, found: Sequence[Region], texts: Mapping[str, str
     values: dict[str, float] = {}
     if question.evidence:
         values |= asdict(overlap(found, question.evidence))
-    if question.answers:
+    if question.answers and question.answers_stand:
         passages = [texts[doc_id][start:end] for doc_id, start, end in found]
         values["answer_hit"] = answer_hit(passages, question.answers)
     if question.relevant:
@@ -180,6 +180,12 @@ def answer_hit(passages: Sequence[str], answers: Sequence[str]) -> float:
     texts = [f" {normalize_answer(passage)} " for passage in passages]
     golds = [gold for gold in map(normalize_answer, answers) if gold]
     return float(any(f" {gold} " in text for gold in golds for text in texts))
+
+
+def stands(answers: Sequence[str], normalized: Sequence[str]) -> bool:
+    """Whether one of the answers stands in one of several texts, which :func:`normalize_answer` gave."""
+    golds = [gold for gold in map(normalize_answer, answers) if gold]
+    return any(f" {gold} " in f" {text} " for gold in golds for text in normalized)
 
 
 def _best(prediction: str, answers: Sequence[str], score: Callable[[str, str], float]) -> float:

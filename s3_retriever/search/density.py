@@ -25,8 +25,8 @@ TRUNCATE = 3.0
 _LEAST_RARITY = 0.25  # of a question's token, over the mean
 
 
-CHARACTERS = 4.0
-"""Of a token of English, the language that widths were chosen for."""
+CHARACTERS = 3.0
+"""Of a token, of which texts in the language that widths and weights were chosen for, English, have more."""
 
 _WIDEST = 4.0  # times that a width may be widened
 
@@ -81,8 +81,8 @@ def widening(document_characters: Int64, document_cells: Int64) -> Float32:
         document_characters: int64 (D,).
         document_cells: int64 (D + 1,), first cell of each document, and the number of cells.
     """
-    english = CHARACTERS * CELL * np.diff(document_cells)
-    times = np.clip(english / np.maximum(document_characters, 1), 1, _WIDEST)
+    expected = CHARACTERS * CELL * np.diff(document_cells)
+    times = np.clip(expected / np.maximum(document_characters, 1), 1, _WIDEST)
     return np.exp2(np.round(2 * np.log2(times)) / 2).astype(np.float32)
 
 

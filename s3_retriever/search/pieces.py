@@ -1,11 +1,25 @@
-"""Pieces of a unit that is longer than the budget: cut between clauses' words, else between characters."""
+"""Pieces of a unit that is longer than the budget: cut at clauses, else between words, else characters."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from s3_retriever.search.passages import Page, Range
-from s3_retriever.search.text import splits_character, splits_word, trails
+from s3_retriever.search.text import UNSPACED_CHARACTER, splits_character, splits_word, trails
+
+_BACK = 8  # white space looked back over
+_CLAUSE = frozenset(",;:—–，、；：।،؛)]」』）】”»")
+
+
+def _clause(text: str, at: int) -> bool:
+    """Tell whether a clause ends before an offset: by a mark, or a space in a script without such."""
+    before = text[max(0, at - _BACK) : at]
+    said = before.rstrip()
+    if said[-1:] in _CLAUSE and said:
+        return _clean(text, at)
+    spaced = len(said) < len(before) or text[at : at + 1].isspace()
+    around = said[-1:] + text[at : at + 2].lstrip()[:1]
+    return spaced and len(around) == 2 and all(map(UNSPACED_CHARACTER.match, around)) and _whole(text, at)
 
 
 def _clean(text: str, at: int) -> bool:
@@ -23,7 +37,8 @@ def _written(text: str, at: int) -> bool:
 def piece_around(page: Page, core: Range, size: int) -> Range:
     """Return the characters of ``size`` tokens around the middle of some tokens, without broken words.
 
-    Where that leaves nothing, words are broken, and characters only where one has more tokens.
+    They are whole clauses where at least half of the piece is. Where whole words leave nothing, a word is
+    broken, and a character only where it has more tokens.
 
     Args:
         page: The document.
@@ -33,6 +48,10 @@ def piece_around(page: Page, core: Range, size: int) -> Range:
     n, centre = len(page.starts), sum(core) // 2
     first = max(0, min(centre - size // 2, n - size))
     last = min(n, first + size)
+    start, end = page.of_tokens(first, last)
+    clauses = _narrowed(page, first, last, _clause)
+    if clauses and 2 * (clauses[1] - clauses[0]) >= end - start:
+        return clauses
     for may_cut in (_clean, _whole):
         if whole := _narrowed(page, first, last, may_cut):
             return whole

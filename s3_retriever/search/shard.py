@@ -25,7 +25,7 @@ from s3_retriever.index.units import ARRAYS as UNIT_ARRAYS
 from s3_retriever.index.units import UnitColumns
 from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import Totals, coactivation, totals
-from s3_retriever.search.density import Float32, Int64
+from s3_retriever.search.density import Float32, Int64, widening
 from s3_retriever.search.filters import Filter, as_filter, matching
 from s3_retriever.search.kernels import cell_counts, cell_frequencies, cell_masses
 from s3_retriever.search.lexical import BM25, RarityBoost, TermCounts
@@ -78,6 +78,7 @@ class Question:
         features: uint16 (R, F), 65,535 for unused.
         weights: float32 (R, F).
         row_weights: float32 (R, S), of each row at each scale.
+        fluency: What S3's density is multiplied by.
         shared: Of the published scoring: tap, features and how often each occurs.
         where: Which documents may be returned.
     """
@@ -89,6 +90,7 @@ class Question:
     features: npt.NDArray[np.uint16] | None = None
     weights: Float32 | None = None
     row_weights: Float32 | None = None
+    fluency: float = 1.0
     shared: tuple[tuple[int, npt.NDArray[Any], npt.NDArray[Any]], ...] | None = None
     where: Filter | Mapping[str, Any] | None = None
 
@@ -321,7 +323,7 @@ class Shard:
                 self._workers,
                 whole=whole.totals[i],
             )
-        return density
+        return density * np.float32(state.question.fluency)
 
     def _paper(self, question: Question, whole: Counted) -> Float32:
         snapshot = self._snapshot
@@ -338,7 +340,8 @@ class Shard:
         boost = None if alone else RarityBoost(self._scoring.bm25_rarity, surprise.__getitem__)
         scores = self._bm25.scores(self._snapshot, question.terms, boost, whole=whole.terms)
         widths = BM25_WIDTHS if alone else self._scoring.bm25_widths
-        return bm25_density(scores, self._snapshot.document_cells, widths)
+        wider = widening(self._snapshot.document_characters, self._snapshot.document_cells)
+        return bm25_density(scores, self._snapshot.document_cells, widths, wider)
 
     def _densest(self, state: _State, densities: Densities, most: int) -> Cells:
         density, cells_of = state.density, self._snapshot.document_cells

@@ -15,7 +15,7 @@ from s3_retriever.errors import InvalidInputError, ShardStateError
 from s3_retriever.index.layout import CELL
 from s3_retriever.index.words import asked as asked_terms
 from s3_retriever.search.answer import Asked, SearchOptions, as_span
-from s3_retriever.search.density import Float32, Int64, token_weights
+from s3_retriever.search.density import Float32, Int64, fluency, token_weights
 from s3_retriever.search.passages import Page
 from s3_retriever.search.profile import Profile
 from s3_retriever.search.rank import Ranker, side_by_side
@@ -166,6 +166,7 @@ class ShardedSearch:
             features=packed_features(features),
             weights=weights,
             row_weights=self._ranker.scoring.row_weights(weights_of_tokens[asking]),
+            fluency=fluency(len(text), len(asked.encoded.ids)),
         )
 
     def _token_weights(self, ids: npt.NDArray[np.int32]) -> Float32:

@@ -244,8 +244,10 @@ class _Selection:
             wanted = page.within(*wanted, centre, size) if size > 0 else None
             if wanted and page.is_short(*wanted) and not self._touches(offer.doc, page, wanted):
                 wanted = None
-        if not self.ranges or page.size(centre, centre + 1) > self.budget:
-            return self.add_piece(offer, page.piece_size(offer.core, _PIECE))
+        is_longer = page.size(centre, centre + 1) > self.budget
+        piece = page.piece_size(offer.core, _PIECE) if is_longer or not self.ranges else 0
+        if piece and (not self.ranges or piece <= self._left):
+            return self.add_piece(offer, piece)
         self._missed += 1
         return self._missed < _TRIES and self._left >= self._config.min_tokens
 

@@ -81,7 +81,9 @@ def splits_character(text: str, at: int) -> bool:
     return begin > at
 
 
-_UNSPACED = re.compile(f"[{UNSPACED}]")
+UNSPACED_CHARACTER = re.compile(f"[{UNSPACED}]")
+"""A character of a script without spaces between words."""
+
 _WORD = re.compile(r"\w\S*")
 
 
@@ -93,7 +95,9 @@ def count_words(text: str, most: int) -> int:
     found = 0
     for match in islice(_WORD.finditer(text), most):
         word = match[0]
-        found += 1 if word.isascii() else max(1, (len(_UNSPACED.findall(word, 0, 2 * most)) + 1) // 2)
+        found += (
+            1 if word.isascii() else max(1, (len(UNSPACED_CHARACTER.findall(word, 0, 2 * most)) + 1) // 2)
+        )
     return min(found, most)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -14,6 +14,7 @@ from s3_retriever.checks import check, each, instance, optional, whole
 from s3_retriever.documents import Document, Span
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.json_form import parse_json
+from s3_retriever.server.metrics import CONTENT_TYPE
 from s3_retriever.server.requests import link_body, search_request
 from s3_retriever.server.served import Version
 from s3_retriever.server.service import Answer, Service
@@ -26,6 +27,8 @@ MOST_LISTED = 1000
 """Documents that may be asked for."""
 
 _DIGITS = 16
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 _IDS = each(instance(str, "a str"), least=0)
 
 
@@ -195,25 +198,34 @@ class Endpoints:
 
     async def metrics(self, _request: Request) -> Response:
         """Give counts and times to Prometheus."""
-        return Response(self._service.metrics.text(), media_type="text/plain; version=1.0.0; charset=utf-8")
+        return Response(self._service.metrics.text(), media_type=CONTENT_TYPE)
 
     def routes(self) -> list[Route]:
-        """Return the routes of the API."""
-        table: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
-            ("/search", "GET", self.search),
-            ("/search", "POST", self.search),
-            ("/documents", "GET", self.list_documents),
-            ("/documents", "POST", self.add),
-            ("/documents", "PUT", self.update),
-            ("/documents", "DELETE", self.delete),
-            ("/document", "GET", self.document),
-            ("/document", "POST", self.document),
-            ("/ids", "GET", self.list_ids),
-            ("/healthz", "GET", self.health),
-            ("/readyz", "GET", self.ready),
-            ("/metrics", "GET", self.metrics),
+        """Return the routes of the API, one a path: of several, a 405 would name the first one only."""
+        table: dict[str, dict[str, Endpoint]] = {
+            "/search": {"GET": self.search, "POST": self.search},
+            "/documents": {
+                "GET": self.list_documents,
+                "POST": self.add,
+                "PUT": self.update,
+                "DELETE": self.delete,
+            },
+            "/document": {"GET": self.document, "POST": self.document},
+            "/ids": {"GET": self.list_ids},
+            "/healthz": {"GET": self.health},
+            "/readyz": {"GET": self.ready},
+            "/metrics": {"GET": self.metrics},
+        }
+        return [
+            Route(path, _by_method(functions), methods=list(functions)) for path, functions in table.items()
         ]
-        return [Route(path, endpoint, methods=[method]) for path, method, endpoint in table]
+
+
+def _by_method(functions: Mapping[str, Endpoint]) -> Endpoint:
+    async def answer(request: Request) -> Response:
+        return await functions["GET" if request.method == "HEAD" else request.method](request)
+
+    return answer
 
 
 def _spans(answer: Answer) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from s3_retriever.server.endpoints import json_response, read_json
 from s3_retriever.server.served import Version
 from s3_retriever.server.service import Service
 
-_FOLDER = Path(__file__).parent / "page"
+_FOLDER = Path(__file__).parent / "static"
 _FIELDS = ("question", "doc_id", "mode", "scoring", "bins")
 _BINS = 400
 _MOST_BINS = 4000

@@ -15,7 +15,7 @@ def read_pdf(data: bytes) -> Content:
     """Return the text of a PDF with its pages.
 
     A page's text is what ``get_text_range`` gives. Line ends become line feeds, and one ends each page.
-    Hyphens at line ends, for which PDFium gives U+FFFE, become hyphens.
+    For a hyphen and the line end behind it PDFium gives U+FFFE; they are put back.
 
     Raises:
         UnreadableFileError: It is no PDF, damaged, encrypted, or has no text.
@@ -45,7 +45,7 @@ def _content(pdf: Any) -> Content:
     for number in range(len(pdf)):
         page = pdf[number]
         words = page.get_textpage()
-        text = words.get_text_range().replace("\r\n", "\n").replace(_HYPHEN, "-")
+        text = words.get_text_range().replace("\r\n", "\n").replace(_HYPHEN, "-\n")
         words.close()
         page.close()
         if text and not text.endswith("\n"):

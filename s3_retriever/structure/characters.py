@@ -27,7 +27,8 @@ _WIDES = (
     "\u166e\u1735\u1736\ua4ff\ua60e\ua60f\ua6f3\ua6f7\ua876\ua877\ua8ce\ua8cf\ua92f\ua9c8\ua9c9\uaa5d-\uaa5f"
     "\uaaf0\uaaf1\uabeb\u1aa8-\u1aab\u1b5a\u1b5b\u1b5e\u1b5f"
 )
-_CLOSERS = "\"'”’»)\\]」』）】〉》〕｣›"
+# Marks that are part of the character before them stay with a stop, as closers do.
+_CLOSERS = "\u0300-\u036f\u200c\u200d\u20d0-\u20f0\ufe00-\ufe0f\"'”’»)\\]」』）】〉》〕｣›"
 _BREAKS = "\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029"
 _PHRASED = "\u0e00-\u0eff\u0f00-\u0fff"  # Thai, Lao, Tibetan
 

@@ -202,7 +202,11 @@ def _is_full_stop(
         before = points[at - 1] if at > begin else np.uint32(32)
         if before == 46:
             return False  # e.g., U.S.
-        if letters == 1 and (before == 32 or before == 40 or before == 10) and flags[at] & (UPPER | LOWER):
+        point = points[at]
+        # A lower-case letter with an accent is a word, as in Vietnamese.
+        is_word = flags[at] & LOWER and (0xDF <= point <= 0x24F or 0x1E00 <= point <= 0x1EFF)
+        is_initial = letters == 1 and flags[at] & (UPPER | LOWER) and not is_word
+        if is_initial and (before == 32 or before == 40 or before == 10):
             return False
         if contains(abbreviations, hash_word(points, at, stop)):
             return False

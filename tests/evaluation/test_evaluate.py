@@ -175,7 +175,8 @@ def test_judged_documents_and_answers_are_measured(tmp_path: Path, wide_host: Ho
     )
     own = tmp_path / "own"
     write_jsonl(own / "corpus.jsonl", corpus)
-    write_jsonl(own / "queries.jsonl", [{"_id": "1", "text": "rye bread", "answers": ["at four"]}])
+    asked = [{"_id": "1", "text": "rye bread", "answers": ["at four"]}]
+    write_jsonl(own / "queries.jsonl", [*asked, {"_id": "2", "text": "oil", "answers": ["in Samarkand"]}])
     systems = [WindowSystem(64, ["window-bm25"])]
     config = EvaluateConfig(methods=("window-bm25",), budgets=(8, 64))
 
@@ -190,7 +191,13 @@ def test_judged_documents_and_answers_are_measured(tmp_path: Path, wide_host: Ho
         ("mrr", 8192): 1,
         ("hit", 8192): 1,
     }
-    answered = run_evaluation(own, tmp_path / "out2", config, host=wide_host, systems=systems)
+    said: list[str] = []
+    answered = run_evaluation(
+        own, tmp_path / "out2", config, host=wide_host, systems=systems, say=said.append
+    )
+    sentence = "In own, the answers of 1 of the questions (2) stand in no document"
+    assert sum(line.startswith(sentence) for line in said) == 1
+    assert sentence in (tmp_path / "out2" / "report.html").read_text(encoding="utf-8")
     found = {(c.measure, c.budget): c.rows[0].macro for c in answered.comparisons}
     assert found == {("answer_hit", 8): 0, ("answer_hit", 64): 1}
 

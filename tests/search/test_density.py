@@ -54,9 +54,9 @@ def test_scales_that_mean_nothing_are_refused(sigma: float, saturation: float) -
 
 def test_documents_whose_cells_hold_little_text_are_looked_at_wider() -> None:
     cells = borders([10, 10, 10, 10, 0])
-    characters = np.array([10 * 140, 10 * 64, 10 * 30, 10 * 5, 0])  # English has 128 or more in a cell
+    characters = np.array([10 * 100, 10 * 48, 10 * 24, 10 * 5, 0])  # English has 96 or more in a cell
     assert widening(characters, cells) == pytest.approx([1, 2, 4, 4, 1])
-    assert widening(np.array([10 * 92]), borders([10])) == pytest.approx([math.sqrt(2)])
+    assert widening(np.array([10 * 70]), borders([10])) == pytest.approx([math.sqrt(2)])
     assert widening(np.zeros(0, np.int64), borders([])).tolist() == []
 
 
@@ -77,6 +77,6 @@ def test_each_document_is_averaged_at_its_own_width_whatever_is_beside_it(
 
 
 def test_a_question_in_pieces_of_words_counts_by_its_words() -> None:
-    assert fluency(45, 10) == fluency(40, 10) == 1
-    assert fluency(10, 10) == 0.25
+    assert fluency(45, 10) == fluency(30, 10) == 1
+    assert fluency(15, 10) == 0.5
     assert fluency(0, 0) == 0

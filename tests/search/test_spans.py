@@ -251,6 +251,25 @@ def test_what_is_longer_than_the_budget_is_cut_between_characters(character: str
         assert set(regex.findall(r"\X", text[span.start : span.end])) <= set(regex.findall(r"\X", character))
 
 
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "灯台守は塔の下の地下室に油を貯えています、",
+        "ผู้ดูแลประภาคารเก็บน้ำมันไว้ในห้องใต้ดิน ",
+        "he stores oil in the cellar, ",
+    ],
+)
+def test_what_is_longer_than_the_budget_is_cut_at_clauses_where_it_can_be(clause: str) -> None:
+    text = f"{clause * 20}end"
+    page = Page(text, np.arange(len(text), dtype=np.uint32), find_units(text))
+    page.units.begins[:] = False
+    budget = 4 * len(clause)
+    (span,) = select(one_peak([page], 3), [page], budget, count_tokens=len)
+    passage = text[span.start : span.end]
+    assert passage in text
+    assert set(passage.split(clause.strip())) <= {"", " "}
+
+
 def test_touching_picks_become_one_span_with_the_best_score() -> None:
     pages = [tokenise("The quick fox jumps over one lazy dog. " * 40)]
     density = np.arange(float(document_cells(pages)[-1]))

@@ -172,7 +172,15 @@ def test_mistakes_are_one_error_in_json(url: str) -> None:
                 answer = http.post("/search", content=content, headers={"content-type": "application/json"})
                 assert answer.status_code == 200 if depth == 100 else answer.status_code in (200, 400, 422)
         assert http.get("/nothing").json()["error"]["type"] == "NotFound"
-        assert http.patch("/search").status_code == 405
+        refused = http.patch("/documents")
+        assert refused.status_code == 405
+        assert {one.strip() for one in refused.headers["allow"].split(",")} >= {
+            "GET",
+            "POST",
+            "PUT",
+            "DELETE",
+        }
+        assert http.head("/documents").status_code == 200
         assert http.get("/search", params={"q": "a", "top_k": "many"}).status_code == 422
         assert http.get("/document").status_code == 422
         assert http.get("/documents", params={"limit": "-1"}).status_code == 422

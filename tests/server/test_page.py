@@ -112,7 +112,7 @@ def ask(page: Page, question: str = QUESTION) -> None:
 
 
 def settled(page: Page) -> None:
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("networkidle")  # once after a load
     page.wait_for_selector("[aria-busy=true]", state="detached")
 
 
@@ -202,6 +202,9 @@ def test_filters_by_row_and_by_json(page: Page, served: str) -> None:
     page.get_by_label("Filter as JSON").fill('{"key": "year", "op": "gt", "value": null}')
     page.get_by_role("button", name="Ask").click()
     page.get_by_role("alert").filter(has_text="year").wait_for()
+    assert not page.locator(".passage").first.is_visible()  # they would be of another filter
+    page.go_back()
+    page.locator(".passage").first.wait_for()
 
 
 @both

@@ -14,7 +14,7 @@ from server.conftest import DOCUMENTS, running
 from s3_retriever import Host, S3Retriever
 
 QUESTION = "Where does the keeper store the oil?"
-FOLDER = Path(__file__).parents[2] / "s3_retriever" / "server" / "page"
+FOLDER = Path(__file__).parents[2] / "s3_retriever" / "server" / "static"
 
 
 def test_the_page_loads_only_from_its_server(url: str) -> None:

@@ -78,12 +78,12 @@ def test_a_pdf_keeps_its_pages_and_title(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     write_pdf(path, [["The light-", "house keeper"], [], ["stores oil.", "Twice."]], "The keeper's book")
     document = read(path)
-    assert document.text == "The light-house keeper\nstores oil.\nTwice.\n"
-    assert document.pages == (0, 23, 23)
+    assert document.text == "The light-\nhouse keeper\nstores oil.\nTwice.\n"
+    assert document.pages == (0, 24, 24)
     assert document.title == "The keeper's book"
     of_library = [page.get_textpage().get_text_range() for page in pypdfium2.PdfDocument(path)]
-    assert [text.replace("\ufffe", "-").replace("\r\n", "\n") for text in of_library] == [
-        document.text[begin:end].rstrip("\n") for begin, end in zip((0, 23, 23), (23, 23, 99), strict=True)
+    assert [text.replace("\ufffe", "-\n").replace("\r\n", "\n") for text in of_library] == [
+        document.text[begin:end].rstrip("\n") for begin, end in zip((0, 24, 24), (24, 24, 99), strict=True)
     ]
 
 

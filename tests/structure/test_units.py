@@ -31,6 +31,7 @@ def of_kind(kind: str, text: str) -> list[str]:
         ["Der Zug fährt z. B. am 3. Oktober.", "Nr. 5 kostet ca. 20 Euro.", "„Halt!“ rief er.", "Ja."],
         ["La Sra. López llegó a las 9.", "¿Quién es?", "¡Qué día!"],
         ["M. Dupont est parti.", "« Où ? » dit-elle.", "Il pleut."],
+        ["Đó là nhà ở.", "Xây dựng khác với sản xuất."],
         ["Он родился в 1990 г. в Москве.", "Потом уехал.", "Куда?"],
         ["यह एक वाक्य है।", "दूसरा वाक्य यहाँ है।", "क्यों?"],
         ["هذا كتاب.", "أين هو؟", "هنا."],

@@ -140,11 +140,11 @@ def test_metadata_keys_of_our_own_stay_inside(make: Make) -> None:
 
 
 def test_similarity_top_k_and_token_budget_limit(make: Make) -> None:
-    retriever = make(similarity_top_k=2, token_budget=100)
+    retriever = make(similarity_top_k=2, token_budget=240)
     results = retriever.retrieve(QUESTION)
     assert len(results) == 2
     tokens = sum(retriever.engine.host.count_tokens(result.text) for result in results)
-    assert tokens <= 100
+    assert tokens <= 240
     retriever.similarity_top_k = 1
     assert len(retriever.retrieve(QUESTION)) == 1
 

@@ -116,8 +116,12 @@ async function ask(question) {
     const amounts = answers.map(({ spans }) => count(spans.length, "passage")).join(" and ");
     const documents = new Set(answers.flatMap(({ spans }) => spans.map((span) => span.doc_id))).size;
     say(`${amounts} from ${count(documents, "document")}, in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+  } catch (error) {
+    // What is shown must be of the question that the form and the link have.
+    if (error.name !== "AbortError") $("skip").hidden = $("results").hidden = true;
+    throw error;
   } finally {
-    busy(false);
+    if (!signal.aborted) busy(false);
   }
 }
 

@@ -17,8 +17,10 @@ export class DocumentPanel {
     this.text.addEventListener("scroll", () => this.#scrolled());
     $("strip-box").addEventListener("click", (event) => this.#clicked(event));
     this.abort = null;
+    this.working = 0;
     this.onPlace = () => {};
     this.onFilter = () => {};
+    this.onError = () => {};
   }
 
   get isOpen() {
@@ -38,7 +40,6 @@ export class DocumentPanel {
     const { signal } = this.abort;
     Object.assign(this, { id, passages, mode, at });
     $("document").hidden = false;
-    $("document").setAttribute("aria-busy", "true");
     $("doc-title").replaceChildren(element("bdi", {}, visible(id)));
     $("doc-about").textContent = "Reading…";
     $("strip").replaceChildren();
@@ -46,10 +47,23 @@ export class DocumentPanel {
     this.text.replaceChildren();
     const profile = call("profile", { body: { question, doc_id: id, mode, bins: BINS }, signal });
     profile.catch(() => {}); // told below
-    await this.show(at ?? { start: 0, end: 0 });
-    this.#drawAbout(version);
-    this.#drawStrip(await profile);
-    $("document").removeAttribute("aria-busy");
+    await this.#while(async () => {
+      await this.show(at ?? { start: 0, end: 0 });
+      this.#drawAbout(version);
+      this.#drawStrip(await profile);
+    });
+  }
+
+  /** Say that the panel is busy while something is done. */
+  async #while(work) {
+    this.working += 1;
+    $("document").setAttribute("aria-busy", "true");
+    try {
+      await work();
+    } finally {
+      this.working -= 1;
+      if (!this.working) $("document").removeAttribute("aria-busy");
+    }
   }
 
   /** Bring a place into view, loading the text around it. */
@@ -57,7 +71,7 @@ export class DocumentPanel {
     this.at = { start, end };
     const [first, last] = [Math.floor(start / CHUNK), Math.floor(Math.max(start, end - 1) / CHUNK)];
     if (!this.chunks || this.loaded !== this.id || first < this.first || last >= this.first + this.chunks.length) {
-      await this.#load(Math.max(0, first - 1), Math.min(last, first + MOST - 3) + 2);
+      await this.#while(() => this.#load(Math.max(0, first - 1), Math.min(last, first + MOST - 3) + 2));
     } else this.#mark();
     const passage = this.passages.find((one) => one.start === start && one.end === end);
     this.#scrollTo(passage?.explanation?.words?.[0]?.start ?? start);
@@ -124,6 +138,10 @@ export class DocumentPanel {
   async #extend(step) {
     if (this.extending) return;
     this.extending = true;
+    await this.#while(() => this.#add(step)).finally(() => (this.extending = false));
+  }
+
+  async #add(step) {
     try {
       const next = step > 0 ? this.first + this.chunks.length : this.first - 1;
       if (next < 0 || next * CHUNK >= this.length) return;
@@ -145,9 +163,7 @@ export class DocumentPanel {
       this.#restore(anchor);
       if (focused) this.text.focus({ preventScroll: true });
     } catch (error) {
-      if (error.name !== "AbortError") throw error;
-    } finally {
-      this.extending = false;
+      if (error.name !== "AbortError") this.onError(error);
     }
   }
 
