@@ -5,6 +5,7 @@ from .config import BM25Name as BM25Name
 from .config import Mode as Mode
 from .config import RetrieverConfig as RetrieverConfig
 from .config import ScoringName as ScoringName
+from .documents import Copy as Copy
 from .documents import Document as Document
 from .documents import Explanation as Explanation
 from .documents import Span as Span

@@ -51,6 +51,7 @@ _DEFAULTS = {
     "where": None,
     "top_k": None,
     "spans": None,
+    "unique": True,
 }
 
 
@@ -64,6 +65,7 @@ class _Options(TypedDict, total=False):
     where: Filter | Mapping[str, Any] | None
     top_k: int | None
     spans: SpanConfig | None
+    unique: bool
 
 
 class Client(Uncopyable):

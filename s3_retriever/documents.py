@@ -160,6 +160,23 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """Where else a passage stands, the same or nearly.
+
+    Attributes:
+        doc_id: The document's id.
+        start: First character, offset into the document's text.
+        end: One past the last character.
+        similarity: How much of it the passage has, in [0, 1]; 1 where it says no word more.
+    """
+
+    doc_id: str
+    start: int
+    end: int
+    similarity: float = 1.0
+
+
+@dataclass(frozen=True)
 class Span:
     """A passage of a document: ``document.text[start:end] == text``, exactly.
 
@@ -181,6 +198,7 @@ class Span:
             the lines that open its class and function. Empty where there is none, or where it is in ``text``.
             Like the heading path, it is no part of ``text`` and does not count against the token budget.
         lines: Its first and its last line in the document, counted from 1 by line feeds.
+        also_in: Where else the passage stands, among what was searched and found worth returning; best first.
 
     Examples:
         >>> span = Span("ferry:4-9", doc_id="ferry", start=4, end=9, text="ferry", score=1.0)
@@ -201,6 +219,7 @@ class Span:
     heading_path: tuple[str, ...] = ()
     header: str = ""
     lines: tuple[int, int] = (1, 1)
+    also_in: tuple[Copy, ...] = ()
 
     @property
     def page(self) -> int | None:

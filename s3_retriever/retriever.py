@@ -237,6 +237,7 @@ class S3Retriever(Opened, Uncopyable):
         where: Filter | Mapping[str, Any] | None = None,
         top_k: int | None = None,
         spans: SpanConfig | None = None,
+        unique: bool = True,
     ) -> list[Span]:
         """Return the spans that answer a question, best first.
 
@@ -252,6 +253,8 @@ class S3Retriever(Opened, Uncopyable):
                 them if a list is given.
             top_k: Return only the best so many of the spans; None: all that the budget allows.
             spans: How passages are cut, instead of ``config.spans``.
+            unique: Return the same passage once, and where else it stands as :attr:`Span.also_in`; what that
+                leaves of the budget buys others. False: return all.
 
         Returns:
             Spans that do not overlap. Scores are densities: higher is better, comparable within one
@@ -270,6 +273,7 @@ class S3Retriever(Opened, Uncopyable):
             "where": where,
             "top_k": top_k,
             "spans": spans,
+            "unique": unique,
         }
         return self.retrieve_batch([question], token_budget, **options)[0]
 
@@ -285,6 +289,7 @@ class S3Retriever(Opened, Uncopyable):
         where: Filter | Mapping[str, Any] | None = None,
         top_k: int | None = None,
         spans: SpanConfig | None = None,
+        unique: bool = True,
     ) -> list[list[Span]]:
         """Return what :meth:`retrieve` returns for each of several questions, in their order; faster.
 
@@ -303,6 +308,7 @@ class S3Retriever(Opened, Uncopyable):
             where=where,
             top_k=top_k,
             spans=spans,
+            unique=unique,
         )
         return self._asking.answers(self._index.snapshot, asked, options)
 

@@ -69,6 +69,7 @@ def _options(args: argparse.Namespace, retriever: S3Retriever) -> dict[str, Any]
         "unit_scores": args.unit_scores,
         "where": _where(args),
         "top_k": args.top_k,
+        "unique": not args.copies,
         "spans": spans,
     }
 
@@ -137,8 +138,12 @@ def _try(retriever: S3Retriever, query: JsonLine, options: Mapping[str, Any]) ->
 
 
 def _place(span: Span) -> dict[str, Any]:
-    place = {"doc_id": span.doc_id, "start": span.start, "end": span.end, "score": span.score}
-    return {**place, "pages": span.pages} if span.pages else place
+    place: dict[str, Any] = {"doc_id": span.doc_id, "start": span.start, "end": span.end, "score": span.score}
+    if span.pages:
+        place["pages"] = span.pages
+    if span.also_in:
+        place["also_in"] = [asdict(copy) for copy in span.also_in]
+    return place
 
 
 def _key_and_value(text: str) -> tuple[str, Any]:
@@ -197,6 +202,7 @@ SEARCH = Command(
             "help": "how S3 scores; paper is the published method (default: %(default)s)",
         },
         "--unit-scores": "give scores in [0, 1]",
+        "--copies": "also return passages that say the same as a better one; else it names their places",
         "--bias-tokens N": count(
             "also return the first and last N tokens of each document hit (default: as indexed)", least=0
         ),

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from s3_retriever.terminal import printable
 
+_SHOWN = 5  # other places of a passage
+_INDENT = "   "  # of what stands below a heading
+
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from s3_retriever.documents import Explanation, Span
+    from s3_retriever.documents import Copy, Explanation, Span
 
 
 _ROWS = 8  # of an explanation
@@ -19,11 +22,20 @@ _ROWS = 8  # of an explanation
 def show(question: str, spans: Sequence[Span], titles: Sequence[str]) -> None:
     """Print spans; coloured where standard output is a terminal."""
     from rich.console import Console
+    from rich.padding import Padding
     from rich.text import Text
 
     from s3_retriever.index.words import asked
 
     console = Console(soft_wrap=True)
+
+    def below(text: Text) -> None:
+        """Print what belongs to a heading, no line of which can pass for one, wrapped ones included."""
+        if console.is_terminal:
+            console.print(Padding(text, (0, 0, 0, len(_INDENT))), soft_wrap=False)
+        else:
+            console.print(Text("\n").join(Text(_INDENT).append_text(line) for line in text.split("\n")))
+
     wanted = {one.term for one in asked(question)}
     if not spans:
         console.print(Text("no span found"))
@@ -33,10 +45,18 @@ def show(question: str, spans: Sequence[Span], titles: Sequence[str]) -> None:
         heading.append(f"  {place}", style="not bold dim")
         heading.append(f"  score {span.score:.3f}", style="not bold green")
         console.print(heading)
-        console.print(_marked(Text(printable(span.text.replace("\r\n", "\n"), lines=True)), wanted))
+        below(_marked(Text(printable(span.text.replace("\r\n", "\n"), lines=True)), wanted))
+        if span.also_in:
+            below(Text(_elsewhere(span.also_in), style="dim"))
         if span.explanation is not None:
-            console.print(Text(printable(_reasons(span.explanation), lines=True), style="dim"))
+            below(Text(printable(_reasons(span.explanation), lines=True), style="dim"))
         console.print()
+
+
+def _elsewhere(copies: Sequence[Copy]) -> str:
+    places = [f"{printable(one.doc_id)} [{one.start}:{one.end}]" for one in copies[:_SHOWN]]
+    more = f" and {len(copies) - _SHOWN} more" if len(copies) > _SHOWN else ""
+    return f"also in {', '.join(places)}{more}"
 
 
 def _pages(pages: Sequence[int]) -> str:

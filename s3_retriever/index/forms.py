@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from unicodedata import combining, decimal, is_normalized, normalize
 
 from s3_retriever.index.scripts import ATTACHED, FOLLOWING, IGNORABLE, MARKS, STACKING, UNSPACED
@@ -285,7 +285,7 @@ def _term(word: str) -> str:
     return _singular(lower.replace("i\u0307", "i").replace("ı", "i"))  # as Turkish and others write them
 
 
-def _normalize(form: str, word: str) -> str:
+def _normalize(form: Literal["NFKC", "NFKD"], word: str) -> str:
     parts = (word[at : at + _NORMALIZED] for at in range(0, len(word), _NORMALIZED))
     return "".join(normalize(form, part) for part in parts)
 

@@ -61,7 +61,7 @@ def words(text: str) -> Iterator[tuple[str, int]]:
     for match in RUN.finditer(text):
         run, start = match[1], match.start()
         found = _kept(run) if len(run) <= _CACHED else _indexed(run)
-        if type(found) is str:
+        if isinstance(found, str):
             yield found, start
         else:
             for term, at, _ in found:

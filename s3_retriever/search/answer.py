@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from s3_retriever.checks import check_settings, choice, instance, optional, whole
-from s3_retriever.documents import Document, Explanation, Span, Spans
+from s3_retriever.checks import FLAG, check_settings, choice, instance, optional, whole
+from s3_retriever.documents import Copy, Document, Explanation, Span, Spans
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.names import MODES, SCORINGS, Mode, ScoringName
+from s3_retriever.search.copies import Repeated, select_unique
 from s3_retriever.search.density import Float32, fluency
 from s3_retriever.search.evidence import Evidence
 from s3_retriever.search.explain import explain_spans
@@ -42,6 +43,7 @@ class SearchOptions:
     where: Filter | Mapping[str, Any] | None = None
     top_k: int | None = None
     spans: SpanConfig | None = None
+    unique: bool = True
 
     def __post_init__(self) -> None:
         check_settings(
@@ -51,6 +53,7 @@ class SearchOptions:
             scoring=choice(SCORINGS),
             top_k=optional(whole(1)),
             spans=optional(instance(SpanConfig, "a SpanConfig")),
+            unique=FLAG,
         )
 
 
@@ -156,16 +159,28 @@ class Search:
             density[density <= 0] = -np.inf
         read = functools.cache(snapshot.checked_document)  # each call parses the document
         page = functools.cache(lambda i: Page(read(i).text, snapshot.token_starts(i), snapshot.units(i)))
-        selected = select_spans(
-            density,
-            snapshot.document_cells,
-            budget=options.token_budget,
-            document=page,
-            count_tokens=self._count_tokens,
-            config=self._spans,
-        )
+
+        def select(density: Float32, budget: int) -> list[SelectedSpan]:
+            return select_spans(
+                density,
+                snapshot.document_cells,
+                budget=budget,
+                document=page,
+                count_tokens=self._count_tokens,
+                config=self._spans,
+            )
+
+        def text(span: SelectedSpan) -> str:
+            return read(span.doc).text[span.start : span.end]
+
+        if options.unique:
+            cells = snapshot.document_cells
+            pairs = select_unique(select, density, cells, options.token_budget, text)
+        else:
+            pairs = [(span, ()) for span in select(density, options.token_budget)]
+        copies = dict(pairs[: options.top_k])
+        selected = list(copies)
         low, high = _range(density) if options.unit_scores else (0.0, 1.0)
-        selected = selected[: options.top_k]
         explanations: Sequence[Explanation | None] = [None] * len(selected)
         if options.explain:
             evidence = Evidence(
@@ -175,7 +190,8 @@ class Search:
         found = Spans()
         for span, explanation in zip(selected, explanations, strict=True):
             score = (span.score - low) / (high - low) if high > low else 1.0
-            found.append(_span(read(span.doc), span, score, explanation, page(span.doc)))
+            also_in = tuple(_copy(read(copy.span.doc), copy) for copy in copies[span])
+            found.append(_span(read(span.doc), span, score, explanation, page(span.doc), also_in))
         return found
 
     def profile(self, asked: Asked, bm25: Float32 | None, doc_id: str) -> Profile:
@@ -210,8 +226,17 @@ def _range(density: Float32) -> tuple[float, float]:
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
 
 
+def _copy(document: Document, copy: Repeated) -> Copy:
+    return Copy(document.id, copy.span.start, copy.span.end, copy.similarity)
+
+
 def _span(
-    document: Document, span: SelectedSpan, score: float, explanation: Explanation | None, page: Page
+    document: Document,
+    span: SelectedSpan,
+    score: float,
+    explanation: Explanation | None,
+    page: Page,
+    also_in: tuple[Copy, ...],
 ) -> Span:
     return Span(
         id=f"{document.id}:{span.start}-{span.end}",
@@ -224,6 +249,7 @@ def _span(
         explanation=explanation,
         pages=document.pages_of(span.start, span.end),
         **page.described(span.start, span.end),
+        also_in=also_in,
     )
 
 

@@ -23,6 +23,7 @@ _RULES: dict[str, Rule] = {
     "explain": FLAG,
     "unit_scores": FLAG,
     "top_k": optional(whole(1)),
+    "unique": FLAG,
 }
 _FIELDS = ("question", "questions", *_RULES, "where", "filter", "spans", "titles")
 
@@ -114,7 +115,7 @@ def link_body(query: Mapping[str, str]) -> dict[str, Any]:
         "q": str,
         "mode": str,
         "scoring": str,
-        **dict.fromkeys(("token_budget", "top_k", "explain", "unit_scores", "titles"), _json),
+        **dict.fromkeys(("token_budget", "top_k", "explain", "unit_scores", "unique", "titles"), _json),
         **dict.fromkeys(("where", "filter", "spans"), _json),
     }
     body = {}

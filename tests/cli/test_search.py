@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ def test_a_batch_gives_what_the_library_gives_in_order(
         (["--scoring", "paper"], {"scoring": "paper"}),
         (["--mode", "bm25"], {"mode": "bm25"}),
         (["--top-k", "1"], {"top_k": 1}),
+        (["--copies"], {"unique": False}),
         (["--where", "page=3"], {"where": {"page": 3}}),
     ):
         assert search(*arguments, *options, "--out", str(out)) == (0, "", "")
@@ -50,6 +52,7 @@ def test_a_batch_gives_what_the_library_gives_in_order(
                 "query_id": question["_id"],
                 "spans": [
                     {"doc_id": span.doc_id, "start": span.start, "end": span.end, "score": span.score}
+                    | ({"also_in": list(map(asdict, span.also_in))} if span.also_in else {})
                     for span in loaded.retrieve(question["text"], 90, **keywords)
                 ],
             }

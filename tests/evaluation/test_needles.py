@@ -25,6 +25,7 @@ from s3_retriever.evaluation.methods import System, WindowSystem
 from s3_retriever.evaluation.needles.facts import FactMaker
 from s3_retriever.evaluation.needles.haystack import Buried, Supply, bury
 from s3_retriever.evaluation.needles.prose import load_prose
+from s3_retriever.evaluation.needles.report import write_needle_report
 from s3_retriever.evaluation.needles.run import NeedleConfig, make_haystacks, run_needles
 from s3_retriever.evaluation.needles.scores import Haystack, NeedleScores, score, wilson
 from s3_retriever.evaluation.records import RESULTS, Records, Result
@@ -303,6 +304,24 @@ def test_the_page_shows_maps_tables_and_misses(run: Callable[..., tuple[Path, Ne
     ):
         assert heading in text
     assert "What window-bm25 (64) missed" in text
+
+
+@pytest.mark.long
+def test_a_hostile_name_or_text_is_shown_and_does_nothing(
+    run: Callable[..., tuple[Path, NeedleScores]], tmp_path: Path
+) -> None:
+    hostile = '</p><script>console.log("1")</script><img src=x onerror="console.log(2)">'
+    _, scores = run("whole", None)
+    settings = {"host": {"name": hostile}, "distractors": hostile}
+    write_needle_report(tmp_path / "report.html", [], scores, [], [], settings, 128)
+    page = Page()
+    page.feed((tmp_path / "report.html").read_text(encoding="utf-8"))
+    page.close()
+    assert not {"script", "img", "iframe", "object"} & set(page.tags)
+    assert "".join(page.text).count(hostile) >= 2
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    if BROWSER is not None:
+        assert seen_in_browser(tmp_path / "report.html", 375, tmp_path)[1] == 0
 
 
 @pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.callbacks import Callbacks
@@ -12,7 +13,7 @@ from typing_extensions import Self
 
 from langchain_s3_retriever.documents import as_result, checked, within
 from langchain_s3_retriever.spans import SpanSettings
-from s3_retriever import Artifact, Host, RetrieverConfig
+from s3_retriever import Artifact, Host, RetrieverConfig, Span
 from s3_retriever import Document as CoreDocument
 from s3_retriever import S3Retriever as CoreRetriever
 
@@ -83,12 +84,21 @@ class S3DocumentCompressor(SpanSettings, BaseDocumentCompressor):
             unit_scores=self.unit_scores,
             top_k=self.k,
             spans=self.spans,
+            unique=self.unique,
         )
-        origins = [given[int(span.doc_id)] for span in spans]
         return [
-            as_result(within(document, span), document.metadata, self.score_key)
-            for span, document in zip(spans, origins, strict=True)
+            as_result(_placed(span, given), given[int(span.doc_id)].metadata, self.score_key)
+            for span in spans
         ]
 
     def _empty(self) -> CoreRetriever:
         return CoreRetriever(host=self.host, artifact=self.artifact, config=self.config)
+
+
+def _placed(span: Span, given: Sequence[Document]) -> Span:
+    """Return a span, and where else it stands, as of the documents that those given were cut from."""
+    copies = []
+    for copy in span.also_in:
+        one = within(given[int(copy.doc_id)], replace(span, start=copy.start, end=copy.end))
+        copies.append(replace(copy, doc_id=one.doc_id, start=one.start, end=one.end))
+    return replace(within(given[int(span.doc_id)], span), also_in=tuple(copies))

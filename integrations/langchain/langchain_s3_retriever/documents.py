@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -106,6 +106,8 @@ def as_result(span: Span, metadata: Mapping[str, Any], score_key: str | None) ->
     }
     if span.pages:
         ours |= {"page": span.page, "pages": list(span.pages)}
+    if span.also_in:
+        ours["also_in"] = [asdict(one) for one in span.also_in]
     if score_key is not None:
         ours[score_key] = span.score
     ours |= span.structure

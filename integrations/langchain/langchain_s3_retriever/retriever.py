@@ -21,8 +21,8 @@ class S3Retriever(SpanRetriever):
     ``passage_id``, ``start``, ``end``, ``start_index``, ``end_index`` and ``score``. Most of these stand
     beside it too, where the document has no key of that name.
 
-    Every call may replace ``k``, ``token_budget``, ``mode``, ``scoring``, ``unit_scores`` and ``spans``, and
-    narrow ``filter``: ``retriever.invoke(question, k=3, filter={"lang": "en"})``.
+    Every call may replace ``k``, ``token_budget``, ``mode``, ``scoring``, ``unit_scores``, ``spans``
+    and ``unique``, and narrow ``filter``: ``retriever.invoke(question, k=3, filter={"lang": "en"})``.
 
     Make one with :meth:`from_documents`, :meth:`from_texts` or :meth:`load_local`, or around a retriever of
     ``s3_retriever`` with ``S3Retriever(core=...)``. Threads may share it: a search sees the corpus before or

@@ -47,6 +47,7 @@ class SearchOptions(TypedDict, total=False):
     scoring: ScoringName | None
     unit_scores: bool | None
     spans: SpanConfig | None
+    unique: bool | None
 
 
 class SpanSettings(BaseModel):
@@ -60,6 +61,7 @@ class SpanSettings(BaseModel):
         unit_scores: Scores in [0, 1], 0 the least and 1 the greatest density of what was searched; False:
             the densities themselves, which have no bounds.
         spans: How passages are cut; None: as the core's config says.
+        unique: Return the same passage once, with ``also_in`` in its metadata.
         score_key: Metadata key of a result's score; None leaves the score out, for whatever takes results
             of several queries for the same only if their metadata is equal (``MultiQueryRetriever``).
     """
@@ -70,6 +72,7 @@ class SpanSettings(BaseModel):
     scoring: ScoringName = "attention"
     unit_scores: bool = True
     spans: InstanceOf[SpanConfig] | None = None
+    unique: bool = True
     score_key: str | None = "score"
 
     @field_validator("score_key")

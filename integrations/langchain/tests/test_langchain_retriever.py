@@ -95,7 +95,7 @@ def test_results_name_the_pages_on_which_they_stand(tiny_host: Host, tiny_artifa
     text = "The keeper stores the oil of the lamp in the cellar."
     stored = [CoreDocument("a", text, pages=(0, 25)), CoreDocument("b", text, "", {"page": 0}, (0,))]
     core = CoreRetriever.from_documents(stored, host=tiny_host, artifact=tiny_artifact, config=CONFIG)
-    results = S3Retriever(core=core).invoke("lamp oil")
+    results = S3Retriever(core=core, unique=False).invoke("lamp oil")
     of_ours = {one.metadata["doc_id"]: one.metadata["s3_retriever"]["pages"] for one in results}
     assert of_ours == {"a": [1, 2], "b": [1]}
     assert {one.metadata["doc_id"]: one.metadata["page"] for one in results} == {"a": 1, "b": 0}
@@ -431,6 +431,7 @@ def test_saving_keeps_every_setting(make: Make, tiny_host: Host, tmp_path: Path)
         "scoring": "paper",
         "unit_scores": False,
         "spans": SpanConfig(context=2, bias_tokens=3),
+        "unique": False,
         "score_key": "density",
         "name": "lighthouse",
         "tags": ["sea"],

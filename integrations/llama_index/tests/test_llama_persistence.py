@@ -42,6 +42,7 @@ SETTINGS_OF_A_SEARCH: dict[str, Any] = {
     "unit_scores": False,
     "filters": FILTERS,
     "spans": SpanConfig(context=2, bias_tokens=3),
+    "unique": False,
 }
 
 

@@ -43,7 +43,7 @@ def test_results_name_the_pages_on_which_they_stand(tiny_host: Host, tiny_artifa
     text = "The keeper stores the oil of the lamp in the cellar."
     stored = [StoredDocument("a", text, pages=(0, 25)), StoredDocument("b", text, "", {"page": "iv"}, (0,))]
     engine = Engine.from_documents(stored, host=tiny_host, artifact=tiny_artifact, config=CONFIG)
-    nodes = [found.node for found in S3Retriever(engine).retrieve("lamp oil")]
+    nodes = [found.node for found in S3Retriever(engine, unique=False).retrieve("lamp oil")]
     metadata = {node.ref_doc_id: node.metadata for node in nodes}
     places = {doc_id: (found["page"], found["pages"]) for doc_id, found in metadata.items()}
     assert places == {"a": (1, [1, 2]), "b": ("iv", [1])}

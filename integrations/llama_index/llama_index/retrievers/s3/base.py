@@ -81,6 +81,7 @@ class S3Retriever(LivingRetriever):
         unit_scores: bool = True,
         filters: MetadataFilters | None = None,
         spans: SpanConfig | None = None,
+        unique: bool = True,
         transformations: Sequence[TransformComponent] | None = None,
         callback_manager: CallbackManager | None = None,
         objects: list[IndexNode] | None = None,
@@ -94,6 +95,7 @@ class S3Retriever(LivingRetriever):
         self.unit_scores = unit_scores
         self.filters = filters
         self.spans = spans
+        self.unique = unique
         self._search()  # refuses what cannot be used now rather than at the first question
         super().__init__(
             engine,
@@ -254,6 +256,7 @@ class S3Retriever(LivingRetriever):
             where=join([one for one in filters if one is not None]),
             top_k=search.similarity_top_k,
             spans=search.spans,
+            unique=search.unique,
         )
         return [to_node(span) for span in found]
 
@@ -269,4 +272,5 @@ class S3Retriever(LivingRetriever):
             unit_scores=self.unit_scores,
             filters=self.filters,
             spans=self.spans,
+            unique=self.unique,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from llama_index.core.schema import (
@@ -111,10 +112,13 @@ def to_node(span: Span) -> NodeWithScore:
     Offsets count in the source document; None if the node's place there is unknown. The metadata says what
     the passage is and, counted from 1, on which pages it stands (``page``, ``pages``), under keys that the
     node's own does not have: see :attr:`s3_retriever.Span.structure`. Of these, a prompt is given the pages,
-    the heading path and the header.
+    the heading path and the header. ``also_in`` has where the passage stands elsewhere too, in the ids and
+    offsets of the engine.
     """
     passage = _Passage(span.id, span.doc_id, span.text, span.start, span.end)
-    places = {"page": span.page, "pages": list(span.pages)} if span.pages else {}
+    places: dict[str, Any] = {"page": span.page, "pages": list(span.pages)} if span.pages else {}
+    if span.also_in:
+        places["also_in"] = [asdict(copy) for copy in span.also_in]
     node = _node(passage, {**places, **span.metadata})
     ours = {key: value for key, value in span.structure.items() if key not in node.metadata}
     node.metadata.update(ours)

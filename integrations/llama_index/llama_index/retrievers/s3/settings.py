@@ -39,6 +39,7 @@ class SearchSettings:
             densities.
         filters: Only documents that match are searched.
         spans: How passages are cut; None: as the engine's config says.
+        unique: Return the same passage once, with ``also_in`` in its metadata.
 
     Raises:
         InvalidInputError: A value cannot be used.
@@ -51,6 +52,7 @@ class SearchSettings:
     unit_scores: bool = True
     filters: MetadataFilters | None = None
     spans: SpanConfig | None = None
+    unique: bool = True
 
     def __post_init__(self) -> None:
         check_settings(
@@ -125,6 +127,7 @@ class Options(TypedDict, total=False):
     unit_scores: bool
     filters: MetadataFilters | None
     spans: SpanConfig | None
+    unique: bool
     transformations: list[TransformComponent] | None
     callback_manager: CallbackManager | None
     objects: list[IndexNode] | None

@@ -1,0 +1,188 @@
+"""The same passage once: finds identical and nearly identical ones, and lets others have their place."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from s3_retriever.index.layout import CELL
+from s3_retriever.index.words import words
+from s3_retriever.search.density import Float32, Int64
+from s3_retriever.search.spans import SelectedSpan
+
+SIMILAR = 0.9
+"""Part of a passage's shingles that a better one has if it is a copy: a word in thirty may differ."""
+
+SHINGLE = 3
+"""Words of a shingle."""
+
+ROUNDS = 12
+"""Selections at most; from one to the next the budget within which copies are looked for doubles."""
+
+
+class Repeated(NamedTuple):
+    """A passage that was left out.
+
+    Attributes:
+        span: The passage.
+        similarity: How much of it the passage that stayed has, in [0, 1]; 1 where it says no word more.
+    """
+
+    span: SelectedSpan
+    similarity: float
+
+
+def select_unique(
+    select: Callable[[Float32, int], list[SelectedSpan]],
+    density: Float32,
+    document_cells: Int64,
+    budget: int,
+    text: Callable[[SelectedSpan], str],
+) -> list[tuple[SelectedSpan, tuple[Repeated, ...]]]:
+    """Select passages of which none is a copy of a better one; others take the place of copies.
+
+    A passage is a copy if a better one has :data:`SIMILAR` of its shingles and all of its words with digits:
+    what differs by a number or a date says something else, and what says more is kept.
+
+    Args:
+        select: Selects passages of a density within a budget, best first.
+        density: float32 (C,), of the question; ``-inf`` excludes a cell.
+        document_cells: int64 (D + 1,).
+        budget: Tokens.
+        text: Returns the text of a passage.
+
+    Returns:
+        The passages, best first, each with the copies of it that were met.
+    """
+    selected = select(density, budget)
+    left, gone = density, list[SelectedSpan]()
+    wider = budget
+    for _ in range(ROUNDS):
+        copies = _copies(selected, text)
+        if not copies:
+            break
+        if left is density:
+            left = density.copy()
+        while copies:  # in a wider budget, until there are none: copies come in crowds
+            for copy in copies:
+                left[_cells(copy, document_cells)] = -np.inf
+            gone += copies
+            wider *= 2
+            copies = _copies(select(left, wider), text) if wider < budget << ROUNDS else []
+        selected = select(left, budget)
+    found, lost = _with_copies(selected, gone, text)
+    if lost:  # what they were like was cut in another way, and no longer says what they do
+        for span in lost:
+            cells = _cells(span, document_cells)
+            left[cells] = density[cells]
+        found, _ = _with_copies(select(left, budget), gone, text)
+    return found
+
+
+def _cells(span: SelectedSpan, document_cells: Int64) -> list[int]:
+    """Return the cells that a passage has the better part of, and that of its peak."""
+    first = int(document_cells[span.doc])
+    inside = range((span.first_token + CELL // 2) // CELL, (span.last_token + CELL // 2) // CELL)
+    cells = [first + cell for cell in inside if first + cell < int(document_cells[span.doc + 1])]
+    return cells if span.peak is None else [*cells, span.peak]
+
+
+def _copies(spans: Sequence[SelectedSpan], text: Callable[[SelectedSpan], str]) -> list[SelectedSpan]:
+    """Return the passages of which a better one is a copy; none whose place could not be given away."""
+    known = _Known()
+    found = []
+    for span in spans:
+        said = _Said(text(span))
+        if span.peak is not None and known.best(said) is not None:
+            found.append(span)
+        else:
+            known.add(said)
+    return found
+
+
+def _with_copies(
+    selected: Sequence[SelectedSpan], gone: Sequence[SelectedSpan], text: Callable[[SelectedSpan], str]
+) -> tuple[list[tuple[SelectedSpan, tuple[Repeated, ...]]], list[SelectedSpan]]:
+    """Give each copy to the passage that it is most like; passages that are copies still, go.
+
+    Returns:
+        The passages with their copies, and those left out that are like none and better than some.
+    """
+    known, kept = _Known(), list[SelectedSpan]()
+    copies: defaultdict[int, list[Repeated]] = defaultdict(list)
+    for span in selected:
+        said = _Said(text(span))
+        best = known.best(said)
+        if best is None:
+            kept.append(span)
+            known.add(said)
+        else:
+            copies[best[0]].append(Repeated(span, best[1]))
+    least = min((span.score for span in kept), default=-np.inf)
+    lost = []
+    for span in gone:
+        best = known.best(_Said(text(span)))
+        if best is not None:
+            copies[best[0]].append(Repeated(span, best[1]))
+        elif span.score >= least:
+            lost.append(span)
+    return [(span, _merged(copies[number], span)) for number, span in enumerate(kept)], lost
+
+
+def _merged(copies: Sequence[Repeated], kept: SelectedSpan) -> tuple[Repeated, ...]:
+    """Return copies without those that lie in another one or in the passage itself."""
+    found: list[Repeated] = []
+    for copy in sorted(copies, key=lambda one: (-one.span.score, one.span.start - one.span.end)):
+        if not any(_overlap(copy.span, other) for other in [kept, *(one.span for one in found)]):
+            found.append(copy)
+    return tuple(found)
+
+
+def _overlap(one: SelectedSpan, other: SelectedSpan) -> bool:
+    return one.doc == other.doc and one.start < other.end and other.start < one.end
+
+
+class _Said:
+    """What a passage says: its words, those with digits, and its shingles."""
+
+    def __init__(self, text: str) -> None:
+        self.words = tuple(term for term, _ in words(text)) or (text.strip(),)
+        self.numbers = {term for term in self.words if any(map(str.isdigit, term))}
+        last = max(len(self.words) - SHINGLE, 0)
+        self.shingles = {self.words[at : at + SHINGLE] for at in range(last + 1)}
+
+
+class _Known:
+    """Passages met so far; looking for one like another takes time by what they have in common."""
+
+    def __init__(self) -> None:
+        self._said: list[_Said] = []
+        self._equal: dict[tuple[str, ...], int] = {}
+        self._having: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+
+    def add(self, said: _Said) -> None:
+        number = len(self._said)
+        self._said.append(said)
+        self._equal.setdefault(said.words, number)
+        for shingle in said.shingles:
+            self._having[shingle].append(number)
+
+    def best(self, said: _Said) -> tuple[int, float] | None:
+        """Return the number of the passage of which one is a copy, and how similar they are."""
+        if said.words in self._equal:
+            return self._equal[said.words], 1.0
+        shared = Counter(number for shingle in said.shingles for number in self._having.get(shingle, ()))
+        found = None
+        for number, n in shared.items():
+            other = self._said[number]
+            similarity = n / len(said.shingles)
+            if (
+                similarity >= SIMILAR
+                and said.numbers <= other.numbers
+                and (not found or similarity > found[1])
+            ):
+                found = number, similarity
+        return found

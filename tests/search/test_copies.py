@@ -1,0 +1,162 @@
+"""The same passage once: nothing is lost, and what copies would have cost buys other passages."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s3_retriever import Copy, Document, Host, RetrieverConfig, S3Retriever, ScanConfig
+from s3_retriever.encode import Artifact
+from s3_retriever.index import CELL
+from s3_retriever.index.words import words
+from s3_retriever.search.copies import select_unique
+from s3_retriever.search.passages import Page
+from s3_retriever.search.spans import SelectedSpan, select_spans
+from s3_retriever.structure import find_units
+
+NOTICE = "The keeper of the lighthouse accepts no liability for oil that was spilled on the stairs."
+CONFIG = RetrieverConfig(scan=ScanConfig(chunk_tokens=128, overlap_tokens=16, batch_tokens=512))
+SENTENCES = [
+    "The lamp burns oil that the keeper carries up the stairs every evening before the sun goes down.",
+    "The lamp burns oil that the keeper carried up the stairs every evening before the sun goes down.",
+    "THE LAMP burns oil that the keeper carries up the stairs\nevery evening before the sun goes down!",
+    "In 1901 the lamp was replaced, and the keeper of the day was given 12 pounds and a silver watch.",
+    "In 1902 the lamp was replaced, and the keeper of the day was given 12 pounds and a silver watch.",
+    "Ships that pass at night see two flashes, one short and one long, and know where they are.",
+    "灯台守は毎晩、日が沈む前に油を階段の上まで運び、灯りをともしてから海を見張る。",
+    "!!! ??? ...",
+]
+
+
+class Library:
+    """Documents of words, a token each, and selections of them."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self.texts = texts
+        self.starts = [
+            np.array([i for i, c in enumerate(t) if c != " " and (not i or t[i - 1] == " ")], np.uint32)
+            for t in texts
+        ]
+        self.units = [find_units(text) for text in texts]
+        sizes = [-(-len(starts) // CELL) for starts in self.starts]
+        self.cells = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+    def select(self, density: np.ndarray, budget: int) -> list[SelectedSpan]:
+        return select_spans(
+            density,
+            self.cells,
+            budget=budget,
+            document=lambda i: Page(self.texts[i], self.starts[i], self.units[i]),
+            count_tokens=lambda text: len(text.split()),
+        )
+
+    def text(self, span: SelectedSpan) -> str:
+        return self.texts[span.doc][span.start : span.end]
+
+    def unique(self, density: np.ndarray, budget: int) -> list[tuple[SelectedSpan, tuple]]:
+        return select_unique(self.select, density, self.cells, budget, self.text)
+
+
+def shingles(text: str) -> set[tuple[str, ...]]:
+    found = [term for term, _ in words(text)] or [text]
+    return {tuple(found[at : at + 3]) for at in range(max(len(found) - 2, 1))}
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.lists(st.sampled_from(SENTENCES), min_size=1, max_size=3).map(" ".join), min_size=1, max_size=8
+    ),
+    st.integers(10, 200),
+    st.integers(0, 2**32 - 1),
+)
+def test_nothing_is_lost_and_nothing_comes_twice(texts: list[str], budget: int, seed: int) -> None:
+    library = Library(texts)
+    density = np.random.default_rng(seed).permutation(int(library.cells[-1])).astype(np.float32)
+    before = density.copy()
+    plain, found = library.select(density, budget), library.unique(density, budget)
+    assert np.array_equal(density, before)
+    kept = [span for span, _ in found]
+    assert sum(len(library.text(span).split()) for span in kept) <= budget
+    said = [" ".join(library.text(span).lower().split()) for span in kept]
+    assert len(set(said)) == len(said)
+    scores = [span.score for span in kept]
+    assert scores == sorted(scores, reverse=True)
+    shown = [(span.doc, span.start, span.end) for span in kept]
+    shown += [(copy.span.doc, copy.span.start, copy.span.end) for _, copies in found for copy in copies]
+    for span in plain:  # each is there, or says what one that is there says
+        middle = (span.start + span.end) // 2
+        assert any(doc == span.doc and start <= middle < end for doc, start, end in shown) or shingles(
+            library.text(span)
+        ) <= set().union(*(shingles(library.text(one)) for one in kept))
+    if len(set(texts)) == len(texts) == 1:
+        assert kept == plain
+
+
+def test_what_differs_in_a_number_is_no_copy() -> None:
+    library = Library(SENTENCES[3:5])
+    assert [len(copies) for _, copies in library.unique(np.ones(2, np.float32), 200)] == [0, 0]
+
+
+@pytest.mark.parametrize("other", SENTENCES[1:3])
+def test_nearly_the_same_is_a_copy(other: str) -> None:
+    texts = [f"{SENTENCES[0]} {SENTENCES[6]} {NOTICE}", f"{other} {SENTENCES[6]} {NOTICE}", SENTENCES[5]]
+    library = Library(texts)
+    (first, copies), (second, none) = library.unique(
+        np.arange(library.cells[-1], 0, -1).astype(np.float32), 200
+    )
+    assert (first.doc, second.doc, none) == (0, 2, ())
+    (copy,) = copies
+    assert (copy.span.doc, copy.span.start, copy.span.end) == (1, 0, len(texts[1]))
+    assert copy.similarity == 1 if other == SENTENCES[2] else 0.9 <= copy.similarity < 1
+
+
+def test_a_crowd_of_copies_makes_room_in_few_selections() -> None:
+    """Of 2,000 documents with one notice, as of two, the notice comes once and others after it."""
+    library = Library([NOTICE] * 2000 + SENTENCES)
+    density = np.concatenate([np.full(2000, 2.0), np.ones(len(library.texts) - 2000)]).astype(np.float32)
+    calls = []
+
+    def select(density: np.ndarray, budget: int) -> list[SelectedSpan]:
+        calls.append(budget)
+        return library.select(density, budget)
+
+    found = select_unique(select, density, library.cells, 60, library.text)
+    assert len(calls) < 40
+    assert library.text(found[0][0]) == NOTICE
+    assert len(found) > 1
+
+
+@pytest.fixture(scope="module")
+def retriever(tiny_host: Host, tiny_artifact: Artifact) -> S3Retriever:
+    texts = {f"manual {i}": f"{NOTICE}\n\n{SENTENCES[i % 2 * 5]}" for i in range(4)}
+    documents = [Document(key, text, metadata={"tenant": key[-1]}) for key, text in texts.items()]
+    documents.append(Document("bread", "Bread is baked at four in the morning. The baker sings. " * 5))
+    return S3Retriever.from_documents(documents, host=tiny_host, artifact=tiny_artifact, config=CONFIG)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["hybrid", "s3", "bm25"])
+def test_a_span_says_where_else_it_stands(retriever: S3Retriever, mode: str) -> None:
+    question = "Who is liable for spilled oil?"
+    every = retriever.retrieve(question, 400, mode=mode, unique=False)
+    found = retriever.retrieve(question, 400, mode=mode)
+    assert not any(span.also_in for span in every)
+    assert len({span.text for span in found}) == len(found)
+    assert any(span.also_in for span in found)
+    for span in found:
+        for one in span.also_in:
+            assert isinstance(one, Copy)
+            assert 0.9 <= one.similarity <= 1
+            text = retriever.document(one.doc_id).text[one.start : one.end]
+            assert one.similarity < 1 or " ".join(text.split()) in " ".join(span.text.split())
+    places = {(span.doc_id) for span in found} | {one.doc_id for span in found for one in span.also_in}
+    assert places >= {span.doc_id for span in every}
+
+
+@pytest.mark.long
+def test_copies_that_a_filter_leaves_out_are_not_named(retriever: S3Retriever) -> None:
+    spans = retriever.retrieve("spilled oil", where={"tenant": ["0", "2"]})
+    assert {one.doc_id for span in spans for one in span.also_in} <= {"manual 0", "manual 2"}
