@@ -34,6 +34,8 @@ from .errors import ReadOnlyError as ReadOnlyError
 from .errors import S3RetrieverError as S3RetrieverError
 from .errors import ServerBusyError as ServerBusyError
 from .errors import ServerError as ServerError
+from .errors import ShardError as ShardError
+from .errors import ShardStateError as ShardStateError
 from .errors import StorageError as StorageError
 from .errors import UnknownDocumentError as UnknownDocumentError
 from .errors import UnknownKeyWarning as UnknownKeyWarning

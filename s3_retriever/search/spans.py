@@ -242,7 +242,7 @@ class _Selection:
                 return True
             size = page.size(*wanted) - excess
             wanted = page.within(*wanted, centre, size) if size > 0 else None
-            if wanted and page.is_short(*wanted) and not self._touches(offer.doc, page, wanted):
+            if wanted and self.ranges and page.is_short(*wanted) and not self._touches(offer.doc, page, wanted):
                 wanted = None
         is_longer = page.size(centre, centre + 1) > self.budget
         piece = page.piece_size(offer.core, _PIECE) if is_longer or not self.ranges else 0

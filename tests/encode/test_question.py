@@ -18,7 +18,7 @@ HEADS = (QueryHead(2, 3), QueryHead(0, 1))
 
 @pytest.mark.parametrize("question", ["Where is it?", "the fox?", "\tWhy\n", "?", " Where is it?"])
 def test_only_the_questions_own_tokens_ask(tiny_host: Host, question: str) -> None:
-    queries, texts, _ = encode_question(tiny_host, question, HEADS)
+    queries, texts, _, _ = encode_question(tiny_host, question, HEADS)
     # The space that ends the prompt is part of " the", which is the question's own token all the same.
     assert "".join(texts).strip() == question.strip()
     assert queries.shape == (len(texts), len(HEADS), tiny_host.head_dim)
@@ -36,7 +36,7 @@ def test_the_first_word_knows_what_is_asked(tiny_host: Host) -> None:
 
 
 def test_tokens_of_one_characters_bytes_each_show_the_character(tiny_host: Host) -> None:
-    _, texts, _ = encode_question(tiny_host, "a 🧑灯?", HEADS)
+    _, texts, _, _ = encode_question(tiny_host, "a 🧑灯?", HEADS)
     assert [character for character, _ in groupby("".join(texts).strip())] == list("a 🧑灯?")
 
 
@@ -47,7 +47,7 @@ def test_a_question_beyond_the_window_is_refused_with_both_sizes(tiny_host: Host
 
 def test_a_question_too_long_to_be_read_twice_is_read_once(tiny_host: Host) -> None:
     question = "why " * 40
-    queries, texts, _ = encode_question(tiny_host, question, HEADS)
+    queries, texts, _, _ = encode_question(tiny_host, question, HEADS)
     assert "".join(texts).split() == question.split()
     once = tiny_host.queries(tiny_host.encode(PROMPT + question).ids, HEADS)
     np.testing.assert_array_equal(queries, once[len(once) - len(queries) :])

@@ -270,7 +270,7 @@ def test_half_a_character_ends_the_load_of_all_documents(make: Make, tmp_path: P
     (found,) = [one for one in retriever.retrieve("zeppelin") if one.node.ref_doc_id == "pdf"]
     first, last = found.node.start_char_idx, found.node.end_char_idx
     assert half.text[first:last] == found.text
-    assert found.metadata == half.metadata
+    assert found.metadata == {**half.metadata, "kind": "prose", "lines": [1, 1]}
     assert retriever.refresh_ref_docs([half]) == [False]
     retriever.persist(tmp_path)
     loaded = S3Retriever.from_persist_dir(tmp_path, host=tiny_host)
