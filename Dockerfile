@@ -21,8 +21,8 @@ RUN /opt/venv/bin/python -m compileall -q /opt/venv && chmod -R a+rX,a-w /opt
 
 FROM python:3.12-slim
 COPY --from=build /opt /opt
-# Kernels are compiled when the container starts, for the processor that it runs on; they are kept in /tmp if it
-# can be written, else in memory. The hub is never asked.
+# Kernels are compiled when the container starts, for the processor that it runs on, and kept in /tmp, which also the
+# loading of a model needs. The hub is never asked.
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 HOME=/tmp \
     S3_RETRIEVER_CACHE=/opt/cache NUMBA_CACHE_DIR=/tmp/numba HF_HUB_OFFLINE=1
 USER 65532:65532

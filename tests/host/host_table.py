@@ -85,7 +85,7 @@ def row(name: str, host: Host | None, reason: str) -> str:
 
 def rows() -> Mapping[str, str]:
     """Return the lines of the table as it is written, by family."""
-    lines = TABLE.read_text(encoding="utf-8").splitlines()
+    lines = TABLE.read_text(encoding="utf-8").partition(f"\n{FAMILIES}\n")[2].splitlines()
     return {line.split("`")[1]: line for line in lines if line.startswith("| `")}
 
 

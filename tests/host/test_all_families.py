@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from host_table import ENCODER, NO_SOFTMAX, NOT_BUILT, WRITTEN_WITH, outcome, row, rows
+from host_table import ENCODER, NO_SOFTMAX, NOT_BUILT, WRITTEN_WITH, counts, outcome, row, rows
+from host_table import TABLE as PAGE
 from packaging.version import Version
 from tiny_families import LISTED, build
 from transformers import AttentionInterface, PreTrainedTokenizerFast
@@ -19,6 +20,7 @@ from s3_retriever.host import Host
 from s3_retriever.host.treated import without_cache
 
 TABLE = rows()
+TEXT = PAGE.read_text(encoding="utf-8")
 INSTALLED = Version(transformers.__version__)
 
 REFUSED_BY_OLDER = {"recurrent_gemma": "cannot be run on a few tokens"}
@@ -31,6 +33,7 @@ def test_most_are_supported() -> None:
     supported = sum("| yes |" in line for line in TABLE.values())
     others = sum(any(reason in line for reason in (NO_SOFTMAX, ENCODER)) for line in TABLE.values())
     assert supported >= 0.85 * (len(TABLE) - others)
+    assert counts(TABLE) in TEXT  # as the table is
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""As in the container: another user, without a home, on a file system that cannot be written."""
+"""As in the container: another user, without a home, nothing can be written but temporary files."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ fi
 for place in / /tmp /dev/shm /var/tmp "$1" "$3"; do
     [ -n "$place" ] && mountpoint -q "$place" && mount -o remount,bind,ro "$place"
 done
+mount -t tmpfs -o mode=1777 none /dev/shm  # stands for --tmpfs /tmp
 shift 3
 exec setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all --inh-caps=-all \\
     --no-new-privs "$@"
@@ -72,7 +73,14 @@ def test_it_serves_where_nothing_can_be_written(
     subprocess.run(["chmod", "-R", "a+rX,a-w", str(open_folder)], check=True)  # noqa: S603, S607
     base = Path(sys.base_prefix)
     command = ["unshare", "--mount", "sh", "-c", LOCKED, "sh", closed(base), str(base), str(open_folder)]
-    command += ["env", "-i", f"S3_RETRIEVER_TOKEN={TOKEN}", "HF_HUB_OFFLINE=1", f"PYTHONPATH={ROOT}"]
+    command += [
+        "env",
+        "-i",
+        f"S3_RETRIEVER_TOKEN={TOKEN}",
+        "HF_HUB_OFFLINE=1",
+        f"PYTHONPATH={ROOT}",
+        "TMPDIR=/dev/shm",
+    ]
     command += [sys.executable, "-m", "s3_retriever", *served_by_default(str(index))]
     command += ["--port", "0", "--host", str(host)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd="/") as process:  # noqa: S603
