@@ -14,7 +14,7 @@ from s3_retriever.documents import Copy, Document, Explanation, Span, Spans
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.names import MODES, SCORINGS, Mode, ScoringName
 from s3_retriever.search.copies import Repeated, select_unique
-from s3_retriever.search.density import Float32, fluency
+from s3_retriever.search.density import Float32, Int64, fluency
 from s3_retriever.search.evidence import Evidence
 from s3_retriever.search.explain import explain_spans
 from s3_retriever.search.filters import Filter, as_filter, matching, warn_of_unknown_keys
@@ -173,12 +173,7 @@ class Search:
         def text(span: SelectedSpan) -> str:
             return read(span.doc).text[span.start : span.end]
 
-        if options.unique:
-            cells = snapshot.document_cells
-            pairs = select_unique(select, density, cells, options.token_budget, text)
-        else:
-            pairs = [(span, ()) for span in select(density, options.token_budget)]
-        copies = dict(pairs[: options.top_k])
+        copies = chosen(options, select, density, snapshot.document_cells, text)
         selected = list(copies)
         low, high = _range(density) if options.unit_scores else (0.0, 1.0)
         explanations: Sequence[Explanation | None] = [None] * len(selected)
@@ -190,7 +185,7 @@ class Search:
         found = Spans()
         for span, explanation in zip(selected, explanations, strict=True):
             score = (span.score - low) / (high - low) if high > low else 1.0
-            also_in = tuple(_copy(read(copy.span.doc), copy) for copy in copies[span])
+            also_in = tuple(as_copy(read(copy.span.doc), copy) for copy in copies[span])
             found.append(_span(read(span.doc), span, score, explanation, page(span.doc), also_in))
         return found
 
@@ -226,7 +221,26 @@ def _range(density: Float32) -> tuple[float, float]:
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
 
 
-def _copy(document: Document, copy: Repeated) -> Copy:
+def chosen(
+    options: SearchOptions,
+    select: Callable[[Float32, int], list[SelectedSpan]],
+    density: Float32,
+    document_cells: Int64,
+    text: Callable[[SelectedSpan], str],
+) -> dict[SelectedSpan, tuple[Repeated, ...]]:
+    """Return the passages that the options ask for, best first, each with the copies of it.
+
+    Other arguments are those of :func:`select_unique`.
+    """
+    if options.unique:
+        return dict(
+            select_unique(select, density, document_cells, options.token_budget, text)[: options.top_k]
+        )
+    return dict.fromkeys(select(density, options.token_budget)[: options.top_k], ())
+
+
+def as_copy(document: Document, copy: Repeated) -> Copy:
+    """Return where a copy stands."""
     return Copy(document.id, copy.span.start, copy.span.end, copy.similarity)
 
 

@@ -14,13 +14,13 @@ from s3_retriever.documents import Document, Explanation, Span, Spans
 from s3_retriever.errors import InvalidInputError, ShardStateError
 from s3_retriever.index.layout import CELL
 from s3_retriever.index.words import asked as asked_terms
-from s3_retriever.search.answer import Asked, SearchOptions, as_span
+from s3_retriever.search.answer import Asked, SearchOptions, as_copy, as_span, chosen
 from s3_retriever.search.density import Float32, Int64, fluency, token_weights
 from s3_retriever.search.passages import Page
 from s3_retriever.search.profile import Profile
 from s3_retriever.search.rank import Ranker, side_by_side
 from s3_retriever.search.shard import Cells, Counted, Facts, Question, packed_features, read_page
-from s3_retriever.search.spans import SpanConfig, select_spans
+from s3_retriever.search.spans import SelectedSpan, SpanConfig, select_spans
 
 _ATTEMPTS = 3  # times that a question is asked while shards are started anew
 
@@ -223,30 +223,41 @@ class _Selection:
         Raises:
             _NeedsMore: They may be others, since they want cells that no shard sent.
         """
-        self._read(self._likely())
-        selected = select_spans(
-            self._density,
-            self._document_cells,
-            budget=self._options.token_budget,
-            document=self._page,
-            count_tokens=self._count_tokens,
-            config=self._spans,
-        )
+
+        def select(density: Float32, budget: int) -> list[SelectedSpan]:
+            self._read(self._likely(density, budget))
+            return select_spans(
+                density,
+                self._document_cells,
+                budget=budget,
+                document=self._page,
+                count_tokens=self._count_tokens,
+                config=self._spans,
+            )
+
+        def text(span: SelectedSpan) -> str:
+            return document(span).text[span.start : span.end]
+
+        def document(span: SelectedSpan) -> Document:
+            return self._pages[span.doc][0]
+
+        copies = chosen(self._options, select, self._density, self._document_cells, text)
         low, high = self._range if self._options.unit_scores else (0.0, 1.0)
         nothing: Explanation | None = None
         found = Spans()
-        for span in selected[: self._options.top_k]:
+        for span, others in copies.items():
             score = (span.score - low) / (high - low) if high > low else 1.0
-            found.append(as_span(self._pages[span.doc][0], span, score, nothing, self._page(span.doc)))
+            also_in = tuple(as_copy(document(copy.span), copy) for copy in others)
+            found.append(as_span(document(span), span, score, nothing, self._page(span.doc), also_in))
         return found
 
-    def _likely(self) -> list[int]:
-        """Return documents that passages will be cut from, most likely."""
-        most = 8 + 2 * self._options.token_budget // CELL
-        dense = np.flatnonzero(self._density > self._floor)
-        best = dense[np.argsort(-self._density[dense], kind="stable")[:most]]
+    def _likely(self, density: Float32, budget: int) -> list[int]:
+        """Return documents that passages will be cut from, most likely, and that are not here yet."""
+        most = 8 + 2 * budget // CELL
+        dense = np.flatnonzero(density > self._floor)
+        best = dense[np.argsort(-density[dense], kind="stable")[:most]]
         documents = np.searchsorted(self._document_cells, best, side="right") - 1
-        return [int(document) for document in np.unique(documents)]
+        return [one for one in np.unique(documents).tolist() if one not in self._pages]
 
     def _page(self, document: int) -> Page:
         if document == 0:

@@ -136,9 +136,12 @@ def test_a_shard_that_is_started_anew_changes_nothing(whole: S3Retriever, folder
 def test_few_rounds(whole: S3Retriever, folder: Path) -> None:
     """Two of numbers, one of texts, and nobody waits for the last."""
     shards = InOneProcess(folder, 4, whole.ranker)
-    sharded(whole, shards).retrieve(QUESTIONS[0], 100)
+    sharded(whole, shards).retrieve(QUESTIONS[0], 100, unique=False)
     assert shards.calls[:3] == ["count", "cells", "pages"]
     assert shards.calls[3:].count("pages") <= 1
+    copying = InOneProcess(folder, 4, whole.ranker)
+    sharded(whole, copying).retrieve(QUESTIONS[0], 100)
+    assert len(copying.calls) < 30, copying.calls  # a few more, as wide as copies reach
     assert shards.calls[-1] == "forget"
     assert shards.calls.count("cells") == 1
 

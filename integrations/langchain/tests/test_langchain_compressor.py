@@ -70,7 +70,9 @@ def test_it_takes_whatever_other_retrievers_return(compressor: S3DocumentCompres
         Document(text[100:], id="x", metadata={"start_index": 100, "score": "of someone else"}),
         Document("", id="x"),
     ]
-    found = compressor.model_copy(update={"token_budget": 2000, "unique": False}).compress_documents(given, QUESTION)
+    found = compressor.model_copy(update={"token_budget": 2000, "unique": False}).compress_documents(
+        given, QUESTION
+    )
     assert len(found) >= 3
     for document in found:
         place = document.metadata["s3_retriever"]
