@@ -242,8 +242,8 @@ class _Selection:
                 return True
             size = page.size(*wanted) - excess
             wanted = page.within(*wanted, centre, size) if size > 0 else None
-            if wanted and self.ranges and page.is_short(*wanted) and not self._touches(offer.doc, page, wanted):
-                wanted = None
+            if wanted and self.ranges and page.is_short(*wanted):
+                wanted = wanted if self._touches(offer.doc, page, wanted) else None
         is_longer = page.size(centre, centre + 1) > self.budget
         piece = page.piece_size(offer.core, _PIECE) if is_longer or not self.ranges else 0
         if piece and (not self.ranges or piece <= self._left):

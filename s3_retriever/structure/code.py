@@ -14,6 +14,7 @@ from s3_retriever.structure.lines import END, FIRST, INDENT, LAST, LETTERS, OTHE
 from s3_retriever.structure.scanning import contains, hash_word, word_end
 
 _LOOK = 80  # characters of a line that are looked at for signs of code
+_SAID = 6  # words of a line at the margin that says something
 
 
 @njit(cache=True, nogil=True)
@@ -68,7 +69,7 @@ def mark_code(points: Points, flags: Flags, lines: Lines, words: Hashes, kinds: 
     """Mark lines of code: those between fences, texts that are code, blocks most of whose lines are."""
     n = len(lines)
     likely = np.zeros(n, np.bool_)
-    total = coded = 0
+    total = coded = said = 0
     fence, width = np.uint32(0), 0  # one that is never closed reaches to the end, as in CommonMark
     for i in range(n):
         row = lines[i]
@@ -95,7 +96,9 @@ def mark_code(points: Points, flags: Flags, lines: Lines, words: Hashes, kinds: 
         total += 1
         likely[i] = looks_like_code(points, flags, row, words)
         coded += likely[i]
-    whole = total >= 3 and coded * 10 >= total * 3
+        said += not likely[i] and row[INDENT] == 0 and row[WORDS] >= _SAID and flags[first] & LETTER != 0
+    # A program has a third of such lines and hardly any prose at the margin; a manual with listings has much.
+    whole = total >= 3 and (coded * 5 >= total * 3 or (coded * 20 >= total * 7 and said * 10 < total))
     begin = 0
     while begin < n:
         if kinds[begin] or lines[begin, FIRST] == lines[begin, END]:

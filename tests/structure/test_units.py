@@ -325,3 +325,12 @@ def test_long_texts_are_looked_at_in_pieces(n: int, monkeypatch: pytest.MonkeyPa
     text = "The lamp is old. It is red.\n\n" * (n // 8) + "x" * n
     found = find_units(text)
     assert found.starts.tolist()[: 2 * (n // 8)] == [29 * i + at for i in range(n // 8) for at in (0, 17)]
+
+
+def test_a_manual_with_listings_is_prose_with_code_in_it() -> None:
+    told = "The valve of the pump opens when the pressure in the boiler is above the limit.\nIt closes by itself."
+    listing = "\n".join(f"    pump_{i} = open_valve(limit={i})" for i in range(2))
+    text = "\n\n".join([told, listing] * 4)
+    assert {kind for kind, _ in units(text)} == {"prose", "code"}
+    assert [piece.split()[0] for piece in of_kind("prose", text)] == ["The", "It"] * 4
+    assert {kind for kind, _ in units(listing)} == {"code"}
