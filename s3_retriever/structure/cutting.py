@@ -49,7 +49,7 @@ def cut_units(
     lines: Lines,
     kinds: Bytes,
     levels: Bytes,
-    words: tuple[Hashes, Hashes, Hashes, Hashes],
+    words: tuple[Hashes, Hashes, Hashes, Hashes, Hashes],
     starts: Starts,
     out_kinds: Bytes,
     out_levels: Bytes,
@@ -62,7 +62,8 @@ def cut_units(
         lines: Of the text.
         kinds: Of the lines.
         levels: Of the lines.
-        words: Hashes of abbreviations, of months, of words that open functions, and other blocks.
+        words: Hashes of abbreviations, of months, of words that open functions, and other blocks, and of
+            abbreviations before numbers.
         starts: Where each unit begins, to be written.
         out_kinds: Their kinds, to be written.
         out_levels: Their levels, to be written.
@@ -98,7 +99,7 @@ def cut_units(
         found += 1
         if kind in (PROSE, LIST):
             first = found
-            found = _cut_sentences(points, flags, lines[i:end], words[0], words[1], starts, found)
+            found = _cut_sentences(points, flags, lines[i:end], words[0], words[1], words[4], starts, found)
             out_kinds[first:found] = kind
             out_levels[first:found] = levels[i]
         i = end
@@ -112,6 +113,7 @@ def _cut_sentences(
     lines: Lines,
     abbreviations: Hashes,
     months: Hashes,
+    numbered: Hashes,
     starts: Starts,
     found: int,
 ) -> Any:
@@ -174,7 +176,7 @@ def _cut_sentences(
         elif gap == at:
             ends = False
         elif points[first] == 46 and marks == 1 and not closers:
-            ends = _is_full_stop(points, flags, begin, first, gap, abbreviations, months)
+            ends = _is_full_stop(points, flags, begin, first, gap, abbreviations, months, numbered)
         else:
             ends = not ((marks > 1 or points[first] == 0x2026 or closers) and following & LOWER)
         mark = points[gap]
@@ -190,7 +192,14 @@ def _cut_sentences(
 
 @njit(cache=True, nogil=True)
 def _is_full_stop(
-    points: Points, flags: Flags, begin: int, stop: int, following: int, abbreviations: Hashes, months: Hashes
+    points: Points,
+    flags: Flags,
+    begin: int,
+    stop: int,
+    following: int,
+    abbreviations: Hashes,
+    months: Hashes,
+    numbered: Hashes,
 ) -> Any:
     """Tell whether a single full stop ends a sentence: no initial, abbreviation, or number of an item."""
     at = stop
@@ -205,10 +214,12 @@ def _is_full_stop(
         point = points[at]
         # A lower-case letter with an accent is a word, as in Vietnamese.
         is_word = flags[at] & LOWER and (0xDF <= point <= 0x24F or 0x1E00 <= point <= 0x1EFF)
-        is_initial = letters == 1 and flags[at] & (UPPER | LOWER) and not is_word
+        has_no_case = 0x5D0 <= point <= 0x64A  # Hebrew and Arabic, in which no word has one letter
+        is_initial = letters == 1 and (flags[at] & (UPPER | LOWER) or has_no_case) and not is_word
         if is_initial and (before == 32 or before == 40 or before == 10):
             return False
-        if contains(abbreviations, hash_word(points, at, stop)):
+        word = hash_word(points, at, stop)
+        if contains(abbreviations, word) or (flags[following] & DIGIT and contains(numbered, word)):
             return False
         return not (lower and letters <= 4)
     while at > begin and flags[at - 1] & DIGIT:

@@ -39,8 +39,11 @@ ABBREVIATIONS = hashes(
     "approx ca fig figs eq eqs eqn sect ch chap vol vols nos pp eds refs jan feb apr aug sept oct nov nr "
     "bzw vgl usf abs abb bd hrsg evtl ggf inkl dipl ing frl hl str tel sra srta ud uds dña núm pág págs "
     "sig sigg dott avv art mgr chr env гл ст рис табл им ул обл г гг в вв тыс млн млрд руб см др пр tzn "
-    "np tj dn br nt inż ks bl dz dra drs bpk"
+    "np tj dn br nt inż ks bl dz dra drs bpk cmdr maj adm mt डॉ प्रो"
 )
+
+NUMBERED = hashes("no sec para paras cl reg")
+"""What a full stop follows without ending a sentence if a number comes next."""
 
 MONTHS = hashes(
     "januar februar märz april mai juni juli august september oktober november dezember jahrhundert "

@@ -39,6 +39,9 @@ def of_kind(kind: str, text: str) -> list[str]:
         ["Αυτή είναι μια πρόταση.", "Εδώ είναι άλλη."],
         ["እንደምን አደሩ።", "ደህና ነኝ።"],
         ["Սա առաջինն է։", "Սա երկրորդն է։"],
+        ["See No. 5 and sec. 4 of it.", "Cmdr. Lane says no.", "He sails to Mt. Athos."],
+        ["قال د. أحمد إن الرحلة طويلة.", "ثم غادر."],
+        ["डॉ. शर्मा ने यह कहा।", "वह चले गए।"],
     ],
 )
 def test_sentences_with_spaces_between(sentences: list[str]) -> None:
