@@ -98,7 +98,10 @@ def mark_code(points: Points, flags: Flags, lines: Lines, words: Hashes, kinds: 
         coded += likely[i]
         said += not likely[i] and row[INDENT] == 0 and row[WORDS] >= _SAID and flags[first] & LETTER != 0
     # A program has a third of such lines and hardly any prose at the margin; a manual with listings has much.
-    whole = total >= 3 and (coded * 5 >= total * 3 or (coded * 20 >= total * 7 and said * 10 < total))
+    shebang = n > 0 and lines[0, FIRST] == 0 and points[0] == 35 and points[1] == 33
+    whole = shebang or (
+        total >= 3 and (coded * 5 >= total * 3 or (coded * 20 >= total * 7 and said * 10 < total))
+    )
     begin = 0
     while begin < n:
         if kinds[begin] or lines[begin, FIRST] == lines[begin, END]:

@@ -35,7 +35,7 @@ from s3_retriever.structure.kinds import (
     Starts,
 )
 from s3_retriever.structure.lines import END, FIRST, LAST, Lines
-from s3_retriever.structure.scanning import contains, hash_word, word_end
+from s3_retriever.structure.scanning import contains, hash_word, is_entry, is_timed, word_end
 from s3_retriever.structure.statements import cut_code
 
 _PHRASE = 60  # characters after which a space ends a unit in scripts that have no stops
@@ -241,11 +241,19 @@ def _is_deliberate(
 ) -> Any:
     """Tell whether the break between two lines of a paragraph is more than wrapping."""
     at, last = below[FIRST], below[LAST]
+    if is_timed(points, flags, at, last):
+        return True
+    if is_entry(points, flags, at, last) and is_entry(points, flags, above[FIRST], above[LAST]):
+        return True
+    if points[at] == 62 and points[above[FIRST]] == 62:  # quoted mail
+        while at < last - 1 and (points[at] == 62 or flags[at] & SPACE):
+            at += 1
     if flags[at] & LOWER:
         return False
+    begin = at
     while at < last and not flags[at] & SPACE:
         at += 1
-    word, length = at - below[FIRST], above[LAST] - above[FIRST]
+    word, length = at - begin, above[LAST] - above[FIRST]
     is_wide = points[below[FIRST]] >= 0x2E80
     if is_wide:
         word = 1

@@ -87,6 +87,40 @@ def marker_end(points: Points, flags: Flags, first: int, last: int) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def is_timed(points: Points, flags: Flags, first: int, last: int) -> Any:
+    """Tell whether a line begins with a time of day, as one of a log; a date or address may come before."""
+    lowers = 0
+    for at in range(first, min(last - 7, first + 48)):
+        lowers = lowers + 1 if flags[at] & LOWER else 0
+        if lowers > 3:
+            return False
+        if points[at + 2] == 58 and points[at + 5] == 58:
+            digits = 0
+            for place in (0, 1, 3, 4, 6, 7):
+                digits += flags[at + place] & DIGIT != 0
+            if digits == 6:
+                return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def is_entry(points: Points, flags: Flags, first: int, last: int) -> Any:
+    """Tell whether a line is an entry of settings: a name, then a colon and a gap, or an equals sign."""
+    at = first
+    while at < min(last, first + 64) and (
+        flags[at] & (LETTER | DIGIT) or points[at] == 95 or points[at] == 45 or points[at] == 46
+    ):
+        at += 1
+    if at == first or at >= last:
+        return False
+    if points[at] == 58:
+        return at + 1 >= last or flags[at + 1] & SPACE != 0
+    while at < last and points[at] == 32:
+        at += 1
+    return at < last and points[at] == 61
+
+
+@njit(cache=True, nogil=True)
 def numbered(points: Points, flags: Flags, first: int, last: int) -> Any:
     """Return how many numbers with dots between begin a line, a gap and a letter behind them; else 0."""
     at, parts = first, 0

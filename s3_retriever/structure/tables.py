@@ -59,10 +59,15 @@ def _table_kind(lines: Lines, points: Points, i: int) -> Any:
         return 0
     if row[PIPES]:
         return 1
-    if _is_separator(points, row) and not row[RULE]:
+    # In a border of columns, marks are more than gaps; a rule may be made of "* * *" or "- - -" too.
+    if _is_separator(points, row) and (
+        not row[RULE] or (row[WORDS] > 1 and row[LAST] - row[FIRST] >= 3 * row[WORDS])
+    ):
         return 2
     if row[LEADERS] >= 4:
         return 0
+    if row[GAPS] and i + 1 < len(lines) and lines[i + 1, WORDS] > 1 and _is_separator(points, lines[i + 1]):
+        return 2
     if (row[GAPS] >= 2 or row[WIDEST] >= 3) and row[WORDS] <= 4 * (row[GAPS] + 1):
         return 2
     if row[COMMAS] >= 2 and row[WORDS] <= 6 * (row[COMMAS] + 1):
@@ -82,7 +87,10 @@ def mark_tables(points: Points, flags: Flags, lines: Lines, kinds: Bytes) -> Non
         if not kind:
             i += 1
             continue
+        if kind == 2 and i + 1 < n and lines[i + 1, PIPES] and _is_separator(points, lines[i]):
+            kind = 1  # the upper border of a grid
         end, rows, missed, open_quote, last = i, 0, 0, False, i
+        ruled = False  # columns have a border, so that two spaces part them
         column = COMMAS if kind == 3 else SEMICOLONS
         while end < n and not kinds[end] and lines[end, FIRST] < lines[end, END]:
             row = lines[end]
@@ -96,7 +104,9 @@ def mark_tables(points: Points, flags: Flags, lines: Lines, kinds: Bytes) -> Non
                     or (abs(row[column] - lines[i, column]) <= 1 and row[column] >= 2)
                 )
             else:
-                fits = _table_kind(lines, points, end) == kind or _is_separator(points, row)
+                is_border = _is_separator(points, row)
+                ruled |= is_border and kind == 2
+                fits = is_border or _table_kind(lines, points, end) == kind or (ruled and row[GAPS] > 0)
             if not fits:
                 missed += 1
                 if kind != 1 or missed > 3 or row[WORDS] > 12:
@@ -118,9 +128,10 @@ def mark_tables(points: Points, flags: Flags, lines: Lines, kinds: Bytes) -> Non
 @njit(cache=True, nogil=True)
 def _mark_rows(points: Points, lines: Lines, kinds: Bytes, begin: int, end: int, kind: int) -> None:
     """Mark the lines of one table."""
+    bordered = _is_separator(points, lines[begin])
     head = begin  # one past the last line of the header
-    for i in range(begin, min(end, begin + 5)):
-        if _is_separator(points, lines[i]) and i > begin:
+    for i in range(begin + 1, min(end - 1, begin + 5)):  # one below the last row is its border
+        if _is_separator(points, lines[i]):
             head = i + 1
             break
     if head == begin:
@@ -139,11 +150,14 @@ def _mark_rows(points: Points, lines: Lines, kinds: Bytes, begin: int, end: int,
                 )
             ):
                 head += 1
+        if bordered and head == begin + 1:
+            head += 1
     quoted = False
     for i in range(begin, end):
         row = lines[i]
         kinds[i] = HEADER if i < head else TABLE
         joined = quoted or (kind == 1 and row[PIPES] == 0) or (i > begin and _is_separator(points, row))
+        joined = joined or (bordered and i == begin + 1)
         if joined and i != begin:
             kinds[i] |= JOINED
         if kind >= 3 and row[QUOTES] % 2:

@@ -331,9 +331,56 @@ def test_long_texts_are_looked_at_in_pieces(n: int, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_manual_with_listings_is_prose_with_code_in_it() -> None:
-    told = "The valve of the pump opens when the pressure in the boiler is above the limit.\nIt closes by itself."
+    told = "The valve of the pump opens when the pressure in the boiler is too high.\nIt closes by itself."
     listing = "\n".join(f"    pump_{i} = open_valve(limit={i})" for i in range(2))
     text = "\n\n".join([told, listing] * 4)
     assert {kind for kind, _ in units(text)} == {"prose", "code"}
     assert [piece.split()[0] for piece in of_kind("prose", text)] == ["The", "It"] * 4
     assert {kind for kind, _ in units(listing)} == {"code"}
+
+
+def test_tables_of_restructured_text() -> None:
+    grid = "+------+------+\n| Port | Fare |\n+======+======+\n| A    | 3    |\n+------+------+\n"
+    assert units(grid + "| B    | 4    |\n+------+------+\n") == [
+        ("header", grid[:47]),
+        ("table", "| A    | 3    |\n+------+------+"),
+        ("table", "| B    | 4    |\n+------+------+"),
+    ]
+    head = "====  ====\nPort  Fare\n====  ====\n"
+    rows = "A     3\nB     4\n====  ====\n"
+    assert units(head + rows) == [
+        ("header", head.strip()),
+        ("table", "A     3"),
+        ("table", "B     4\n====  ===="),
+    ]
+    assert units("Port  Fare\n----  ----\n" + rows)[0] == ("header", "Port  Fare\n----  ----")
+
+
+LOGS = [
+    "2024-05-03 09:12:13,001 INFO [main] passenger 1 went on board at port 1, 39 seats are left",
+    "May  3 09:12:14 harbour ferryd[12]: passenger 2 went on board at port 1, 38 seats are left",
+    '10.0.0.1 - - [03/May/2024:09:12:15 +0200] "GET /ferry HTTP/1.1" 200 1234 "-" "Lamp/1.0"',
+]
+
+
+@pytest.mark.parametrize("line", LOGS)
+def test_each_line_of_a_log_is_a_unit(line: str) -> None:
+    assert [piece for _, piece in units("\n".join([line] * 5))] == [line] * 5
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [["kind: Ferry", "metadata:", "  name: red", "  labels:", "    port: a"], ["seats = 4", "port=9"]],
+)
+def test_each_entry_of_settings_is_a_unit(lines: list[str]) -> None:
+    assert [piece for _, piece in units("\n".join(lines))] == [line.strip() for line in lines]
+
+
+def test_quoted_mail_is_cut_by_sentences() -> None:
+    one = "> I could not find the timetable,\n> and the office was closed."
+    assert units(one + " I left.") == [("prose", one), ("prose", "I left.")]
+
+
+def test_a_script_with_a_shebang_is_code() -> None:
+    text = "#!/bin/sh\nset -e\nfor f in *.txt; do\n  echo it\ndone\nbuild the rest\n"
+    assert {kind for kind, _ in units(text)} == {"code"}
