@@ -37,6 +37,7 @@ _HEADING, _TABLE, _HEADER, _CODE, _OPENER, _DATA, _FURNITURE = map(
     int, (Kind.HEADING, Kind.TABLE, Kind.HEADER, Kind.CODE, Kind.OPENER, Kind.DATA, Kind.FURNITURE)
 )
 _ROW = bytes([_TABLE])
+_LEADING = (_HEADING, _HEADER, _OPENER)  # nothing without what follows
 _LONG = 400  # characters of a passage that is not short, however long its words are
 
 Range = tuple[int, int]
@@ -123,14 +124,14 @@ class Page:
             if grown == (first, last) or self.size(*grown) > most:
                 break
             first, last = grown
-        while last - 1 > first and self.kinds[last - 1] == _HEADING:
+        while last - 1 > first and self.kinds[last - 1] in _LEADING:
             last -= 1
         return first, last
 
     def _opened(self, first: int, last: int) -> Range:
         """Return a passage with what it must not be without, as far as that is near."""
         kind = self.kinds[last - 1]
-        if kind in (_HEADING, _HEADER, _OPENER) and self._follows(last):
+        if kind in _LEADING and self._follows(last):
             return first, last + 1
         if first and self.kinds[first - 1] == _HEADING and self.kinds[first] != _FURNITURE:
             return first - 1, last
@@ -193,6 +194,8 @@ class Page:
             else:
                 break
         while high - 1 > low and self.kinds[high - 1] == _HEADING:
+            high -= 1
+        while high - 1 > centre and self.kinds[high - 1] in _LEADING:
             high -= 1
         return low, high
 

@@ -76,7 +76,7 @@ def splits_character(text: str, at: int) -> bool:
     safe = [match.start() + 1 for match in _SAFE.finditer(text, begin, at)]
     begin = safe[-1] if safe else begin
     while begin < at:
-        match = _CLUSTER.match(text, begin)
+        match = _CLUSTER.match(text, begin, at + 1)
         begin = match.end() if match else begin + 1
     return begin > at
 

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.index import CELL
+from s3_retriever.search import text as text_module
 from s3_retriever.search.passages import LEAST_WORDS, Page
 from s3_retriever.search.spans import SelectedSpan, SpanConfig, peaks, select_spans
 from s3_retriever.search.text import count_words, sentence_borders, sentences, splits_word
@@ -341,6 +343,31 @@ def test_code_comes_in_statements_with_what_opens_its_function() -> None:
     assert passage.endswith("])")
     first, last = said["lines"]
     assert "\n".join(lines[first - 1 : last]).strip() == passage
+
+
+@pytest.mark.parametrize("budget", range(20, 60))
+def test_no_passage_ends_with_the_line_that_opens_a_function(budget: int) -> None:
+    body = "".join(f"    value_{i} = read(value_{i - 1}, 'of the lamp in the harbour')\n" for i in range(3))
+    pages = [tokenise("".join(f"def read_{i}(value):\n{body}\n" for i in range(4)))]
+    for cell in range(int(document_cells(pages)[-1])):
+        for span in select(one_peak(pages, cell), pages, budget):
+            assert not pages[0].text[span.start : span.end].splitlines()[-1].startswith("def")
+
+
+def test_a_long_run_of_marks_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    class Watched:
+        def match(self, *args: Any) -> Any:
+            found = clusters.match(*args)
+            read.append(found.end() - args[1])
+            return found
+
+    clusters = text_module._CLUSTER
+    monkeypatch.setattr(text_module, "_CLUSTER", Watched())
+    text = "e" + "\u0301" * 10_000
+    assert [text_module.splits_character(text + "e", at) for at in (1, 500, 10_001)] == [True, True, False]
+    assert max(read) <= 100
 
 
 def test_running_heads_and_page_numbers_are_in_no_passage() -> None:
