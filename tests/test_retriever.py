@@ -768,7 +768,7 @@ def test_the_default_host_finds_the_topic(
 ) -> None:
     spans = reference.retrieve(question, 128, mode=mode)
     found = [span.doc_id for span in spans]
-    # Among four documents BM25 and S3 agree on "with", each with its own passage of it, but their sum does not.
+    # Among four documents BM25 and S3 agree on "with", each by another passage; their sum does not.
     assert topic in (found if mode == "hybrid" else found[:1])
     assert all(span.text == topics[span.doc_id][span.start : span.end] for span in spans)
     assert sum(reference.host.count_tokens(span.text) for span in spans) <= 128

@@ -331,7 +331,7 @@ def test_long_texts_are_looked_at_in_pieces(n: int, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_manual_with_listings_is_prose_with_code_in_it() -> None:
-    told = "The valve of the pump opens when the pressure in the boiler is too high.\nIt closes by itself."
+    told = "The valve of the pump opens when the pressure is above the limit.\nIt closes by itself."
     listing = "\n".join(f"    pump_{i} = open_valve(limit={i})" for i in range(2))
     text = "\n\n".join([told, listing] * 4)
     assert {kind for kind, _ in units(text)} == {"prose", "code"}

@@ -35,7 +35,7 @@ class TestRetriever(RetrieversIntegrationTests):
 
     @property
     def retriever_constructor_params(self) -> dict[str, Any]:
-        return {"core": self.core}
+        return {"core": self.core, "token_budget": 5000}  # for more than three passages
 
     @property
     def retriever_query_example(self) -> str:
