@@ -6,15 +6,14 @@ import argparse
 import contextlib
 import json
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever.cli.shared import PROGRAM, Command, common, count, note, say, shows_progress
+from s3_retriever.cli.shared import Command, common, count, plain_warnings, say, shows_progress
 from s3_retriever.cli.show import show
 from s3_retriever.disk import new_file
-from s3_retriever.errors import InvalidInputError, UnknownKeyWarning
+from s3_retriever.errors import InvalidInputError
 from s3_retriever.names import MODES, SCORINGS
 from s3_retriever.sources.jsonl import JsonLine, read_lines
 
@@ -27,9 +26,7 @@ _TOGETHER = 32  # questions between two steps of the bar
 
 
 def _search(args: argparse.Namespace) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("once", UnknownKeyWarning)
-        warnings.showwarning = lambda message, *_, **__: note(f"{PROGRAM}: {message}")
+    with plain_warnings():
         _answers(args)
 
 

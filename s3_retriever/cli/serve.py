@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from s3_retriever.checks import check_library, pip_install
-from s3_retriever.cli.shared import PROGRAM, Command, Options, count, note, settings
+from s3_retriever.cli.shared import PROGRAM, Command, Options, count, note, plain_warnings, settings
 from s3_retriever.wire import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _mcp(args: argparse.Namespace) -> None:
     service.served.warm_up()
     if not args.http:
         note(f"{PROGRAM}: {_what(service)} is served on standard input and output")
-        with contextlib.suppress(KeyboardInterrupt):
+        with plain_warnings(), contextlib.suppress(KeyboardInterrupt):
             asyncio.run(tools.serve_stdio(service))
         return
     server = tools.make_tools(service)
@@ -62,7 +62,8 @@ def _run(service: Service, app: ASGIApp, path: str = "") -> None:
     from s3_retriever.server.run import run
 
     chosen = service.settings
-    run(app, chosen.host, chosen.port, ready=lambda url: note(f"serving {_what(service)} at {url}{path}"))
+    with plain_warnings():
+        run(app, chosen.host, chosen.port, ready=lambda url: note(f"serving {_what(service)} at {url}{path}"))
 
 
 def _service(args: argparse.Namespace) -> Service:

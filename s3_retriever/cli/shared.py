@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from s3_retriever.errors import InvalidInputError
+from s3_retriever.errors import InvalidInputError, UnknownKeyWarning
 from s3_retriever.terminal import printable
 
 if TYPE_CHECKING:
@@ -164,6 +166,15 @@ def settings(
 def note(text: str) -> None:
     """Print a note to standard error."""
     sys.stderr.write(f"{printable(text, lines=True)}\n")
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print warnings as notes, without the line of code they come from, and one of an unknown key once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("once", UnknownKeyWarning)
+        warnings.showwarning = lambda message, *_, **__: note(f"{PROGRAM}: {message}")
+        yield
 
 
 def say(text: str) -> None:

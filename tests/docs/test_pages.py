@@ -11,12 +11,14 @@ import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from s3_retriever.cli.main import _parser, main
+from s3_retriever.cli.main import COMMANDS, _parser, main
+from s3_retriever.documents import Document, Span
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -169,3 +171,14 @@ def test_all_public_names_are_on_the_api_pages(package: str, page: str) -> None:
 def test_few_blocks_are_left_out() -> None:
     marks = sum(text_of(page).count("<!-- not run: ") for page in PAGES)
     assert marks <= 10
+
+
+def test_the_page_of_the_command_line_has_all_commands() -> None:
+    page = (ROOT / "docs/guide/command-line.md").read_text(encoding="utf-8").partition("## All commands")[2]
+    assert {command.name for command in COMMANDS} <= set(re.findall(r"`([a-z-]+)`", page))
+
+
+def test_the_page_of_the_server_has_all_fields_of_spans_and_documents() -> None:
+    page = (ROOT / "docs/serve.md").read_text(encoding="utf-8")
+    names = {field.name for kind in (Span, Document) for field in fields(kind)}
+    assert names <= set(re.findall(r'"([a-z_0-9]+)"', page))

@@ -184,7 +184,7 @@ def test_two_servers_of_one_folder_change_it_in_turn(saved: Path, tiny_host: Hos
 
 @pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to handle")
-def test_the_command_answers_what_was_asked_before_it_stops(
+def test_the_command_warns_in_a_line_and_answers_what_was_asked_before_it_stops(
     tmp_path: Path, tiny_folder: Path, tiny_artifact: Artifact
 ) -> None:
     folder = tmp_path / "index"
@@ -198,14 +198,17 @@ def test_the_command_answers_what_was_asked_before_it_stops(
         line = process.stderr.readline()
         assert "3 documents, for reading and writing" in line
         client = Client(line.split()[-1], token="secret", retries=0)  # noqa: S106
+        assert client.retrieve("Where is the oil?", where={"yaer": 1931}) == []
         with ThreadPoolExecutor(1) as pool:
             asking = pool.submit(client.retrieve_batch, ["Where is the oil?"] * 100)
             while (
-                "s3_retriever_batch_questions_count 0.0"
+                "s3_retriever_batch_questions_count 1.0"
                 in httpx.get(f"{client.url}/metrics", headers={"authorization": "Bearer secret"}).text
             ):
                 time.sleep(0.005)
             process.send_signal(signal.SIGTERM)
             assert len(asking.result()) == 100
         assert process.wait(60) == 0
-        assert process.stderr.read() == ""
+        assert process.stderr.read() == (
+            "s3-retriever: no document has the key 'yaer' in its metadata; the nearest is 'year'\n"
+        )
