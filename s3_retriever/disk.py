@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -283,6 +284,23 @@ def refuse_foreign(folder: Path, what: str, ours: Callable[[str], bool], *, mark
     if foreign:
         msg = f"{folder} holds {foreign[0]!r}, which is no part of {what}; choose another folder"
         raise InvalidInputError(msg)
+
+
+def check_writable(folder: Path) -> None:
+    """Find out before the work whether a folder can be written to, or made, after it; nothing is left.
+
+    Raises:
+        InvalidInputError: It is a file, or below one.
+        DiskFullError: There is no room at all.
+        OSError: Nothing can be written there.
+    """
+    folder = folder.absolute()
+    place = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
+    if not place.is_dir():
+        msg = f"{place} is a file; choose a folder for the index"
+        raise InvalidInputError(msg)
+    with writing(place), tempfile.TemporaryFile(dir=place):
+        pass
 
 
 def hash_file(path: Path) -> str:

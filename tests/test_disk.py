@@ -16,7 +16,15 @@ import numpy as np
 import pytest
 
 from s3_retriever import disk, durable
-from s3_retriever.disk import new_file, new_folder, only_writer, read_whole, write_file, write_json
+from s3_retriever.disk import (
+    check_writable,
+    new_file,
+    new_folder,
+    only_writer,
+    read_whole,
+    write_file,
+    write_json,
+)
 from s3_retriever.errors import DiskFullError, IndexBusyError, InvalidInputError
 from s3_retriever.index.spool import Spool
 
@@ -236,6 +244,18 @@ def test_a_folder_below_a_file_is_refused(tmp_path: Path) -> None:
     ):
         pass
     assert (tmp_path / "file").read_text(encoding="utf-8") == "here"
+
+
+def test_whether_a_folder_can_be_written_is_known_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("here", encoding="utf-8")
+    for path in (tmp_path / "file", tmp_path / "file" / "a" / "b"):
+        with pytest.raises(InvalidInputError, match=r"file is a file; choose a folder"):
+            check_writable(path)
+    check_writable(tmp_path / "not" / "yet")
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+    if Path("/proc/self").is_dir():
+        with pytest.raises(OSError, match="/proc"):
+            check_writable(Path("/proc/index"))
 
 
 def test_an_error_of_the_system_names_the_file_that_was_given_and_no_other(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3_retriever.cli.shared import Command, Options, common, count, note, required, say, settings
-from s3_retriever.disk import new_folder
+from s3_retriever.disk import check_writable, new_folder
 from s3_retriever.errors import IndexChangedError, InvalidInputError, S3RetrieverError
 from s3_retriever.names import BM25_NAMES
 from s3_retriever.sources.corpus import Corpus, Problem
@@ -175,11 +175,12 @@ def _list_problems(problems: Sequence[Problem]) -> None:
 
 
 def _check_out(out: Path) -> bool:
-    """Refuse to write to what is no index; return whether there is one."""
+    """Refuse to write to what is no index or cannot be written; return whether there is one."""
     from s3_retriever.saved import check_target
 
     mend(out)  # if it was being replaced when somebody was killed, it is there
     check_target(out)
+    check_writable(out)
     return _is_index(out)
 
 

@@ -120,3 +120,11 @@ def test_an_interrupt_has_status_130_and_leaves_nothing_behind(
     assert main(index_arguments(indexed, tmp_path / "index")) == 130
     assert capsys.readouterr().err == "s3-retriever: error: interrupted\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_nothing_can_be_written_no_host_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = write_corpus(tmp_path / "corpus.jsonl", CORPUS)
+    status = main(["index", str(corpus), "--out", str(corpus / "index"), "--host", str(tmp_path / "none")])
+    assert_mistake(status, capsys.readouterr().err, "corpus.jsonl is a file; choose a folder for the index")
