@@ -43,16 +43,6 @@ if TYPE_CHECKING:
 
 _BUSY = 503
 _SECONDS = 1.0  # before a busy server is asked again, where it does not say itself
-_DEFAULTS = {
-    "mode": "hybrid",
-    "scoring": "attention",
-    "explain": False,
-    "unit_scores": False,
-    "where": None,
-    "top_k": None,
-    "spans": None,
-    "unique": True,
-}
 
 
 class _Options(TypedDict, total=False):
@@ -265,12 +255,12 @@ class Client(Uncopyable):
 
 def _search(questions: Iterable[str], token_budget: int, options: _Options) -> dict[str, Any]:
     """Return the body of a search, checked as a retriever checks it."""
-    unknown = options.keys() - _DEFAULTS.keys()
+    unknown = options.keys() - _Options.__annotations__.keys()
     if unknown:
         msg = f"retrieve() got an unexpected keyword argument {min(unknown)!r}"
         raise TypeError(msg)
     asked = as_questions(questions)
-    checked = SearchOptions(**{"token_budget": token_budget, **_DEFAULTS, **options})  # type: ignore[arg-type]
+    checked = SearchOptions(token_budget=token_budget, **options)
     body = {name: value for name, value in vars(checked).items() if value is not None}
     where = body.pop("where", None)
     if where is not None:

@@ -282,7 +282,7 @@ def distinct(documents: Iterable[Document], taken: Container[str] = ()) -> Itera
             msg = f"two documents have the id {document.id!r}; give each its own"
             raise DuplicateDocumentError(msg)
         if document.id in taken:
-            msg = f"document {document.id!r} is already in the index; replace it with update()"
+            msg = f"document {document.id!r} is already in the index; update it instead"
             raise DuplicateDocumentError(msg)
         seen.add(document.id)
         yield document

@@ -119,7 +119,7 @@ class Index(Uncopyable):
         with self._lock:
             for doc_id in segment.ids:
                 if doc_id in self.snapshot:
-                    msg = f"document id {doc_id!r} is already in the index; replace it with update()"
+                    msg = f"document id {doc_id!r} is already in the index; update it instead"
                     raise DuplicateDocumentError(msg)
             if len(segment):
                 self._swap_in(self.snapshot.parts, segment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,8 +21,8 @@ Work = Callable[[Any, list[str]], list[Any]]
 
 @dataclass(eq=False)
 class _Ask:
-    key: str
-    options: Any
+    key: object
+    work: Callable[[list[str]], list[Any]]
     questions: Sequence[str]
     answers: asyncio.Future[list[Any]]
     since: float = field(default_factory=time.perf_counter)
@@ -64,8 +65,8 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Questions that wait for the worker."""
-        return sum(len(ask.questions) for ask in self._asks)
+        """Questions that wait for the worker, but for those whose callers have given up."""
+        return sum(len(ask.questions) for ask in self._asks if not ask.answers.done())
 
     def start(self) -> None:
         """Begin to answer."""
@@ -91,13 +92,29 @@ class Batcher:
             ServerBusyError: Too many wait, or these waited too long, or the server stops.
             Exception: What ``work`` raises for these questions.
         """
+        return await self._queued(key, functools.partial(self._work, options), questions)
+
+    async def call(self, function: Callable[[], _R]) -> _R:
+        """Return what a function returns in the worker thread; it waits as one question would.
+
+        Raises:
+            ServerBusyError: As :meth:`ask`.
+            Exception: What the function raises.
+        """
+        found: list[_R] = await self._queued(object(), lambda _: [function()], [""])
+        return found[0]
+
+    async def _queued(
+        self, key: object, work: Callable[[list[str]], list[Any]], questions: Sequence[str]
+    ) -> list[Any]:
         if self._is_closed:
             msg = "the server is stopping"
             raise ServerBusyError(msg)
-        if self._asks and self.waiting + len(questions) > self._most_waiting:
-            msg = f"{self.waiting} questions wait already, at most {self._most_waiting} may; ask again later"
+        waiting = self.waiting
+        if waiting and waiting + len(questions) > self._most_waiting:
+            msg = f"{waiting} questions wait already, at most {self._most_waiting} may; ask again later"
             raise ServerBusyError(msg)
-        ask = _Ask(key, options, questions, asyncio.get_running_loop().create_future())
+        ask = _Ask(key, work, questions, asyncio.get_running_loop().create_future())
         self._asks.append(ask)
         self._is_wanted.set()
         try:
@@ -105,10 +122,6 @@ class Batcher:
         except asyncio.TimeoutError as error:
             msg = f"no answer within {self._patience:g} s; ask again later, or ask less"
             raise ServerBusyError(msg) from error
-
-    async def in_thread(self, function: Callable[[], _R]) -> _R:
-        """Run a function in the worker thread, between two batches."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
     async def _run(self) -> None:
         while not (self._is_closed and not self._asks):
@@ -137,8 +150,9 @@ class Batcher:
     async def _answer(self, batch: list[_Ask]) -> None:
         questions = [question for ask in batch for question in ask.questions]
         self._seen(len(questions), time.perf_counter() - batch[0].since)
+        running = asyncio.get_running_loop()
         try:
-            answers = await self.in_thread(lambda: self._work(batch[0].options, questions))
+            answers = await running.run_in_executor(self._thread, batch[0].work, questions)
         except InvalidInputError as error:
             if len(batch) == 1:
                 _fail(batch[0], error)

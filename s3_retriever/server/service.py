@@ -92,8 +92,12 @@ class Service:
         return answers
 
     async def with_reader(self, function: Callable[[S3Retriever, Version], _R]) -> _R:
-        """Call a function with the retriever that is searched, in the one thread that may use it."""
-        return await self._running().in_thread(lambda: function(*self.served.reader()))
+        """Call a function with the retriever that is searched, in the one thread that may use it.
+
+        Raises:
+            ServerBusyError: As :meth:`search`.
+        """
+        return await self._running().call(lambda: function(*self.served.reader()))
 
     async def read(self, function: Callable[[Version], _R]) -> _R:
         """Call a function that reads documents, with the newest version, in a thread."""

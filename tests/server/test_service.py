@@ -89,11 +89,19 @@ async def test_too_many_and_too_late_are_refused_and_the_rest_is_answered() -> N
     assert batcher.waiting == 2
     with pytest.raises(ServerBusyError, match="2 questions wait"):
         await batcher.ask("x", "x", ["3", "4"])
-    for late in (running_one, waiting):
+    another = asyncio.create_task(batcher.call(lambda: "profile"))
+    await asyncio.sleep(0)
+    assert batcher.waiting == 3
+    with pytest.raises(ServerBusyError, match="3 questions wait"):
+        await batcher.call(lambda: "one too many")
+    for late in (running_one, waiting, another):
         with pytest.raises(ServerBusyError, match=r"within 0\.2 s"):
             await late
     worker.may_go.set()
     assert await batcher.ask("x", "x", ["5"]) == ["5"]
+    assert await batcher.call(lambda: "profile") == "profile"
+    with pytest.raises(ZeroDivisionError):
+        await batcher.call(lambda: 1 // 0)
     assert worker.batches == [("x", ["0"]), ("x", ["5"])]  # nobody waits for the others any more
     last = asyncio.create_task(batcher.ask("x", "x", ["6"]))
     await asyncio.sleep(0)
