@@ -205,7 +205,13 @@ def matching(snapshot: Snapshot, where: Filter) -> Bools:
 
 
 def warn_of_unknown_keys(snapshot: Snapshot, where: Filter) -> None:
-    """Warn of keys that no live document has; :func:`matching` has taken the filter before.
+    """Warn of what :func:`unknown_keys` names; :func:`matching` has taken the filter before."""
+    for said in unknown_keys(snapshot, where):
+        warnings.warn(said, UnknownKeyWarning, stacklevel=_CALLER)
+
+
+def unknown_keys(snapshot: Snapshot, where: Filter) -> Iterator[str]:
+    """Yield a sentence for each key that no live document has, with the nearest that is there.
 
     ``is_empty`` may ask for a key that nobody has.
     """
@@ -216,9 +222,7 @@ def warn_of_unknown_keys(snapshot: Snapshot, where: Filter) -> None:
         by_case = {name.casefold(): name for name in names if name[:1] != "_" and _has(snapshot, name)}
         near = get_close_matches(key.casefold(), by_case, 1)
         hint = f"; the nearest is {by_case[near[0]]!r}" if near else ""
-        warnings.warn(
-            f"no document has the key {key!r} in its metadata{hint}", UnknownKeyWarning, stacklevel=_CALLER
-        )
+        yield f"no document has the key {key!r} in its metadata{hint}"
 
 
 def _has(snapshot: Snapshot, key: str) -> bool:

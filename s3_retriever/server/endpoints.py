@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from s3_retriever.checks import check, each, instance, optional, whole
+from s3_retriever.checks import each, instance, whole
 from s3_retriever.documents import Document, Span
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.json_form import parse_json
 from s3_retriever.server.metrics import CONTENT_TYPE
-from s3_retriever.server.requests import link_body, search_request
+from s3_retriever.server.requests import check_fields, check_json, link_body, or_null, search_request
 from s3_retriever.server.served import Version
 from s3_retriever.server.service import Answer, Service
 from s3_retriever.wire import as_document, encode, to_json
@@ -29,7 +29,7 @@ MOST_LISTED = 1000
 _DIGITS = 16
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-_IDS = each(instance(str, "a str"), least=0)
+_IDS = each(instance(str, "the id of a document"), least=0)
 
 
 def json_response(value: Any, status: int = 200) -> Response:
@@ -117,16 +117,15 @@ class Endpoints:
             {"question": question, "spans": _spans(answer)}
             for question, answer in zip(search.questions, answers, strict=True)
         ]
-        version = answers[0].version
-        return json_response(
-            {**found[0], "version": version} if search.is_single else {"answers": found, "version": version}
-        )
+        common = {"version": answers[0].version, "warnings": answers[0].warnings}
+        return json_response({**(found[0] if search.is_single else {"answers": found}), **common})
 
     async def list_documents(self, request: Request) -> Response:
         """List documents."""
         query = request.query_params
+        check_fields("a list", query, ("limit", "after", "prefix"))
         limit = _digits(query.get("limit", str(LISTED)))
-        check("limit", limit, whole(1, MOST_LISTED))
+        check_json("limit", limit, whole(1, MOST_LISTED))
         after, prefix = query.get("after"), query.get("prefix", "")
         return json_response(
             await self._service.read(lambda version: document_list(version, after, prefix, limit))
@@ -147,11 +146,11 @@ class Endpoints:
             asked = {**query, **{name: _digits(query[name]) for name in ("start", "end") if name in query}}
         else:
             asked = await read_json(request)
-        check("the request", asked, instance(dict, "a JSON object"))
+        check_fields("a document", asked, ("id", "start", "end"))
         doc_id, start, end = asked.get("id"), asked.get("start", 0), asked.get("end")
-        check("id", doc_id, instance(str, "the id of a document"))
-        check("start", start, whole())
-        check("end", end, optional(whole()))
+        check_json("id", doc_id, instance(str, "the id of a document"))
+        check_json("start", start, whole())
+        check_json("end", end, or_null(whole()))
 
         def read(version: Version) -> dict[str, Any]:
             document = version.snapshot.document(version.snapshot.find(str(doc_id)))
@@ -173,6 +172,7 @@ class Endpoints:
 
     async def delete(self, request: Request) -> Response:
         """Delete documents."""
+        check_fields("a deletion", request.query_params, ("id",))
         gone = request.query_params.getlist("id")
         if not gone:
             msg = "give the documents' ids: /documents?id=...&id=..."
@@ -234,15 +234,14 @@ def _spans(answer: Answer) -> list[dict[str, Any]]:
 
 
 def _changes(body: Any, *, may_delete: bool) -> tuple[list[Document], list[str]]:
-    check("the request", body, instance(dict, "a JSON object"))
-    known = {"documents", "delete"} if may_delete else {"documents"}
-    unknown = sorted(body.keys() - known)
-    if unknown or not body:
-        msg = f"a change is {{{', '.join(sorted(known))}}}, not {sorted(body)}"
+    known = ("documents", "delete") if may_delete else ("documents",)
+    check_fields("a change", body, known)
+    if not body:
+        msg = f"the change is empty; give {' or '.join(known)}"
         raise InvalidInputError(msg)
     documents, gone = body.get("documents", []), body.get("delete", [])
-    check("documents", documents, instance(list, "a list"))
-    check("delete", gone, _IDS)
+    check_json("documents", documents, instance(list, "a list"))
+    check_json("delete", gone, _IDS)
     return [as_document(one) for one in documents], gone
 
 

@@ -16,6 +16,7 @@ from s3_retriever import __version__
 from s3_retriever.names import MODES, SCORINGS, SPAN_KINDS
 from s3_retriever.search.spans import SpanConfig
 from s3_retriever.server.endpoints import LISTED, MOST_LISTED, json_response
+from s3_retriever.server.page import BINS, MOST_BINS
 from s3_retriever.server.settings import ServerSettings
 
 _TEXT: dict[str, Any] = {"type": "string"}
@@ -50,6 +51,7 @@ def _options(settings: ServerSettings) -> dict[str, Any]:
         "explain": _FLAG,
         "unit_scores": _FLAG,
         "top_k": _whole(1),
+        "unique": {"type": "boolean", "default": True, "description": "Each passage once."},
         "where": {**_OBJECT, "description": "Each key has its value, or one of the list."},
         "filter": _ref("Filter"),
         "spans": {**_object((), **spans), "description": "How passages are cut."},
@@ -62,6 +64,7 @@ def _schemas(settings: ServerSettings) -> dict[str, Any]:
     several = {"type": "array", "items": question, "minItems": 1, "maxItems": settings.max_questions}
     place = {"start": _whole(0), "end": _whole(0)}
     answer = {"question": _TEXT, "spans": _list_of("Span")}
+    common = {"version": _TEXT, "warnings": {**_TEXTS, "description": "What is odd about the filter."}}
     document = {"id": {**_TEXT, "minLength": 1}, "title": _TEXT, "metadata": _OBJECT}
     of_file = {
         "pages": {"type": "array", "items": _whole(0), "description": "Where each page begins."},
@@ -90,10 +93,16 @@ def _schemas(settings: ServerSettings) -> dict[str, Any]:
             heading_path={"type": "array", "items": _TEXT},
             header={**_TEXT, "description": "Of its table; the lines that open its class and function."},
             lines={"type": "array", "items": _whole(1)},
+            also_in={
+                "type": "array",
+                "items": _object(
+                    ("doc_id", "start", "end"), doc_id=_TEXT, **place, similarity={"type": "number"}
+                ),
+            },
         ),
-        "Answer": _object(("question", "spans", "version"), **answer, version=_TEXT),
+        "Answer": _object(("question", "spans", *common), **answer, **common),
         "Answers": _object(
-            ("answers", "version"), answers={"type": "array", "items": _object((), **answer)}, version=_TEXT
+            ("answers", *common), answers={"type": "array", "items": _object((), **answer)}, **common
         ),
         "Document": _object(("id", "text"), **document, text=_TEXT, **of_file),
         "Excerpt": _object((), **document, text=_TEXT, **of_file, **place, length=_whole(0), version=_TEXT),
@@ -110,7 +119,7 @@ def _schemas(settings: ServerSettings) -> dict[str, Any]:
             doc_id=_TEXT,
             mode={"enum": list(MODES), "default": "hybrid"},
             scoring={"enum": list(SCORINGS), "default": "attention"},
-            bins=_whole(1, default=400),
+            bins=_whole(1, default=BINS, maximum=MOST_BINS),
         ),
         "Changed": _object(("version",), ids=_TEXTS, deleted=_TEXTS, version=_TEXT),
         "Ids": _object(("ids", "version"), ids=_TEXTS, version=_TEXT),

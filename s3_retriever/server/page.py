@@ -10,19 +10,23 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from s3_retriever.checks import as_questions, check, choice, instance, whole
-from s3_retriever.errors import InvalidInputError
+from s3_retriever.checks import as_questions, choice, instance, whole
 from s3_retriever.names import MODES, SCORINGS
 from s3_retriever.retriever import S3Retriever
 from s3_retriever.search.profile import Profile
 from s3_retriever.server.endpoints import json_response, read_json
+from s3_retriever.server.requests import check_fields, check_json, check_lengths
 from s3_retriever.server.served import Version
 from s3_retriever.server.service import Service
 
 _FOLDER = Path(__file__).parent / "static"
 _FIELDS = ("question", "doc_id", "mode", "scoring", "bins")
-_BINS = 400
-_MOST_BINS = 4000
+BINS = 400
+"""Parts of a document that a profile has unless others are asked for."""
+
+MOST_BINS = 4000
+"""Parts that may be asked for."""
+
 _PEAKS = 8
 
 
@@ -42,23 +46,16 @@ async def _index(_request: Request) -> Response:
 async def _profile(request: Request) -> Response:
     """Give the density of a document for a question."""
     body = await read_json(request)
-    check("the request", body, lambda value: "" if isinstance(value, dict) else "a JSON object")
-    unknown = sorted(body.keys() - set(_FIELDS))
-    if unknown:
-        msg = f"unknown field {unknown[0]!r}; a profile takes {', '.join(_FIELDS)}"
-        raise InvalidInputError(msg)
+    check_fields("a profile", body, _FIELDS)
     (question,) = as_questions([body.get("question")])
-    doc_id, bins = body.get("doc_id"), body.get("bins", _BINS)
+    doc_id, bins = body.get("doc_id"), body.get("bins", BINS)
     mode, scoring = body.get("mode", "hybrid"), body.get("scoring", "attention")
-    check("doc_id", doc_id, instance(str, "a str"))
-    check("mode", mode, choice(MODES))
-    check("scoring", scoring, choice(SCORINGS))
-    check("bins", bins, whole(1, _MOST_BINS))
+    check_json("doc_id", doc_id, instance(str, "the id of a document"))
+    check_json("mode", mode, choice(MODES))
+    check_json("scoring", scoring, choice(SCORINGS))
+    check_json("bins", bins, whole(1, MOST_BINS))
     service: Service = request.app.state.service
-    longest = service.settings.max_question
-    if len(question) > longest:
-        msg = f"a question has at most {longest} characters, not {len(question)}"
-        raise InvalidInputError(msg)
+    check_lengths([question], service.settings)
 
     def read(retriever: S3Retriever, version: Version) -> dict[str, Any]:
         profile = retriever.profile(question, doc_id, mode=mode, scoring=scoring)

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from s3_retriever.documents import Document, Span
 from s3_retriever.retriever import S3Retriever
+from s3_retriever.search.filters import unknown_keys
 from s3_retriever.server.batching import Batcher
 from s3_retriever.server.metrics import Metrics
 from s3_retriever.server.requests import SearchRequest
@@ -27,11 +28,13 @@ class Answer(NamedTuple):
         spans: Best first.
         titles: Of their documents, if asked for; else empty.
         version: Of the index that was searched.
+        warnings: What is odd about the filter; the same for all questions of a request.
     """
 
     spans: list[Span]
     titles: list[str]
     version: str
+    warnings: list[str]
 
 
 class Service:
@@ -122,13 +125,14 @@ class Service:
         started = time.perf_counter()
         found = reader.retrieve_batch(questions, **request.options)
         self.metrics.searched(time.perf_counter() - started)
-        snapshot = version.snapshot
+        snapshot, where = version.snapshot, request.options["where"]
+        odd = [] if where is None else list(unknown_keys(snapshot, where))
         titles: dict[str, str] = {}
         if request.titles:
             for doc_id in {span.doc_id for spans in found for span in spans}:
                 titles[doc_id] = snapshot.document(snapshot.find(doc_id)).title
         return [
-            Answer(spans, [titles[span.doc_id] for span in spans] if request.titles else [], version.id)
+            Answer(spans, [titles[span.doc_id] for span in spans] if request.titles else [], version.id, odd)
             for spans in found
         ]
 

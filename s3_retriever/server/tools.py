@@ -10,16 +10,16 @@ from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import ToolAnnotations
-from pydantic import Field
+from pydantic import Field, ValidationError
 from starlette.routing import BaseRoute
 from typing_extensions import TypedDict
 
 from s3_retriever import __version__
-from s3_retriever.checks import check, optional, whole
+from s3_retriever.checks import whole
 from s3_retriever.errors import S3RetrieverError
 from s3_retriever.names import Mode
 from s3_retriever.server.endpoints import LISTED, MOST_LISTED, document_json, document_list, span_json
-from s3_retriever.server.requests import search_request
+from s3_retriever.server.requests import check_fields, check_json, or_null, search_request
 from s3_retriever.server.served import Version
 from s3_retriever.server.service import Service
 from s3_retriever.wire import portable
@@ -40,10 +40,11 @@ _T = TypeVar("_T")
 
 
 class Passages(TypedDict):
-    """What a search found, best first."""
+    """What a search found, best first, and what is odd about the filter."""
 
     passages: list[dict[str, Any]]
     version: str
+    warnings: list[str]
 
 
 class Excerpt(TypedDict):
@@ -69,9 +70,34 @@ class Listing(TypedDict):
     version: str
 
 
+class _Tools(MCPServer):
+    """The protocol's server, whose errors name an argument and the way out in a line."""
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+        """Call a tool; arguments that it does not have are refused, too."""
+        schemas = [tool.input_schema for tool in await self.list_tools() if tool.name == name]
+        for schema in schemas:
+            with _told():
+                check_fields(name, arguments, tuple(schema["properties"]))
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if type(error) is ToolError and isinstance(error.__cause__, ValidationError):  # no fault of ours
+                raise ToolError("; ".join(map(_wrong, error.__cause__.errors()))) from error
+            raise
+
+
+def _wrong(found: Any) -> str:
+    """Say what is wrong with an argument, as pydantic found it."""
+    name = found["loc"][0]
+    if found["type"] == "missing":
+        return f"{name} is missing"
+    return f"{name}: {found['msg'][:1].lower()}{found['msg'][1:]}, not {found['input']!r:.80}"
+
+
 def make_tools(service: Service) -> MCPServer:
     """Return a server of the protocol whose tools ask a service, which has to be running."""
-    server = MCPServer("s3-retriever", instructions=_INSTRUCTIONS, version=__version__, log_level="WARNING")
+    server = _Tools("s3-retriever", instructions=_INSTRUCTIONS, version=__version__, log_level="WARNING")
 
     @server.tool(annotations=_READS, title="Search")
     async def search(
@@ -100,7 +126,9 @@ def make_tools(service: Service) -> MCPServer:
         with _told():
             (answer,) = await service.search(search_request(body, service.settings))
         found = [span_json(*one) for one in zip(answer.spans, answer.titles, strict=True)]
-        passages: Passages = portable({"passages": found, "version": answer.version})
+        passages: Passages = portable(
+            {"passages": found, "version": answer.version, "warnings": answer.warnings}
+        )
         return passages
 
     @server.tool(annotations=_READS, title="Read")
@@ -116,8 +144,8 @@ def make_tools(service: Service) -> MCPServer:
 
         def excerpt(version: Version) -> dict[str, Any]:
             for name, value in (("start", start), ("around", around)):
-                check(name, value, whole())
-            check("end", end, optional(whole()))
+                check_json(name, value, whole())
+            check_json("end", end, or_null(whole()))
             document = version.snapshot.document(version.snapshot.find(id))
             first = max(0, start - around)
             last = len(document.text) if end is None else end + around
@@ -138,7 +166,7 @@ def make_tools(service: Service) -> MCPServer:
         """List documents: ids, titles, metadata, lengths in characters."""
 
         def some(version: Version) -> dict[str, Any]:
-            check("limit", limit, whole(1, MOST_LISTED))
+            check_json("limit", limit, whole(1, MOST_LISTED))
             return document_list(version, after, prefix, limit)
 
         found: Listing = await _reading(service.read(some))

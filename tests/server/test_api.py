@@ -60,6 +60,21 @@ def test_spans_say_where_they_are(url: str) -> None:
     assert httpx.get(f"{url}/search", params=link).json() == found
 
 
+async def test_a_key_that_no_document_has_is_said_in_the_answer(url: str, client: Client) -> None:
+    said = "no document has the key 'yaer' in its metadata; the nearest is 'year'"
+    for asked, expected in (({"yaer": 1931}, [said]), ({"year": 1931}, []), (None, [])):
+        body = {"where": asked, "mode": "bm25"}
+        assert httpx.post(f"{url}/search", json={"question": "oil", **body}).json()["warnings"] == expected
+        several = httpx.post(f"{url}/search", json={"questions": ["oil", "bread"], **body}).json()
+        assert several["warnings"] == expected
+    with pytest.warns(errors.UnknownKeyWarning, match=said) as caught:
+        assert client.retrieve("oil", mode="bm25", where={"yaer": 1931}) == []
+    assert __file__ in {one.filename for one in caught}  # the others are of the server, in this process
+    with pytest.warns(errors.UnknownKeyWarning, match=said):
+        assert await client.aretrieve("oil", mode="bm25", where={"yaer": 1931}) == []
+    await client.aclose()
+
+
 def test_documents_are_added_replaced_deleted_and_saved(url: str, saved: Path, tiny_host: Host) -> None:
     new = {"id": "a/../b?c#d", "text": "Cats sleep on the pier.", "metadata": {"n": 1}}
     with httpx.Client(base_url=url) as http:
@@ -129,7 +144,9 @@ MISTAKES: list[tuple[Any, int, str]] = [
     ({"question": "a", "token_budget": True}, 422, "token_budget"),
     ({"question": "a" * 9000}, 422, "characters"),
     ({"question": "a", "mode": "keywords"}, 422, "keywords"),
-    ({"question": "a", "explain": 1}, 422, "explain"),
+    ({"question": "a", "explain": 1}, 422, "explain must be true or false, not 1"),
+    ({"question": "a", "titles": None}, 422, "titles must be true or false, not null"),
+    ({"question": "a", "mode": True}, 422, "not true"),
     ({"question": "a", "k": 3}, 422, "'k'"),
     ({"question": "a", "where": {}}, 422, "empty"),
     ({"question": "a", "where": "x"}, 422, "where"),
@@ -139,7 +156,7 @@ MISTAKES: list[tuple[Any, int, str]] = [
     ({"question": "a", "spans": {"context": -1}}, 422, "context"),
     ({"question": "a", "spans": [1]}, 422, "spans"),
     ({"question": "a", "spans": {"contxt": 1}}, 422, "contxt"),
-    ({"question": "a", "top_k": 0}, 422, "top_k"),
+    ({"question": "a", "top_k": 0}, 422, "top_k must be a whole number, 1 or more, or null, not 0"),
 ]
 
 
@@ -184,6 +201,20 @@ def test_mistakes_are_one_error_in_json(url: str) -> None:
         assert http.get("/search", params={"q": "a", "top_k": "many"}).status_code == 422
         assert http.get("/document").status_code == 422
         assert http.get("/documents", params={"limit": "-1"}).status_code == 422
+        for method, path, parameter in (
+            ("GET", "/search", "k"),
+            ("GET", "/documents", "limits"),
+            ("GET", "/document", "begin"),
+            ("DELETE", "/documents", "ids"),
+        ):
+            answer = http.request(method, path, params={parameter: "1"})
+            assert answer.status_code == 422
+            assert f"unknown field '{parameter}'" in answer.json()["error"]["message"]
+        for path in ("/search", "/documents", "/document", "/profile"):
+            answer = http.post(path, json={"k": 1})
+            assert answer.status_code == 422
+            assert "unknown field 'k'" in answer.json()["error"]["message"]
+        assert "empty" in http.put("/documents", json={}).json()["error"]["message"]
         for body in (
             {"documents": [{"id": "", "text": "a"}]},
             {"documents": [{"text": "a"}]},

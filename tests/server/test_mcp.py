@@ -93,11 +93,19 @@ async def test_an_agent_searches_reads_and_lists(
             ("read", {"id": "bakery", "start": -1}, "start"),
             ("list", {"after": "nothing"}, "nothing"),
             ("list", {"limit": 0}, "limit"),
+            ("search", {"question": "a", "k": 3}, "unknown field 'k'; search takes question, token_budget"),
+            ("read", {"doc_id": "bakery"}, "unknown field 'doc_id'; read takes id, start, end, around"),
+            ("read", {}, "id is missing"),
             ("write", {}, "write"),
         ):
             wrong = await agent.call_tool(name, arguments)
             assert wrong.is_error, (name, arguments)
             assert part in wrong.content[0].text
+            assert "pydantic" not in wrong.content[0].text
+            assert "\n" not in wrong.content[0].text
+        odd = of(await agent.call_tool("search", {"question": "bread", "where": {"yaer": 1931}}))
+        assert odd["passages"] == []
+        assert "'year'" in odd["warnings"][0]
         assert of(await agent.call_tool("search", {"question": "bread", "mode": "bm25"}))["passages"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from html.parser import HTMLParser
 from typing import Any
 
@@ -9,6 +10,10 @@ import httpx
 import jsonschema
 import pytest
 from server.conftest import DOCUMENTS
+
+from s3_retriever import Document, Span, SpanConfig
+from s3_retriever.documents import Copy
+from s3_retriever.search.answer import SearchOptions
 
 
 class Tags(HTMLParser):
@@ -61,6 +66,25 @@ def test_answers_have_the_shape_that_is_described(url: str) -> None:
         jsonschema.validate(wrong, error)
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({}, error)
+
+
+def test_all_that_a_search_takes_and_a_span_has_is_described(url: str) -> None:
+    described = httpx.get(f"{url}/openapi.json").json()
+    schemas = described["components"]["schemas"]
+    options = {one.name for one in fields(SearchOptions)} | {"filter", "titles"}
+    assert set(schemas["Search"]["properties"]) == options | {"question", "questions"}
+    link = {one["name"] for one in described["paths"]["/search"]["get"]["parameters"]}
+    assert link == options | {"q"}
+    assert set(schemas["Search"]["properties"]["spans"]["properties"]) == {
+        one.name for one in fields(SpanConfig)
+    }
+    assert set(schemas["Span"]["properties"]) == {one.name for one in fields(Span)} | {"id", "title"}
+    assert set(schemas["Span"]["properties"]["also_in"]["items"]["properties"]) == {
+        one.name for one in fields(Copy)
+    }
+    assert set(schemas["Document"]["properties"]) == {one.name for one in fields(Document)}
+    unknown = httpx.post(f"{url}/search", json={"k": 1}).json()["error"]["message"]
+    assert set(unknown.partition("takes ")[2].split(", ")) == options | {"question", "questions"}
 
 
 def test_the_page_for_people_needs_nothing_from_elsewhere(url: str) -> None:
