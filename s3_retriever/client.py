@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 from weakref import WeakKeyDictionary
@@ -21,12 +20,12 @@ from s3_retriever.checks import (
     whole,
 )
 from s3_retriever.documents import Document, Span, Spans, as_documents, as_ids
-from s3_retriever.errors import ServerError, UnknownDocumentError, UnknownKeyWarning
+from s3_retriever.errors import ServerError, UnknownDocumentError
 from s3_retriever.index.documents import with_json_metadata
 from s3_retriever.json_form import parse_json
 from s3_retriever.names import Mode, ScoringName
 from s3_retriever.search.answer import SearchOptions
-from s3_retriever.search.filters import Filter
+from s3_retriever.search.filters import Filter, warn_the_caller
 from s3_retriever.search.spans import SpanConfig
 from s3_retriever.wire import (
     TOKEN_VARIABLE,
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
 _BUSY = 503
-_CALLER = 4  # frames from a warning to who called retrieve()
 _SECONDS = 1.0  # before a busy server is asked again, where it does not say itself
 
 
@@ -272,7 +270,7 @@ def _search(questions: Iterable[str], token_budget: int, options: _Options) -> d
 
 def _spans(found: Any) -> list[list[Span]]:
     for said in found.get("warnings", ()):
-        warnings.warn(said, UnknownKeyWarning, stacklevel=_CALLER)
+        warn_the_caller(said)
     return [Spans(from_json(Span, span) for span in answer["spans"]) for answer in found["answers"]]
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import reduce
+from inspect import currentframe
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -44,7 +46,7 @@ OPERATORS = (
 _ORDERINGS = ("gt", "gte", "lt", "lte")
 _TEXT = ("text_match", "text_match_insensitive")
 _SEVERAL = ("in", "nin", "any", "all")
-_CALLER = 5  # frames from a warning to who called retrieve()
+_PACKAGE = str(Path(__file__).parents[1])
 _TRUE_WITHOUT_KEY = ("ne", "nin", "is_empty")
 
 
@@ -207,7 +209,12 @@ def matching(snapshot: Snapshot, where: Filter) -> Bools:
 def warn_of_unknown_keys(snapshot: Snapshot, where: Filter) -> None:
     """Warn of what :func:`unknown_keys` names; :func:`matching` has taken the filter before."""
     for said in unknown_keys(snapshot, where):
-        warnings.warn(said, UnknownKeyWarning, stacklevel=_CALLER)
+        warn_the_caller(said)
+
+
+def warn_the_caller(said: str) -> None:
+    """Warn of an unknown key, at the line of the user's code."""
+    warnings.warn(said, UnknownKeyWarning, stacklevel=_frames_to_the_caller())
 
 
 def unknown_keys(snapshot: Snapshot, where: Filter) -> Iterator[str]:
@@ -223,6 +230,14 @@ def unknown_keys(snapshot: Snapshot, where: Filter) -> Iterator[str]:
         near = get_close_matches(key.casefold(), by_case, 1)
         hint = f"; the nearest is {by_case[near[0]]!r}" if near else ""
         yield f"no document has the key {key!r} in its metadata{hint}"
+
+
+def _frames_to_the_caller() -> int:
+    """Return the ``stacklevel`` with which a warning of the calling function names code of the user."""
+    frame, count = currentframe(), 0  # this function's own, which does not count
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, count = frame.f_back, count + 1
+    return count
 
 
 def _has(snapshot: Snapshot, key: str) -> bool:
