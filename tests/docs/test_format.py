@@ -1,7 +1,7 @@
 """docs/format.md is enough to read an index: the reader here is written from that page alone.
 
-It uses nothing of this package but the ranges of characters, and of NumPy only how numbers lie in bytes. The package's own objects are
-what it is compared with.
+It uses nothing of this package but the ranges of characters, and of NumPy only how numbers lie in bytes. The
+package's own objects are what it is compared with.
 """
 
 from __future__ import annotations
