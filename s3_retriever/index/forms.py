@@ -28,7 +28,7 @@ HYPHENATION = r"(?:[-\u2010\u2011]|(?<=\xad))[ \t]{0,8}\r?\n[ \t]{0,64}"
 _JOINT = "\n"  # stands for a hyphenation once a run is normalised
 _HYPHENATION = re.compile(HYPHENATION)
 _IGNORED = re.compile(f"[{IGNORABLE}]+")
-_OTHER_DIGIT = re.compile(r"[^\D0-9]")
+_OF_NUMBERS = re.compile(r"[^\D0-9]|[\u066b\u066c]")  # digits and separators other than those of ASCII
 _ARABIC = re.compile("[\u0620-\u06ff\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc]")
 _NORMALIZED = 1000  # characters normalised at a time: a run of combining marks takes quadratic time
 
@@ -86,9 +86,6 @@ def forms(run: str) -> Iterator[Form]:
             yield from _pairs(piece, own)
         elif _SEPARATORS.search(piece):
             yield from _numbers(piece, own)
-        elif _JOINT in piece:
-            yield Form(_term(piece.replace(_JOINT, "")), own[0], own[-1])
-            yield from _each(piece.split(_JOINT), own)
         else:
             yield from _word(piece, own)
 
@@ -110,27 +107,23 @@ def _is_accent(character: str) -> bool:
 def _normalized(run: str) -> tuple[str, Sequence[int]]:
     """Return a run in NFKC without what says nothing, and the places of its n characters and of its end.
 
-    Digits of any script become those of ASCII.
+    Digits of any script, and the Arabic separators of numbers, become those of ASCII.
     """
     if run.isascii() and _JOINT not in run:
         return run, range(len(run) + 1)
     if not _IGNORED.search(run) and _JOINT not in run and is_normalized("NFKC", run):
-        return _OTHER_DIGIT.sub(_digit, run), range(len(run) + 1)
+        return _OF_NUMBERS.sub(_ascii, run), range(len(run) + 1)
     text: list[str] = []
     places: list[int] = []
     for cluster, place in _clusters(run):
-        clean = (
-            cluster
-            if cluster == _JOINT
-            else _IGNORED.sub("", normalize("NFKC", cluster).replace(_JOINT, " "))
-        )
+        clean = _IGNORED.sub("", normalize("NFKC", cluster))
         text.append(clean)
         places += [place] * len(clean)
-    return _OTHER_DIGIT.sub(_digit, "".join(text)), [*places, len(run)]
+    return _OF_NUMBERS.sub(_ascii, "".join(text)), [*places, len(run)]
 
 
-def _digit(match: re.Match[str]) -> str:
-    return str(decimal(match[0], match[0]))
+def _ascii(match: re.Match[str]) -> str:
+    return {"\u066b": ".", "\u066c": ","}.get(match[0]) or str(decimal(match[0], match[0]))
 
 
 def _clusters(run: str) -> Iterator[tuple[str, int]]:
@@ -139,7 +132,8 @@ def _clusters(run: str) -> Iterator[tuple[str, int]]:
     while at < len(run):
         joint = _HYPHENATION.match(run, at)
         character = _JOINT if joint or _is_joiner(run, at) else run[at]
-        if joint or character == _JOINT or not (_IGNORED.match(character) or _follows(character)):
+        goes_on = _IGNORED.match(character) or (cluster != _JOINT and _follows(character))
+        if joint or character == _JOINT or not goes_on:
             if cluster:
                 yield cluster, start
             cluster, start = character, at
@@ -198,7 +192,7 @@ def _number(piece: str, places: Sequence[int]) -> Iterator[Form]:
     if not whole and set(_SEPARATORS.findall(piece)) == {"."}:
         whole = piece
     if whole:
-        yield Form(_term(whole), places[0], places[-1])
+        yield Form(_term(whole.replace(_JOINT, "")), places[0], places[-1])
     if whole.count(".") >= len(parts) - 1 or " " in piece or not whole:
         yield from _each(parts, places, DIGITS if whole else 1.0)
 
@@ -240,8 +234,12 @@ def _word(piece: str, places: Sequence[int], weight: float = 1.0) -> Iterator[Fo
     """Yield a word and the parts that it is made of, as ``getUserById`` of four.
 
     A question asks for parts of two characters or more, and for no single one: that of a name such as "CoV"
-    would only repeat it.
+    would only repeat it. One that was hyphenated is a word, and so is what stands on either line.
     """
+    if _JOINT in piece:
+        yield Form(_term(piece.replace(_JOINT, "")), places[0], places[-1], weight)
+        yield from _each(piece.split(_JOINT), places, weight)
+        return
     yield Form(_term(piece), places[0], places[-1], weight)
     parts = _parts(piece)
     several = sum(end - begin > 1 for begin, end in parts) > 1
@@ -254,7 +252,7 @@ def _word(piece: str, places: Sequence[int], weight: float = 1.0) -> Iterator[Fo
 def _parts(piece: str) -> list[tuple[int, int]]:
     """Return where the parts of a word begin and end; none where it is in one piece."""
     rest = piece[1:]
-    if piece.isalpha() and (not rest or rest.islower() or piece.isupper()):
+    if piece.isalpha() and (not rest or rest.islower() or all(map(str.isupper, piece))):
         return []
     shape = piece if piece.isascii() else "".join(map(_shape, piece))
     parts, start = [], 0
@@ -272,7 +270,7 @@ def _parts(piece: str) -> list[tuple[int, int]]:
 
 def _shape(character: str) -> str:
     """Return an ASCII character of the same kind."""
-    if character in "_0123456789":
+    if character.isascii():
         return character
     return "A" if character.isupper() else "a"
 
@@ -296,6 +294,4 @@ def _singular(word: str) -> str:
         return word
     if word.endswith("ies") and not word.endswith(("eies", "aies")):
         return word[:-3] + "y"
-    if word.endswith("es") and not word.endswith(("aes", "ees", "oes")):
-        return word[:-1]
     return word if word.endswith(("us", "ss")) else word[:-1]

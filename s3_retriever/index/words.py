@@ -23,9 +23,10 @@ FOLDED = 0.3
 # Every character beyond U+FFFF is taken along: each range of marks there would be tried at every space.
 # Most words end where they seem to; to look for more after each of them would take longer than to find them.
 _CHARACTERS = rf"[\w{below(MARKS + IGNORABLE + COMPATIBLE)}\U00010000-\U0010ffff]+"
+_AT_END = r"(?<!\xad)(?=[ ,.][^\d])"
 _IN_NUMBER = r"(?<=\d)(?:[.,'’\u066b\u066c](?=\d)|[ \xa0\u2009\u202f](?=\d\d\d(?!\w)))"
 RUN = re.compile(
-    rf"({_CHARACTERS}(?:(?=[ ,.][^\d])|(?:(?:{_IN_NUMBER}|{HYPHENATION}){_CHARACTERS})*))(?:['’][sS]\b)?"
+    rf"({_CHARACTERS}(?:{_AT_END}|(?:(?:{_IN_NUMBER}|{HYPHENATION}){_CHARACTERS})*))(?:['’][sS]\b)?"
 )
 """A run that may be one word, in group 1, with hyphens at ends of lines and separators of numbers."""
 

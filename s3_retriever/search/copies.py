@@ -19,6 +19,9 @@ SIMILAR = 0.9
 SHINGLE = 3
 """Words of a shingle."""
 
+LEAST = 512
+"""Tokens within which other places of a passage are looked for at least, where the budget is less."""
+
 ROUNDS = 12
 """Selections at most; from one to the next the budget within which copies are looked for doubles."""
 
@@ -78,7 +81,11 @@ def select_unique(
         for span in lost:
             cells = _cells(span, document_cells)
             left[cells] = density[cells]
-        found, _ = _with_copies(select(left, budget), gone, text)
+        selected = select(left, budget)
+    if budget < LEAST:
+        gone += select(left, LEAST)
+    if lost or budget < LEAST:
+        found, _ = _with_copies(selected, gone, text)
     return found
 
 

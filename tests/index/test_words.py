@@ -98,6 +98,7 @@ def test_a_question_copied_from_a_text_meets_it(text: str, one: int, other: int)
             "HTTPServer2 utf8 DNAs PDF McDonald",
             "httpserver2 http server 2 utf8 utf 8 dna pdf mcdonald mc donald",
         ),
+        ("größeURLs", "grösseurl ~grosseurl grösse ~grosse url"),
         ("größteZahl", "grösstezahl ~grosstezahl grösste ~grosste zahl"),
         (
             "x_train iPhone mRNA 9f86d081884c7d65 aGVsbG8gd29ybGQ",
@@ -107,6 +108,7 @@ def test_a_question_copied_from_a_text_meets_it(text: str, one: int, other: int)
         ("1,234.56 1.234,56 1'234.56 12,34,567 1234.56", "1234.56 1234.56 1234.56 1234567 1234.56 1234 56"),
         ("1 234 1\u202f234 2010 300", "1234 1 234 1234 1 234 2010 300"),
         ("3.14 3,14 0.125", "3.14 3 14 3.14 3 14 0.125 0 125"),
+        ("١٢٣٫٤٥ ١٬٢٣٤", "123.45 123 45 1234"),
         ("v1.2.3 192.168.1.1 1,2,3", "v1.2.3 v1 1 2 3 192.168.1.1 192 168 1 1 1 2 3"),
         ("٣٤ ４２ x² ½", "34 42 x2 2 1 2"),
         # What says nothing, and hyphens at ends of lines.
@@ -118,6 +120,7 @@ def test_a_question_copied_from_a_text_meets_it(text: str, one: int, other: int)
             "light-\nhouse well-\r\n  known Ver\u00ad\nein",
             "lighthouse light house wellknown well known verein ver ein",
         ),
+        ("Ver\u00ad \nein 1.5m-\nman", "verein ver ein 1.5mman 1 5mman 5m 5 man"),
         ("2010-\n2012 a - \nb --\nc", "2010 2012 a b c"),
         ("well-known", "well known"),
         ("№5 ㎏ Acme™ ﷺ", "no5 no 5 kg acme صلى ~صلي الله عليه وسلم"),

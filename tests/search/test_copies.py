@@ -129,6 +129,12 @@ def test_a_crowd_of_copies_makes_room_in_few_selections() -> None:
     assert len(found) > 1
 
 
+def test_a_small_budget_says_where_else_its_passage_stands() -> None:
+    library = Library([NOTICE, SENTENCES[5], NOTICE])
+    ((span, copies),) = library.unique(np.array([3, 1, 2], np.float32), len(NOTICE.split()))
+    assert (span.doc, [copy.span.doc for copy in copies]) == (0, [2])
+
+
 @pytest.fixture(scope="module")
 def retriever(tiny_host: Host, tiny_artifact: Artifact) -> S3Retriever:
     texts = {f"manual {i}": f"{NOTICE}\n\n{SENTENCES[i % 2 * 5]}" for i in range(4)}
