@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -228,6 +228,15 @@ class Span:
 
     def _repr_html_(self) -> str:
         return Spans([self])._repr_html_()
+
+    @property
+    def places(self) -> dict[str, Any]:
+        """Its pages and where else it stands, as JSON has it.
+
+        ``page`` and ``pages`` where the document has pages, ``also_in`` where it was found elsewhere too.
+        """
+        found: dict[str, Any] = {"page": self.page, "pages": list(self.pages)} if self.pages else {}
+        return {**found, "also_in": [asdict(copy) for copy in self.also_in]} if self.also_in else found
 
     @property
     def structure(self) -> dict[str, Any]:

@@ -48,6 +48,7 @@ from s3_retriever.errors import (
     InvalidDocumentError,
     InvalidInputError,
     UnknownDocumentError,
+    UnknownKeyWarning,
 )
 from s3_retriever.host.taps import QueryHead, Tap
 from s3_retriever.index import Index, Layout
@@ -179,6 +180,16 @@ def test_filters_are_about_metadata_and_a_mapping_is_enough(shared: S3Retriever)
         shared.retrieve(QUESTION, where={})
     with pytest.raises(InvalidInputError, match="where must be"):
         shared.retrieve(QUESTION, where="name=long")  # type: ignore[arg-type]
+
+
+def test_a_warning_of_an_unknown_key_names_the_line_that_asked(shared: S3Retriever) -> None:
+    for ask in (
+        lambda: shared.retrieve("Where?", where={"nobody": 1}),
+        lambda: shared.retrieve_batch(["Where?"], where={"nobody": 1}),
+    ):
+        with pytest.warns(UnknownKeyWarning) as warned:
+            ask()
+        assert [one.filename for one in warned] == [__file__]
 
 
 def test_scores_of_a_filtered_search_are_comparable_with_those_of_others(shared: S3Retriever) -> None:

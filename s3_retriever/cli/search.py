@@ -135,12 +135,8 @@ def _try(retriever: S3Retriever, query: JsonLine, options: Mapping[str, Any]) ->
 
 
 def _place(span: Span) -> dict[str, Any]:
-    place: dict[str, Any] = {"doc_id": span.doc_id, "start": span.start, "end": span.end, "score": span.score}
-    if span.pages:
-        place["pages"] = span.pages
-    if span.also_in:
-        place["also_in"] = [asdict(copy) for copy in span.also_in]
-    return place
+    where = {"doc_id": span.doc_id, "start": span.start, "end": span.end}
+    return {**where, "score": span.score, **span.places}
 
 
 def _key_and_value(text: str) -> tuple[str, Any]:

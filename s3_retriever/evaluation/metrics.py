@@ -177,9 +177,7 @@ def answer_metrics(prediction: str, answers: Sequence[str]) -> dict[str, float]:
 
 def answer_hit(passages: Sequence[str], answers: Sequence[str]) -> float:
     """Return 1 where a passage holds one of the answers, normalised, as whole words, else 0."""
-    texts = [f" {normalize_answer(passage)} " for passage in passages]
-    golds = [gold for gold in map(normalize_answer, answers) if gold]
-    return float(any(f" {gold} " in text for gold in golds for text in texts))
+    return float(stands(answers, [normalize_answer(passage) for passage in passages]))
 
 
 def stands(answers: Sequence[str], normalized: Sequence[str]) -> bool:

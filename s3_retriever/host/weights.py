@@ -88,14 +88,14 @@ def resolve_host(host: str | Path | None = None) -> HostFiles:
         return describe_folder(Path(host))
     if host is not None and Path(host).is_file():
         path = Path(host)
+        kind, way = "file", "give the folder that holds the model"
         if path.suffix == ".gguf":
+            kind = "GGUF file"
             way = (
                 f"load it with from_pretrained({str(path.parent)!r}, gguf_file={path.name!r}) of "
                 "transformers' AutoModelForCausalLM and AutoTokenizer, and give (model, tokenizer)"
             )
-            msg = f"host {str(host)!r} is a GGUF file; {way}"
-        else:
-            msg = f"host {str(host)!r} is a file; give the folder that holds the model"
+        msg = f"host {str(host)!r} is a {kind}; {way}"
         raise HostNotFoundError(msg)
     name = ALIASES.get(str(host).lower(), str(host)) if host is not None else DEFAULT_HOST
     if isinstance(host, Path) or not _HUB_NAME.fullmatch(name):
@@ -158,9 +158,8 @@ def describe_model(path: str) -> HostFiles:
     folder = Path(path)
     if (folder / "config.json").is_file():
         return describe_folder(folder)
-    return HostFiles(
-        folder, folder.resolve().name if folder.is_dir() else path
-    )  # a folder of GGUF files, say
+    # A folder without that file holds GGUF files, say.
+    return HostFiles(folder, folder.resolve().name if folder.is_dir() else path)
 
 
 def is_intact(folder: Path) -> bool:

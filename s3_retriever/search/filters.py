@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import reduce
+from inspect import currentframe
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -44,7 +46,7 @@ OPERATORS = (
 _ORDERINGS = ("gt", "gte", "lt", "lte")
 _TEXT = ("text_match", "text_match_insensitive")
 _SEVERAL = ("in", "nin", "any", "all")
-_CALLER = 5  # frames from a warning to who called retrieve()
+_PACKAGE = str(Path(__file__).parents[1])
 _TRUE_WITHOUT_KEY = ("ne", "nin", "is_empty")
 
 
@@ -216,9 +218,16 @@ def warn_of_unknown_keys(snapshot: Snapshot, where: Filter) -> None:
         by_case = {name.casefold(): name for name in names if name[:1] != "_" and _has(snapshot, name)}
         near = get_close_matches(key.casefold(), by_case, 1)
         hint = f"; the nearest is {by_case[near[0]]!r}" if near else ""
-        warnings.warn(
-            f"no document has the key {key!r} in its metadata{hint}", UnknownKeyWarning, stacklevel=_CALLER
-        )
+        msg = f"no document has the key {key!r} in its metadata{hint}"
+        warnings.warn(msg, UnknownKeyWarning, stacklevel=_frames_to_the_caller())
+
+
+def _frames_to_the_caller() -> int:
+    """Return the ``stacklevel`` with which a warning of the calling function names code of the user."""
+    frame, count = currentframe(), 0  # this function's own, which does not count
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, count = frame.f_back, count + 1
+    return count
 
 
 def _has(snapshot: Snapshot, key: str) -> bool:

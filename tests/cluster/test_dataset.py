@@ -70,6 +70,24 @@ def test_shards_on_actors_and_one_that_dies(
     shards.close()
 
 
+def test_the_benchmark_of_shards_compares_and_counts(
+    tmp_path: Path,
+    host: str,
+    artifact: Artifact,
+    documents: list[Document],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from s3_retriever.evaluation.benchmark.shards import main
+
+    S3Retriever.from_documents(documents, host=host, artifact=artifact).save(tmp_path / "index")
+    asked = tmp_path / "queries.jsonl"
+    asked.write_text("".join(json.dumps({"_id": one, "text": one}) + "\n" for one in QUESTIONS), "utf-8")
+    assert main([str(tmp_path / "index"), str(asked), "--host", host, "--shards", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "3 questions" in printed
+    assert "2 shards: spans the same" in printed
+
+
 def test_a_thousand_tiny_files_replace_what_is_there_and_a_bad_one_is_named(
     tmp_path: Path, host: str, artifact: Artifact, documents: list[Document]
 ) -> None:

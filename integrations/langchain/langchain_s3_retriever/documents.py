@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
@@ -104,10 +104,7 @@ def as_result(span: Span, metadata: Mapping[str, Any], score_key: str | None) ->
         "start_index": begin + span.start,
         "end_index": begin + span.end,
     }
-    if span.pages:
-        ours |= {"page": span.page, "pages": list(span.pages)}
-    if span.also_in:
-        ours["also_in"] = [asdict(one) for one in span.also_in]
+    ours |= span.places
     if score_key is not None:
         ours[score_key] = span.score
     ours |= span.structure

@@ -8,11 +8,15 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from s3_retriever import S3Retriever
 from s3_retriever.documents import Span
-from s3_retriever.search.corpus import ShardedIndex
 from s3_retriever.sources.jsonl import read_lines
+
+if TYPE_CHECKING:
+    from s3_retriever.cluster.shards import RayShards
+    from s3_retriever.search.corpus import ShardedIndex
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,11 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("index", type=Path, help="what save() or index wrote")
     parser.add_argument("questions", type=Path, help="a question per line: {_id, text}")
+    parser.add_argument("--host", help="hub name or folder (default: the one that the index names)")
     parser.add_argument("--shards", type=int, nargs="+", default=[2, 4])
     parser.add_argument("--questions", type=int, default=32, dest="n", help="how many (default: %(default)s)")
     args = parser.parse_args(argv)
     questions = [line.text for line in read_lines(args.questions)][: args.n]
-    whole = S3Retriever.load(args.index)
+    whole = S3Retriever.load(args.index, host=args.host)
     expected, alone = _asked(whole, questions)
     lines = [f"{whole.n_tokens:,} tokens, {len(questions)} questions; one process: median {alone:.0f} ms"]
     same = True
@@ -66,11 +71,8 @@ def _traffic(retriever: S3Retriever, questions: Sequence[str]) -> tuple[float, f
     return max(shards.sent) / n, max(shards.received) / n, (shards.calls - before) / n
 
 
-def _shards(retriever: S3Retriever):  # type: ignore[no-untyped-def]
-    index: object = retriever.index
-    if not isinstance(index, ShardedIndex):
-        raise TypeError(index)
-    return index.shards
+def _shards(retriever: S3Retriever) -> RayShards:
+    return cast("RayShards", cast("ShardedIndex", retriever.index).shards)
 
 
 if __name__ == "__main__":

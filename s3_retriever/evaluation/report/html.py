@@ -19,7 +19,7 @@ from s3_retriever.evaluation.report.tables import (
     comparison_table,
     cost_table,
     length_tables,
-    readability_table,
+    readability_tables,
 )
 from s3_retriever.evaluation.summary import Comparison, Cost, Evaluation
 
@@ -79,9 +79,7 @@ def write_html(path: Path, report: Report) -> None:
             for measure, same in _by_measure(report.evaluation.comparisons).items()
         ],
         costs=cost_table(report.evaluation.costs),
-        readability=[readability_table(report.evaluation.readability)]
-        if report.evaluation.readability
-        else [],
+        readability=readability_tables(report.evaluation.readability),
     )
 
 

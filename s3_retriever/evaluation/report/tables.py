@@ -70,7 +70,7 @@ def show(evaluation: Evaluation, console: Console) -> None:
     comparisons, reference = evaluation.comparisons, evaluation.reference
     leading = [one for one in comparisons if one.measure not in _MINOR]
     compared = (comparison_table(one, reference) for one in leading)
-    read = [readability_table(evaluation.readability)] if evaluation.readability else []
+    read = readability_tables(evaluation.readability)
     for table in (*length_tables(leading), *compared, *read, cost_table(evaluation.costs)):
         table.show(console)
 
@@ -128,8 +128,10 @@ def length_tables(comparisons: Iterable[Comparison]) -> list[TextTable]:
     return tables
 
 
-def readability_table(rows: Sequence[Readability]) -> TextTable:
-    """Tabulate how passages read: shares, and distinct passages per question."""
+def readability_tables(rows: Sequence[Readability]) -> list[TextTable]:
+    """Tabulate how passages read, if any were found: shares, and distinct passages per question."""
+    if not rows:
+        return []
     columns: dict[str, Callable[[Readability], str]] = {
         "method": lambda one: str(one.method),
         "short": lambda one: f"{one.short:.1%}",
@@ -140,9 +142,8 @@ def readability_table(rows: Sequence[Readability]) -> TextTable:
         "passages": lambda one: f"{one.passages:.1f}",
     }
     table = TextTable.of(f"Readability within {rows[0].budget:,} tokens", rows, columns)
-    return replace(
-        table, note="; ".join(f"{what.replace('_', ' ')}: {text}" for what, text in FAULTS.items())
-    )
+    note = "; ".join(f"{what.replace('_', ' ')}: {text}" for what, text in FAULTS.items())
+    return [replace(table, note=note)]
 
 
 def cost_table(costs: Iterable[Cost], of: str = "set") -> TextTable:

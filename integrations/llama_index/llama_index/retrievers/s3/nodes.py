@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from llama_index.core.schema import (
@@ -116,10 +115,7 @@ def to_node(span: Span) -> NodeWithScore:
     offsets of the engine.
     """
     passage = _Passage(span.id, span.doc_id, span.text, span.start, span.end)
-    places: dict[str, Any] = {"page": span.page, "pages": list(span.pages)} if span.pages else {}
-    if span.also_in:
-        places["also_in"] = [asdict(copy) for copy in span.also_in]
-    node = _node(passage, {**places, **span.metadata})
+    node = _node(passage, {**span.places, **span.metadata})
     ours = {key: value for key, value in span.structure.items() if key not in node.metadata}
     node.metadata.update(ours)
     for hidden in (node.excluded_llm_metadata_keys, node.excluded_embed_metadata_keys):
