@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from s3_retriever.errors import IndexBusyError, IndexFormatError, InvalidInputEr
 from s3_retriever.workplace import LOCK, NEW, OLD, PATIENCE, mend, remove_dead, workplace
 
 _T = TypeVar("_T")
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:/")
 
 
 @contextlib.contextmanager
@@ -204,7 +206,32 @@ def _identity(path: Path) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_ctime_ns
 
 
+def url_in(path: str | os.PathLike[str]) -> str:
+    """Return the URL that a path is, empty if it is none; a ``Path`` of a URL has lost a slash or two.
+
+    Examples:
+        >>> url_in("s3://bucket/kb"), url_in(Path("s3://bucket/kb")), url_in("s3/kb")
+        ('s3://bucket/kb', 's3://bucket/kb', '')
+    """
+    text = os.fspath(path).replace(os.sep, "/")
+    if not _URL.match(text) or "://" in text:
+        return text if _URL.match(text) else ""
+    return text.replace(":/", ":///" if text.startswith(("file:", "local:")) else "://", 1)
+
+
+def refuse_url(path: Path) -> None:
+    """Refuse a URL where a folder or a file is needed: it would become a folder called ``s3:``.
+
+    Raises:
+        InvalidInputError: It is one; names it.
+    """
+    if url := url_in(path):
+        msg = f"{url} is a URL; give a folder of this machine: only load() and from_dataset() take URLs"
+        raise InvalidInputError(msg)
+
+
 def _resolved(path: Path, follow: bool) -> Path:
+    refuse_url(path)
     return path.resolve() if follow or not path.name else path.parent.resolve() / path.name
 
 
@@ -220,11 +247,12 @@ def only_writer(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
         patience: Seconds to wait for another writer.
 
     Raises:
-        InvalidInputError: It is a file, or below one, or its lock is something else than an empty file.
+        InvalidInputError: It is a file, below one, or a URL, or its lock is no empty file.
         IndexBusyError: Another process or thread is writing to it.
         DiskFullError: There is no room.
         OSError: It cannot be locked.
     """
+    refuse_url(folder)
     mend(folder)
     try:
         make_folders(folder)
@@ -271,8 +299,9 @@ def refuse_foreign(folder: Path, what: str, ours: Callable[[str], bool], *, mark
         marker: A file that makes the folder ours, whatever else it holds; empty for none.
 
     Raises:
-        InvalidInputError: It is a file, or holds something else; names the folder and what was found.
+        InvalidInputError: It is a file or a URL, or holds something else; names what was found.
     """
+    refuse_url(folder)
     if not folder.exists():
         return
     if not folder.is_dir():

@@ -24,3 +24,6 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 SCORINGS: tuple[ScoringName, ...] = get_args(ScoringName)
 BM25_NAMES: tuple[BM25Name, ...] = get_args(BM25Name)
 CHANGE_MODES: tuple[ChangeMode, ...] = get_args(ChangeMode)
+
+DATASET_FORMATS = ("parquet", "jsonl", "text")
+"""What the files may be that a cluster reads."""

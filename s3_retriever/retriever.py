@@ -213,7 +213,8 @@ class S3Retriever(Opened, Uncopyable):
         What the folder has already is read and used again where it is sound.
 
         Raises:
-            InvalidInputError: The folder holds something else, an index of another artifact, or a link.
+            InvalidInputError: The folder holds something else, an index of another artifact, or a link; or it
+                is a URL, where only :meth:`from_dataset` writes.
             IndexBusyError: Somebody else is saving to the folder.
             IndexChangedError: Somebody else saved to it since this retriever was loaded or saved there.
             IndexFormatError: A file there is damaged, and so is what was loaded from it.
@@ -335,7 +336,7 @@ class S3Retriever(Opened, Uncopyable):
 
     @property
     def index(self) -> Index:
-        """The index that is searched; one in shards has no snapshot."""
+        """The index that is searched; one in shards is only read, and has no segments here."""
         return self._index
 
     def __len__(self) -> int:

@@ -34,10 +34,13 @@ def topic(number: int) -> tuple[str, str]:
     return name, topics[name][:LONGEST]
 
 
-def write_pdf(path: Path, pages: Sequence[Sequence[str]], title: str = "", encrypt: Any = None) -> None:
-    """Write a PDF of pages of lines."""
+def write_pdf(
+    path: Path, pages: Sequence[Sequence[str]], title: str | None = "", encrypt: Any = None
+) -> None:
+    """Write a PDF of pages of lines; a title of None leaves what reportlab writes."""
     made = canvas.Canvas(str(path), encrypt=encrypt)
-    made.setTitle(title)
+    if title is not None:
+        made.setTitle(title)
     for lines in pages:
         text = made.beginText(72, 770)
         for line in lines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import threading
@@ -13,7 +14,7 @@ import pytest
 
 from s3_retriever import Host, IndexFormatError, InvalidInputError, RetrieverConfig, S3Retriever, ScanConfig
 from s3_retriever.cli.main import main
-from s3_retriever.disk import new_folder
+from s3_retriever.disk import new_file, new_folder, only_writer
 from s3_retriever.encode import Artifact
 from s3_retriever.saved import read_saved
 
@@ -130,3 +131,34 @@ def test_an_index_that_a_killed_process_took_away_is_put_back(
 def test_a_missing_index_is_still_named(tmp_path: Path) -> None:
     with pytest.raises(IndexFormatError, match="holds no index"):
         read_saved(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/kb", "file:///srv/kb", "gs://kb"])
+def test_a_url_never_becomes_a_folder(
+    retriever: S3Retriever,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("oil")
+    named = f"{re.escape(url)} is a URL; give a folder"
+    for write in (retriever.save, retriever.artifact.save, lambda path: new_file(Path(path)).__enter__()):
+        for path in (url, Path(url)):
+            with pytest.raises(InvalidInputError, match=named):
+                write(path)
+    with pytest.raises(InvalidInputError, match=named), only_writer(Path(url)):  # as integrations begin
+        pass
+    for arguments in (
+        ["index", "a.txt", "--out", url],
+        ["sync", "a.txt", url],
+    ):
+        assert main(arguments) == 2
+        assert re.search(named, capsys.readouterr().err)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_url_that_nobody_knows_is_named() -> None:
+    with pytest.raises(InvalidInputError, match=r"nobody://kb cannot be opened .*; give a folder, or a URL"):
+        S3Retriever.load("nobody://kb")

@@ -6,11 +6,12 @@ import argparse
 import time
 
 from s3_retriever.checks import check_library, pip_install
+from s3_retriever.cli.index import SOME_UNREAD
 from s3_retriever.cli.shared import PROGRAM, Command, common, count, note, required, say
-from s3_retriever.names import CHANGE_MODES
+from s3_retriever.names import CHANGE_MODES, DATASET_FORMATS
 
 
-def _index(args: argparse.Namespace) -> None:
+def _index(args: argparse.Namespace) -> int:
     check_library("indexes made on a cluster", "Ray", "ray.data", pip_install("ray"))
     import ray.data
 
@@ -20,7 +21,7 @@ def _index(args: argparse.Namespace) -> None:
     from s3_retriever.cluster.reading import read_sources
 
     artifact = Artifact.load(args.artifact)
-    ray.init(args.ray, log_to_driver=False)
+    ray.init(args.ray, log_to_driver=False, ignore_reinit_error=True)
     if args.checkpoint:
         from ray.data.checkpoint import CheckpointConfig
 
@@ -48,6 +49,7 @@ def _index(args: argparse.Namespace) -> None:
         f"indexed {report.documents:,} documents, {report.tokens:,} tokens in {seconds:.1f} s: "
         f"{report.tokens / seconds:,.0f} tokens/s; {len(report.failures)} skipped"
     )
+    return SOME_UNREAD if report.failures else 0
 
 
 INDEX_CLUSTER = Command(
@@ -58,7 +60,7 @@ INDEX_CLUSTER = Command(
         "sources SOURCE ...": "files, folders or URLs: .parquet, .jsonl, else text, an id per file",
         "--out OUT": required("folder that all machines see, or URL, for the index"),
         "--ray ADDRESS": "address of the cluster, or auto (default: one of this machine)",
-        "--format FORMAT": {"choices": ("parquet", "jsonl", "text"), "help": "what the sources hold"},
+        "--format FORMAT": {"choices": DATASET_FORMATS, "help": "what the sources hold"},
         "--mode MODE": {
             "choices": CHANGE_MODES,
             "default": "append",

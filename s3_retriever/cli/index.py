@@ -256,9 +256,9 @@ SYNC = Command(
 
 
 def _info(args: argparse.Namespace) -> None:
-    from s3_retriever.saved import read_saved
+    from s3_retriever.store.opening import read_saved_at
 
-    index, artifact, _ = read_saved(args.index)
+    index, artifact, _ = read_saved_at(args.index)
     host = index.header["host"]
     facts = {
         "documents": f"{len(index):,}",

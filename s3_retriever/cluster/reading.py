@@ -11,9 +11,8 @@ import ray.data
 from ray.data import Dataset
 
 from s3_retriever.errors import InvalidInputError
+from s3_retriever.names import DATASET_FORMATS
 from s3_retriever.sources.jsonl import parse_object
-
-FORMATS = ("parquet", "jsonl", "text")
 
 
 def read_sources(sources: Sequence[str], kind: str = "") -> Dataset:
@@ -21,15 +20,18 @@ def read_sources(sources: Sequence[str], kind: str = "") -> Dataset:
 
     Args:
         sources: Paths or URLs.
-        kind: What is in them, one of :data:`FORMATS`; empty: what their endings say, ``.parquet``,
+        kind: What is in them, one of ``DATASET_FORMATS``; empty: what their endings say, ``.parquet``,
             ``.jsonl``, else text.
 
     Raises:
         InvalidInputError: There is no such format, or no source.
         OSError: A source is not there.
     """
-    if kind not in ("", *FORMATS) or not sources:
-        msg = f"format must be one of {', '.join(FORMATS)}, and a source is needed; not {kind!r}, {sources!r}"
+    if kind not in ("", *DATASET_FORMATS) or not sources:
+        msg = (
+            f"format must be one of {', '.join(DATASET_FORMATS)}, and a source is needed; "
+            f"not {kind!r}, {sources!r}"
+        )
         raise InvalidInputError(msg)
     parts = [_READERS[kind or _kind_of(source)](source) for source in sources]
     return reduce(lambda one, other: one.union(other), parts)
@@ -59,12 +61,17 @@ _READERS: dict[str, Callable[[str], Dataset]] = {"parquet": _parquet, "jsonl": _
 
 def _of_line(row: dict[str, Any]) -> dict[str, Any]:
     fields = parse_object(row["text"].encode("utf-8", "surrogatepass"), str(row["path"]))
-    doc_id = fields.get("_id", fields.get("id"))
+    doc_id = fields.pop("_id", None) or fields.pop("id", None)
+    text, title, metadata = (fields.pop(name, None) for name in ("text", "title", "metadata"))
+    if not isinstance(text, str) or not isinstance(title or "", str):
+        text = title = None  # a column has one type; the row is refused by its id
+    if metadata is None or isinstance(metadata, dict):
+        metadata = {**fields, **(metadata or {})}
     return {
         "id": None if doc_id is None else str(doc_id),
-        "text": fields.get("text"),
-        "title": fields.get("title") or "",
-        "metadata": json.dumps(fields.get("metadata") or {}),
+        "text": text,
+        "title": title or "",
+        "metadata": json.dumps(metadata),
     }
 
 

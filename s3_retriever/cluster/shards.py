@@ -20,7 +20,7 @@ from s3_retriever.search.rank import Fuse, Scoring
 from s3_retriever.search.shard import Facts, Shard
 from s3_retriever.search.workers import Workers
 from s3_retriever.store import place_of
-from s3_retriever.store.opening import opened_content, saved_artifact, saved_config, segment_folder
+from s3_retriever.store.opening import opened_content, saved_parts, segment_folder
 from s3_retriever.store.parts import Piece, cut, layout_in, open_pieces
 
 _DIED = object()
@@ -171,11 +171,10 @@ def open_shards(
     """
     place = place_of(path)
     content = opened_content(place)
-    config = saved_config(place, content)
+    artifact, config = saved_parts(place, content)
     if config.bm25 != "rank_bm25":
         msg = f"{path} computes BM25 by {config.bm25!r}, which needs the whole corpus; load it without shards"
         raise InvalidInputError(msg)
-    artifact = saved_artifact(place, content)
     layout = layout_in(content)
     scoring = scoring or Scoring.from_json(artifact.scoring)
     # No CPU is claimed: actors that hold the CPUs of a small cluster would leave none for anything else.

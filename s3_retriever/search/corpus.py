@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError, UnknownDocumentError
 from s3_retriever.index.layout import Layout
-from s3_retriever.index.segment import Segment
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.search.answer import Search, Searching, SearchOptions
 from s3_retriever.search.rank import Ranker
@@ -96,25 +94,11 @@ class ShardedIndex:
         (page,) = self.shards.each("pages", {shard: ([number],)})[shard]
         return read_page(page)[0]
 
-    def add(self, segment: Segment) -> None:
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
         """Refuse; see :class:`ReadOnly`."""
         ReadOnly().__enter__()
 
-    def update(self, segment: Segment, delete: Iterable[str] = ()) -> None:
-        """Refuse; see :class:`ReadOnly`."""
-        ReadOnly().__enter__()
-
-    def delete(self, doc_ids: Iterable[str]) -> None:
-        """Refuse; see :class:`ReadOnly`."""
-        ReadOnly().__enter__()
-
-    def merge(self) -> None:
-        """Refuse; see :class:`ReadOnly`."""
-        ReadOnly().__enter__()
-
-    def save(self, path: str | Path, header: Mapping[str, Any] | None = None) -> None:
-        """Refuse; see :class:`ReadOnly`."""
-        ReadOnly().__enter__()
+    add = update = delete = merge = save = reload = __iter__ = _refuse
 
     def _place(self, doc_id: str) -> tuple[int, int] | None:
         found = self._all("find", doc_id)

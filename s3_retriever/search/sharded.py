@@ -66,7 +66,7 @@ class ShardedSearch:
         count_tokens: Tokens of a text by itself.
 
     Raises:
-        InvalidInputError: ``explain`` is asked for, which shards cannot do yet.
+        InvalidInputError: ``explain`` is asked for, which shards cannot do.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from s3_retriever.disk import read_whole
+from s3_retriever.disk import read_whole, refuse_url
 from s3_retriever.documents import Document, as_ids, distinct
 from s3_retriever.errors import (
     IndexBusyError,
@@ -23,8 +23,8 @@ from s3_retriever.index import Index, Segment, Snapshot
 from s3_retriever.index.manifest import MANIFEST
 from s3_retriever.indexing import build_segment
 from s3_retriever.retriever import S3Retriever
+from s3_retriever.saved import INDEX
 
-_INDEX = "index"  # the folder inside that of a saved retriever
 _PATIENCE = 30.0  # seconds to try again, where others keep saving to the folder
 _FIRST_QUESTION = "What is this about?"
 _PAUSE = 0.05  # seconds between two tries
@@ -71,6 +71,7 @@ class ServedIndex:
 
     def __init__(self, path: str | Path, *, host: Any = None, read_only: bool | None = None) -> None:
         self.path = Path(path)
+        refuse_url(self.path)
         self.read_only = not _writable(self.path) if read_only is None else read_only
         self.stale = ""
         self._changing = threading.Lock()
@@ -174,7 +175,7 @@ class ServedIndex:
             return
         try:
             try:
-                read_whole(self.path, lambda: self._writer.index.reload(self.path / _INDEX))
+                read_whole(self.path, lambda: self._writer.index.reload(self.path / INDEX))
             except InvalidInputError:  # another artifact or other settings
                 self._writer = S3Retriever.load(self.path, host=self._writer.host)
         except (S3RetrieverError, OSError) as error:
@@ -187,12 +188,12 @@ class ServedIndex:
 
     def _version(self) -> Version:
         index = self._writer.index
-        return Version((index.generation(self.path / _INDEX) or "")[:16], index.snapshot, self._writer)
+        return Version((index.generation(self.path / INDEX) or "")[:16], index.snapshot, self._writer)
 
     def _signature(self) -> tuple[int, ...]:
         """Return what tells one save of the folder from the next."""
         try:
-            status = (self.path / _INDEX / MANIFEST).stat()
+            status = (self.path / INDEX / MANIFEST).stat()
         except OSError:
             return ()
         return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
@@ -206,4 +207,4 @@ def _reader_of(writer: S3Retriever) -> S3Retriever:
 
 
 def _writable(path: Path) -> bool:
-    return all(os.access(one, os.W_OK | os.X_OK) for one in (path, path / _INDEX))
+    return all(os.access(one, os.W_OK | os.X_OK) for one in (path, path / INDEX))

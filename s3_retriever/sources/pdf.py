@@ -9,6 +9,7 @@ from s3_retriever.sources.content import Content, kind_of
 
 _PASSWORD = 4  # PDFium's FPDF_ERR_PASSWORD
 _HYPHEN = "\ufffe"  # what PDFium gives for a hyphen at the end of a line, together with the line's end
+_NO_TITLES = frozenset({"(anonymous)", "(unspecified)", "untitled"})  # what programs write for none
 
 
 def read_pdf(data: bytes) -> Content:
@@ -56,4 +57,5 @@ def _content(pdf: Any) -> Content:
     if not any(map(str.strip, parts)):
         msg = f"its {len(begins)} pages hold no text; scanned pages need OCR first"
         raise UnreadableFileError(msg)
-    return Content("".join(parts), str(pdf.get_metadata_value("Title")).strip(), tuple(begins))
+    title = str(pdf.get_metadata_value("Title")).strip()
+    return Content("".join(parts), "" if title.lower() in _NO_TITLES else title, tuple(begins))

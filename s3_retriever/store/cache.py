@@ -15,7 +15,8 @@ from s3_retriever.disk import hash_file, new_folder
 from s3_retriever.durable import make_folders, remove
 from s3_retriever.errors import IndexFormatError, InvalidInputError, StorageError
 from s3_retriever.index.storage import SEGMENTS
-from s3_retriever.store.place import INDEX, Place
+from s3_retriever.saved import INDEX
+from s3_retriever.store.place import Place
 
 FOLDER_VARIABLE, BYTES_VARIABLE = "S3_RETRIEVER_CACHE", "S3_RETRIEVER_CACHE_BYTES"
 

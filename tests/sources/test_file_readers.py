@@ -87,6 +87,12 @@ def test_a_pdf_keeps_its_pages_and_title(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("title", [None, "Untitled", "(unspecified)"])
+def test_what_a_program_writes_for_no_title_is_none(tmp_path: Path, title: str | None) -> None:
+    write_pdf(tmp_path / "a.pdf", [["open"]], title)  # None: what reportlab writes by itself
+    assert read(tmp_path / "a.pdf").title == ""
+
+
 def test_only_the_owners_password_is_no_hindrance(tmp_path: Path) -> None:
     from reportlab.lib.pdfencrypt import StandardEncryption
 
