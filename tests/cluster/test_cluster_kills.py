@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -23,7 +24,11 @@ pytest.importorskip("ray.data")
 
 KILLS = int(os.environ.get("S3_RAY_KILLS", "2"))
 RUNS = 8  # of one job at most
-VICTIMS = {"driver": "", "worker": "ray::", "object store": "raylet"}
+VICTIMS = {
+    "driver": lambda _: False,  # it is none of the processes below it
+    "worker": lambda one: one.cmdline()[:1] != [] and one.cmdline()[0].startswith("ray::MapWorker"),
+    "object store": lambda one: one.name() == "raylet",  # it holds the objects
+}
 SCAN = {"chunk_tokens": 64, "overlap_tokens": 16, "batch_tokens": 256}
 JOB = Path(__file__).with_name("run_job.py")
 
@@ -120,7 +125,7 @@ def run(job: Path, victim: str, after: float) -> Run:
             try:
                 process.wait(after)
             except subprocess.TimeoutExpired:
-                killed = kill(process, VICTIMS[victim])
+                killed = kill(process, victim)
         out, _ = process.communicate(timeout=600)
         seconds = time.monotonic() - start
     finally:
@@ -131,14 +136,17 @@ def run(job: Path, victim: str, after: float) -> Run:
     return Run(process.returncode == 0 and "done" in out, seconds, killed)
 
 
-def kill(process: subprocess.Popen[str], name: str) -> bool:
-    """Kill the process, or the newest below it with such a name; whether there was one."""
-    found = [one for one in own_processes(process) if name in " ".join(one.cmdline())]
-    if not name:
+def kill(process: subprocess.Popen[str], victim: str) -> bool:
+    """Kill the process, or the newest such one below it; whether there was one."""
+    if victim == "driver":
         process.send_signal(signal.SIGKILL)
-    elif found:
-        found[-1].send_signal(signal.SIGKILL)
-    return not name or bool(found)
+        return True
+    for one in reversed(own_processes(process)):
+        with contextlib.suppress(psutil.Error):
+            if VICTIMS[victim](one):
+                one.kill()
+                return True
+    return False
 
 
 def own_processes(process: subprocess.Popen[str]) -> list[psutil.Process]:
