@@ -15,10 +15,17 @@ from s3_retriever.documents import Document, Span
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.json_form import parse_json
 from s3_retriever.server.metrics import CONTENT_TYPE
-from s3_retriever.server.requests import check_fields, check_json, link_body, or_null, search_request
+from s3_retriever.server.requests import (
+    check_fields,
+    check_json,
+    document_of,
+    link_body,
+    or_null,
+    search_request,
+)
 from s3_retriever.server.served import Version
 from s3_retriever.server.service import Answer, Service
-from s3_retriever.wire import as_document, encode, to_json
+from s3_retriever.wire import encode, to_json
 
 LISTED = 100
 """Documents that a list has unless more are asked for."""
@@ -242,7 +249,7 @@ def _changes(body: Any, *, may_delete: bool) -> tuple[list[Document], list[str]]
     documents, gone = body.get("documents", []), body.get("delete", [])
     check_json("documents", documents, instance(list, "a list"))
     check_json("delete", gone, _IDS)
-    return [as_document(one) for one in documents], gone
+    return [document_of(one) for one in documents], gone
 
 
 def _digits(text: str) -> Any:

@@ -10,12 +10,12 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from s3_retriever.checks import as_questions, choice, instance, whole
+from s3_retriever.checks import choice, instance, whole
 from s3_retriever.names import MODES, SCORINGS
 from s3_retriever.retriever import S3Retriever
 from s3_retriever.search.profile import Profile
 from s3_retriever.server.endpoints import json_response, read_json
-from s3_retriever.server.requests import check_fields, check_json, check_lengths
+from s3_retriever.server.requests import check_fields, check_json, checked_question
 from s3_retriever.server.served import Version
 from s3_retriever.server.service import Service
 
@@ -47,7 +47,6 @@ async def _profile(request: Request) -> Response:
     """Give the density of a document for a question."""
     body = await read_json(request)
     check_fields("a profile", body, _FIELDS)
-    (question,) = as_questions([body.get("question")])
     doc_id, bins = body.get("doc_id"), body.get("bins", BINS)
     mode, scoring = body.get("mode", "hybrid"), body.get("scoring", "attention")
     check_json("doc_id", doc_id, instance(str, "the id of a document"))
@@ -55,7 +54,7 @@ async def _profile(request: Request) -> Response:
     check_json("scoring", scoring, choice(SCORINGS))
     check_json("bins", bins, whole(1, MOST_BINS))
     service: Service = request.app.state.service
-    check_lengths([question], service.settings)
+    question = checked_question(body.get("question"), service.settings)
 
     def read(retriever: S3Retriever, version: Version) -> dict[str, Any]:
         profile = retriever.profile(question, doc_id, mode=mode, scoring=scoring)
