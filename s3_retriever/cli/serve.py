@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 from s3_retriever.checks import check_library, pip_install
 from s3_retriever.cli.shared import PROGRAM, Command, Options, count, note, plain_warnings, settings
+from s3_retriever.errors import ArtifactError
 from s3_retriever.wire import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.types import ASGIApp
 
     from s3_retriever.server.service import Service
@@ -31,7 +34,8 @@ def _serve(args: argparse.Namespace) -> None:
 
     service = _service(args)
     service.served.warm_up()
-    _run(service, make_app(service))
+    other = None if args.compare is None else _other(args.compare, service)
+    _run(service, make_app(service, other=other))
 
 
 def _mcp(args: argparse.Namespace) -> None:
@@ -79,6 +83,19 @@ def _service(args: argparse.Namespace) -> Service:
     return Service(served, chosen)
 
 
+def _other(path: Path, service: Service) -> Service:
+    """Load what the page compares with; both share the host if they can."""
+    from s3_retriever.server.served import ServedIndex
+    from s3_retriever.server.service import Service
+
+    try:
+        served = ServedIndex(path, host=service.served.host, read_only=True)
+    except ArtifactError:
+        served = ServedIndex(path, read_only=True)
+    served.warm_up()
+    return Service(served, service.settings)
+
+
 def _what(service: Service) -> str:
     served = service.served
     how = "for reading only" if served.read_only else "for reading and writing"
@@ -114,9 +131,14 @@ SERVE = Command(
     "answer questions over HTTP, with the index and its host kept in memory",
     (
         "serve my-index",
+        "serve my-index --compare index-of-last-week",
         "serve my-index --bind 0.0.0.0 --port 80 --read-only",
     ),
-    {**_INDEX, **_NETWORK},
+    {
+        **_INDEX,
+        "--compare DIR": "another index, which the page shows beside it if asked; it is only read",
+        **_NETWORK,
+    },
     _serve,
 )
 

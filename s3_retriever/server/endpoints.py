@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -109,11 +110,24 @@ def document_list(version: Version, after: str | None, prefix: str, limit: int) 
     }
 
 
-class Endpoints:
-    """The functions behind the routes of one service."""
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """Return the last part of each path, or the last two where that tells nothing.
 
-    def __init__(self, service: Service) -> None:
+    Examples:
+        >>> short_names([Path("a/index"), Path("b/index")])
+        ['a/index', 'b/index']
+    """
+    whole_paths = [path.absolute() for path in paths]
+    names = [path.name for path in whole_paths]
+    return names if len(set(names)) == len(names) else ["/".join(path.parts[-2:]) for path in whole_paths]
+
+
+class Endpoints:
+    """The functions behind the routes of one service, which names the others beside it."""
+
+    def __init__(self, service: Service, *others: Service) -> None:
         self._service = service
+        self._names = short_names([one.served.path for one in (service, *others)])
 
     async def search(self, request: Request) -> Response:
         """Answer questions, from a body or from a link."""
@@ -196,6 +210,8 @@ class Endpoints:
         service, served = self._service, self._service.served
         state = {
             "status": "ready" if service.is_ready else "stopping",
+            "name": self._names[0],
+            "other": self._names[1] if len(self._names) > 1 else None,
             "version": served.newest.id,
             "documents": len(served.newest.snapshot),
             "read_only": served.read_only,

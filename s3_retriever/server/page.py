@@ -31,19 +31,24 @@ _PEAKS = 8
 
 
 def page_routes() -> list[BaseRoute]:
-    """Return the routes of the page and of what it needs beside the API."""
-    return [
-        Route("/", _index, methods=["GET"]),
-        Route("/profile", _profile, methods=["POST"]),
-        Mount("/static", StaticFiles(directory=_FOLDER)),
-    ]
+    """Return the routes of the page."""
+    return [Route("/", _index, methods=["GET"]), Mount("/static", StaticFiles(directory=_FOLDER))]
+
+
+def profile_route(service: Service) -> Route:
+    """Return the route of what the page needs of a service beside the API."""
+
+    async def profile(request: Request) -> Response:
+        return await _profile(request, service)
+
+    return Route("/profile", profile, methods=["POST"])
 
 
 async def _index(_request: Request) -> Response:
     return FileResponse(_FOLDER / "index.html", media_type="text/html; charset=utf-8")
 
 
-async def _profile(request: Request) -> Response:
+async def _profile(request: Request, service: Service) -> Response:
     """Give the density of a document for a question."""
     body = await read_json(request)
     check_fields("a profile", body, _FIELDS)
@@ -53,7 +58,6 @@ async def _profile(request: Request) -> Response:
     check_json("mode", mode, choice(MODES))
     check_json("scoring", scoring, choice(SCORINGS))
     check_json("bins", bins, whole(1, MOST_BINS))
-    service: Service = request.app.state.service
     question = checked_question(body.get("question"), service.settings)
 
     def read(retriever: S3Retriever, version: Version) -> dict[str, Any]:

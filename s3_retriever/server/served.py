@@ -19,6 +19,7 @@ from s3_retriever.errors import (
     ReadOnlyError,
     S3RetrieverError,
 )
+from s3_retriever.host.model import Host
 from s3_retriever.index import Index, Segment, Snapshot
 from s3_retriever.index.manifest import MANIFEST
 from s3_retriever.indexing import build_segment
@@ -92,6 +93,11 @@ class ServedIndex:
                 self._reader.index.snapshot = newest.snapshot
             self._read = newest
         return self._reader, newest
+
+    @property
+    def host(self) -> Host:
+        """What reads questions and documents."""
+        return self._writer.host
 
     def warm_up(self) -> None:
         """Answer a question, so that kernels are compiled before somebody waits for them."""
