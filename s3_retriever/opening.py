@@ -20,8 +20,8 @@ from s3_retriever.host.loading import import_meanwhile
 from s3_retriever.host.model import Host
 from s3_retriever.index import Index
 from s3_retriever.names import ChangeMode
-from s3_retriever.search.corpus import ShardedIndex
 from s3_retriever.search.rank import Ranker
+from s3_retriever.search.shards import ShardedIndex
 from s3_retriever.store.opening import read_saved_at
 
 if TYPE_CHECKING:

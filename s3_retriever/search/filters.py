@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import warnings
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import reduce
 from inspect import currentframe
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -212,9 +212,22 @@ def matching(snapshot: Snapshot, where: Filter) -> Bools:
     return np.concatenate([np.zeros(0, np.bool_), *parts])
 
 
-def warn_of_unknown_keys(snapshot: Snapshot, where: Filter) -> None:
+class Keyed(Protocol):
+    """Documents whose metadata have keys."""
+
+    @property
+    def metadata_keys(self) -> Iterable[str]:
+        """All keys, and maybe some of deleted documents."""
+
+    def has_key(self, key: str) -> bool:
+        """Whether a live document has a key."""
+
+    def __len__(self) -> int: ...
+
+
+def warn_of_unknown_keys(corpus: Keyed, where: Filter) -> None:
     """Warn of what :func:`unknown_keys` names; :func:`matching` has taken the filter before."""
-    for said in unknown_keys(snapshot, where):
+    for said in unknown_keys(corpus, where):
         warn_the_caller(said)
 
 
@@ -223,16 +236,16 @@ def warn_the_caller(said: str) -> None:
     warnings.warn(said, UnknownKeyWarning, stacklevel=_frames_to_the_caller())
 
 
-def unknown_keys(snapshot: Snapshot, where: Filter) -> Iterator[str]:
+def unknown_keys(corpus: Keyed, where: Filter) -> Iterator[str]:
     """Yield a sentence for each key that no live document has, with the nearest that is there.
 
     ``is_empty`` may ask for a key that nobody has.
     """
     for key in dict.fromkeys(_keys(where)):
-        if not len(snapshot) or _has(snapshot, key):
+        if not len(corpus) or corpus.has_key(key):
             continue
-        names = sorted({name for part in snapshot.parts for name in part.segment.metadata.keys})
-        by_case = {name.casefold(): name for name in names if name[:1] != "_" and _has(snapshot, name)}
+        names = sorted(corpus.metadata_keys)
+        by_case = {name.casefold(): name for name in names if name[:1] != "_" and corpus.has_key(name)}
         near = get_close_matches(key.casefold(), by_case, 1)
         hint = f"; the nearest is {by_case[near[0]]!r}" if near else ""
         yield f"no document has the key {key!r} in its metadata{hint}"
@@ -244,12 +257,6 @@ def _frames_to_the_caller() -> int:
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, count = frame.f_back, count + 1
     return count
-
-
-def _has(snapshot: Snapshot, key: str) -> bool:
-    """Whether a live document has a key."""
-    columns = ((part.alive, part.segment.metadata.column(key)) for part in snapshot.parts)
-    return any(column is not None and alive[column.documents].any() for alive, column in columns)
 
 
 def _keys(where: Filter) -> Iterator[str]:

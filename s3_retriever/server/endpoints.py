@@ -110,16 +110,16 @@ def document_list(version: Version, after: str | None, prefix: str, limit: int) 
     }
 
 
-def short_names(paths: Sequence[Path]) -> list[str]:
-    """Return the last part of each path, or the last two where that tells nothing.
+def short_names(places: Sequence[str]) -> list[str]:
+    """Return the last part of each folder or URL, or the last two where that tells nothing.
 
     Examples:
-        >>> short_names([Path("a/index"), Path("b/index")])
+        >>> short_names(["a/index", "b/index"])
         ['a/index', 'b/index']
     """
-    whole_paths = [path.absolute() for path in paths]
-    names = [path.name for path in whole_paths]
-    return names if len(set(names)) == len(names) else ["/".join(path.parts[-2:]) for path in whole_paths]
+    paths = [Path(place).absolute() for place in places]
+    names = [path.name for path in paths]
+    return names if len(set(names)) == len(names) else ["/".join(path.parts[-2:]) for path in paths]
 
 
 class Endpoints:
@@ -127,7 +127,7 @@ class Endpoints:
 
     def __init__(self, service: Service, *others: Service) -> None:
         self._service = service
-        self._names = short_names([one.served.path for one in (service, *others)])
+        self._names = short_names([one.served.name for one in (service, *others)])
 
     async def search(self, request: Request) -> Response:
         """Answer questions, from a body or from a link."""
