@@ -181,7 +181,7 @@ class Search:
             evidence = Evidence(
                 asked.question, snapshot, densities, asked.rows, asked.encoded, means, self._ranker
             )
-            explanations = explain_spans(evidence, selected, lambda i: read(i).text)
+            explanations = explain_spans(evidence, selected, read, page)
         found = Spans()
         for span, explanation in zip(selected, explanations, strict=True):
             score = (span.score - low) / (high - low) if high > low else 1.0

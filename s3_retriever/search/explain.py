@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from s3_retriever.documents import Explanation, TokenFeature
+from s3_retriever.documents import Document, Explanation, TokenFeature
 from s3_retriever.search.evidence import Evidence
 from s3_retriever.search.kernels import contributions
-from s3_retriever.search.met import met_words, term_parts
+from s3_retriever.search.met import Given, met_words, term_parts
+from s3_retriever.search.passages import Page
 from s3_retriever.search.spans import SelectedSpan
 from s3_retriever.search.text import character_range
 
@@ -23,7 +24,10 @@ SHOWN = 8
 
 
 def explain_spans(
-    evidence: Evidence, spans: Sequence[SelectedSpan], text: Callable[[int], str]
+    evidence: Evidence,
+    spans: Sequence[SelectedSpan],
+    read: Callable[[int], Document],
+    page: Callable[[int], Page],
 ) -> list[Explanation]:
     """Say what raised each span.
 
@@ -32,7 +36,8 @@ def explain_spans(
     Args:
         evidence: What the question found.
         spans: Those selected.
-        text: Returns the text of a document by number.
+        read: Returns a document by number.
+        page: Returns what passages of it are cut from.
     """
     peaks = [span.peak for span in spans if span.peak is not None]
     parts = term_parts(evidence, peaks) if peaks else []
@@ -43,8 +48,8 @@ def explain_spans(
             found.append(Explanation(s3=0.0, bm25=0.0))
             continue
         number = places[span.peak]
-        bm25 = [(part.place, part.term, float(part.values[number])) for part in parts]
-        found.append(_explanation(evidence, span, span.peak, text(span.doc), bm25))
+        of_peak = [part.at(number) for part in parts]
+        found.append(_explanation(evidence, span, span.peak, read(span.doc), page(span.doc), of_peak))
     return found
 
 
@@ -52,8 +57,9 @@ def _explanation(
     evidence: Evidence,
     span: SelectedSpan,
     peak: int,
-    text: str,
-    parts: Sequence[tuple[tuple[int, int], str, float]],
+    document: Document,
+    page: Page,
+    bm25_parts: Sequence[Given],
 ) -> Explanation:
     densities, encoded = evidence.densities, evidence.encoded
     s3, bm25 = (0.0 if side is None else float(side[peak] - side.min()) for side in densities)
@@ -62,8 +68,8 @@ def _explanation(
     return Explanation(
         s3=share,
         bm25=1 - share,
-        features=() if encoded is None else _strongest_features(evidence, encoded, span, text),
-        words=met_words(evidence, span, text, (share, 1 - share), parts),
+        features=() if encoded is None else _strongest_features(evidence, encoded, span, page.text),
+        words=met_words(evidence, span, document, page, (share, 1 - share), bm25_parts),
     )
 
 

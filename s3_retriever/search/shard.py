@@ -25,10 +25,11 @@ from s3_retriever.index.units import ARRAYS as UNIT_ARRAYS
 from s3_retriever.index.units import UnitColumns
 from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import Totals, coactivation, totals
+from s3_retriever.search.context import TermCounts, context_scores, term_counts
 from s3_retriever.search.density import Float32, Int64, widening
 from s3_retriever.search.filters import Filter, as_filter, matching
 from s3_retriever.search.kernels import cell_counts, cell_frequencies, cell_masses
-from s3_retriever.search.lexical import BM25, RarityBoost, TermCounts
+from s3_retriever.search.lexical import BM25
 from s3_retriever.search.passages import Page
 from s3_retriever.search.rank import (
     BM25_WIDTHS,
@@ -39,6 +40,7 @@ from s3_retriever.search.rank import (
     bm25_density,
     paper_density,
 )
+from s3_retriever.search.rarity import RarityBoost
 from s3_retriever.search.workers import Workers
 
 _UNUSED = 65_535
@@ -123,7 +125,10 @@ class Counted(NamedTuple):
         terms = TermCounts(
             sum(one.terms.n_cells for one in counted),
             sum(one.terms.n_terms for one in counted),
-            tuple(map(_added, zip(*(one.terms.cells for one in counted), strict=True))),
+            *(
+                tuple(map(_added, zip(*of_shards, strict=True)))
+                for of_shards in zip(*(one.terms[2:] for one in counted), strict=True)
+            ),
         )
         masses = []
         for of_shards in zip(*(one.totals for one in counted), strict=True):
@@ -234,7 +239,7 @@ class Shard:
             self._states.popitem(last=False)
         shared = question.shared or ()
         frequencies = tuple(snapshot.frequencies(tap)[features] for tap, features, _ in shared)
-        terms = self._bm25.counts(snapshot, question.terms)
+        terms = term_counts(snapshot, question.terms)
         return Counted(int(eligible.sum()), snapshot.n_tokens, terms, tuple(sums), frequencies)
 
     def cells(self, token: str, whole: Counted, most: int) -> Cells:
@@ -339,6 +344,7 @@ class Shard:
         surprise = dict(zip(words, question.surprise, strict=True))
         boost = None if alone else RarityBoost(self._scoring.bm25_rarity, surprise.__getitem__)
         scores = self._bm25.scores(self._snapshot, question.terms, boost, whole=whole.terms)
+        scores += context_scores(self._snapshot, question.terms, boost, whole=whole.terms)
         widths = BM25_WIDTHS if alone else self._scoring.bm25_widths
         wider = widening(self._snapshot.document_characters, self._snapshot.document_cells)
         return bm25_density(scores, self._snapshot.document_cells, widths, wider)
