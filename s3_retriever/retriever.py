@@ -22,11 +22,11 @@ from s3_retriever.locks import ChangeLock
 from s3_retriever.opening import Opened
 from s3_retriever.saved import check_target, save_parts
 from s3_retriever.search.answer import SearchOptions
-from s3_retriever.search.corpus import ReadOnly, ShardedIndex
 from s3_retriever.search.filters import Filter
 from s3_retriever.search.lexical import LexicalIndex
 from s3_retriever.search.profile import Profile
 from s3_retriever.search.rank import Ranker, Scoring
+from s3_retriever.search.shards import ReadOnly, ShardedIndex
 from s3_retriever.search.spans import SpanConfig
 
 

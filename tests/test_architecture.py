@@ -104,7 +104,7 @@ MAY_NAME = {"search": {"encode"}, "notebook": {"documents", "search"}, "shown": 
 USERS = {
     "torch": ("host", "encode.question", "training", "evaluation", "analysis"),
     "transformers": ("host", "evaluation"),
-    "ray": ("cluster", "opening", "cli.cluster"),
+    "ray": ("cluster", "opening", "server.on_ray", "cli.cluster", "cli.serve"),
     "pyarrow": ("cluster",),
     "llama_index": (),
     "langchain": (),

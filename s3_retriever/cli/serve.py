@@ -6,17 +6,24 @@ import argparse
 import asyncio
 import contextlib
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from s3_retriever.checks import check_library, pip_install
 from s3_retriever.cli.shared import PROGRAM, Command, Options, count, note, plain_warnings, settings
+from s3_retriever.errors import ArtifactError, InvalidInputError
 from s3_retriever.wire import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.types import ASGIApp
 
     from s3_retriever.server.service import Service
+    from s3_retriever.server.settings import ServerSettings
 
+_SHARDS = 2
+_POLL = 5.0  # seconds between two looks at the manifest of an index in shards, which may lie far away
 _OPTIONS = {
     "host": "--bind",
     "allowed_hosts": "--allowed-host",
@@ -27,11 +34,37 @@ _OPTIONS = {
 
 def _serve(args: argparse.Namespace) -> None:
     _check_libraries("serve", starlette="starlette", uvicorn="uvicorn", prometheus_client="prometheus-client")
+    if args.ray is not None:
+        if args.compare is not None:
+            msg = "--compare does not go with --ray: serve one of the two without"
+            raise InvalidInputError(msg)
+        _serve_on_ray(args)
+        return
+    if args.shards is not None:
+        msg = "--shards goes with --ray: each shard is an actor of a cluster"
+        raise InvalidInputError(msg)
     from s3_retriever.server.app import make_app
 
     service = _service(args)
     service.served.warm_up()
-    _run(service, make_app(service))
+    other = None if args.compare is None else _other(args.compare, service)
+    _run(service, make_app(service, other=other))
+
+
+def _serve_on_ray(args: argparse.Namespace) -> None:
+    check_library("servers of an index in shards", "Ray", "ray.serve", pip_install("ray"))
+    import ray
+
+    from s3_retriever.server.on_ray import Sharded, run
+
+    chosen = _settings(args)
+    if not chosen.port:
+        msg = "--port 0 takes a free one, which Ray Serve cannot; name one"
+        raise InvalidInputError(msg)
+    what = Sharded(str(args.index), args.shards or _SHARDS, replace(chosen, poll=_POLL), args.host)
+    ray.init(args.ray, log_to_driver=False, ignore_reinit_error=True)
+    how = f"in {what.shards} shards, for reading only"
+    run(what, ready=lambda url: note(f"serving {what.path} ({how}) at {url}"))
 
 
 def _mcp(args: argparse.Namespace) -> None:
@@ -70,19 +103,37 @@ def _service(args: argparse.Namespace) -> Service:
     """Load what is served; a mistake in an option is said before that."""
     from s3_retriever.server.served import ServedIndex
     from s3_retriever.server.service import Service
+
+    chosen = _settings(args)
+    served = ServedIndex(args.index, host=args.host, read_only=args.read_only or None)
+    return Service(served, chosen)
+
+
+def _settings(args: argparse.Namespace) -> ServerSettings:
     from s3_retriever.server.settings import ServerSettings
 
     if args.token is None:
         args.token = os.environ.get(TOKEN_VARIABLE) or None
-    chosen = settings(ServerSettings, args, None, names=None, **_OPTIONS)
-    served = ServedIndex(args.index, host=args.host, read_only=args.read_only or None)
-    return Service(served, chosen)
+    return settings(ServerSettings, args, None, names=None, **_OPTIONS)
+
+
+def _other(path: Path, service: Service) -> Service:
+    """Load what the page compares with; both share the host if they can."""
+    from s3_retriever.server.served import ServedIndex
+    from s3_retriever.server.service import Service
+
+    try:
+        served = ServedIndex(path, host=service.served.newest.origin.host, read_only=True)
+    except ArtifactError:
+        served = ServedIndex(path, read_only=True)
+    served.warm_up()
+    return Service(served, service.settings)
 
 
 def _what(service: Service) -> str:
     served = service.served
     how = "for reading only" if served.read_only else "for reading and writing"
-    return f"{served.path} ({len(served.newest.snapshot):,} documents, {how})"
+    return f"{served.name} ({len(served.newest.snapshot):,} documents, {how})"
 
 
 _NETWORK: Options = {
@@ -109,14 +160,31 @@ _INDEX: Options = {
     "--host NAME_OR_PATH": "where the host of the index is now, if not where its name says",
 }
 
+_CLUSTER: Options = {
+    "--ray ADDRESS": {
+        "nargs": "?",
+        "const": "local",
+        "help": "serve as an application of Ray Serve, for reading only, on the cluster at ADDRESS, on one "
+        "that is found (auto), or on a new one of this machine (local, which may be left out)",
+    },
+    "--shards N": count(f"actors on it that have a part of the documents each (default: {_SHARDS})"),
+}
+
 SERVE = Command(
     "serve",
     "answer questions over HTTP, with the index and its host kept in memory",
     (
         "serve my-index",
+        "serve my-index --compare index-of-last-week",
         "serve my-index --bind 0.0.0.0 --port 80 --read-only",
+        "serve s3://bucket/my-index --ray auto --shards 8",
     ),
-    {**_INDEX, **_NETWORK},
+    {
+        **_INDEX,
+        "--compare DIR": "another index, which the page shows beside it if asked; it is only read",
+        **_CLUSTER,
+        **_NETWORK,
+    },
     _serve,
 )
 

@@ -12,19 +12,21 @@ import ray
 
 from s3_retriever.cluster.causes import cause_of
 from s3_retriever.config import RetrieverConfig
+from s3_retriever.disk import hash_json
 from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import InvalidInputError, ShardError, ShardStateError
 from s3_retriever.index.layout import Layout
-from s3_retriever.search.corpus import ShardedIndex
+from s3_retriever.search.exchange import Facts
 from s3_retriever.search.rank import Fuse, Scoring
-from s3_retriever.search.shard import Facts, Shard
+from s3_retriever.search.shard import Shard
+from s3_retriever.search.shards import ShardedIndex
 from s3_retriever.search.workers import Workers
 from s3_retriever.store import place_of
 from s3_retriever.store.opening import opened_content, saved_parts, segment_folder
 from s3_retriever.store.parts import Piece, cut, layout_in, open_pieces
 
 _DIED = object()
-_BUILDS_ON_STATE = ("cells",)
+_BUILDS_ON_STATE = ("cells", "explain", "ranges", "profile")
 _RESTARTS = 100  # of one actor
 _PAUSE = 0.2  # seconds between two looks at an actor that starts anew
 _PATIENCE = 300.0  # seconds at least for an actor to start
@@ -183,4 +185,4 @@ def open_shards(
         remote.remote(place.name, layout, pieces, scoring, fuse, threads) for pieces in cut(place, content, n)
     ]
     shards = RayShards(actors, timeout, max(timeout, _PATIENCE))
-    return ShardedIndex(shards, layout, content["header"]), artifact, config
+    return ShardedIndex(shards, layout, content["header"], hash_json(content)), artifact, config

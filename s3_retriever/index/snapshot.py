@@ -162,6 +162,16 @@ class Snapshot:
         """Terms of live documents, repeated ones counted."""
         return sum(part.n_terms for part in self.parts)
 
+    @property
+    def metadata_keys(self) -> set[str]:
+        """Keys of the metadata of all documents, deleted ones included."""
+        return {name for part in self.parts for name in part.segment.metadata.keys}
+
+    def has_key(self, key: str) -> bool:
+        """Whether the metadata of a live document has a key."""
+        columns = ((part.alive, part.segment.metadata.column(key)) for part in self.parts)
+        return any(column is not None and alive[column.documents].any() for alive, column in columns)
+
     def find(self, doc_id: str) -> int:
         """Return the number of the document with an id.
 

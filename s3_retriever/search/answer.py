@@ -15,7 +15,7 @@ from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.names import MODES, SCORINGS, Mode, ScoringName
 from s3_retriever.search.copies import Repeated, select_unique
 from s3_retriever.search.density import Float32, Int64, fluency
-from s3_retriever.search.evidence import Evidence
+from s3_retriever.search.evidence import Evidence, LookedUp, least_of, means_of
 from s3_retriever.search.explain import explain_spans
 from s3_retriever.search.filters import Filter, as_filter, matching, warn_of_unknown_keys
 from s3_retriever.search.passages import Page
@@ -151,7 +151,7 @@ class Search:
             bm25: What :meth:`bm25` returned for it.
         """
         options, snapshot = self._options, self._snapshot
-        means = self._means(asked)
+        means: list[Float32] | None = [] if options.explain else None
         densities = Densities(self._s3(asked, means), bm25)
         density = densities.fused(self._ranker.fuse)
         density[self._excluded] = -np.inf
@@ -178,9 +178,7 @@ class Search:
         low, high = _range(density) if options.unit_scores else (0.0, 1.0)
         explanations: Sequence[Explanation | None] = [None] * len(selected)
         if options.explain:
-            evidence = Evidence(
-                asked.question, snapshot, densities, asked.rows, asked.encoded, means, self._ranker
-            )
+            evidence = self._evidence(asked, densities, means or [])
             explanations = explain_spans(evidence, selected, read, page)
         found = Spans()
         for span, explanation in zip(selected, explanations, strict=True):
@@ -199,13 +197,27 @@ class Search:
         densities = Densities(self._s3(asked, None), bm25)
         return profile_of(self._snapshot, number, densities, densities.fused(self._ranker.fuse))
 
-    def _means(self, asked: Asked) -> Float32 | None:
-        """Return room for what explanations need of the attention, where they are wanted."""
-        if not self._options.explain or asked.encoded is None:
-            return None
-        return np.ones((len(asked.rows), len(asked.encoded.ids)), np.float32)
+    def _evidence(self, asked: Asked, densities: Densities, means: Sequence[Float32]) -> Evidence:
+        looked_up = None
+        if asked.encoded is not None:
+            token_weights = self._ranker.token_weights(self._snapshot, asked.encoded.ids)
+            looked_up = LookedUp.of(asked.rows, asked.encoded, token_weights)
+        alone = densities.s3 is None
+        return Evidence(
+            asked.question,
+            self._snapshot,
+            densities,
+            least_of(densities),
+            looked_up,
+            means_of(means, looked_up),
+            self._ranker.scoring,
+            lambda _, term: (
+                self._ranker.bm25(self._snapshot, [term], alone=alone),
+                self._ranker.above(self._snapshot, [term], alone=alone),
+            ),
+        )
 
-    def _s3(self, asked: Asked, means: Float32 | None) -> Float32 | None:
+    def _s3(self, asked: Asked, means: list[Float32] | None) -> Float32 | None:
         if asked.encoded is None:
             return None
         if self._options.scoring == "paper":

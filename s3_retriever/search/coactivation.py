@@ -56,10 +56,20 @@ class Totals(NamedTuple):
     @property
     def factors(self) -> Float32:
         """What makes ratios of masses, float32 (G, LANES): tokens over those of a cell and all mass."""
-        high, low = self.extra.astype(np.float64)
-        totals = (high * 2.0**32 + low) / _UNIT + self.n_tokens
-        factors: Float32 = (self.n_tokens / (CELL * np.maximum(totals, 1))).astype(np.float32)
+        factors: Float32 = (self.n_tokens / (CELL * np.maximum(self._mass, 1))).astype(np.float32)
         return factors
+
+    @property
+    def means(self) -> Float32:
+        """The mean of exp(s) over the tokens, float32 (G * LANES,), row by row; 1 where there are none."""
+        means: Float32 = (self._mass / max(self.n_tokens, 1)).astype(np.float32).reshape(-1)
+        return means if self.n_tokens else np.ones_like(means)
+
+    @property
+    def _mass(self) -> npt.NDArray[np.float64]:
+        high, low = self.extra.astype(np.float64)
+        mass: npt.NDArray[np.float64] = (high * 2.0**32 + low) / _UNIT + self.n_tokens
+        return mass
 
 
 def totals(

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from s3_retriever.documents import Document, Explanation, TokenFeature
-from s3_retriever.search.evidence import Evidence
+from s3_retriever.search.evidence import Evidence, LookedUp
 from s3_retriever.search.kernels import contributions
 from s3_retriever.search.met import Given, met_words, term_parts
 from s3_retriever.search.passages import Page
 from s3_retriever.search.spans import SelectedSpan
 from s3_retriever.search.text import character_range
-
-if TYPE_CHECKING:  # its module loads torch
-    from s3_retriever.encode.question import EncodedQuestion
 
 SHOWN = 8
 """Pairs of question token and feature given per span."""
@@ -61,39 +57,43 @@ def _explanation(
     page: Page,
     bm25_parts: Sequence[Given],
 ) -> Explanation:
-    densities, encoded = evidence.densities, evidence.encoded
-    s3, bm25 = (0.0 if side is None else float(side[peak] - side.min()) for side in densities)
+    densities, looked_up = evidence.densities, evidence.looked_up
+    sides = zip(densities, evidence.least, strict=True)
+    s3, bm25 = (0.0 if side is None else float(side[peak] - np.float32(least)) for side, least in sides)
     total = s3 + bm25
     share = s3 / total if total > 0 else float(densities.s3 is not None)
     return Explanation(
         s3=share,
         bm25=1 - share,
-        features=() if encoded is None else _strongest_features(evidence, encoded, span, page.text),
+        features=() if looked_up is None else _strongest_features(evidence, looked_up, span, page.text),
         words=met_words(evidence, span, document, page, (share, 1 - share), bm25_parts),
     )
 
 
 def _strongest_features(
-    evidence: Evidence, encoded: EncodedQuestion, span: SelectedSpan, text: str
+    evidence: Evidence, looked_up: LookedUp, span: SelectedSpan, text: str
 ) -> tuple[TokenFeature, ...]:
     """Find the pairs of question token and feature that raised a span most.
 
     A pair counts with the largest score it adds to one token of the span, times the weights of its query
     head and of its question token; its share is its part of the sum over all pairs.
     """
-    snapshot, rows, tokens = evidence.snapshot, evidence.rows, (span.first_token, span.last_token)
-    head_weights = [math.fsum(weights) for weights in evidence.ranker.scoring.head_weights]
-    token_weights = evidence.ranker.token_weights(snapshot, encoded.ids).tolist()
+    if not looked_up.tokens:
+        return ()
+    snapshot, tokens = evidence.snapshot, (span.first_token, span.last_token)
+    head_weights = [math.fsum(weights) for weights in evidence.scoring.head_weights]
+    token_weights = looked_up.token_weights.astype(np.float64)
     # (question token, tap, feature): its value, its largest part of one query head, and where that is
     found: dict[tuple[int, int, int], tuple[float, float, int]] = {}
     total = 0.0
-    for head, weight in zip(rows, head_weights, strict=True):
-        added = contributions(snapshot.place(span.doc), tokens, head.tap, head.features, head.weights)
-        of_rows = weight * np.array(token_weights)[:, None]
+    for head, (tap, weight) in enumerate(zip(looked_up.taps, head_weights, strict=True)):
+        features = looked_up.features[head]
+        added = contributions(snapshot.place(span.doc), tokens, tap, features, looked_up.weights[head])
+        of_rows = weight * token_weights[:, None]
         best, where = of_rows * added.max(axis=2), added.argmax(axis=2)
         total += float(best.sum())
         for row, slot in np.argwhere(best > 0).tolist():
-            key = (row, head.tap, int(head.features[row, slot]))
+            key = (row, tap, int(features[row, slot]))
             part = float(best[row, slot])
             value, largest, place = found.get(key, (0.0, 0.0, 0))
             if part > largest:
@@ -107,5 +107,5 @@ def _strongest_features(
         start, end = character_range(text, starts, token, token + 1)
         name = snapshot.layout.taps[tap]
         seen = text[start:end].strip()
-        result.append(TokenFeature(encoded.tokens[row].strip(), name, feature, value / total, seen))
+        result.append(TokenFeature(looked_up.tokens[row].strip(), name, feature, value / total, seen))
     return tuple(result)

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import warnings
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import reduce
 from inspect import currentframe
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from s3_retriever.checks import check, choice, instance
+from s3_retriever.checks import Rule, check, choice, instance
 from s3_retriever.errors import InvalidInputError, UnknownKeyWarning
 from s3_retriever.index.metadata import Bools, Column, value_key
 from s3_retriever.index.segment import Segment
@@ -48,6 +48,24 @@ _TEXT = ("text_match", "text_match_insensitive")
 _SEVERAL = ("in", "nin", "any", "all")
 _PACKAGE = str(Path(__file__).parents[1])
 _TRUE_WITHOUT_KEY = ("ne", "nin", "is_empty")
+
+
+def value_rule(op: str) -> Rule:
+    """Allow what the value of an operator may be."""
+
+    def rule(value: object) -> str:
+        if op == "is_empty":
+            return "" if value is None else "left out"
+        if op in _ORDERINGS:
+            fits = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+            return "" if fits and value == value else "a number (not NaN) or a text"
+        if op in _TEXT:
+            return "" if isinstance(value, str) else "a text"
+        if op in _SEVERAL and not isinstance(value, (tuple, list)):
+            return "a list of values"
+        return "" if _is_json(value) else "of JSON's types, without NaN"
+
+    return rule
 
 
 @dataclass(frozen=True)
@@ -89,26 +107,14 @@ class Compare:
     value: Any = None
 
     def __post_init__(self) -> None:
-        check("the key of a filter", self.key, instance(str, "a str"))
+        check("the key of a filter", self.key, instance(str, "a text"))
         check(f"filter on {self.key!r}: op", self.op, choice(OPERATORS))
         try:
             object.__setattr__(self, "value", _asked(self.value))
-            check(f"filter on {self.key!r}: the value of {self.op!r}", self.value, self._value_rule)
+            check(f"filter on {self.key!r}: the value of {self.op!r}", self.value, value_rule(self.op))
         except RecursionError as error:
             msg = f"filter on {self.key!r}: the value of {self.op!r} holds itself or is nested too deeply"
             raise InvalidInputError(msg) from error
-
-    def _value_rule(self, value: object) -> str:
-        if self.op == "is_empty":
-            return "" if value is None else "left out"
-        if self.op in _ORDERINGS:
-            fits = isinstance(value, (str, int, float)) and not isinstance(value, bool)
-            return "" if fits and value == value else "a number (not NaN) or a str"
-        if self.op in _TEXT:
-            return "" if isinstance(value, str) else "a str"
-        if self.op in _SEVERAL and not isinstance(value, tuple):
-            return "a list, tuple or set of values"
-        return "" if _is_json(value) else "of JSON's types, without NaN"
 
 
 @dataclass(frozen=True)
@@ -206,9 +212,22 @@ def matching(snapshot: Snapshot, where: Filter) -> Bools:
     return np.concatenate([np.zeros(0, np.bool_), *parts])
 
 
-def warn_of_unknown_keys(snapshot: Snapshot, where: Filter) -> None:
+class Keyed(Protocol):
+    """Documents whose metadata have keys."""
+
+    @property
+    def metadata_keys(self) -> Iterable[str]:
+        """All keys, and maybe some of deleted documents."""
+
+    def has_key(self, key: str) -> bool:
+        """Whether a live document has a key."""
+
+    def __len__(self) -> int: ...
+
+
+def warn_of_unknown_keys(corpus: Keyed, where: Filter) -> None:
     """Warn of what :func:`unknown_keys` names; :func:`matching` has taken the filter before."""
-    for said in unknown_keys(snapshot, where):
+    for said in unknown_keys(corpus, where):
         warn_the_caller(said)
 
 
@@ -217,16 +236,16 @@ def warn_the_caller(said: str) -> None:
     warnings.warn(said, UnknownKeyWarning, stacklevel=_frames_to_the_caller())
 
 
-def unknown_keys(snapshot: Snapshot, where: Filter) -> Iterator[str]:
+def unknown_keys(corpus: Keyed, where: Filter) -> Iterator[str]:
     """Yield a sentence for each key that no live document has, with the nearest that is there.
 
     ``is_empty`` may ask for a key that nobody has.
     """
     for key in dict.fromkeys(_keys(where)):
-        if not len(snapshot) or _has(snapshot, key):
+        if not len(corpus) or corpus.has_key(key):
             continue
-        names = sorted({name for part in snapshot.parts for name in part.segment.metadata.keys})
-        by_case = {name.casefold(): name for name in names if name[:1] != "_" and _has(snapshot, name)}
+        names = sorted(corpus.metadata_keys)
+        by_case = {name.casefold(): name for name in names if name[:1] != "_" and corpus.has_key(name)}
         near = get_close_matches(key.casefold(), by_case, 1)
         hint = f"; the nearest is {by_case[near[0]]!r}" if near else ""
         yield f"no document has the key {key!r} in its metadata{hint}"
@@ -238,12 +257,6 @@ def _frames_to_the_caller() -> int:
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, count = frame.f_back, count + 1
     return count
-
-
-def _has(snapshot: Snapshot, key: str) -> bool:
-    """Whether a live document has a key."""
-    columns = ((part.alive, part.segment.metadata.column(key)) for part in snapshot.parts)
-    return any(column is not None and alive[column.documents].any() for alive, column in columns)
 
 
 def _keys(where: Filter) -> Iterator[str]:

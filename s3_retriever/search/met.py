@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +16,11 @@ from s3_retriever.index.layout import CELL
 from s3_retriever.index.words import asked, placed_words
 from s3_retriever.names import MatchField
 from s3_retriever.search.density import Float32
-from s3_retriever.search.evidence import Evidence
+from s3_retriever.search.evidence import Evidence, LookedUp
 from s3_retriever.search.kernels import MAX_SCORE, contributions
 from s3_retriever.search.passages import Page
 from s3_retriever.search.spans import SelectedSpan
 from s3_retriever.search.text import pieces
-
-if TYPE_CHECKING:  # its module loads torch
-    from s3_retriever.encode.question import EncodedQuestion
 
 MOST = 24
 """Matches given per span."""
@@ -82,14 +79,11 @@ def term_parts(evidence: Evidence, peaks: Sequence[int]) -> list[TermPart]:
     """
     if evidence.densities.bm25 is None:
         return []
-    alone = evidence.densities.s3 is None
     seen = _Pieces(evidence.question)
     parts = []
-    for one in asked(evidence.question):
-        density = evidence.ranker.bm25(evidence.snapshot, [one], alone=alone)
-        above = evidence.ranker.above(evidence.snapshot, [one], alone=alone)
-        chosen = list(peaks)
-        parts.append(TermPart(seen.of_term(one.start, one.end), one.term, density[chosen], above[chosen]))
+    for number, one in enumerate(asked(evidence.question)):
+        density, above = (values[list(peaks)] for values in evidence.of_term(number, one))
+        parts.append(TermPart(seen.of_term(one.start, one.end), one.term, density, above))
     return parts
 
 
@@ -119,7 +113,7 @@ def met_words(
     """
     seen = _Pieces(document.text[span.start : span.end])
     sides = (
-        {} if evidence.encoded is None else _by_s3(evidence, evidence.encoded, span, seen),
+        {} if evidence.looked_up is None else _by_s3(evidence, evidence.looked_up, span, seen),
         _by_bm25(bm25, seen, span.start, _names(evidence, span, document, page)),
     )
     found: defaultdict[tuple[_Place, _Target], list[float]] = defaultdict(lambda: [0.0, 0.0])
@@ -195,17 +189,19 @@ def _targets(wanted: set[str], field: MatchField, begin: int, seen: _Pieces) -> 
     return found
 
 
-def _by_s3(evidence: Evidence, encoded: EncodedQuestion, span: SelectedSpan, seen: _Pieces) -> _Strengths:
+def _by_s3(evidence: Evidence, looked_up: LookedUp, span: SelectedSpan, seen: _Pieces) -> _Strengths:
     """Lay what each token of the question gave on the tokens of a passage, and both on their words."""
+    if not looked_up.tokens:
+        return {}
     starts = evidence.snapshot.token_starts(span.doc)[span.first_token : span.last_token].astype(np.int64)
     ends = np.append(starts[1:], span.end)
     own = [seen.around(*place) for place in zip(starts - span.start, ends - span.start, strict=True)]
     asked_words = _Pieces(evidence.question)
-    asked = [asked_words.around(*place) for place in encoded.places.tolist()]
+    asked = [asked_words.around(*place) for place in looked_up.places.tolist()]
     rows, row_numbers = _numbered(asked)
     columns, column_numbers = _numbered(own)
     sums = np.zeros((len(rows), len(columns)))
-    for row, strengths in zip(row_numbers, _attention_strengths(evidence, encoded, span), strict=True):
+    for row, strengths in zip(row_numbers, _attention_strengths(evidence, looked_up, span), strict=True):
         if row >= 0:
             np.add.at(sums[row], column_numbers[column_numbers >= 0], strengths[column_numbers >= 0])
     targets: list[_Target] = [("text", span.start + first, span.start + last) for first, last in columns]
@@ -213,23 +209,19 @@ def _by_s3(evidence: Evidence, encoded: EncodedQuestion, span: SelectedSpan, see
 
 
 def _attention_strengths(
-    evidence: Evidence, encoded: EncodedQuestion, span: SelectedSpan
+    evidence: Evidence, looked_up: LookedUp, span: SelectedSpan
 ) -> npt.NDArray[np.float64]:
     """Return what each token of the question gave to each token of a span, float64 (n, T)."""
-    scoring = evidence.ranker.scoring
-    saturation = np.array([scale.saturation for scale in scoring.scales])
-    token_weights = evidence.ranker.token_weights(evidence.snapshot, encoded.ids)
-    tokens = (span.first_token, span.last_token)
-    found = np.zeros((len(encoded.ids), tokens[1] - tokens[0]))
-    means_of_heads = () if evidence.means is None else evidence.means
-    for head, weights, means in zip(evidence.rows, scoring.head_weights, means_of_heads, strict=True):
-        added = contributions(
-            evidence.snapshot.place(span.doc), tokens, head.tap, head.features, head.weights
-        )
+    saturation = np.array([scale.saturation for scale in evidence.scoring.scales])
+    tokens, place = (span.first_token, span.last_token), evidence.snapshot.place(span.doc)
+    found = np.zeros((len(looked_up.tokens), tokens[1] - tokens[0]))
+    heads = zip(looked_up.taps, evidence.scoring.head_weights, evidence.means, strict=True)
+    for head, (tap, weights, means) in enumerate(heads):
+        added = contributions(place, tokens, tap, looked_up.features[head], looked_up.weights[head])
         attention = np.exp(np.minimum(added.sum(axis=1), MAX_SCORE))
         ratio = attention.mean(axis=1) / means
         gains = np.log1p(ratio[:, None] / saturation) - np.log1p(1 / saturation)
-        gain = np.maximum(gains @ np.array(weights) * token_weights, 0)
+        gain = np.maximum(gains @ np.array(weights) * looked_up.token_weights, 0)
         above = np.maximum(attention - means[:, None], 0)
         found += gain[:, None] * above / np.maximum(above.sum(axis=1, keepdims=True), 1e-30)
     return found

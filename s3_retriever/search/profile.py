@@ -91,7 +91,22 @@ class Profile:
         )
 
 
-def profile_of(snapshot: Snapshot, document: int, densities: Densities, density: Float32) -> Profile:
+def ranges_of(densities: Densities, density: Float32) -> dict[str, tuple[float, float]]:
+    """Return the least and the greatest of some densities, by their names; nothing where there is no cell."""
+    return {
+        name: (float(side.min()), float(side.max()))
+        for name, side in _named(densities, density).items()
+        if side is not None and len(side)
+    }
+
+
+def profile_of(
+    snapshot: Snapshot,
+    document: int,
+    densities: Densities,
+    density: Float32,
+    ranges: dict[str, tuple[float, float]] | None = None,
+) -> Profile:
     """Return the part of some densities over a snapshot's cells that is about one document.
 
     Args:
@@ -99,17 +114,15 @@ def profile_of(snapshot: Snapshot, document: int, densities: Densities, density:
         document: Number of the document.
         densities: Of either side.
         density: Both together, float32 (n_cells,).
+        ranges: Of the corpus that the snapshot is a part of; None: it is all of it.
     """
     first, last = snapshot.document_cells[document : document + 2].tolist()
     text = snapshot.checked_document(document).text
     starts = snapshot.token_starts(document)[::CELL].astype(np.int64)
     starts[:1] = 0  # what precedes the first token belongs to it
-    sides = {"density": density, "s3": densities.s3, "bm25": densities.bm25}
-    parts = {name: None if side is None else side[first:last].copy() for name, side in sides.items()}
-    ranges = {
-        name: (float(side.min()), float(side.max()))
-        for name, side in sides.items()
-        if side is not None and len(side)
+    parts = {
+        name: None if side is None else side[first:last].copy()
+        for name, side in _named(densities, density).items()
     }
     return Profile(
         snapshot.doc_id(document),
@@ -118,5 +131,9 @@ def profile_of(snapshot: Snapshot, document: int, densities: Densities, density:
         density[first:last].copy(),
         parts["s3"],
         parts["bm25"],
-        ranges,
+        ranges_of(densities, density) if ranges is None else ranges,
     )
+
+
+def _named(densities: Densities, density: Float32) -> dict[str, Float32 | None]:
+    return {"density": density, "s3": densities.s3, "bm25": densities.bm25}

@@ -14,7 +14,7 @@ from s3_retriever.checks import check_settings, each, instance, number, whole
 from s3_retriever.errors import ArtifactFormatError, InvalidInputError
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
-from s3_retriever.search.coactivation import coactivation
+from s3_retriever.search.coactivation import coactivation, totals
 from s3_retriever.search.context import context_scores
 from s3_retriever.search.density import (
     Float32,
@@ -205,7 +205,7 @@ class Ranker:
         snapshot: Snapshot,
         ids: npt.NDArray[np.int32],
         rows: Sequence[QueryRows],
-        means: Float32 | None = None,
+        means: list[Float32] | None = None,
     ) -> Float32:
         """Return the density of the attention-like scoring, float32 (C,).
 
@@ -213,8 +213,8 @@ class Ranker:
             snapshot: What is searched.
             ids: int32 (n,), the question's tokens.
             rows: Rows of each query head, in the order of ``head_weights``.
-            means: float32 (H, n), takes the mean of exp(s) over all tokens of the corpus, for each row; rows
-                that are not looked up keep what is there.
+            means: Takes the means of exp(s) over all tokens of the corpus, for the rows that are looked up,
+                in pieces, float32; the last one may go on behind the last row.
         """
         token_weights = self.token_weights(snapshot, ids)
         asking = token_weights > 0
@@ -222,10 +222,13 @@ class Ranker:
         taps = np.repeat([row.tap for row in rows], asking.sum())
         row_weights = self.scoring.row_weights(token_weights[asking])
         density = np.zeros(snapshot.n_cells, np.float32)
-        of_rows = np.ones(len(features), np.float32)
         for first in range(0, len(features), TOGETHER):
             some = slice(first, first + TOGETHER)
             masses = cell_masses(snapshot.parts, taps[some], features[some], weights[some], self.workers)
+            if means is not None:
+                means.append(
+                    totals(masses, snapshot.cell_tokens, snapshot.document_cells, self.workers).means
+                )
             density += coactivation(
                 masses,
                 row_weights[some],
@@ -234,11 +237,6 @@ class Ranker:
                 self.scoring.scales,
                 self.workers,
             )
-            if means is not None:
-                sums = masses.sum(axis=1, dtype=np.float64).reshape(-1)[: len(of_rows[some])]
-                of_rows[some] += sums / snapshot.n_tokens
-        if means is not None:
-            means[:, asking] = of_rows.reshape(len(rows), -1)
         return density
 
     def paper(self, snapshot: Snapshot, shared: Iterable[SharedFeatures]) -> Float32:

@@ -2,46 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.documents import Document, Explanation, Span, Spans
-from s3_retriever.errors import InvalidInputError, ShardStateError
+from s3_retriever.errors import ShardStateError
 from s3_retriever.index.layout import CELL
 from s3_retriever.index.words import asked as asked_terms
 from s3_retriever.search.answer import Asked, SearchOptions, as_copy, as_span, chosen
+from s3_retriever.search.copies import Repeated
 from s3_retriever.search.density import Float32, Int64, fluency, token_weights
+from s3_retriever.search.evidence import LookedUp
+from s3_retriever.search.exchange import (
+    Cells,
+    Counted,
+    Explained,
+    Question,
+    Ranges,
+    packed_features,
+    read_page,
+)
+from s3_retriever.search.filters import as_filter, warn_of_unknown_keys
 from s3_retriever.search.passages import Page
 from s3_retriever.search.profile import Profile
 from s3_retriever.search.rank import Ranker, side_by_side
-from s3_retriever.search.shard import Cells, Counted, Facts, Question, packed_features, read_page
+from s3_retriever.search.shards import ShardedSnapshot, Shards
 from s3_retriever.search.spans import SelectedSpan, SpanConfig, select_spans
 
+_T = TypeVar("_T")
 _ATTEMPTS = 3  # times that a question is asked while shards are started anew
-
-
-class Shards(Protocol):
-    """Shards of one index, wherever they are; their order is that of their documents."""
-
-    def each(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-        """Call a method of :class:`~s3_retriever.search.shard.Shard` on some shards at once.
-
-        Args:
-            method: Its name.
-            arguments: Of each shard, by its number.
-
-        Raises:
-            ShardStateError: One was started anew; what it knew of questions is gone.
-            ShardError: One did not answer in time.
-        """
-
-    def facts(self) -> Sequence[Facts]:
-        """Return what each shard holds."""
 
 
 class _Place(NamedTuple):
@@ -59,38 +55,34 @@ class ShardedSearch:
     """A search of an index in shards; the counterpart of :class:`~s3_retriever.search.answer.Search`.
 
     Args:
-        shards: The shards.
+        snapshot: What is searched.
         ranker: Scores cells; its own words of rarity, constants and fusion.
         options: How to search.
         spans: How passages are cut unless the options say it.
         count_tokens: Tokens of a text by itself.
-
-    Raises:
-        InvalidInputError: ``explain`` is asked for, which shards cannot do.
     """
 
     def __init__(
         self,
-        shards: Shards,
+        snapshot: ShardedSnapshot,
         ranker: Ranker,
         options: SearchOptions,
         spans: SpanConfig,
         count_tokens: Callable[[str], int],
     ) -> None:
-        if options.explain:
-            msg = "explain=True needs the whole index in this process; load it without shards"
-            raise InvalidInputError(msg)
-        self._shards = shards
-        self._facts = list(shards.facts())
+        self._snapshot = snapshot
+        self._facts = list(snapshot.shards.facts())
         self._ranker = ranker
         self._options = options
         self._spans = options.spans or spans
         self._count_tokens = count_tokens
+        if options.where is not None:
+            warn_of_unknown_keys(snapshot, as_filter(options.where))
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to search."""
-        return not sum(one.n_documents for one in self._facts)
+        return not len(self._snapshot)
 
     def bm25(self, question: str) -> str:
         """Return the question: shards count its words."""
@@ -102,48 +94,65 @@ class ShardedSearch:
         Raises:
             ShardError: A shard did not answer in time, or was started anew again and again.
         """
-        return [self._answer(*one) for one in zip(asked, bm25, strict=True)]
+        return [self._steady(functools.partial(self._found, *one)) for one in zip(asked, bm25, strict=True)]
 
     def profile(self, asked: Asked, bm25: str, doc_id: str) -> Profile:
-        """Refuse: a profile is made where the document is.
+        """Return the density of one document for a question.
 
         Raises:
-            InvalidInputError: Always.
+            UnknownDocumentError: There is no such document.
+            ShardError: As :meth:`answers`.
         """
-        msg = "a profile needs the whole index in this process; load it without shards"
-        raise InvalidInputError(msg)
+        shard, number = self._snapshot.place(self._snapshot.find(doc_id))
 
-    def _answer(self, asked: Asked, text: str) -> list[Span]:
+        def profile(token: str) -> Profile:
+            whole = Counted.of_all(self._snapshot.each("count", token, self._question(asked, bm25)))
+            ranges = _joined(self._snapshot.each("ranges", token, whole))
+            wanted = {shard: (token, whole, number, ranges)}
+            found: Profile = self._snapshot.shards.each("profile", wanted)[shard]
+            self._snapshot.each("forget", token)
+            return found
+
+        return self._steady(profile)
+
+    def _steady(self, ask: Callable[[str], _T]) -> _T:
+        """Ask a question under a new name, and again when a shard lost it with its process."""
+        for _ in range(_ATTEMPTS - 1):
+            with contextlib.suppress(ShardStateError):
+                return ask(secrets.token_hex(8))
+        return ask(secrets.token_hex(8))
+
+    def _found(self, asked: Asked, text: str, token: str) -> list[Span]:
         question = self._question(asked, text)
-        for attempt in range(_ATTEMPTS):
-            token = secrets.token_hex(8)
-            try:
-                return self._found(token, question)
-            except ShardStateError:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-        raise AssertionError
-
-    def _found(self, token: str, question: Question) -> list[Span]:
-        whole = Counted.of_all(self._all("count", token, question))
+        whole = Counted.of_all(self._snapshot.each("count", token, question))
         if not whole.eligible:
             return Spans()
         most = 64 + self._options.token_budget // 8
         while True:
-            cells: list[Cells] = self._all("cells", token, whole, most)
+            cells: list[Cells] = self._snapshot.each("cells", token, whole, most)
+            selection = _Selection(
+                self._snapshot.shards, cells, self._options, self._spans, self._count_tokens
+            )
             try:
-                found = _Selection(
-                    self._shards, cells, self._options, self._spans, self._count_tokens
-                ).spans()
+                copies = selection.copies()
             except _NeedsMore:
                 most *= 8
                 continue
-            self._all("forget", token)
+            explanations: Sequence[Explanation | None] = [None] * len(copies)
+            if self._options.explain:
+                explained = self._explained(asked, cells)
+                explanations = selection.explanations(list(copies), token, whole, explained)
+            found = selection.spans(copies, explanations)
+            self._snapshot.each("forget", token)
             return found
 
-    def _all(self, method: str, *arguments: Any) -> list[Any]:
-        found = self._shards.each(method, dict.fromkeys(range(len(self._facts)), arguments))
-        return [found[shard] for shard in sorted(found)]
+    def _explained(self, asked: Asked, cells: Sequence[Cells]) -> Explained:
+        """Return what all shards have to know to say why they have spans; which ones is left open."""
+        looked_up = None
+        if asked.encoded is not None:
+            looked_up = LookedUp.of(asked.rows, asked.encoded, self._token_weights(asked.encoded.ids))
+        s3, bm25 = (min(one.least[side] for one in cells) for side in (0, 1))
+        return Explained(asked.question, looked_up, (s3, bm25), ())
 
     def _question(self, asked: Asked, text: str) -> Question:
         mode, where = self._options.mode, self._options.where
@@ -217,8 +226,8 @@ class _Selection:
         self._density[0] = self._floor
         self._pages: dict[int, tuple[Document, Page]] = {}
 
-    def spans(self) -> list[Span]:
-        """Return the spans, best first.
+    def copies(self) -> dict[SelectedSpan, tuple[Repeated, ...]]:
+        """Return the passages, best first, each with the copies of it.
 
         Raises:
             _NeedsMore: They may be others, since they want cells that no shard sent.
@@ -236,20 +245,56 @@ class _Selection:
             )
 
         def text(span: SelectedSpan) -> str:
-            return document(span).text[span.start : span.end]
+            return self._document(span).text[span.start : span.end]
 
-        def document(span: SelectedSpan) -> Document:
-            return self._pages[span.doc][0]
+        return chosen(self._options, select, self._density, self._document_cells, text)
 
-        copies = chosen(self._options, select, self._density, self._document_cells, text)
+    def explanations(
+        self, spans: Sequence[SelectedSpan], token: str, whole: Counted, explained: Explained
+    ) -> list[Explanation]:
+        """Ask the shards that have passages why they were found.
+
+        Args:
+            spans: The passages.
+            token: Name of the question.
+            whole: What all shards counted.
+            explained: What they are told, without the spans.
+        """
+        numbers: dict[int, list[int]] = {}
+        for number, span in enumerate(spans):
+            numbers.setdefault(self._places[span.doc - 1].shard, []).append(number)
+        arguments = {
+            shard: (token, whole, explained._replace(spans=[self._local(spans[i]) for i in of_shard]))
+            for shard, of_shard in numbers.items()
+        }
+        found: dict[int, Explanation] = {}
+        for shard, answers in (self._shards.each("explain", arguments) if arguments else {}).items():
+            found.update(zip(numbers[shard], answers, strict=True))
+        return [found[number] for number in range(len(spans))]
+
+    def spans(
+        self,
+        copies: Mapping[SelectedSpan, Sequence[Repeated]],
+        explanations: Sequence[Explanation | None],
+    ) -> list[Span]:
+        """Return what :meth:`copies` returned as spans, with what :meth:`explanations` did."""
         low, high = self._range if self._options.unit_scores else (0.0, 1.0)
-        nothing: Explanation | None = None
         found = Spans()
-        for span, others in copies.items():
+        for (span, others), explanation in zip(copies.items(), explanations, strict=True):
             score = (span.score - low) / (high - low) if high > low else 1.0
-            also_in = tuple(as_copy(document(copy.span), copy) for copy in others)
-            found.append(as_span(document(span), span, score, nothing, self._page(span.doc), also_in))
+            also_in = tuple(as_copy(self._document(copy.span), copy) for copy in others)
+            found.append(
+                as_span(self._document(span), span, score, explanation, self._page(span.doc), also_in)
+            )
         return found
+
+    def _document(self, span: SelectedSpan) -> Document:
+        return self._pages[span.doc][0]
+
+    def _local(self, span: SelectedSpan) -> SelectedSpan:
+        """Return a passage as its shard numbers documents, its peak counted from the document's beginning."""
+        peak = None if span.peak is None else span.peak - int(self._document_cells[span.doc])
+        return replace(span, doc=self._places[span.doc - 1].number, peak=peak)
 
     def _likely(self, density: Float32, budget: int) -> list[int]:
         """Return documents that passages will be cut from, most likely, and that are not here yet."""
@@ -278,6 +323,17 @@ class _Selection:
         }
         for shard, pages in self._shards.each("pages", arguments).items():
             self._pages.update(zip(wanted[shard], map(read_page, pages), strict=True))
+
+
+def _joined(ranges: Sequence[Ranges]) -> Ranges:
+    """Return the ranges of all shards together."""
+    return {
+        name: (
+            min(one[name][0] for one in ranges if name in one),
+            max(one[name][1] for one in ranges if name in one),
+        )
+        for name in dict.fromkeys(name for one in ranges for name in one)
+    }
 
 
 def _range(cells: Sequence[Cells]) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from s3_retriever.server.served import ServedIndex
+from s3_retriever.server.served import Served
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 """Of what :meth:`Metrics.text` returns."""
@@ -29,7 +29,7 @@ class Metrics:
         served: Whose documents are counted.
     """
 
-    def __init__(self, served: ServedIndex) -> None:
+    def __init__(self, served: Served) -> None:
         registry = self._registry = CollectorRegistry()
         self._requests = Counter(
             "requests",

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Container, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, cast
 
 from s3_retriever.disk import read_whole, refuse_url
 from s3_retriever.documents import Document, as_ids, distinct
@@ -24,6 +24,7 @@ from s3_retriever.index.manifest import MANIFEST
 from s3_retriever.indexing import build_segment
 from s3_retriever.retriever import S3Retriever
 from s3_retriever.saved import INDEX
+from s3_retriever.search.shards import ShardedSnapshot
 
 _PATIENCE = 30.0  # seconds to try again, where others keep saving to the folder
 _FIRST_QUESTION = "What is this about?"
@@ -42,8 +43,45 @@ class Version(NamedTuple):
     """
 
     id: str
-    snapshot: Snapshot
+    snapshot: Snapshot | ShardedSnapshot
     origin: S3Retriever
+
+
+class Served(Protocol):
+    """An index as a server has it; all but :meth:`reader` may be called from any thread.
+
+    Attributes:
+        read_only: Whether changes are refused.
+        newest: The version that the next search sees.
+        stale: Why the index's own newest version could not be read, if that is so; else empty.
+    """
+
+    read_only: bool
+    newest: Version
+    stale: str
+
+    @property
+    def name(self) -> str:
+        """Where it lies."""
+
+    def reader(self) -> tuple[S3Retriever, Version]:
+        """Return what to search, of the newest version, until the same thread calls this again."""
+
+    def warm_up(self) -> None:
+        """Answer a question, so that kernels are compiled before somebody waits for them."""
+
+    def refresh(self) -> None:
+        """Take over what somebody else saved since, if anything."""
+
+    def change(
+        self, documents: Sequence[Document], delete: Sequence[str] = (), *, replace: bool = True
+    ) -> Version:
+        """Add and delete documents in one step and save; return the version that this made."""
+
+
+def warm_up(retriever: S3Retriever) -> None:
+    """Answer a question."""
+    retriever.retrieve(_FIRST_QUESTION, top_k=1)
 
 
 class ServedIndex:
@@ -81,21 +119,24 @@ class ServedIndex:
         self._reader = _reader_of(self._writer)
         self._read = self.newest
 
+    @property
+    def name(self) -> str:
+        """The folder."""
+        return str(self.path)
+
     def reader(self) -> tuple[S3Retriever, Version]:
         """Return what to search, of the newest version, until the same thread calls this again."""
         newest = self.newest
         if newest is not self._read:
-            if newest.origin is self._read.origin:
-                self._reader.index.snapshot = newest.snapshot
-            else:
+            if newest.origin is not self._read.origin:
                 self._reader = _reader_of(newest.origin)
-                self._reader.index.snapshot = newest.snapshot
+            self._reader.index.snapshot = cast("Snapshot", newest.snapshot)
             self._read = newest
         return self._reader, newest
 
     def warm_up(self) -> None:
         """Answer a question, so that kernels are compiled before somebody waits for them."""
-        self.reader()[0].retrieve(_FIRST_QUESTION, top_k=1)
+        warm_up(self.reader()[0])
 
     def refresh(self) -> None:
         """Take over what somebody else saved since, if anything.

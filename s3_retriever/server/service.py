@@ -15,7 +15,7 @@ from s3_retriever.search.filters import unknown_keys
 from s3_retriever.server.batching import Batcher
 from s3_retriever.server.metrics import Metrics
 from s3_retriever.server.requests import SearchRequest
-from s3_retriever.server.served import ServedIndex, Version
+from s3_retriever.server.served import Served, Version
 from s3_retriever.server.settings import ServerSettings
 
 _R = TypeVar("_R")
@@ -51,7 +51,7 @@ class Service:
         is_ready: Whether it answers: between the beginning and the end of :meth:`running`.
     """
 
-    def __init__(self, served: ServedIndex, settings: ServerSettings) -> None:
+    def __init__(self, served: Served, settings: ServerSettings) -> None:
         self.served = served
         self.settings = settings
         self.metrics = Metrics(served)

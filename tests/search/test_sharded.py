@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from s3_retriever import Artifact, Compare, Document, Host, RetrieverConfig, S3Retriever, Scale, ScanConfig
-from s3_retriever.errors import InvalidInputError, ShardStateError, UnknownDocumentError
+from s3_retriever.errors import InvalidInputError, ShardStateError, UnknownDocumentError, UnknownKeyWarning
 from s3_retriever.index.layout import CELL
 from s3_retriever.search.coactivation import coactivation, grouped, totals
-from s3_retriever.search.corpus import ShardedIndex
+from s3_retriever.search.exchange import Facts
 from s3_retriever.search.rank import Ranker
-from s3_retriever.search.shard import Facts, Shard
+from s3_retriever.search.shard import Shard
+from s3_retriever.search.shards import ShardedIndex
 from s3_retriever.search.workers import Workers
 from s3_retriever.sources.corpus import Corpus
 from s3_retriever.store import place_of
@@ -114,6 +115,10 @@ def sharded(whole: S3Retriever, shards: InOneProcess) -> S3Retriever:
         {"unit_scores": True, "top_k": 2},
         {"where": Compare("part", "eq", 1)},
         {"where": {"part": 9}},
+        {"explain": True},
+        {"explain": True, "mode": "s3", "unique": False},
+        {"explain": True, "mode": "bm25", "where": {"part": 1}},
+        {"explain": True, "scoring": "paper"},
     ],
     ids=str,
 )
@@ -129,11 +134,35 @@ def test_spans_and_scores_are_those_of_the_whole(
         )
 
 
-def test_a_shard_that_is_started_anew_changes_nothing(whole: S3Retriever, folder: Path) -> None:
+@pytest.mark.long
+@pytest.mark.parametrize("how", [{}, {"mode": "s3"}, {"mode": "bm25"}, {"scoring": "paper"}], ids=str)
+def test_profiles_are_those_of_the_whole(whole: S3Retriever, folder: Path, how: dict[str, Any]) -> None:
+    parts = sharded(whole, InOneProcess(folder, 3, whole.ranker))
+    for question in QUESTIONS:
+        for doc_id in ("d000", "d078", "copy29", "empty"):
+            found, expected = (one.profile(question, doc_id, **how) for one in (parts, whole))
+            assert found.doc_id == expected.doc_id
+            assert found.ranges == expected.ranges
+            for name in ("starts", "ends", "density", "s3", "bm25"):
+                np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), strict=True)
+    with pytest.raises(UnknownDocumentError):
+        parts.profile("Why?", "d003")
+
+
+def test_an_unknown_key_of_a_filter_is_said(whole: S3Retriever, folder: Path) -> None:
+    parts = sharded(whole, InOneProcess(folder, 2, whole.ranker))
+    with pytest.warns(UnknownKeyWarning, match="no document has the key 'Part'.*'part'"):
+        assert parts.retrieve("Where?", where={"Part": 1}) == []
+
+
+@pytest.mark.parametrize("lost_before", ["cells", "explain"])
+def test_a_shard_that_is_started_anew_changes_nothing(
+    whole: S3Retriever, folder: Path, lost_before: str
+) -> None:
     shards = InOneProcess(folder, 2, whole.ranker)
-    shards.lost_before = "cells"
-    found = sharded(whole, shards).retrieve(QUESTIONS[0], 100)
-    assert found == whole.retrieve(QUESTIONS[0], 100)
+    shards.lost_before = lost_before
+    found = sharded(whole, shards).retrieve(QUESTIONS[0], 300, explain=True)
+    assert found == whole.retrieve(QUESTIONS[0], 300, explain=True)
     assert shards.calls.count("count") == 2
     with pytest.raises(ShardStateError):
         shards.shards[0].cells("never counted", None, 1)  # type: ignore[arg-type]
@@ -200,8 +229,6 @@ def test_an_index_in_shards_is_read_only(whole: S3Retriever, folder: Path, tmp_p
         lambda: parts.delete(["d010"]),
         lambda: parts.merge(),
         lambda: parts.save(tmp_path / "kb"),
-        lambda: parts.retrieve("Why?", explain=True),
-        lambda: parts.profile("Why?", "d010"),
         lambda: parts.index.save(tmp_path / "kb"),
         lambda: sync(parts, corpus, lambda: None),
     ):

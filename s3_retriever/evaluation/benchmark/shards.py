@@ -16,7 +16,7 @@ from s3_retriever.sources.jsonl import read_lines
 
 if TYPE_CHECKING:
     from s3_retriever.cluster.shards import RayShards
-    from s3_retriever.search.corpus import ShardedIndex
+    from s3_retriever.search.shards import ShardedIndex
 
 
 def main(argv: Sequence[str] | None = None) -> int:
