@@ -10,7 +10,7 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from s3_retriever.shown import grouped, hidden, percents, stretches
+from s3_retriever.shown import ABOVE, grouped, hidden, percents, stretches
 
 if TYPE_CHECKING:
     from s3_retriever.documents import Explanation, Span
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _BINS = 240
 _WIDTH, _HEIGHT = 720, 56
 _ROWS = 8
+_COPIES = 4  # other places that are named
 _S3, _BM25 = "0,114,178", "213,94,0"  # blue and vermilion, which the colour-blind tell apart
 
 _STYLE = f"""<style>
@@ -113,9 +114,18 @@ def _cells(rank: int, span: Span) -> str:
             f"<details><summary>why</summary>{_sides(why)}{_matches(why)}</details>" if why.words else ""
         )
     return (
-        f'<td class="n">{rank}</td><td><b>{place}</b><div class="t" dir="auto">{lit}</div>{reasons}</td>'
+        f'<td class="n">{rank}</td><td><b>{place}</b><div class="t" dir="auto">{lit}</div>'
+        f"{_copies(span)}{reasons}</td>"
         f'<td class="n">{span.score:.3f}</td>'
     )
+
+
+def _copies(span: Span) -> str:
+    """Return where else a passage stands."""
+    named = [f"{visible(one.doc_id)} [{one.start}:{one.end}]" for one in span.also_in[:_COPIES]]
+    left = len(span.also_in) - len(named)
+    more = f" and {left} more" if left else ""
+    return f'<div class="k">also in {", ".join(named)}{more}</div>' if named else ""
 
 
 def _lit(span: Span, why: Explanation) -> str:
@@ -153,7 +163,8 @@ def _matches(why: Explanation) -> str:
     rows = "".join(
         f'<tr><td class="n">{percent} %</td><td>{_bar(one.s3 / largest, one.bm25 / largest)}</td>'
         f"<td><bdi>{visible(one.word)}</bdi></td><td><bdi>{visible(one.text)}</bdi>"
-        f"{f' × {one.places}' if one.places > 1 else ''}</td></tr>"
+        f"{f' × {one.places}' if one.places > 1 else ''}"
+        f"{f', in {ABOVE[one.field]}' if one.field in ABOVE else ''}</td></tr>"
         for one, percent in zip(groups, percents([one.share for one in groups]), strict=True)
     )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("share", "", "of the question", "met"))

@@ -13,16 +13,12 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from s3_retriever import errors
-from s3_retriever.documents import Document
-from s3_retriever.errors import InvalidDocumentError, InvalidInputError, S3RetrieverError
+from s3_retriever.errors import InvalidInputError, S3RetrieverError
 from s3_retriever.json_form import parse_json
-from s3_retriever.search.filters import AllOf, AnyOf, Compare, Filter, Not, as_filter
+from s3_retriever.search.filters import AllOf, Compare, Filter, Not, as_filter
 
 TOKEN_VARIABLE = "S3_RETRIEVER_TOKEN"  # noqa: S105 - the name of a variable, not a token
 """The environment variable that server and client read the token from."""
-
-DOCUMENT_FIELDS = tuple(one.name for one in dataclasses.fields(Document))
-"""What a document has, ``id`` and ``text`` first."""
 
 _HALF = re.compile("[\ud800-\udfff]")
 
@@ -122,19 +118,6 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def as_document(value: Any) -> Document:
-    """Return a document of a request.
-
-    Raises:
-        InvalidDocumentError: It is no mapping with ``id`` and ``text``, or has keys that are no fields of a
-            document.
-    """
-    if not isinstance(value, Mapping) or not {"id", "text"} <= value.keys() <= set(DOCUMENT_FIELDS):
-        msg = f"a document is {{{', '.join(DOCUMENT_FIELDS)}}}, at least the first two, not {value!r:.80}"
-        raise InvalidDocumentError(msg)
-    return Document(**value)
-
-
 def filter_to_json(where: Filter | Mapping[str, Any]) -> dict[str, Any]:
     """Return a filter as JSON: ``{"key", "op", "value"}``, or ``all``, ``any`` or ``not`` of such.
 
@@ -148,33 +131,6 @@ def filter_to_json(where: Filter | Mapping[str, Any]) -> dict[str, Any]:
         return {"not": filter_to_json(where.filter)}
     name = "all" if isinstance(where, AllOf) else "any"
     return {name: [filter_to_json(one) for one in where.filters]}
-
-
-def filter_from_json(value: Any) -> Filter:
-    """Return the filter that :func:`filter_to_json` wrote.
-
-    Raises:
-        InvalidInputError: It is something else, or nests too deeply.
-    """
-    try:
-        return _filter(value)
-    except RecursionError as error:
-        msg = "the filter nests too deeply; give its parts to one 'all' or 'any'"
-        raise InvalidInputError(msg) from error
-
-
-def _filter(value: Any) -> Filter:
-    keys = set(value) if isinstance(value, Mapping) else set()
-    if keys == {"not"}:
-        return Not(_filter(value["not"]))
-    for name, join in (("all", AllOf), ("any", AnyOf)):
-        if keys == {name} and isinstance(value[name], list):
-            return join([_filter(one) for one in value[name]])
-    if {"key", "op"} <= keys <= {"key", "op", "value"}:
-        return Compare(**value)
-    forms = '{"key", "op", "value"}, {"all": [...]}, {"any": [...]} or {"not": ...}'
-    msg = f"a filter is {forms}, not {value!r:.80}"
-    raise InvalidInputError(msg)
 
 
 def error_to_json(kind: str, message: str) -> dict[str, Any]:

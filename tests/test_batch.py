@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from index_corpus import by_row
 from plain_density import plain_coactivation
 
@@ -89,6 +90,26 @@ def assert_queries_are_those_of_each_alone(host: Host, heads: tuple[QueryHead, .
         assert together.queries.tobytes() == alone.queries.tobytes()
         assert together.tokens == alone.tokens
         assert together.ids.tolist() == alone.ids.tolist()
+
+
+def test_every_thread_has_passes_and_each_pass_one_length(tiny_host: Host) -> None:
+    passes: list[list[int]] = []
+
+    class Watched(OneCoreThreads):
+        def map(self, function: Any, tasks: Any) -> list[Any]:
+            passes.extend(tasks)
+            return super().map(function, passes)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        questions = ["Why is it so?"] * 6 + ["Why " * 12] * 2 + ["Why " * 25]
+        encode_questions(tiny_host, questions, (QueryHead(2, 3),), Watched())
+    finally:
+        torch.set_num_threads(before)
+    assert sorted(i for one in passes for i in one) == list(range(9))
+    assert sorted(map(len, passes)) == [1, 1, 1, 3, 3]
+    assert all(len({questions[i] for i in one}) == 1 for one in passes)
 
 
 def test_queries_of_a_batch_are_those_of_each_alone_bit_for_bit(tiny_host: Host) -> None:

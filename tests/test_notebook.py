@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_retriever import Explanation, Profile, Span, WordMatch
-from s3_retriever.documents import Spans
+from s3_retriever.documents import Copy, Spans
 from s3_retriever.shown import grouped, hidden, percents, stretches
 
 HOSTILE = (
@@ -98,6 +98,18 @@ def test_words_that_met_are_lit_by_both_sides() -> None:
     assert html.count("border-bottom:.2em solid") == 3  # and that of the key
     assert "[1000:1033]" in seen.text
     assert re.findall(r"(\d+) %", seen.text) == ["70", "30", "70", "20", "10"]
+
+
+def test_where_else_a_passage_stands_is_named_as_text() -> None:
+    copies = tuple(Copy(f"copy {i} {HOSTILE}", i, i + 3, 1.0) for i in range(6))
+    span = Span("a:0-3", "a", 0, 3, "abc", 1.0, also_in=copies)
+    html = Spans([span])._repr_html_()
+    seen = Seen(html).text
+    assert [f"copy {i} " in seen for i in range(6)] == [True] * 4 + [False] * 2
+    assert "[3:6] and 2 more" in seen
+    assert not BIDI.search(html)
+    assert "<img" not in html
+    assert "also in" not in Seen(Spans([Span("a:0-3", "a", 0, 3, "abc", 1.0)])._repr_html_()).text
 
 
 def test_what_is_empty_is_said() -> None:

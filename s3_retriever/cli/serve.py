@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from s3_retriever.checks import check_library, pip_install
 from s3_retriever.cli.shared import PROGRAM, Command, Options, count, note, plain_warnings, settings
-from s3_retriever.errors import InvalidInputError
+from s3_retriever.errors import ArtifactError, InvalidInputError
 from s3_retriever.wire import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.types import ASGIApp
 
     from s3_retriever.server.service import Service
@@ -33,6 +35,9 @@ _OPTIONS = {
 def _serve(args: argparse.Namespace) -> None:
     _check_libraries("serve", starlette="starlette", uvicorn="uvicorn", prometheus_client="prometheus-client")
     if args.ray is not None:
+        if args.compare is not None:
+            msg = "--compare does not go with --ray: serve one of the two without"
+            raise InvalidInputError(msg)
         _serve_on_ray(args)
         return
     if args.shards is not None:
@@ -42,7 +47,8 @@ def _serve(args: argparse.Namespace) -> None:
 
     service = _service(args)
     service.served.warm_up()
-    _run(service, make_app(service))
+    other = None if args.compare is None else _other(args.compare, service)
+    _run(service, make_app(service, other=other))
 
 
 def _serve_on_ray(args: argparse.Namespace) -> None:
@@ -111,6 +117,19 @@ def _settings(args: argparse.Namespace) -> ServerSettings:
     return settings(ServerSettings, args, None, names=None, **_OPTIONS)
 
 
+def _other(path: Path, service: Service) -> Service:
+    """Load what the page compares with; both share the host if they can."""
+    from s3_retriever.server.served import ServedIndex
+    from s3_retriever.server.service import Service
+
+    try:
+        served = ServedIndex(path, host=service.served.newest.origin.host, read_only=True)
+    except ArtifactError:
+        served = ServedIndex(path, read_only=True)
+    served.warm_up()
+    return Service(served, service.settings)
+
+
 def _what(service: Service) -> str:
     served = service.served
     how = "for reading only" if served.read_only else "for reading and writing"
@@ -156,10 +175,16 @@ SERVE = Command(
     "answer questions over HTTP, with the index and its host kept in memory",
     (
         "serve my-index",
+        "serve my-index --compare index-of-last-week",
         "serve my-index --bind 0.0.0.0 --port 80 --read-only",
         "serve s3://bucket/my-index --ray auto --shards 8",
     ),
-    {**_INDEX, **_CLUSTER, **_NETWORK},
+    {
+        **_INDEX,
+        "--compare DIR": "another index, which the page shows beside it if asked; it is only read",
+        **_CLUSTER,
+        **_NETWORK,
+    },
     _serve,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -77,7 +78,8 @@ def encode_questions(
     every word has seen the whole question (Springer et al., arXiv 2402.15449, for embeddings). A question
     that does not fit the host's window twice is read once.
 
-    Questions of one padded length share passes. On one core, each has the queries that it has alone.
+    Questions of one padded length share passes, at least one for each thread. On one core, each has the
+    queries that it has alone.
 
     Args:
         host: The host.
@@ -92,14 +94,9 @@ def encode_questions(
         InvalidInputError: A question is longer than the host's window.
     """
     prompts = [_prompt(host, question) for question in questions]
-    by_length: dict[int, list[int]] = {}
-    for i, prompt in enumerate(prompts):
-        by_length.setdefault(host.padded_length(len(prompt.tokens)), []).append(i)
-    passes = [
-        numbers[first : first + max(1, _PASS_TOKENS // length)]
-        for length, numbers in by_length.items()
-        for first in range(0, len(numbers), max(1, _PASS_TOKENS // length))
-    ]
+    passes = _passes(
+        [host.padded_length(len(one.tokens)) for one in prompts], threads.number if threads else 1
+    )
 
     def read(numbers: list[int]) -> list[Projection]:
         return host.project([prompts[i].tokens.ids for i in numbers], heads=heads)
@@ -111,6 +108,23 @@ def encode_questions(
         for i, projection in zip(numbers, projections, strict=True)
     }
     return [encoded[i] for i in range(len(questions))]
+
+
+def _passes(lengths: Sequence[int], threads: int) -> list[list[int]]:
+    """Share questions out to passes, largest first, so that threads that take one at a time end together.
+
+    Args:
+        lengths: Tokens of each question, padded; those of a pass have the same.
+        threads: How many passes run at a time.
+    """
+    by_length: dict[int, list[int]] = {}
+    for i, length in enumerate(lengths):
+        by_length.setdefault(length, []).append(i)
+    passes = []
+    for length, numbers in by_length.items():
+        count = max(min(threads, len(numbers)), math.ceil(len(numbers) * length / _PASS_TOKENS))
+        passes += [numbers[i::count] for i in range(count)]  # of even sizes
+    return sorted(passes, key=lambda numbers: -len(numbers) * lengths[numbers[0]])
 
 
 class _Prompt(NamedTuple):

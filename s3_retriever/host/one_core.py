@@ -75,14 +75,23 @@ class OneCoreThreads(Uncopyable):
     instead = "make another one: it holds threads"
 
     def __init__(self) -> None:
-        self._pool: tuple[int, ThreadPoolExecutor] | None = None  # with the process that it belongs to
+        self._pool: tuple[int, ThreadPoolExecutor, int] | None = None  # the process that it belongs to, first
+
+    @property
+    def number(self) -> int:
+        """How many tasks run at a time."""
+        return self._threads()[1]
 
     def map(self, function: Callable[[_T], _R], tasks: Iterable[_T]) -> list[_R]:
         """Return what the function gives for each task, in order; their first error is raised."""
-        pool = self._pool
-        if pool is None or pool[0] != os.getpid():  # a fork does not inherit threads
-            pool = self._pool = os.getpid(), _started(max(1, torch.get_num_threads()), "s3-question")
-        return list(pool[1].map(function, tasks))
+        return list(self._threads()[0].map(function, tasks))
+
+    def _threads(self) -> tuple[ThreadPoolExecutor, int]:
+        found = self._pool
+        if found is None or found[0] != os.getpid():  # a fork does not inherit threads
+            number = max(1, torch.get_num_threads())
+            found = self._pool = os.getpid(), _started(number, "s3-question"), number
+        return found[1:]
 
 
 def _started(threads: int, name: str) -> ThreadPoolExecutor:

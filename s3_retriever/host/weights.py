@@ -201,6 +201,8 @@ def _from_hub(name: str, *, ask: bool = True) -> HostFiles:
     """Take a host from the hub's local cache, else from the hub if it may be asked."""
     reason = ""
     for local in (True, False) if ask else (True,):
+        if not local and not huggingface_hub.constants.HF_HUB_OFFLINE:
+            _LOG.info("asking the hub for %s, which is not in its local cache", name)
         try:
             folder = huggingface_hub.snapshot_download(
                 name,

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from s3_retriever.checks import check, choice, instance
+from s3_retriever.checks import Rule, check, choice, instance
 from s3_retriever.errors import InvalidInputError, UnknownKeyWarning
 from s3_retriever.index.metadata import Bools, Column, value_key
 from s3_retriever.index.segment import Segment
@@ -48,6 +48,24 @@ _TEXT = ("text_match", "text_match_insensitive")
 _SEVERAL = ("in", "nin", "any", "all")
 _PACKAGE = str(Path(__file__).parents[1])
 _TRUE_WITHOUT_KEY = ("ne", "nin", "is_empty")
+
+
+def value_rule(op: str) -> Rule:
+    """Allow what the value of an operator may be."""
+
+    def rule(value: object) -> str:
+        if op == "is_empty":
+            return "" if value is None else "left out"
+        if op in _ORDERINGS:
+            fits = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+            return "" if fits and value == value else "a number (not NaN) or a text"
+        if op in _TEXT:
+            return "" if isinstance(value, str) else "a text"
+        if op in _SEVERAL and not isinstance(value, (tuple, list)):
+            return "a list of values"
+        return "" if _is_json(value) else "of JSON's types, without NaN"
+
+    return rule
 
 
 @dataclass(frozen=True)
@@ -89,26 +107,14 @@ class Compare:
     value: Any = None
 
     def __post_init__(self) -> None:
-        check("the key of a filter", self.key, instance(str, "a str"))
+        check("the key of a filter", self.key, instance(str, "a text"))
         check(f"filter on {self.key!r}: op", self.op, choice(OPERATORS))
         try:
             object.__setattr__(self, "value", _asked(self.value))
-            check(f"filter on {self.key!r}: the value of {self.op!r}", self.value, self._value_rule)
+            check(f"filter on {self.key!r}: the value of {self.op!r}", self.value, value_rule(self.op))
         except RecursionError as error:
             msg = f"filter on {self.key!r}: the value of {self.op!r} holds itself or is nested too deeply"
             raise InvalidInputError(msg) from error
-
-    def _value_rule(self, value: object) -> str:
-        if self.op == "is_empty":
-            return "" if value is None else "left out"
-        if self.op in _ORDERINGS:
-            fits = isinstance(value, (str, int, float)) and not isinstance(value, bool)
-            return "" if fits and value == value else "a number (not NaN) or a str"
-        if self.op in _TEXT:
-            return "" if isinstance(value, str) else "a str"
-        if self.op in _SEVERAL and not isinstance(value, tuple):
-            return "a list, tuple or set of values"
-        return "" if _is_json(value) else "of JSON's types, without NaN"
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,19 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from s3_retriever import errors
 from s3_retriever.server import openapi
 from s3_retriever.server.endpoints import Endpoints, json_response
 from s3_retriever.server.guard import Guard, error_response
-from s3_retriever.server.page import page_routes
+from s3_retriever.server.page import page_routes, profile_route
 from s3_retriever.server.service import Service
 from s3_retriever.wire import error_to_json
+
+OTHER = "/other"
+"""Where the index is that the page compares with."""
 
 _RETRY_AFTER = "1"  # seconds
 
@@ -45,32 +48,37 @@ def make_app(
     service: Service,
     routes: Sequence[BaseRoute] = (),
     beside: Callable[[], contextlib.AbstractAsyncContextManager[None]] = contextlib.nullcontext,
+    other: Service | None = None,
 ) -> ASGIApp:
     """Return the web application of a service.
 
     Args:
         service: What answers. It runs as long as the application does.
-        routes: More routes, which come first. Their functions find the service as
-            ``request.app.state.service``.
+        routes: More routes, which come first.
         beside: What else is entered while the application runs.
+        other: Answers below ``/other``, for the page to compare with.
     """
+    services = [service] if other is None else [service, other]
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with service.running(), beside():
+        async with contextlib.AsyncExitStack() as running:
+            for one in services:
+                await running.enter_async_context(one.running())
+            await running.enter_async_context(beside())
             yield
 
     app = Starlette(
         routes=[
             *routes,
             *page_routes(),
-            *Endpoints(service).routes(),
+            *_of_service(service, *services[1:]),
+            *(Mount(OTHER, routes=_of_service(one)) for one in services[1:]),
             *openapi.routes(service.settings),
         ],
         exception_handlers={HTTPException: _refused, errors.S3RetrieverError: _failed, Exception: _broken},
         lifespan=lifespan,
     )
-    app.state.service = service
     guarded: ASGIApp = Guard(app, service.settings, service.metrics)
     origins = service.settings.cors_origins
     if origins:
@@ -81,6 +89,10 @@ def make_app(
             allow_headers=("authorization", "content-type"),
         )
     return guarded
+
+
+def _of_service(service: Service, *others: Service) -> list[Route]:
+    return [*Endpoints(service, *others).routes(), profile_route(service)]
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import time
 from collections import deque
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from s3_retriever.errors import InvalidInputError, ServerBusyError
+
+_LINGER = 0.1  # of the time that a batch took, for those whom it answered to ask again
 
 _R = TypeVar("_R")
 
@@ -31,9 +34,11 @@ class _Ask:
 class Batcher:
     """Passes questions to one worker thread, all that wait and have equal options at a time.
 
-    Nothing waits for company: a question that comes while the worker rests is worked on at once, and those
-    that come meanwhile form the next batch. The batch of whoever has waited longest comes first. All calls
-    belong to one event loop.
+    A question that comes while the worker rests is worked on at once, and those that come meanwhile form the
+    next batch. Where several callers were answered together, the next batch waits for them to ask again, but
+    no longer than a tenth of the time that they took: else the first one back would be answered alone, then
+    the others, and half of the batches would be small. The batch of whoever has waited longest comes first.
+    All calls belong to one event loop.
 
     Args:
         work: Runs in the worker thread.
@@ -58,7 +63,7 @@ class Batcher:
         self._patience = patience
         self._seen = seen
         self._asks: deque[_Ask] = deque()
-        self._is_wanted = asyncio.Event()
+        self._is_wanted = asyncio.Event()  # set whenever a question comes
         self._thread = ThreadPoolExecutor(1, "s3-serve")
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -128,7 +133,23 @@ class Batcher:
             await self._is_wanted.wait()
             self._is_wanted.clear()
             while batch := self._next_batch():
+                began = time.perf_counter()
                 await self._answer(batch)
+                if self._may_grow(batch):
+                    took = time.perf_counter() - began
+                    await self._gather(len(batch) + len(self._asks), took * _LINGER)
+
+    def _may_grow(self, answered: list[_Ask]) -> bool:
+        """Tell whether the next batch would be larger if those that were answered asked the same again."""
+        return self._asks[0].key == answered[0].key if self._asks else len(answered) > 1
+
+    async def _gather(self, callers: int, seconds: float) -> None:
+        """Wait until so many callers wait, but no longer than so many seconds."""
+        until = time.perf_counter() + seconds
+        while not self._is_closed and len(self._asks) < callers and (left := until - time.perf_counter()) > 0:
+            self._is_wanted.clear()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._is_wanted.wait(), left)
 
     def _next_batch(self) -> list[_Ask]:
         """Take the one who waited longest, and others with the same options; nobody who has given up."""

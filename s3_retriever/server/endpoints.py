@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -15,10 +16,17 @@ from s3_retriever.documents import Document, Span
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.json_form import parse_json
 from s3_retriever.server.metrics import CONTENT_TYPE
-from s3_retriever.server.requests import check_fields, check_json, link_body, or_null, search_request
+from s3_retriever.server.requests import (
+    check_fields,
+    check_json,
+    document_of,
+    link_body,
+    or_null,
+    search_request,
+)
 from s3_retriever.server.served import Version
 from s3_retriever.server.service import Answer, Service
-from s3_retriever.wire import as_document, encode, to_json
+from s3_retriever.wire import encode, to_json
 
 LISTED = 100
 """Documents that a list has unless more are asked for."""
@@ -102,11 +110,24 @@ def document_list(version: Version, after: str | None, prefix: str, limit: int) 
     }
 
 
-class Endpoints:
-    """The functions behind the routes of one service."""
+def short_names(places: Sequence[str]) -> list[str]:
+    """Return the last part of each folder or URL, or the last two where that tells nothing.
 
-    def __init__(self, service: Service) -> None:
+    Examples:
+        >>> short_names(["a/index", "b/index"])
+        ['a/index', 'b/index']
+    """
+    paths = [Path(place).absolute() for place in places]
+    names = [path.name for path in paths]
+    return names if len(set(names)) == len(names) else ["/".join(path.parts[-2:]) for path in paths]
+
+
+class Endpoints:
+    """The functions behind the routes of one service, which names the others beside it."""
+
+    def __init__(self, service: Service, *others: Service) -> None:
         self._service = service
+        self._names = short_names([one.served.name for one in (service, *others)])
 
     async def search(self, request: Request) -> Response:
         """Answer questions, from a body or from a link."""
@@ -189,6 +210,8 @@ class Endpoints:
         service, served = self._service, self._service.served
         state = {
             "status": "ready" if service.is_ready else "stopping",
+            "name": self._names[0],
+            "other": self._names[1] if len(self._names) > 1 else None,
             "version": served.newest.id,
             "documents": len(served.newest.snapshot),
             "read_only": served.read_only,
@@ -242,7 +265,7 @@ def _changes(body: Any, *, may_delete: bool) -> tuple[list[Document], list[str]]
     documents, gone = body.get("documents", []), body.get("delete", [])
     check_json("documents", documents, instance(list, "a list"))
     check_json("delete", gone, _IDS)
-    return [as_document(one) for one in documents], gone
+    return [document_of(one) for one in documents], gone
 
 
 def _digits(text: str) -> Any:

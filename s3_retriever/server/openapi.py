@@ -123,7 +123,16 @@ def _schemas(settings: ServerSettings) -> dict[str, Any]:
         ),
         "Changed": _object(("version",), ids=_TEXTS, deleted=_TEXTS, version=_TEXT),
         "Ids": _object(("ids", "version"), ids=_TEXTS, version=_TEXT),
-        "State": _object((), status=_TEXT, version=_TEXT, documents=_whole(0), read_only=_FLAG, stale=_TEXT),
+        "State": _object(
+            (),
+            status=_TEXT,
+            name=_TEXT,
+            other={"type": ["string", "null"], "description": "The index below /other, if there is one."},
+            version=_TEXT,
+            documents=_whole(0),
+            read_only=_FLAG,
+            stale=_TEXT,
+        ),
         "Error": _object(("error",), error=_object(("type", "message"), type=_TEXT, message=_TEXT)),
     }
 

@@ -10,12 +10,12 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from s3_retriever.checks import as_questions, choice, instance, whole
+from s3_retriever.checks import choice, instance, whole
 from s3_retriever.names import MODES, SCORINGS
 from s3_retriever.retriever import S3Retriever
 from s3_retriever.search.profile import Profile
 from s3_retriever.server.endpoints import json_response, read_json
-from s3_retriever.server.requests import check_fields, check_json, check_lengths
+from s3_retriever.server.requests import check_fields, check_json, checked_question
 from s3_retriever.server.served import Version
 from s3_retriever.server.service import Service
 
@@ -31,31 +31,34 @@ _PEAKS = 8
 
 
 def page_routes() -> list[BaseRoute]:
-    """Return the routes of the page and of what it needs beside the API."""
-    return [
-        Route("/", _index, methods=["GET"]),
-        Route("/profile", _profile, methods=["POST"]),
-        Mount("/static", StaticFiles(directory=_FOLDER)),
-    ]
+    """Return the routes of the page."""
+    return [Route("/", _index, methods=["GET"]), Mount("/static", StaticFiles(directory=_FOLDER))]
+
+
+def profile_route(service: Service) -> Route:
+    """Return the route of what the page needs of a service beside the API."""
+
+    async def profile(request: Request) -> Response:
+        return await _profile(request, service)
+
+    return Route("/profile", profile, methods=["POST"])
 
 
 async def _index(_request: Request) -> Response:
     return FileResponse(_FOLDER / "index.html", media_type="text/html; charset=utf-8")
 
 
-async def _profile(request: Request) -> Response:
+async def _profile(request: Request, service: Service) -> Response:
     """Give the density of a document for a question."""
     body = await read_json(request)
     check_fields("a profile", body, _FIELDS)
-    (question,) = as_questions([body.get("question")])
     doc_id, bins = body.get("doc_id"), body.get("bins", BINS)
     mode, scoring = body.get("mode", "hybrid"), body.get("scoring", "attention")
     check_json("doc_id", doc_id, instance(str, "the id of a document"))
     check_json("mode", mode, choice(MODES))
     check_json("scoring", scoring, choice(SCORINGS))
     check_json("bins", bins, whole(1, MOST_BINS))
-    service: Service = request.app.state.service
-    check_lengths([question], service.settings)
+    question = checked_question(body.get("question"), service.settings)
 
     def read(retriever: S3Retriever, version: Version) -> dict[str, Any]:
         profile = retriever.profile(question, doc_id, mode=mode, scoring=scoring)

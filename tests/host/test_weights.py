@@ -4,6 +4,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -143,6 +144,20 @@ def test_nothing_is_downloaded_offline(
         fetch("nobody-has-this==1", {"a/b": ""}, tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert not caplog.records
+
+
+def test_the_hub_is_asked_aloud_and_not_at_all_offline(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for offline, said in (
+        (True, []),
+        (False, ["asking the hub for no/body, which is not in its local cache"]),
+    ):
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+        with caplog.at_level("INFO", "s3_retriever"), pytest.raises(HostNotFoundError, match="no/body"):
+            resolve_host("no/body")
+        assert caplog.messages == said
 
 
 def test_downloads_and_conversions_say_so(

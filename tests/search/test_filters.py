@@ -218,8 +218,8 @@ def test_what_a_filter_chooses(where: Any, expected: list[str]) -> None:
     ("make", "parts"),
     [
         (lambda: Compare("page", "like", "x"), ["'page'", "'like'", "text_match"]),
-        (lambda: Compare(["page"], "eq", 1), ["['page']", "str"]),
-        (lambda: as_filter({5: 1}), ["5", "str"]),
+        (lambda: Compare(["page"], "eq", 1), ["['page']", "text"]),
+        (lambda: as_filter({5: 1}), ["5", "text"]),
         (lambda: Compare("page", "eq", math.nan), ["'page'", "nan"]),
         (lambda: Compare("page", "in", [1, [math.nan]]), ["'page'", "nan"]),
         (lambda: Compare("page", "gt", math.nan), ["'page'", "nan"]),

@@ -53,12 +53,15 @@ def saved(tmp_path: Path, tiny_host: Host, tiny_artifact: Artifact) -> Path:
 
 
 @contextlib.contextmanager
-def running(folder: Path, host: Host, *, read_only: bool | None = None, **settings: Any) -> Iterator[str]:
-    """Serve a folder on a free port of this machine; give the address."""
+def running(
+    folder: Path, host: Host, *, read_only: bool | None = None, other: Path | None = None, **settings: Any
+) -> Iterator[str]:
+    """Serve a folder on a free port of this machine, beside another one if given; give the address."""
     served = ServedIndex(folder, host=host, read_only=read_only)
     service = Service(served, ServerSettings(port=0, **{"poll": 0.05, **settings}))
     tools = make_tools(service)
-    server = make_server(make_app(service, http_routes(tools), lambda: http_running(tools)))
+    beside = other and Service(ServedIndex(other, host=host, read_only=True), service.settings)
+    server = make_server(make_app(service, http_routes(tools), lambda: http_running(tools), beside))
     with listen("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,61 @@ def test_mistakes_are_one_error_in_json(url: str) -> None:
         ):
             assert http.post("/documents", json=body).status_code == 422
         assert http.post("/search", json={"question": "still there?"}).status_code == 200
+
+
+IN_PYTHON = re.compile(
+    r"\b(None|True|False|NoneType|str|dict|int|tuple|Compare|AllOf|mapping|update\(\))\b|\{'|\(1,\)"
+)
+
+
+@pytest.mark.long
+def test_messages_speak_of_json(url: str) -> None:
+    odd: list[Any] = [None, True, -1, "", "x", [], [1], {}, {"a": None}]
+    filters = [{"key": "year", "op": op, "value": value} for op in ("eq", "gt", "any") for value in odd]
+    searches = [
+        {"question": "oil", **{name: value}}
+        for name in (
+            "question",
+            "token_budget",
+            "mode",
+            "explain",
+            "top_k",
+            "unique",
+            "where",
+            "filter",
+            "spans",
+        )
+        for value in odd
+    ]
+    searches += [{"question": "oil", "filter": one} for one in filters]
+    searches += [{"question": "oil", "filter": {name: value}} for name in ("all", "not") for value in odd]
+    searches += [{"question": "oil", "spans": {"context": value}} for value in odd]
+    searches += [{"questions": value} for value in odd]
+    document = {"id": "new", "text": "Oil."}
+    changes = [
+        {"documents": [{**document, name: value}]}
+        for name in ("id", "text", "title", "metadata", "pages", "source_hash")
+        for value in odd
+    ]
+    changes += [{name: value} for name in ("documents", "delete") for value in odd]
+    changes += [{"documents": [value]} for value in odd]
+    profiles = [
+        {"question": "oil", "doc_id": "bakery", name: value}
+        for name in ("question", "doc_id", "mode", "bins")
+        for value in odd
+    ]
+    refused = 0
+    with httpx.Client(base_url=url, timeout=60) as http:
+        for path, bodies in (("/search", searches), ("/profile", profiles), ("/documents", changes)):
+            for body in bodies:
+                method = "PUT" if path == "/documents" else "POST"
+                answer = http.request(method, path, json=body)
+                assert answer.status_code < 500, body
+                if answer.status_code >= 400:
+                    refused += 1
+                    said = answer.json()["error"]["message"]
+                    assert not IN_PYTHON.search(said), (body, said)
+    assert refused > 100
 
 
 def test_numbers_that_json_lacks_are_null(saved: Path, tiny_host: Host) -> None:

@@ -11,7 +11,8 @@ import httpx
 import pytest
 from server.conftest import DOCUMENTS, running
 
-from s3_retriever import Host, S3Retriever
+from s3_retriever import Client, Document, Host, S3Retriever
+from s3_retriever.errors import ReadOnlyError
 
 QUESTION = "Where does the keeper store the oil?"
 FOLDER = Path(__file__).parents[2] / "s3_retriever" / "server" / "static"
@@ -95,3 +96,26 @@ def test_the_page_comes_without_the_token_and_tells_nothing(saved: Path, tiny_ho
         assert httpx.post(f"{url}/profile", json=asked).status_code == 401
         with_token = httpx.post(f"{url}/profile", json=asked, headers={"authorization": "Bearer secret"})
         assert with_token.status_code == 200
+
+
+def test_another_index_answers_beside_the_first_and_is_only_read(
+    url: str, saved: Path, tiny_host: Host, tmp_path: Path
+) -> None:
+    assert httpx.get(f"{url}/readyz").json()["other"] is None
+    assert httpx.get(f"{url}/other/readyz").status_code == 404
+    other = S3Retriever.load(saved, host=tiny_host)
+    other.update([Document("bakery", "The keeper hides the oil in the bakery.")], delete=["town/harbour.txt"])
+    other.save(tmp_path / "elsewhere" / "index")
+    with running(saved, tiny_host, other=tmp_path / "elsewhere" / "index", token="secret") as at:  # noqa: S106
+        state = httpx.get(f"{at}/readyz").json()
+        assert (state["name"], state["other"]) == (f"{tmp_path.name}/index", "elsewhere/index")
+        assert httpx.post(f"{at}/other/search", json={"question": QUESTION}).status_code == 401
+        first, second = Client(at, token="secret"), Client(f"{at}/other", token="secret")  # noqa: S106
+        assert second.retrieve(QUESTION) == other.retrieve(QUESTION) != first.retrieve(QUESTION)
+        assert second.document_ids == other.document_ids != first.document_ids
+        with pytest.raises(ReadOnlyError):
+            second.delete(["bakery"])
+        headers = {"authorization": "Bearer secret"}
+        asked = {"question": QUESTION, "doc_id": "bakery"}
+        found = httpx.post(f"{at}/other/profile", json=asked, headers=headers).json()
+        assert found["density"] == other.profile(QUESTION, "bakery").density.tolist()

@@ -111,6 +111,31 @@ async def test_too_many_and_too_late_are_refused_and_the_rest_is_answered() -> N
         await batcher.ask("x", "x", ["7"])
 
 
+async def test_callers_who_ask_again_at_once_stay_together() -> None:
+    batches: list[int] = []
+
+    def work(_: Any, questions: list[str]) -> list[str]:
+        batches.append(len(questions))
+        time.sleep(0.2)
+        return questions
+
+    batcher = Batcher(work, most_waiting=100, most_together=32, patience=30.0)
+    batcher.start()
+
+    async def ask() -> None:
+        for number in range(4):
+            assert await batcher.ask("x", "x", [f"{number}"]) == [f"{number}"]
+
+    await asyncio.gather(*(ask() for _ in range(8)))
+    assert sum(batches) == 32
+    assert len(batches) <= 6  # not one alone, then seven, in turn
+    began = time.perf_counter()
+    for _ in range(3):
+        await batcher.ask("x", "x", ["alone"])
+    assert time.perf_counter() - began < 30  # and nobody is waited for without end
+    await batcher.close()
+
+
 @contextmanager
 def held(url: str, n: int) -> Iterator[list[Any]]:
     """Have questions answered by many threads meanwhile; give what they got, once the block has ended."""

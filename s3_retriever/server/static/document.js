@@ -34,18 +34,18 @@ export class DocumentPanel {
   }
 
   /** Show a document at a place. passages: those of the answer that lie in it. */
-  async open({ id, at, question, mode, passages, version }) {
+  async open({ id, at, question, mode, root, key, passages, version }) {
     this.abort?.abort();
     this.abort = new AbortController();
     const { signal } = this.abort;
-    Object.assign(this, { id, passages, mode, at });
+    Object.assign(this, { id, passages, root, key, at });
     $("document").hidden = false;
     $("doc-title").replaceChildren(element("bdi", {}, visible(id)));
     $("doc-about").textContent = "Reading…";
     $("strip").replaceChildren();
     $("peaks").replaceChildren();
     this.text.replaceChildren();
-    const profile = call("profile", { body: { question, doc_id: id, mode, bins: BINS }, signal });
+    const profile = call(`${root}profile`, { body: { question, doc_id: id, mode, bins: BINS }, signal });
     profile.catch(() => {}); // told below
     await this.#while(async () => {
       await this.show(at ?? { start: 0, end: 0 });
@@ -70,16 +70,16 @@ export class DocumentPanel {
   async show({ start, end }) {
     this.at = { start, end };
     const [first, last] = [Math.floor(start / CHUNK), Math.floor(Math.max(start, end - 1) / CHUNK)];
-    if (!this.chunks || this.loaded !== this.id || first < this.first || last >= this.first + this.chunks.length) {
+    if (!this.chunks || this.loaded !== this.root + this.id || first < this.first || last >= this.first + this.chunks.length) {
       await this.#while(() => this.#load(Math.max(0, first - 1), Math.min(last, first + MOST - 3) + 2));
     } else this.#mark();
     const passage = this.passages.find((one) => one.start === start && one.end === end);
-    this.#scrollTo(passage?.explanation?.words?.[0]?.start ?? start);
+    this.#scrollTo(passage?.explanation?.words?.find((one) => (one.field ?? "text") === "text")?.start ?? start);
   }
 
   async #read(from, to) {
     const body = { id: this.id, start: from * CHUNK, end: to * CHUNK };
-    const found = await call("document", { body, signal: this.abort.signal });
+    const found = await call(`${this.root}document`, { body, signal: this.abort.signal });
     const characters = Array.from(found.text);
     const chunks = [];
     for (let i = 0; i < characters.length || !i; i += CHUNK) chunks.push(characters.slice(i, i + CHUNK));
@@ -92,7 +92,7 @@ export class DocumentPanel {
     this.length = found.length;
     this.first = from;
     this.chunks = chunks;
-    this.loaded = this.id;
+    this.loaded = this.root + this.id;
     this.#render();
   }
 

@@ -3,14 +3,17 @@
 import { call, hasToken, Refused, setToken } from "./api.js";
 import { DocumentPanel } from "./document.js";
 import { FilterForm, Mistake } from "./filter.js";
-import { column, NAMES } from "./passages.js";
-import { element, visible } from "./text.js";
+import { column, NAMES, SHORT } from "./passages.js";
+import { element, named, visible } from "./text.js";
 
 const BUDGET = 512;
 const LISTED = 12; // documents named before the first question
 const $ = (id) => document.getElementById(id);
 const panel = new DocumentPanel();
 const filter = new FilterForm();
+const MODES = Object.keys(NAMES);
+const OTHER = "other"; // to compare with: the same mode in the other index
+const indexes = { "": "this index", [OTHER]: "the other index" };
 let answers = [];
 let asked = ""; // the part of the link that the answers are of
 let abort = null;
@@ -43,8 +46,8 @@ function stateOfForm() {
 
 function fillForm(state) {
   $("q").value = state.q ?? "";
-  $("mode").value = state.mode in NAMES ? state.mode : "hybrid";
-  $("vs").value = state.vs in NAMES ? state.vs : "";
+  $("mode").value = MODES.includes(state.mode) ? state.mode : "hybrid";
+  $("vs").value = [...MODES, OTHER].includes(state.vs) ? state.vs : "";
   $("budget").value = state.budget ?? BUDGET;
   filter.write({ where: json(state.where), filter: json(state.filter) });
 }
@@ -57,10 +60,21 @@ function json(text) {
   }
 }
 
-function bodies(state) {
-  const modes = [state.mode || "hybrid", ...(state.vs ? [state.vs] : [])];
+/** The sides that are compared, or the only one: where each asks, and what it is called. */
+function sidesOf({ mode, vs }) {
+  const first = mode || "hybrid";
+  const sides = [{ key: "", root: "", mode: first }];
+  if (vs) sides.push(vs === OTHER ? { key: vs, root: "other/", mode: first } : { key: vs, root: "", mode: vs });
+  return sides.map((side) =>
+    vs === OTHER
+      ? { ...side, name: indexes[side.key], told: `in ${indexes[side.key]}` }
+      : { ...side, name: NAMES[side.mode], told: `by ${SHORT[side.mode]}` },
+  );
+}
+
+function body(state, mode) {
   const [where, tree] = [json(state.where), json(state.filter)];
-  return modes.map((mode) => ({
+  return {
     question: state.q,
     token_budget: Number(state.budget || BUDGET),
     mode,
@@ -68,7 +82,7 @@ function bodies(state) {
     titles: true,
     ...(where === undefined ? {} : { where }),
     ...(tree === undefined ? {} : { filter: tree }),
-  }));
+  };
 }
 
 // What happens
@@ -91,7 +105,7 @@ async function follow({ fill = false } = {}) {
       return;
     }
     if (linkOf(question) !== asked) await ask(question);
-    if (doc !== undefined) await open(doc, placeOf(at), by || question.mode || "hybrid");
+    if (doc !== undefined) await open(doc, placeOf(at), by ?? "");
     else panel.close();
     arrange();
   } catch (error) {
@@ -108,9 +122,11 @@ async function ask(question) {
   say("Searching…");
   const began = performance.now();
   try {
-    const asking = bodies(question);
-    const found = await Promise.all(asking.map((body) => call("search", { body, signal })));
-    answers = found.map((one, i) => ({ ...one, mode: asking[i].mode }));
+    const sides = sidesOf(question);
+    const found = await Promise.all(
+      sides.map(({ root, mode }) => call(`${root}search`, { body: body(question, mode), signal })),
+    );
+    answers = found.map((one, i) => ({ ...one, ...sides[i] }));
     asked = linkOf(question);
     arrange();
     const amounts = answers.map(({ spans }) => count(spans.length, "passage")).join(" and ");
@@ -129,16 +145,16 @@ function count(amount, name) {
   return `${amount || "no"} ${name}${amount === 1 ? "" : "s"}`;
 }
 
-async function open(id, at, mode) {
-  const answer = answers.find((one) => one.mode === mode) ?? answers[0];
+async function open(id, at, key) {
+  const answer = answers.find((one) => one.key === key) ?? answers[0];
   const passages = answer.spans.filter((span) => span.doc_id === id).sort((a, b) => a.start - b.start);
   const place = at ?? passages[0];
-  if (panel.isOpen && panel.id === id && panel.mode === answer.mode) {
+  if (panel.isOpen && panel.id === id && panel.key === answer.key) {
     if (place) await panel.show(place);
     return;
   }
   arrange(id, place);
-  await panel.open({ id, at: place, question: answer.question, mode: answer.mode, passages, version: answer.version });
+  await panel.open({ ...answer, id, at: place, passages });
 }
 
 function placeOf(text) {
@@ -160,10 +176,10 @@ function arrange(id = panel.id, at = panel.at) {
   for (const one of document.querySelectorAll("details.why")) one.open = closed.has(one.dataset.key);
 }
 
-/** A link to a passage in its document. */
-function link(span, mode) {
+/** A link to a passage in its document, on one side. */
+function link(span, key) {
   const { doc, at, by, ...question } = stateOfLink();
-  const state = { ...question, doc: span.doc_id, at: `${span.start}-${span.end}`, by: mode === (question.mode || "hybrid") ? "" : mode };
+  const state = { ...question, doc: span.doc_id, at: `${span.start}-${span.end}`, by: key };
   const made = element("a", { href: linkOf(state) });
   made.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
@@ -237,10 +253,18 @@ async function describe() {
     const state = await call("readyz");
     const what = count(state.documents, "document");
     $("about").textContent = `${what} served${state.read_only ? ", for reading only" : ""}`;
-    if (state.stale) fail(`The folder cannot be read any more; its last version is served: ${state.stale}`);
+    indexes[""] = state.name;
+    if (state.other) {
+      indexes[OTHER] = state.other;
+      const option = element("option", { value: OTHER }, `the index ${named(state.other)}`);
+      $("vs").append(option);
+      if (stateOfLink().vs === OTHER) $("vs").value = OTHER;
+    }
+    return state.stale && `The folder cannot be read any more; its last version is served: ${state.stale}`;
   } catch (error) {
     report(error);
   }
+  return "";
 }
 
 // Controls
@@ -302,5 +326,7 @@ panel.onFilter = (key, value) => {
 $("api-docs").hidden = hasToken();
 addEventListener("popstate", () => follow({ fill: true }));
 
-describe();
-follow({ fill: true });
+describe().then(async (odd) => {
+  await follow({ fill: true });
+  if (odd) fail(odd);
+});

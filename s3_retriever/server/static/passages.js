@@ -1,19 +1,21 @@
 // The passages of an answer, and why they are there.
 
-import { bar, element, grouped, lit, percents, visible } from "./text.js";
+import { bar, element, grouped, lit, named, percents, visible } from "./text.js";
 
 export const NAMES = { hybrid: "S3 and BM25", s3: "S3 only", bm25: "BM25 only" };
-const SHORT = { hybrid: "S3 and BM25", s3: "S3", bm25: "BM25" };
+export const SHORT = { hybrid: "S3 and BM25", s3: "S3", bm25: "BM25" };
+const ABOVE = { title: "the title", path: "the path", heading: "a heading", opening: "a line that opens it" };
 const ROWS = 8;
+const COPIES = 4; // other places that are named
 
 /** One answer as a column. */
 export function column(answer, other, isOpen, link) {
   const list = element("ol", { class: "passages" });
   answer.spans.forEach((span, i) => list.append(passage(span, i + 1, answer, other, isOpen(span), link)));
   const amount = answer.spans.length;
-  const title = element("h2", {}, NAMES[answer.mode], " ");
+  const title = element("h2", {}, visible(answer.name), " ");
   title.append(element("span", { class: "quiet" }, amount === 1 ? "1 passage" : `${amount || "no"} passages`));
-  const made = element("section", { class: "column", "aria-label": `Passages by ${NAMES[answer.mode]}` }, title);
+  const made = element("section", { class: "column", "aria-label": `Passages ${named(answer.told)}` }, title);
   if (amount) made.append(list);
   else made.append(element("p", { class: "quiet" }, nothing(answer.mode)));
   return made;
@@ -27,7 +29,7 @@ function nothing(mode) {
 
 function passage(span, rank, answer, other, isOpen, link) {
   const title = span.title || span.doc_id;
-  const open = link(span, answer.mode);
+  const open = link(span, answer.key);
   const heading = element("h3", {}, element("span", { class: "rank" }, `${rank}.`), open);
   open.append(element("bdi", {}, visible(title)));
   const made = element("li", { class: `passage${isOpen ? " open" : ""}` });
@@ -38,10 +40,11 @@ function passage(span, rank, answer, other, isOpen, link) {
   );
   // What stands above it and must be read before, such as the header of its table.
   if (span.header) made.querySelector(".words").before(element("p", { class: "words header", dir: "auto" }, visible(span.header)));
+  if (span.also_in?.length) made.append(copies(span.also_in, answer.key, link));
   if (other) made.querySelector(".place").append(" ", tag(span, other));
   if (span.explanation) {
     const reasons = why(span.explanation);
-    reasons.dataset.key = `${answer.mode} ${span.id}`;
+    reasons.dataset.key = `${answer.key} ${span.id}`;
     made.append(reasons);
   }
   return made;
@@ -62,10 +65,20 @@ function tag(span, other) {
   const number = other.spans.findIndex(
     (one) => one.doc_id === span.doc_id && one.start < span.end && one.end > span.start,
   );
-  const name = SHORT[other.mode];
   return number < 0
-    ? element("span", { class: "tag only" }, `not found by ${name}`)
-    : element("span", { class: "tag" }, `no. ${number + 1} by ${name}`);
+    ? element("span", { class: "tag only" }, "not found ", visible(other.told))
+    : element("span", { class: "tag" }, `no. ${number + 1} `, visible(other.told));
+}
+
+/** Where else the passage stands, as links. */
+function copies(also, key, link) {
+  const parts = also.slice(0, COPIES).flatMap((copy, i) => {
+    const open = link(copy, key);
+    open.append(element("bdi", {}, visible(copy.doc_id)));
+    return [i ? ", " : "", open, ` ${copy.start}–${copy.end}`];
+  });
+  const left = also.length - COPIES;
+  return element("p", { class: "place also" }, "also in ", ...parts, left > 0 ? ` and ${left} more` : "");
 }
 
 function why(explanation) {
@@ -93,7 +106,7 @@ function table(groups) {
       element("td", { class: "num" }, `${numbers[i]} %`),
       element("td", { class: "bars" }, bar(one.s3 / shares[0], one.bm25 / shares[0])),
       element("td", {}, element("bdi", {}, visible(one.word))),
-      element("td", {}, element("bdi", {}, visible(one.text)), one.places > 1 ? ` × ${one.places}` : ""),
+      element("td", {}, element("bdi", {}, visible(one.text)), one.places > 1 ? ` × ${one.places}` : "", ABOVE[one.field] ? `, in ${ABOVE[one.field]}` : ""),
     ),
   );
   const head = ["share", "", "of the question", "met"].map((name) =>
