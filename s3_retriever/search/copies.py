@@ -64,17 +64,18 @@ def select_unique(
     left, gone = density, list[SelectedSpan]()
     wider = budget
     for _ in range(ROUNDS):
-        copies = _copies(selected, text)
+        copies = [copy for copy, _ in _copies(selected, text)]
         if not copies:
             break
         if left is density:
             left = density.copy()
-        while copies:  # in a wider budget, until there are none: copies come in crowds
+        while copies:  # in a wider budget, until there are none of these: copies come in crowds
             for copy in copies:
                 left[_cells(copy, document_cells)] = -np.inf
             gone += copies
             wider *= 2
-            copies = _copies(select(left, wider), text) if wider < budget << ROUNDS else []
+            met = _copies(select(left, wider), text) if wider < budget << ROUNDS else []
+            copies = [copy for copy, better in met if any(_overlap(better, one) for one in selected)]
         selected = select(left, budget)
     found, lost = _with_copies(selected, gone, text)
     if lost:  # what they were like was cut in another way, and no longer says what they do
@@ -97,16 +98,20 @@ def _cells(span: SelectedSpan, document_cells: Int64) -> list[int]:
     return cells if span.peak is None else [*cells, span.peak]
 
 
-def _copies(spans: Sequence[SelectedSpan], text: Callable[[SelectedSpan], str]) -> list[SelectedSpan]:
-    """Return the passages of which a better one is a copy; none whose place could not be given away."""
-    known = _Known()
+def _copies(
+    spans: Sequence[SelectedSpan], text: Callable[[SelectedSpan], str]
+) -> list[tuple[SelectedSpan, SelectedSpan]]:
+    """Return the passages that are copies, each with a better one; none whose place must stay."""
+    known, kept = _Known(), list[SelectedSpan]()
     found = []
     for span in spans:
         said = _Said(text(span))
-        if span.peak is not None and known.best(said) is not None:
-            found.append(span)
+        best = None if span.peak is None else known.best(said)
+        if best is not None:
+            found.append((span, kept[best[0]]))
         else:
             known.add(said)
+            kept.append(span)
     return found
 
 
