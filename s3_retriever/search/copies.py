@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -60,11 +61,12 @@ def select_unique(
     Returns:
         The passages, best first, each with the copies of it that were met.
     """
+    said = functools.cache(lambda span: _Said(text(span)))
     selected = select(density, budget)
     left, gone = density, list[SelectedSpan]()
     wider = budget
     for _ in range(ROUNDS):
-        copies = [copy for copy, _ in _copies(selected, text)]
+        copies = [copy for copy, _ in _copies(selected, said)]
         if not copies:
             break
         if left is density:
@@ -74,10 +76,10 @@ def select_unique(
                 left[_cells(copy, document_cells)] = -np.inf
             gone += copies
             wider *= 2
-            met = _copies(select(left, wider), text) if wider < budget << ROUNDS else []
+            met = _copies(select(left, wider), said) if wider < budget << ROUNDS else []
             copies = [copy for copy, better in met if any(_overlap(better, one) for one in selected)]
         selected = select(left, budget)
-    found, lost = _with_copies(selected, gone, text)
+    found, lost = _with_copies(selected, gone, said)
     if lost:  # what they were like was cut in another way, and no longer says what they do
         for span in lost:
             cells = _cells(span, document_cells)
@@ -86,7 +88,7 @@ def select_unique(
     if budget < LEAST:
         gone += select(left, LEAST)
     if lost or budget < LEAST:
-        found, _ = _with_copies(selected, gone, text)
+        found, _ = _with_copies(selected, gone, said)
     return found
 
 
@@ -99,24 +101,23 @@ def _cells(span: SelectedSpan, document_cells: Int64) -> list[int]:
 
 
 def _copies(
-    spans: Sequence[SelectedSpan], text: Callable[[SelectedSpan], str]
+    spans: Sequence[SelectedSpan], said: Callable[[SelectedSpan], _Said]
 ) -> list[tuple[SelectedSpan, SelectedSpan]]:
     """Return the passages that are copies, each with a better one; none whose place must stay."""
     known, kept = _Known(), list[SelectedSpan]()
     found = []
     for span in spans:
-        said = _Said(text(span))
-        best = None if span.peak is None else known.best(said)
+        best = None if span.peak is None else known.best(said(span))
         if best is not None:
             found.append((span, kept[best[0]]))
         else:
-            known.add(said)
+            known.add(said(span))
             kept.append(span)
     return found
 
 
 def _with_copies(
-    selected: Sequence[SelectedSpan], gone: Sequence[SelectedSpan], text: Callable[[SelectedSpan], str]
+    selected: Sequence[SelectedSpan], gone: Sequence[SelectedSpan], said: Callable[[SelectedSpan], _Said]
 ) -> tuple[list[tuple[SelectedSpan, tuple[Repeated, ...]]], list[SelectedSpan]]:
     """Give each copy to the passage that it is most like; passages that are copies still, go.
 
@@ -126,17 +127,16 @@ def _with_copies(
     known, kept = _Known(), list[SelectedSpan]()
     copies: defaultdict[int, list[Repeated]] = defaultdict(list)
     for span in selected:
-        said = _Said(text(span))
-        best = known.best(said)
+        best = known.best(said(span))
         if best is None:
             kept.append(span)
-            known.add(said)
+            known.add(said(span))
         else:
             copies[best[0]].append(Repeated(span, best[1]))
     least = min((span.score for span in kept), default=-np.inf)
     lost = []
     for span in gone:
-        best = known.best(_Said(text(span)))
+        best = known.best(said(span))
         if best is not None:
             copies[best[0]].append(Repeated(span, best[1]))
         elif span.score >= least:
