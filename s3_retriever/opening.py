@@ -15,14 +15,16 @@ from s3_retriever.cluster.config import ClusterConfig
 from s3_retriever.config import RetrieverConfig
 from s3_retriever.documents import as_ids
 from s3_retriever.encode.artifact import Artifact
-from s3_retriever.errors import ArtifactError
-from s3_retriever.host.loading import import_meanwhile
+from s3_retriever.errors import ArtifactError, S3RetrieverError
 from s3_retriever.host.model import Host
 from s3_retriever.index import Index
+from s3_retriever.index.storage import saved_header
 from s3_retriever.names import ChangeMode
+from s3_retriever.saved import INDEX
 from s3_retriever.search.rank import Ranker
 from s3_retriever.search.shards import ShardedIndex
 from s3_retriever.store.opening import read_saved_at
+from s3_retriever.store.place import folder_of
 
 if TYPE_CHECKING:
     import ray.data
@@ -42,6 +44,20 @@ def read_anywhere(
 
     scoring, fuse = (None, np.add) if ranker is None else (ranker.scoring, ranker.fuse)
     return open_shards(str(path), shards, timeout=timeout, scoring=scoring, fuse=fuse)
+
+
+def _recorded_host(path: str | Path) -> object:
+    """Return the name of the host that an index in a folder was made with; None where it is not known."""
+    folder = folder_of(path)
+    host = {} if folder is None else saved_header(folder / INDEX).get("host")
+    return host.get("name") if isinstance(host, dict) else None
+
+
+def _loaded(host: Any, recorded: object, path: str | Path) -> Host | None:
+    """Load the host given, else the recorded one; None where neither is known."""
+    if host is not None:
+        return Host.load(host)
+    return None if recorded is None else Host.recorded(recorded, f"the index {path}")
 
 
 class Opened:
@@ -142,11 +158,17 @@ class Opened:
         check("path", path, PATH)
         with ThreadPoolExecutor(1, "s3-load") as pool:
             reading = pool.submit(read_anywhere, path, shards, timeout, ranker)
-            if not isinstance(host, (Host, tuple)):
-                import_meanwhile(reading)
+            recorded = _recorded_host(path)
+            try:
+                # Meanwhile, and in this thread: while transformers is imported, no other can import from it.
+                loaded = _loaded(host, recorded, path)
+            except S3RetrieverError:
+                reading.result()  # what is wrong with the index comes first
+                raise
             index, artifact, config = reading.result()
         name = index.header["host"]["name"]
-        loaded = Host.recorded(name, f"the index {path}") if host is None else Host.load(host)
+        if loaded is None or (host is None and recorded != name):  # the index was replaced meanwhile
+            loaded = Host.recorded(name, f"the index {path}")
         try:
             return cls(host=loaded, artifact=artifact, index=index, config=config, ranker=ranker)
         except ArtifactError as error:

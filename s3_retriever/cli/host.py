@@ -21,14 +21,14 @@ def _host(args: argparse.Namespace) -> None:
     from s3_retriever.host.model import Host
 
     host = Host.load(args.host)
-    places = host.places
     say(
         f"host {printable(host.name)} ({host.identity['model_type']}): {host.n_layers} layers x "
         f"{host.n_query_heads} query heads, {host.n_key_heads} key heads, {host.head_dim} wide; "
         f"takes {host.max_tokens:,} tokens"
     )
+    model, tokenizer = host.model, host.tokenizer
     began = time.process_time()
-    Host(model=host.model, tokenizer=host.tokenizer, name=host.name)
+    places = Host(model=model, tokenizer=tokenizer, name=host.name).places
     say(
         f"what its attention gets was {places.source}, and checked on this model, in "
         f"{time.process_time() - began:.1f} s of one core:"

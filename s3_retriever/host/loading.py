@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
-from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from s3_retriever.errors import HostNotFoundError, UnsupportedHostError
-from s3_retriever.host.families import check_decoder
+from s3_retriever.host.families import FAMILIES, check_decoder
+from s3_retriever.host.lean import Lean, read_lean
 from s3_retriever.host.untrusted import OFFLINE, refuse_code
 from s3_retriever.host.weights import HostFiles, quiet_transformers
 
-_SOON = 0.1  # seconds; what is done by then, or has failed, need not wait for an import
 
+def load_lean(files: HostFiles) -> Lean | None:
+    """Load a host without ``transformers``; None where it takes that, or a family was declared.
 
-def import_meanwhile(doing: Future[Any]) -> None:
-    """Import ``transformers``, which takes seconds, while another thread does something that takes long.
-
-    In the calling thread: while it is imported, no other thread can import from it.
+    Raises:
+        UnsupportedHostError: Something in the folder would run code.
     """
-    if wait([doing], timeout=_SOON).not_done:
-        importlib.import_module("transformers.models.auto")
+    refuse_code(files.folder)
+    return None if FAMILIES else read_lean(files.folder, cpu_dtype())
 
 
 def load_model(files: HostFiles) -> tuple[Any, Any]:

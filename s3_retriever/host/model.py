@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,17 +15,16 @@ import torch
 
 from s3_retriever.checks import Uncopyable
 from s3_retriever.errors import ForkedProcessError, InvalidInputError, UnsupportedHostError
-from s3_retriever.host.families import check_decoder, text_config, window_of
-from s3_retriever.host.loading import load_model
-from s3_retriever.host.one_core import single_threaded
-from s3_retriever.host.passes import Passes
-from s3_retriever.host.places import base_decoder, locate
+from s3_retriever.host.families import window_of
+from s3_retriever.host.loading import load_lean, load_model
 from s3_retriever.host.projections import Projections
+from s3_retriever.host.reading import Reading, read_model, row_of, take_lean
 from s3_retriever.host.readings import Heads, Places
 from s3_retriever.host.taps import QueryHead, Tap
-from s3_retriever.host.tokens import OffsetTokenizer, Tokens
-from s3_retriever.host.treated import input_device, is_offloaded, mixes_rows, refuse_treated
+from s3_retriever.host.tokens import Tokens
+from s3_retriever.host.treated import input_device
 from s3_retriever.host.weights import HostFiles, describe_model, resolve_host, resolve_recorded
+from s3_retriever.locks import ThreadLock
 
 PAD_MULTIPLE = 32
 """Rows are padded to a multiple of this. Rows of one padded length give the same projections, bit for
@@ -59,10 +58,6 @@ class Host(Uncopyable):
         name: How the host is called in messages, artifacts and indexes.
         revision: Which version of the weights this is, where known.
 
-    Attributes:
-        model: As given.
-        tokenizer: As given. What is read here is tokenised by a private copy of it.
-
     Raises:
         UnsupportedHostError: The tokenizer is slow, or the model is no causal decoder that attends by
             softmax, or what is read of it is not what its attention gets.
@@ -70,25 +65,20 @@ class Host(Uncopyable):
 
     instead = "threads may share it as it is; in another process use Host.load()"
 
+    _whole: tuple[Any, Any] | None = None  # model and tokenizer, as far as they were given or asked for
+    _files: HostFiles | None = None
+
     def __init__(self, *, model: Any, tokenizer: Any, name: str, revision: str = "") -> None:
-        config = getattr(model, "config", model)
-        check_decoder(config)
+        self._take(name, revision, read_model(name, model, tokenizer))
+        self._whole = model, tokenizer
+
+    def _take(self, name: str, revision: str, reading: Reading) -> None:
         self.name = name
         self.revision = revision
-        self.model = model
-        self.tokenizer = tokenizer
-        self._config: Any = text_config(config)
-        self._tokenizer = OffsetTokenizer(tokenizer)
-        self._decoder = base_decoder(model)
-        refuse_treated(name, model)
-        self._rows_apart = mixes_rows(self._decoder)
-        self._one_pass = is_offloaded(model)
-        self._passes = Passes(model)
-        # On one core: so few tokens gain little from more, and lose much where others keep them busy.
-        with self._passes.alone(), single_threaded(1) as pool:
-            self._projections = pool.submit(locate, name, self._decoder, self._config).result()
-        self._window = window_of(self._config)
+        self._reading = reading
+        self._window = window_of(reading.config)
         self._process = os.getpid()
+        self._loading = ThreadLock()
 
     @classmethod
     def load(cls, host: str | Path | tuple[Any, Any] | Host | None = None) -> Host:
@@ -139,52 +129,77 @@ class Host(Uncopyable):
 
     @classmethod
     def _from_files(cls, files: HostFiles) -> Host:
-        model, tokenizer = load_model(files)
-        return cls(model=model, tokenizer=tokenizer, name=files.name, revision=files.revision)
+        lean = load_lean(files)
+        if lean is None:
+            model, tokenizer = load_model(files)
+            return cls(model=model, tokenizer=tokenizer, name=files.name, revision=files.revision)
+        host = cls.__new__(cls)
+        host._take(files.name, files.revision, take_lean(lean))
+        host._files = files
+        return host
+
+    @property
+    def model(self) -> Any:
+        """The model of ``transformers``; that of a plain host is loaded when it is first asked for."""
+        return self._loaded()[0]
+
+    @property
+    def tokenizer(self) -> Any:
+        """Its tokenizer. What is read here is tokenised by a private copy of it."""
+        return self._loaded()[1]
+
+    def _loaded(self) -> tuple[Any, Any]:
+        with self._loading:
+            if self._whole is None and self._files:
+                whole = load_model(self._files)
+                self._reading = read_model(self.name, *whole)  # what its owner changes is what is read
+                self._whole = whole
+            assert self._whole is not None  # noqa: S101
+            return self._whole
 
     @property
     def n_layers(self) -> int:
         """Number of decoder layers."""
-        return self._projections.n_layers
+        return self._reading.projections.n_layers
 
     @property
     def attention_layers(self) -> list[int]:
         """The layers that have attention heads. Hybrids also have layers without."""
-        return sorted(self._projections.layers)
+        return sorted(self._reading.projections.layers)
 
     @property
     def n_query_heads(self) -> int:
         """Query heads per layer; of the layer that has most."""
-        return self._projections.n_query_heads
+        return self._reading.projections.n_query_heads
 
     @property
     def n_key_heads(self) -> int:
         """Key heads per layer; of the layer that has most."""
-        return self._projections.n_key_heads
+        return self._reading.projections.n_key_heads
 
     @property
     def head_dim(self) -> int:
         """Dimension d of a key or query, where it is greatest; narrower ones are filled up with zeros."""
-        return self._projections.head_dim
+        return self._reading.projections.head_dim
 
     @property
     def value_dim(self) -> int:
         """Dimension of a value, likewise; 0 where values are not known."""
-        return self._projections.value_dim
+        return self._reading.projections.value_dim
 
     @property
     def places(self) -> Places:
         """Where queries, keys and values are read, and why nothing is read of the other layers."""
-        return self._projections.places
+        return self._reading.projections.places
 
     def query_heads(self, layer: int) -> list[QueryHead]:
         """Return the query heads of a layer; none where it does not attend."""
-        heads = self._projections.layers.get(layer)
+        heads = self._reading.projections.layers.get(layer)
         return [QueryHead(layer, head) for head in range(heads.queries.n_heads)] if heads else []
 
     def taps(self, layer: int) -> list[Tap]:
         """Return the key heads of a layer; none where it does not attend."""
-        heads = self._projections.layers.get(layer)
+        heads = self._reading.projections.layers.get(layer)
         return [Tap(layer, head) for head in range(heads.keys.n_heads)] if heads else []
 
     def asked(self, head: QueryHead) -> Tap:
@@ -194,7 +209,7 @@ class Host(Uncopyable):
             InvalidInputError: The host has no such query head.
         """
         self._check_places("query head", [head])
-        return Tap(head.layer, self._projections.layers[head.layer].asks[head.head])
+        return Tap(head.layer, self._reading.projections.layers[head.layer].asks[head.head])
 
     @property
     def max_tokens(self) -> int:
@@ -204,7 +219,7 @@ class Host(Uncopyable):
     @property
     def on_cpu(self) -> bool:
         """Whether the host computes on a CPU."""
-        return input_device(self._decoder).type == "cpu"
+        return input_device(self._reading.decoder).type == "cpu"
 
     @property
     def identity(self) -> dict[str, str | int]:
@@ -212,18 +227,18 @@ class Host(Uncopyable):
         return {
             "name": self.name,
             "revision": self.revision,
-            "model_type": str(self._config.model_type),
-            "hidden_size": int(self._config.hidden_size),
+            "model_type": str(self._reading.config.model_type),
+            "hidden_size": int(self._reading.config.hidden_size),
             "n_layers": self.n_layers,
             "n_query_heads": self.n_query_heads,
             "n_key_heads": self.n_key_heads,
             "head_dim": self.head_dim,
-            "vocab_size": int(self._config.vocab_size),
+            "vocab_size": int(self._reading.config.vocab_size),
         }
 
     def encode(self, text: str) -> Tokens:
         """Tokenise a text of any length; no special tokens are added."""
-        return self._tokenizer.encode(text)
+        return self._reading.tokenizer.encode(text)
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens :meth:`encode` gives."""
@@ -237,7 +252,7 @@ class Host(Uncopyable):
         tokens add up; 1 is that of the rarest token, and of most words that take several.
         """
         ids = np.maximum(self.encode(f" {word}").ids, 1)
-        return min(1.0, float(np.log(ids).sum()) / math.log(self._config.vocab_size))
+        return min(1.0, float(np.log(ids).sum()) / math.log(self._reading.config.vocab_size))
 
     def keys(
         self, batch: Sequence[npt.NDArray[np.int32]], taps: Sequence[Tap]
@@ -286,24 +301,26 @@ class Host(Uncopyable):
                 f"a row of {longest} tokens exceeds the host's window of {self.max_tokens}; cut it in chunks"
             )
             raise InvalidInputError(msg)
-        if self._rows_apart and len(batch) > 1:
+        reading = self._reading
+        if reading.rows_apart and len(batch) > 1:
             apart = (self.project([ids], taps=taps, heads=heads, values=values) for ids in batch)
             return [row for (row,) in apart]
         self.check_process()
         # Many passes keep the cores of a CPU busy; one fills another device, which might not bear several.
-        beside = self.on_cpu and not self._one_pass
-        with self._passes.beside_others() if beside else self._passes.alone():
-            layers = self._projections.layers
+        beside = self.on_cpu and not reading.one_pass
+        with reading.passes.beside_others() if beside else reading.passes.alone():
+            layers = reading.projections.layers
             every: list[tuple[Heads | None, int]] = [(layers[at.layer].keys, at.head) for at in taps]
             every += [(layers[at.layer].queries, at.head) for at in heads]
             every += [(layers[at.layer].values, at.head) for at in values]
-            read = self._read(self._padded(batch) if longest else None, [one for one, _ in every if one])
+            ids = self._padded(batch) if longest else None
+            read = reading.read(ids, [one for one, _ in every if one])
             ends = len(taps), len(taps) + len(heads)
             return [
                 Projection(
-                    _row(read, every[: ends[0]], self.head_dim, i, len(ids)),
-                    _row(read, every[ends[0] : ends[1]], self.head_dim, i, len(ids)),
-                    _row(read, every[ends[1] :], self.value_dim, i, len(ids)),
+                    row_of(read, every[: ends[0]], self.head_dim, i, len(ids)),
+                    row_of(read, every[ends[0] : ends[1]], self.head_dim, i, len(ids)),
+                    row_of(read, every[ends[1] :], self.value_dim, i, len(ids)),
                 )
                 for i, ids in enumerate(batch)
             ]
@@ -314,8 +331,10 @@ class Host(Uncopyable):
         Raises:
             UnsupportedHostError: It is not known where they are.
         """
-        if not self.value_dim or any(layer.values is None for layer in self._projections.layers.values()):
-            name = self._config.model_type
+        if not self.value_dim or any(
+            layer.values is None for layer in self._reading.projections.layers.values()
+        ):
+            name = self._reading.config.model_type
             msg = (
                 f"where family {name!r} computes its values is not known; declare it with "
                 f"register_family({name!r}, Family(..., value=...))"
@@ -331,8 +350,8 @@ class Host(Uncopyable):
         """
         if os.getpid() != self._process and not self.on_cpu:
             msg = (
-                f"host {self.name!r} is on {input_device(self._decoder)} and was loaded before this process "
-                "was forked; load it after the fork, or start processes by spawn"
+                f"host {self.name!r} is on {input_device(self._reading.decoder)} and was loaded before "
+                "this process was forked; load it after the fork, or start processes by spawn"
             )
             raise ForkedProcessError(msg)
 
@@ -344,15 +363,16 @@ class Host(Uncopyable):
             ForkedProcessError: See :meth:`check_process`.
         """
         self.check_process()
-        with self._passes.alone():
-            yield self._projections
+        self._loaded()
+        with self._reading.passes.alone():
+            yield self._reading.projections
 
     def padded_length(self, n: int) -> int:
         """Return the length to which a row of ``n`` tokens is padded when alone in its batch."""
         return min(-(-n // PAD_MULTIPLE) * PAD_MULTIPLE, self.max_tokens)
 
     def _check_places(self, kind: str, places: Sequence[Tap | QueryHead]) -> None:
-        layers = self._projections.layers
+        layers = self._reading.projections.layers
         for place in places:
             heads = layers.get(place.layer)
             if heads is None and 0 <= place.layer < self.n_layers:
@@ -377,24 +397,4 @@ class Host(Uncopyable):
         padded = np.zeros((len(batch), self.padded_length(max(map(len, batch)))), np.int64)
         for row, ids in zip(padded, batch, strict=True):
             row[: len(ids)] = ids
-        return torch.from_numpy(padded).to(input_device(self._decoder))
-
-    def _read(self, ids: torch.Tensor | None, heads: Iterable[Heads]) -> dict[Heads, torch.Tensor]:
-        """Return heads, (rows, length, heads, width); none where ``ids`` is None, as no row has a token."""
-        distinct = dict.fromkeys(heads)
-        if ids is None or not distinct:
-            return {}
-        outputs = self._passes.outputs(self._projections.wanted(distinct), self._decoder, ids)
-        shape = ids.shape[0], ids.shape[1]
-        return {one: self._projections.compute(one, outputs, shape) for one in distinct}
-
-
-def _row(
-    read: Mapping[Heads, torch.Tensor], places: Sequence[tuple[Heads | None, int]], dim: int, row: int, n: int
-) -> npt.NDArray[np.float32]:
-    """Gather one row's heads, float32 (n, places, dim), filled up with zeros where they are narrower."""
-    result = np.zeros((n, len(places), dim), np.float32)
-    for i, (heads, head) in enumerate(places):
-        if n and heads is not None:  # where values are wanted, they are known
-            result[:, i, : heads.width] = read[heads][row, :n, head].float().cpu().numpy()
-    return result
+        return torch.from_numpy(padded).to(input_device(self._reading.decoder))

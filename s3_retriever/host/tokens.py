@@ -64,7 +64,17 @@ class OffsetTokenizer:
                 "load one with AutoTokenizer.from_pretrained(..., use_fast=True)"
             )
             raise UnsupportedHostError(msg)
-        self._backend = copy.deepcopy(tokenizer.backend_tokenizer)
+        self._take(copy.deepcopy(tokenizer.backend_tokenizer))
+
+    @classmethod
+    def of(cls, backend: Any) -> OffsetTokenizer:
+        """Take a backend that nobody else uses."""
+        made = cls.__new__(cls)
+        made._take(backend)
+        return made
+
+    def _take(self, backend: Any) -> None:
+        self._backend = backend
         self._backend.no_padding()
         self._backend.no_truncation()
         self._backend.encode_special_tokens = True

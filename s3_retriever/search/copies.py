@@ -66,18 +66,17 @@ def select_unique(
     left, gone = density, list[SelectedSpan]()
     wider = budget
     for _ in range(ROUNDS):
-        copies = [copy for copy, _ in _copies(selected, said)]
+        copies = _copies(selected, said, budget)
         if not copies:
             break
         if left is density:
             left = density.copy()
-        while copies:  # in a wider budget, until there are none of these: copies come in crowds
+        while copies:  # in a wider budget, until none is in the way: copies come in crowds
             for copy in copies:
                 left[_cells(copy, document_cells)] = -np.inf
             gone += copies
             wider *= 2
-            met = _copies(select(left, wider), said) if wider < budget << ROUNDS else []
-            copies = [copy for copy, better in met if any(_overlap(better, one) for one in selected)]
+            copies = _copies(select(left, wider), said, budget) if wider < budget << ROUNDS else []
         selected = select(left, budget)
     found, lost = _with_copies(selected, gone, said)
     if lost:  # what they were like was cut in another way, and no longer says what they do
@@ -101,18 +100,25 @@ def _cells(span: SelectedSpan, document_cells: Int64) -> list[int]:
 
 
 def _copies(
-    spans: Sequence[SelectedSpan], said: Callable[[SelectedSpan], _Said]
-) -> list[tuple[SelectedSpan, SelectedSpan]]:
-    """Return the passages that are copies, each with a better one; none whose place must stay."""
-    known, kept = _Known(), list[SelectedSpan]()
+    spans: Sequence[SelectedSpan], said: Callable[[SelectedSpan], _Said], budget: int
+) -> list[SelectedSpan]:
+    """Return the passages of which a better one is a copy; none whose place could not be given away.
+
+    Those that come when better ones have filled the budget take nobody's place, and are not looked for: some
+    text of a large corpus always stands twice.
+    """
+    known = _Known()
     found = []
+    tokens = 0
     for span in spans:
-        best = None if span.peak is None else known.best(said(span))
-        if best is not None:
-            found.append((span, kept[best[0]]))
+        if tokens >= budget:
+            break
+        one = said(span)
+        if span.peak is not None and known.best(one) is not None:
+            found.append(span)
         else:
-            known.add(said(span))
-            kept.append(span)
+            known.add(one)
+            tokens += span.last_token - span.first_token
     return found
 
 
@@ -127,10 +133,11 @@ def _with_copies(
     known, kept = _Known(), list[SelectedSpan]()
     copies: defaultdict[int, list[Repeated]] = defaultdict(list)
     for span in selected:
-        best = known.best(said(span))
+        one = said(span)
+        best = known.best(one)
         if best is None:
             kept.append(span)
-            known.add(said(span))
+            known.add(one)
         else:
             copies[best[0]].append(Repeated(span, best[1]))
     least = min((span.score for span in kept), default=-np.inf)

@@ -29,7 +29,7 @@ def main() -> None:
     """Print the cost of each step."""
     torch.set_num_threads(1)
     host = Host.load()
-    decoder = host._decoder
+    decoder = host._reading.decoder
     with torch.inference_mode():
         ids, found = probe_ids(decoder), Projections(decoder, host.places)
         steps = {

@@ -108,7 +108,7 @@ def given_to_attention(host: Host) -> list[Given]:
 
     AttentionInterface.register("recording", record)
     AttentionMaskInterface.register("recording", ALL_MASK_ATTENTION_FUNCTIONS["eager"])
-    decoder = host._decoder
+    decoder = host._reading.decoder
     usual = decoder.config._attn_implementation
     decoder.set_attn_implementation("recording")
     with torch.no_grad():

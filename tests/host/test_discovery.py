@@ -55,7 +55,7 @@ def ids(n: int) -> npt.NDArray[np.int32]:
 def attended(host: Host, tokens: npt.NDArray[np.int32]) -> dict[int, Attention]:
     """What each attention of a pass was given, by layer."""
     seen: list[Attention] = []
-    watch(host._decoder, torch.tensor(tokens[None].astype(np.int64)), seen.append)
+    watch(host._reading.decoder, torch.tensor(tokens[None].astype(np.int64)), seen.append)
     return dict(zip(host.attention_layers, seen, strict=True))
 
 
@@ -113,8 +113,8 @@ def test_keys_may_be_the_values_and_compressed_ones_follow_them(load: Load) -> N
         return torch.zeros_like(query).transpose(1, 2), None
 
     AttentionInterface.register("counting", record)
-    host._decoder.set_attn_implementation("counting")
-    host._decoder(input_ids=torch.tensor(row[None].astype(np.int64)), use_cache=False)
+    host._reading.decoder.set_attn_implementation("counting")
+    host._reading.decoder(input_ids=torch.tensor(row[None].astype(np.int64)), use_cache=False)
     assert max(lengths) > len(row)
 
 
@@ -132,7 +132,7 @@ def test_layers_with_projections_that_never_attend_are_left_out(name: str, load:
     host = load(name)
     assert host.attention_layers == [1, 3]
     assert host.places.left_out == dict.fromkeys([0, 2], "it does not attend")
-    linear = host._decoder.get_submodule(host.places.layers[0])
+    linear = host._reading.decoder.get_submodule(host.places.layers[0])
     assert any(path.endswith("q_proj") for path, _ in linear.named_modules())
 
 

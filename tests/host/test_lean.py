@@ -1,0 +1,180 @@
+"""Plain hosts are read without transformers, and give what it gives."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from s3_retriever.host import Family, Generator, Host, QueryHead, Sampling, Tap, families
+from s3_retriever.host.lean import read_lean
+
+TAPS = [Tap(0, 1), Tap(2, 0), Tap(3, 1)]
+HEADS = [QueryHead(0, 3), QueryHead(3, 5)]
+
+
+@pytest.fixture(scope="module")
+def plain_folder(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: PreTrainedTokenizerFast) -> Path:
+    """A random Llama in bfloat16 with the settings of the default host, only smaller."""
+    config = LlamaConfig(
+        vocab_size=400,
+        hidden_size=96,
+        intermediate_size=160,
+        num_hidden_layers=4,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=256,
+        initializer_range=0.2,
+        rope_theta=100_000.0,
+        tie_word_embeddings=True,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(config).to(torch.bfloat16)
+    folder = tmp_path_factory.mktemp("plain") / "plain-host"
+    model.save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def copy_with(folder: Path, target: Path, file: str, **changes: Any) -> Path:
+    """Copy a host, some settings changed."""
+    target.mkdir()
+    for path in folder.iterdir():
+        (target / path.name).write_bytes(path.read_bytes())
+    settings = json.loads((folder / file).read_text()) | changes
+    (target / file).write_text(json.dumps(settings))
+    return target
+
+
+def is_lean(host: Host) -> bool:
+    return host.places.source == "declared"
+
+
+def test_a_plain_host_reads_what_transformers_reads_to_the_bit(plain_folder: Path) -> None:
+    lean, whole = Host.load(plain_folder), Host.load(plain_folder)
+    checked = Host(model=whole.model, tokenizer=whole.tokenizer, name="plain-host")
+    assert is_lean(lean)
+    assert not is_lean(checked)
+    assert lean.identity == checked.identity
+    assert (lean.max_tokens, lean.on_cpu, lean.value_dim) == (256, True, 16)
+    for number, layer in checked.places.heads.items():
+        mine = lean.places.heads[number]
+        assert (str(mine.queries), str(mine.keys), mine.asks) == (
+            str(layer.queries),
+            str(layer.keys),
+            layer.asks,
+        )
+    text = "The quick brown fox <|end|> naïve 🙂 1997."
+    for left, right in zip(
+        vars(lean.encode(text)).values(), vars(checked.encode(text)).values(), strict=True
+    ):
+        np.testing.assert_array_equal(left, right)
+    rng = np.random.default_rng(0)
+    for lengths in ([1], [31], [64, 3, 40], [200]):
+        batch = [rng.integers(0, 400, n).astype(np.int32) for n in lengths]
+        ours, theirs = (one.project(batch, taps=TAPS, heads=HEADS, values=TAPS) for one in (lean, checked))
+        for mine, other in zip(ours, theirs, strict=True):
+            for left, right in zip(mine, other, strict=True):
+                np.testing.assert_array_equal(left, right)
+
+
+def test_the_model_is_loaded_when_it_is_asked_for_and_then_it_is_what_is_read(plain_folder: Path) -> None:
+    host = Host.load(plain_folder)
+    row = np.arange(40, dtype=np.int32)
+    before = host.keys([row], TAPS)[0]
+    assert isinstance(host.model, LlamaForCausalLM)
+    assert host.model is host.model
+    assert host.tokenizer.is_fast
+    assert not is_lean(host)
+    np.testing.assert_array_equal(host.keys([row], TAPS)[0], before)
+    with torch.no_grad():
+        host.model.model.layers[0].self_attn.k_proj.weight.zero_()
+    assert not host.keys([row], TAPS)[0][:, 0].any()
+
+
+def test_a_plain_host_generates(plain_folder: Path) -> None:
+    generator = Generator(Host.load(plain_folder))
+    pieces = [*generator.generate(generator.encode("The", special_tokens=False), Sampling(max_new_tokens=3))]
+    assert pieces[-1].n_tokens <= 3
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("config.json", {"hidden_act": "gelu"}),
+        ("config.json", {"rope_scaling": {"rope_type": "linear", "factor": 2.0}}),
+        ("config.json", {"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}}),
+        ("config.json", {"some_setting": 1}),
+        ("config.json", {"num_hidden_layers": 5}),
+        ("config.json", {"intermediate_size": 96}),
+        ("config.json", {"model_type": "qwen2"}),
+        ("tokenizer_config.json", {"tokenizer_class": "GPT2Tokenizer"}),
+        ("tokenizer_config.json", {"add_prefix_space": True}),
+    ],
+)
+def test_what_is_not_known_to_be_plain_is_left_to_transformers(
+    plain_folder: Path, tmp_path: Path, file: str, changes: dict[str, Any]
+) -> None:
+    assert read_lean(plain_folder, torch.float32) is not None
+    assert read_lean(copy_with(plain_folder, tmp_path / "other", file, **changes), torch.float32) is None
+
+
+def test_a_setting_that_is_not_plain_counts(plain_folder: Path, tmp_path: Path) -> None:
+    bent = Host.load(copy_with(plain_folder, tmp_path / "bent", "config.json", hidden_act="relu"))
+    row = np.arange(40, dtype=np.int32)
+    assert not is_lean(bent)
+    assert not np.array_equal(bent.keys([row], TAPS)[0], Host.load(plain_folder).keys([row], TAPS)[0])
+
+
+def test_damaged_weights_are_left_to_transformers(plain_folder: Path, tmp_path: Path) -> None:
+    other = copy_with(plain_folder, tmp_path / "other", "config.json")
+    weights = other / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    assert read_lean(other, torch.float32) is None
+
+
+def test_a_declared_family_is_read_as_declared(plain_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = Family("layers", query="self_attn.q_proj", key="self_attn.k_proj", value="self_attn.v_proj")
+    monkeypatch.setitem(families.FAMILIES, "llama", declared)
+    host = Host.load(plain_folder)
+    assert isinstance(host.model, LlamaForCausalLM)
+    assert host._whole is not None
+
+
+@pytest.mark.long
+def test_reading_a_plain_host_loads_no_transformers(plain_folder: Path) -> None:
+    code = (
+        "import sys; from s3_retriever.host import Host, Tap; import numpy as np; "
+        "host = Host.load(sys.argv[1]); host.keys([host.encode('The fox.').ids], [Tap(2, 0)]); "
+        "print(*({'transformers', 'torch._dynamo', 'sympy'} & set(sys.modules)))"
+    )
+    run = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code, str(plain_folder)], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == ""
+
+
+def test_the_default_host_is_plain(host: Host) -> None:
+    fresh = Host.load()
+    checked = Host(model=host.model, tokenizer=host.tokenizer, name=host.name)
+    assert is_lean(fresh)
+    row = fresh.encode("The harbour master's report of 1987 says that 14 ships lost their anchors.").ids
+    taps, heads = [Tap(5, 0), Tap(9, 1)], [QueryHead(8, 1)]
+    for left, right in zip(
+        fresh.project([row], taps=taps, heads=heads)[0],
+        checked.project([row], taps=taps, heads=heads)[0],
+        strict=True,
+    ):
+        np.testing.assert_array_equal(left, right)
