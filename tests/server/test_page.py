@@ -364,11 +364,9 @@ def test_two_indexes_beside_each_other(
 def test_a_passage_names_its_copies(page: Page, served: str) -> None:
     page.goto("/?q=When does the ferry leave?&mode=bm25")
     settled(page)
-    (found,) = (
-        span for span in api(served, question="When does the ferry leave?", mode="bm25") if span["also_in"]
-    )
-    copies = page.locator(".passage .also")
-    assert copies.count() == 1
+    spans = api(served, question="When does the ferry leave?", mode="bm25")
+    found = next(span for span in spans if span["also_in"])
+    copies = page.locator(".passage .also").first
     assert copies.locator("a").all_text_contents() == [one["doc_id"] for one in found["also_in"]]
     copies.locator("a").first.click()
     settled(page)
