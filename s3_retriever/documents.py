@@ -11,7 +11,7 @@ from typing import Any
 from s3_retriever.checks import check, instance, plain
 from s3_retriever.disk import hash_values
 from s3_retriever.errors import DuplicateDocumentError, InvalidDocumentError, InvalidInputError
-from s3_retriever.names import SpanKind
+from s3_retriever.names import MatchField, SpanKind
 
 _OWN_KEYS = ("id", "_id", "title", "text", "metadata")  # of a mapping that is a document
 
@@ -110,16 +110,19 @@ class TokenFeature:
 
 @dataclass(frozen=True)
 class WordMatch:
-    """A word of the question that met a word of the text.
+    """A word of the question that met a word of a passage, or of what stands above it.
 
     Attributes:
         word: Of the question, as it stands there: ``question[word_start : word_start + len(word)]``.
         word_start: Its first character, offset into the question.
-        text: What it met, as it stands in the document: ``document.text[start:end]``.
-        start: First character, offset into the document's text.
+        text: What it met, as it stands in the document: ``document.text[start:end]``; for the fields "title"
+            and "path", ``document.title[start:end]`` and ``document.id[start:end]``.
+        start: First character, offset there.
         end: One past the last character.
         s3: What S3 gave, as a part of all matches of the explanation, in [0, 1].
         bm25: What BM25 gave, likewise; above 0 only where both are the same search term.
+        field: "text": it stands in the passage. Else above it: in the document's title, in the path that is
+            its id, in a heading, or in a line that opens a function or class around it ("opening").
     """
 
     word: str
@@ -129,6 +132,7 @@ class WordMatch:
     end: int
     s3: float
     bm25: float
+    field: MatchField = "text"
 
     @property
     def share(self) -> float:
@@ -144,8 +148,8 @@ class Explanation:
         s3: S3's share of the score, in [0, 1].
         bm25: BM25's share; ``s3 + bm25 == 1`` unless the span is a bias span (both 0).
         features: The strongest question token/feature pairs, best first.
-        words: Which words of the question met which words of the span, strongest first; their shares add up
-            to 1.
+        words: Which words of the question met which words of the span or above it, strongest first; their
+            shares add up to 1.
     """
 
     s3: float

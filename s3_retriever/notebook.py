@@ -10,7 +10,7 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from s3_retriever.shown import grouped, hidden, percents, stretches
+from s3_retriever.shown import ABOVE, grouped, hidden, percents, stretches
 
 if TYPE_CHECKING:
     from s3_retriever.documents import Explanation, Span
@@ -163,7 +163,8 @@ def _matches(why: Explanation) -> str:
     rows = "".join(
         f'<tr><td class="n">{percent} %</td><td>{_bar(one.s3 / largest, one.bm25 / largest)}</td>'
         f"<td><bdi>{visible(one.word)}</bdi></td><td><bdi>{visible(one.text)}</bdi>"
-        f"{f' × {one.places}' if one.places > 1 else ''}</td></tr>"
+        f"{f' × {one.places}' if one.places > 1 else ''}"
+        f"{f', in {ABOVE[one.field]}' if one.field in ABOVE else ''}</td></tr>"
         for one, percent in zip(groups, percents([one.share for one in groups]), strict=True)
     )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("share", "", "of the question", "met"))

@@ -24,6 +24,7 @@ class Group(NamedTuple):
         s3: What S3 gave at all places together.
         bm25: What BM25 gave.
         places: How many there are.
+        field: Where these are, as :class:`~s3_retriever.WordMatch` has it.
     """
 
     word: str
@@ -31,6 +32,7 @@ class Group(NamedTuple):
     s3: float
     bm25: float
     places: int
+    field: str = "text"
 
     @property
     def share(self) -> float:
@@ -48,6 +50,10 @@ class Stretch(NamedTuple):
 
     text: str
     matches: tuple[WordMatch, ...]
+
+
+ABOVE = {"title": "the title", "path": "the path", "heading": "a heading", "opening": "a line that opens it"}
+"""What people call the fields of matches above a passage."""
 
 
 def percents(shares: Sequence[float]) -> list[int]:
@@ -72,11 +78,11 @@ def percents(shares: Sequence[float]) -> list[int]:
 
 def grouped(matches: Sequence[WordMatch]) -> list[Group]:
     """Unite the matches of equal words, upper and lower case being equal; strongest first."""
-    found: dict[tuple[str, str], Group] = {}
+    found: dict[tuple[str, str, str], Group] = {}
     for one in matches:
-        key = (one.word.casefold(), one.text.casefold())
-        old = found.get(key, Group(one.word, one.text, 0.0, 0.0, 0))
-        found[key] = Group(old.word, old.text, old.s3 + one.s3, old.bm25 + one.bm25, old.places + 1)
+        key = (one.word.casefold(), one.text.casefold(), one.field)
+        old = found.get(key, Group(one.word, one.text, 0.0, 0.0, 0, one.field))
+        found[key] = old._replace(s3=old.s3 + one.s3, bm25=old.bm25 + one.bm25, places=old.places + 1)
     return sorted(found.values(), key=lambda group: -group.share)
 
 
@@ -86,8 +92,9 @@ def stretches(text: str, start: int, matches: Sequence[WordMatch]) -> Iterator[S
     Args:
         text: The passage.
         start: Its first character, offset into the document.
-        matches: With offsets into the document.
+        matches: With offsets into the document; those above the passage are left out.
     """
+    matches = [match for match in matches if match.field == "text"]
     borders = {0, len(text)}
     for match in matches:
         borders |= {min(max(at - start, 0), len(text)) for at in (match.start, match.end)}

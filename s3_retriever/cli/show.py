@@ -77,13 +77,14 @@ def _marked(text: Text, wanted: set[str]) -> Text:
 
 
 def _reasons(explanation: Explanation) -> str:
-    from s3_retriever.shown import grouped, percents
+    from s3_retriever.shown import ABOVE, grouped, percents
 
     s3, bm25 = percents([explanation.s3, explanation.bm25])
     groups = grouped(explanation.words)[:_ROWS]
     lines = [f"S3 {s3} %, BM25 {bm25} % of the score"]
     for one, percent in zip(groups, percents([group.share for group in groups]), strict=True):
         times = f", {one.places} times" if one.places > 1 else ""
+        times += f", in {ABOVE[one.field]}" if one.field in ABOVE else ""
         by = " and ".join(name for name, value in (("S3", one.s3), ("BM25", one.bm25)) if value)
         lines.append(f"  {percent:3} %  {one.word!r} met {one.text!r}{times} (by {by})")
     return "\n".join(lines)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from s3_retriever.documents import Document
 from s3_retriever.errors import DuplicateDocumentError, InvalidDocumentError, InvalidInputError
 from s3_retriever.index import packed, postings
+from s3_retriever.index.context import context_terms
 from s3_retriever.index.documents import DocumentStore, to_line, with_json_metadata
 from s3_retriever.index.layout import BLOCK, CELL, Layout
 from s3_retriever.index.metadata import MetadataBuilder, entries
@@ -52,6 +53,7 @@ class SegmentBuilder:
         self._ids: dict[str, None] = {}
         self._metadata = MetadataBuilder()
         self._terms = TermBuilder()
+        self._context = TermBuilder()
         self._units = UnitBuilder()
         self._token_pointers = array("q", [0])
         self._open: Document | None = None
@@ -130,8 +132,13 @@ class SegmentBuilder:
         if self._open is None:
             msg = "end() outside of a document; call begin() first"
             raise InvalidInputError(msg)
-        self._terms.add(self._open.text, np.concatenate([np.zeros(0, np.int64), *self._cell_starts]))
-        self._units.add(find_units(self._open.text))
+        cell_starts, units = (
+            np.concatenate([np.zeros(0, np.int64), *self._cell_starts]),
+            find_units(self._open.text),
+        )
+        self._terms.add(self._open.text, cell_starts)
+        self._context.append(context_terms(self._open, units, cell_starts), len(cell_starts))
+        self._units.add(units)
         self._advance(-self._filled % CELL)
         self._token_pointers.append(len(self._ids_out))
         self._open, self._reached = None, 0
@@ -166,6 +173,7 @@ class SegmentBuilder:
             self._token_pointers.append(len(self._ids_out))
         self._metadata.extend(segment.metadata, alive)
         self._terms.extend(segment.terms, live_cells)
+        self._context.extend(segment.context, live_cells)
         self._units.extend(segment.units, alive)
 
     def build(self) -> Segment:
@@ -195,6 +203,7 @@ class SegmentBuilder:
             },
             metadata=self._metadata.build(),
             terms=terms,
+            context=self._context.build(),
             units=self._units.build(),
         )
         self._reset()

@@ -13,7 +13,7 @@ from s3_retriever.index.layout import Layout
 from s3_retriever.json_form import parse_json
 
 FORMAT = "s3-retriever index"
-VERSION = 7
+VERSION = 8
 MANIFEST = "manifest.json"
 
 

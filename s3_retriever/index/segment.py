@@ -46,6 +46,8 @@ class Segment:
         features: Which features fire at which positions.
         metadata: The documents' metadata by key.
         terms: The terms of their texts, by cell.
+        context: The terms of what stands above cells: for each range of these two occurrences, in its first
+            cell and in its last one.
         units: The units of their texts.
 
     Args:
@@ -68,6 +70,7 @@ class Segment:
         features: Mapping[str, Array],
         metadata: MetadataColumns,
         terms: TermPostings,
+        context: TermPostings,
         units: UnitColumns,
         name: str | None = None,
         files: Sequence[MappedFile] = (),
@@ -81,6 +84,7 @@ class Segment:
         self.token_ids = postings.read_only(token_ids)
         self.metadata = metadata
         self.terms = terms
+        self.context = context
         self.units = units
         self._name = name
         self._files = tuple(files)
@@ -139,7 +143,14 @@ class Segment:
     def nbytes(self) -> int:
         """Bytes of the arrays: everything but the documents themselves."""
         arrays = sum(int(getattr(self, array).nbytes) for array in ARRAYS)
-        return arrays + self.features.nbytes + self.metadata.nbytes + self.terms.nbytes + self.units.nbytes
+        return (
+            arrays
+            + self.features.nbytes
+            + self.metadata.nbytes
+            + self.terms.nbytes
+            + self.context.nbytes
+            + self.units.nbytes
+        )
 
     @cached_property
     def name(self) -> str:
@@ -148,7 +159,8 @@ class Segment:
             return self._name
         # The metadata columns follow from the documents.
         arrays = [getattr(self, array) for array in ARRAYS]
-        arrays += [*self.features.arrays.values(), *self.terms.arrays.values(), *self.units.arrays.values()]
+        arrays += [*self.features.arrays.values(), *self.terms.arrays.values()]
+        arrays += [*self.context.arrays.values(), *self.units.arrays.values()]
         return hash_values(repr(self.layout), *arrays, self.documents.utf8)[:16]
 
     def starts(self, document: int) -> npt.NDArray[np.uint32]:
@@ -217,7 +229,7 @@ class Segment:
         return (
             ascends(self.token_pointers, len(self.token_gaps))
             and len(self.token_ids) == len(self.token_gaps)
-            and len(self.terms.cell_lengths) == self.n_cells
+            and len(self.terms.cell_lengths) == len(self.context.cell_lengths) == self.n_cells
         )
 
     def _contradict(self, what: str) -> NoReturn:

@@ -46,6 +46,11 @@ class LiveSegment:
         return len(self.live) == len(self.segment)
 
     @cached_property
+    def cells_before(self) -> Int64:
+        """int64 (segment.n_cells + 1,): live cells before each cell, and all of them."""
+        return np.concatenate(([0], np.cumsum(self.live_cells, dtype=np.int64)))
+
+    @cached_property
     def frequencies(self) -> Int64:
         """int64 (sum(n_features),): tokens of live documents that have each feature."""
         counts = self.segment.frequencies

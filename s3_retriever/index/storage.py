@@ -32,6 +32,7 @@ from s3_retriever.disk import (
 from s3_retriever.durable import make_folders, remove
 from s3_retriever.errors import IndexChangedError, IndexFormatError
 from s3_retriever.index.array_file import map_arrays, write_arrays
+from s3_retriever.index.context import ARRAYS as CONTEXT_ARRAYS
 from s3_retriever.index.documents import INDEX_AGAIN, DocumentStore, MappedFile
 from s3_retriever.index.features import ARRAYS as FEATURE_ARRAYS
 from s3_retriever.index.layout import Layout
@@ -53,7 +54,16 @@ _DOCUMENTS = "documents.jsonl"
 ARRAY_FILE = "arrays.safetensors"
 _FILES = frozenset([_DOCUMENTS, ARRAY_FILE])
 IDS, _OFFSETS = "ids", "document_offsets"
-_ARRAYS = (IDS, _OFFSETS, *ARRAYS, *FEATURE_ARRAYS, *METADATA_ARRAYS, *TERM_ARRAYS, *UNIT_ARRAYS)
+_ARRAYS = (
+    IDS,
+    _OFFSETS,
+    *ARRAYS,
+    *FEATURE_ARRAYS,
+    *METADATA_ARRAYS,
+    *TERM_ARRAYS,
+    *CONTEXT_ARRAYS,
+    *UNIT_ARRAYS,
+)
 _SEGMENT_NAME = re.compile(r"[0-9a-f]{16}")
 _LITTER = re.compile(rf"\.([0-9a-f]{{16}}|{MANIFEST})[-.]")
 
@@ -237,6 +247,7 @@ def write_segment(
     arrays = {IDS: np.frombuffer(ids, np.uint8), _OFFSETS: segment.documents.offsets}
     arrays |= {array: getattr(segment, array) for array in ARRAYS}
     arrays |= segment.features.arrays | segment.metadata.arrays | segment.terms.arrays
+    arrays |= dict(zip(CONTEXT_ARRAYS, (segment.context.arrays[array] for array in TERM_ARRAYS), strict=True))
     arrays |= segment.units.arrays
     files: dict[str, dict[str, Any]] = {}
     if _is_cut(texts) or any(map(_is_cut, arrays.values())):
@@ -298,6 +309,9 @@ def read_part(
         features={array: mapped[array] for array in FEATURE_ARRAYS},
         metadata=MetadataColumns(len(documents), {array: mapped[array] for array in METADATA_ARRAYS}),
         terms=TermPostings({array: mapped[array] for array in TERM_ARRAYS}),
+        context=TermPostings(
+            {array: mapped[own] for array, own in zip(TERM_ARRAYS, CONTEXT_ARRAYS, strict=True)}
+        ),
         units=UnitColumns(len(documents), {array: mapped[array] for array in UNIT_ARRAYS}),
         name=name,
         files=(

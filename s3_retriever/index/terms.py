@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -79,7 +79,7 @@ class TermPostings:
         try:
             return self._utf8(number).decode("utf-8", "surrogatepass")
         except UnicodeDecodeError:
-            self._contradict()
+            self.contradict()
 
     def cells(self, term: str) -> Int64:
         """Return the cell of each occurrence of a term, int64 (n,), ascending; empty where no cell has it.
@@ -112,7 +112,7 @@ class TermPostings:
         """Return the occurrences of some terms side by side, the terms numbered from 0."""
         numbers, cells = postings.restore_terms(self.arrays["term_cells"], pointers)
         if len(cells) and not 0 <= cells.min() <= cells.max() < len(self.cell_lengths):
-            self._contradict()
+            self.contradict()
         return numbers, cells
 
     @property
@@ -135,14 +135,19 @@ class TermPostings:
             and self._occurrences_are_counted()
         )
         if not sound:
-            self._contradict()
+            self.contradict()
 
     def _occurrences_are_counted(self) -> bool:
         """Whether the lengths of the cells add up to the occurrences; each ends with a byte below 128."""
         occurrences = int(np.count_nonzero(self.arrays["term_cells"] < 128))
         return float(self.cell_lengths.sum(dtype=np.float64)) == occurrences
 
-    def _contradict(self) -> NoReturn:
+    def contradict(self) -> NoReturn:
+        """Say that arrays are damaged.
+
+        Raises:
+            IndexFormatError: Always.
+        """
         n_cells = len(self.cell_lengths) if self.cell_lengths.ndim else 0
         what = f"{self._source} and the terms beside it, of {n_cells} cells,"
         msg = f"{what} contradict each other; {INDEX_AGAIN}"
@@ -174,10 +179,19 @@ class TermBuilder:
             text: The document.
             cell_starts: int (c,), offset of the first character of each of its cells, ascending.
         """
-        for terms, cells in cell_terms(text, cell_starts):
+        self.append(cell_terms(text, cell_starts), len(cell_starts))
+
+    def append(self, pieces: Iterable[tuple[list[str], Int64]], n_cells: int) -> None:
+        """Append a document whose terms are cut.
+
+        Args:
+            pieces: n terms each, and int64 (n,), the cell of each; those of a term ascend.
+            n_cells: Cells of the document.
+        """
+        for terms, cells in pieces:
             self._terms_out.append(np.array([self._numbers[term] for term in terms], np.uint32))
             self._cells_out.append(cells + self._n_cells)
-        self._n_cells += len(cell_starts)
+        self._n_cells += n_cells
 
     def extend(self, terms: TermPostings, live_cells: npt.NDArray[np.bool_]) -> None:
         """Append the cells of a segment for which ``live_cells`` (bool (n_cells,)) is true."""

@@ -30,6 +30,9 @@ RUN = re.compile(
 )
 """A run that may be one word, in group 1, with hyphens at ends of lines and separators of numbers."""
 
+LONG_QUESTION = 512
+"""Terms of a question from which on each of them counts once."""
+
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 _PIECE = 1 << 13  # words handled at a time
 _CACHED = 64  # characters of the longest run whose terms are kept for the next time
@@ -78,14 +81,24 @@ def placed_words(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def asked(question: str) -> list[Asked]:
-    """Return the terms that a question asks for, in their order; one that it has twice is there twice."""
-    return [
+    """Return the terms that a question asks for, in their order.
+
+    One that it has twice is there twice. Of a long question, such as a stack trace, each is there once: what
+    that repeats says least.
+    """
+    found = [
         one._replace(start=match.start() + form.start, end=match.start() + form.end)
         for match in RUN.finditer(question)
         for form in forms(match[1])
         if form.weight
         for one in _asked(form)
     ]
+    if len(found) <= LONG_QUESTION:
+        return found
+    once: dict[tuple[str, str], Asked] = {}
+    for one in found:
+        once.setdefault((one.term, one.exact), one)
+    return list(once.values())
 
 
 def cell_terms(

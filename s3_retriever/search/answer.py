@@ -180,7 +180,7 @@ class Search:
         explanations: Sequence[Explanation | None] = [None] * len(selected)
         if options.explain:
             evidence = self._evidence(asked, densities, means or [])
-            explanations = explain_spans(evidence, selected, lambda i: read(i).text)
+            explanations = explain_spans(evidence, selected, read, page)
         found = Spans()
         for span, explanation in zip(selected, explanations, strict=True):
             score = (span.score - low) / (high - low) if high > low else 1.0
@@ -212,7 +212,10 @@ class Search:
             looked_up,
             means_of(means, looked_up),
             self._ranker.scoring,
-            lambda _, term: self._ranker.bm25(self._snapshot, [term], alone=alone),
+            lambda _, term: (
+                self._ranker.bm25(self._snapshot, [term], alone=alone),
+                self._ranker.above(self._snapshot, [term], alone=alone),
+            ),
         )
 
     def _s3(self, asked: Asked, means: list[Float32] | None) -> Float32 | None:

@@ -24,6 +24,9 @@ TRUNCATE = 3.0
 
 _LEAST_RARITY = 0.25  # of a question's token, over the mean
 
+MOST_TOKENS = 256
+"""Tokens of a question that are looked up: the rarest ones of a longer one, such as a stack trace."""
+
 
 CHARACTERS = 3.0
 """Of a token, of which texts in the language that widths and weights were chosen for, English, have more."""
@@ -58,7 +61,8 @@ def token_weights(frequencies: Int64, n_cells: int) -> Float32:
     Rarity is the inverse document frequency over cells (Spärck Jones 1972). The softmax over the corpus knows
     how rare the keys are that a token looks for. It does not know how rare the token itself is. The root
     dampens it: in a small corpus, a rare word may say nothing. Tokens with less than a quarter of the mean
-    rarity ("the", "of") get weight 0 and are not looked up.
+    rarity ("the", "of") get weight 0 and are not looked up. Of others, the :data:`MOST_TOKENS` rarest are, so
+    that a question takes bounded time however long it is.
 
     Args:
         frequencies: int64 (n,), cells that hold the token.
@@ -68,6 +72,7 @@ def token_weights(frequencies: Int64, n_cells: int) -> Float32:
     relative = rarity / rarity.mean()
     weights: Float32 = np.sqrt(relative).astype(np.float32)
     weights[relative < _LEAST_RARITY] = 0
+    weights[np.argsort(-weights, kind="stable")[MOST_TOKENS:]] = 0
     return weights
 
 

@@ -70,7 +70,7 @@ class Evidence(NamedTuple):
         means: float32 (H, n), the mean of exp(s) over all that was searched, for each token and head.
         scoring: Constants.
         of_term: Returns BM25's density over the cells of the snapshot for one term of the question alone,
-            given its number and the term.
+            and what of it comes from above the texts, given its number and the term.
     """
 
     question: str
@@ -80,7 +80,7 @@ class Evidence(NamedTuple):
     looked_up: LookedUp | None
     means: Float32
     scoring: Scoring
-    of_term: Callable[[int, Asked], Float32]
+    of_term: Callable[[int, Asked], tuple[Float32, Float32]]
 
 
 def means_of(pieces: Sequence[Float32], looked_up: LookedUp | None) -> Float32:

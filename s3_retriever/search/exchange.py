@@ -18,10 +18,10 @@ from s3_retriever.index.units import ARRAYS as UNIT_ARRAYS
 from s3_retriever.index.units import UnitColumns
 from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import Totals
+from s3_retriever.search.context import TermCounts
 from s3_retriever.search.density import Float32, Int64
 from s3_retriever.search.evidence import LookedUp
 from s3_retriever.search.filters import Filter
-from s3_retriever.search.lexical import TermCounts
 from s3_retriever.search.passages import Page
 from s3_retriever.search.spans import SelectedSpan
 
@@ -114,7 +114,10 @@ class Counted(NamedTuple):
         terms = TermCounts(
             sum(one.terms.n_cells for one in counted),
             sum(one.terms.n_terms for one in counted),
-            tuple(map(_added, zip(*(one.terms.cells for one in counted), strict=True))),
+            *(
+                tuple(map(_added, zip(*of_shards, strict=True)))
+                for of_shards in zip(*(one.terms[2:] for one in counted), strict=True)
+            ),
         )
         masses = []
         for of_shards in zip(*(one.totals for one in counted), strict=True):

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from s3_retriever.documents import Explanation, TokenFeature
+from s3_retriever.documents import Document, Explanation, TokenFeature
 from s3_retriever.search.evidence import Evidence, LookedUp
 from s3_retriever.search.kernels import contributions
-from s3_retriever.search.met import met_words, term_parts
+from s3_retriever.search.met import Given, met_words, term_parts
+from s3_retriever.search.passages import Page
 from s3_retriever.search.spans import SelectedSpan
 from s3_retriever.search.text import character_range
 
@@ -19,7 +20,10 @@ SHOWN = 8
 
 
 def explain_spans(
-    evidence: Evidence, spans: Sequence[SelectedSpan], text: Callable[[int], str]
+    evidence: Evidence,
+    spans: Sequence[SelectedSpan],
+    read: Callable[[int], Document],
+    page: Callable[[int], Page],
 ) -> list[Explanation]:
     """Say what raised each span.
 
@@ -28,7 +32,8 @@ def explain_spans(
     Args:
         evidence: What the question found.
         spans: Those selected.
-        text: Returns the text of a document by number.
+        read: Returns a document by number.
+        page: Returns what passages of it are cut from.
     """
     peaks = [span.peak for span in spans if span.peak is not None]
     parts = term_parts(evidence, peaks) if peaks else []
@@ -39,8 +44,8 @@ def explain_spans(
             found.append(Explanation(s3=0.0, bm25=0.0))
             continue
         number = places[span.peak]
-        bm25 = [(part.place, part.term, float(part.values[number])) for part in parts]
-        found.append(_explanation(evidence, span, span.peak, text(span.doc), bm25))
+        of_peak = [part.at(number) for part in parts]
+        found.append(_explanation(evidence, span, span.peak, read(span.doc), page(span.doc), of_peak))
     return found
 
 
@@ -48,8 +53,9 @@ def _explanation(
     evidence: Evidence,
     span: SelectedSpan,
     peak: int,
-    text: str,
-    parts: Sequence[tuple[tuple[int, int], str, float]],
+    document: Document,
+    page: Page,
+    bm25_parts: Sequence[Given],
 ) -> Explanation:
     densities, looked_up = evidence.densities, evidence.looked_up
     sides = zip(densities, evidence.least, strict=True)
@@ -59,8 +65,8 @@ def _explanation(
     return Explanation(
         s3=share,
         bm25=1 - share,
-        features=() if looked_up is None else _strongest_features(evidence, looked_up, span, text),
-        words=met_words(evidence, span, text, (share, 1 - share), parts),
+        features=() if looked_up is None else _strongest_features(evidence, looked_up, span, page.text),
+        words=met_words(evidence, span, document, page, (share, 1 - share), bm25_parts),
     )
 
 

@@ -1,17 +1,10 @@
-"""BM25 of a snapshot's cells, our own and that of ``bm25s``, from the postings that its segments hold.
-
-Both use Lucene's inverse document frequency, ``log(1 + (N - n + 0.5) / (n + 0.5))`` for a term in n of N
-cells, because Okapi's is negative for terms in more than half of the cells, which small corpora are full
-of (Kamphuis et al., "Which BM25 do you mean?", ECIR 2020).
-"""
+"""BM25 of a snapshot's cells, our own and that of ``bm25s``, from the postings that its segments hold."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,71 +14,19 @@ from s3_retriever.compiled import njit
 from s3_retriever.index.snapshot import LiveSegment, Snapshot
 from s3_retriever.index.words import Asked, asked
 from s3_retriever.locks import ThreadLock
+from s3_retriever.search.context import TermCounts, context_scores
+from s3_retriever.search.rarity import (
+    RarityBoost,
+    idf,
+    n_exact,
+    occurrences,
+    weighted_idf,
+)
 
 K1 = 1.5
 B = 0.75
 
 Float64 = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class RarityBoost:
-    """Lets rare words count more than they do in plain BM25.
-
-    A word that few cells hold may be rare in the corpus by chance, as "happens" is in a reference manual;
-    one that is rare in its language too is a name, a number or a term of art.
-
-    Attributes:
-        power: 0 is plain BM25; the higher, the more the rarest words decide.
-        surprise: How rare a word is in its language, in [0, 1].
-    """
-
-    power: float
-    surprise: Callable[[str], float]
-
-    def weight(self, term: str, n: int, n_cells: int) -> float:
-        """Return (idf / idf of a term that one cell has, times surprise) to the power, in [0, 1].
-
-        Args:
-            term: Of the question.
-            n: Cells that have the term, at least 1.
-            n_cells: All cells.
-        """
-        weight: float = (self.surprise(term) * _idf(n, n_cells) / _idf(1, n_cells)) ** self.power
-        return weight
-
-
-def _idf(n: int, n_cells: int) -> float:
-    return math.log(1 + (n_cells - n + 0.5) / (n + 0.5))
-
-
-def _frequency(part: LiveSegment, cells: npt.NDArray[np.int64]) -> int:
-    """Return how many live cells have a term, given the cell of each occurrence in the segment."""
-    return int(np.count_nonzero(part.live_cells[cells[np.diff(cells, prepend=-1) > 0]]))
-
-
-def _found(parts: Sequence[LiveSegment], term: str) -> tuple[list[npt.NDArray[np.int64]], int]:
-    """Return the cells of a term in each segment, a cell as often as it is there, and how many are live."""
-    cells = [part.segment.terms.cells(term) for part in parts]
-    return cells, sum(map(_frequency, parts, cells))
-
-
-def _n_exact(parts: Sequence[LiveSegment], term: Asked) -> int:
-    """Return how many live cells have the word that a term is a weaker form of; 0 where it is none."""
-    return _found(parts, term.exact)[1] if term.exact else 0
-
-
-def _weighted_idf(term: Asked, n: int, n_cells: int, boost: RarityBoost | None) -> float:
-    """Return what a term's idf counts, with the weights of the question and of a boost.
-
-    Args:
-        term: Of the question.
-        n: Cells that have the term or, if it is a weaker form, that or the word: it is never the rarer one.
-        n_cells: All cells.
-        boost: Tells how many times it counts.
-    """
-    idf = term.weight * _idf(n, n_cells)
-    return idf if boost is None else idf * boost.weight(term.exact or term.term, n, n_cells)
 
 
 @njit(cache=True, nogil=True)
@@ -108,21 +49,6 @@ def _add_scores(cells, norms, idf, scale, total):  # type: ignore[no-untyped-def
             count = 0
 
 
-class TermCounts(NamedTuple):
-    """What BM25 of a cell depends on beside the cell.
-
-    Attributes:
-        n_cells: Cells of the corpus.
-        n_terms: Terms in them, repeated ones counted.
-        cells: For each term of the question, cells that have it, and cells that have the word of which it
-            is a weaker form.
-    """
-
-    n_cells: int
-    n_terms: int
-    cells: tuple[tuple[int, int], ...]
-
-
 class BM25:
     """BM25 of a snapshot's cells. It keeps nothing: postings, frequencies and lengths are the snapshot's.
 
@@ -136,12 +62,6 @@ class BM25:
 
     def __init__(self, *, k1: float = K1, b: float = B) -> None:
         self._k1, self._b = k1, b
-
-    def counts(self, snapshot: Snapshot, terms: Sequence[Asked]) -> TermCounts:
-        """Count what the scores of a snapshot's cells depend on, beside the cells."""
-        parts = snapshot.parts
-        cells = tuple((_found(parts, one.term)[1], _n_exact(parts, one)) for one in terms)
-        return TermCounts(snapshot.n_cells, snapshot.n_terms, cells)
 
     def scores(
         self,
@@ -160,22 +80,22 @@ class BM25:
             whole: Counts of the corpus that the snapshot is a part of; None: it is all of it.
         """
         parts = snapshot.parts
-        n_cells, n_terms, known = whole or (snapshot.n_cells, snapshot.n_terms, None)
+        n_cells, n_terms = whole[:2] if whole else (snapshot.n_cells, snapshot.n_terms)
         if not n_terms:
             return np.zeros(snapshot.n_cells)
         average = n_terms / n_cells
         norms = [self._norms(part, average) for part in parts]
         totals = [np.zeros(len(norm)) for norm in norms]
         for i, one_asked in enumerate(terms):
-            cells, n = _found(parts, one_asked.term)
-            exact = _n_exact(parts, one_asked) if n and known is None else 0
-            if known is not None:
-                n, exact = known[i]
+            cells, n = occurrences(parts, one_asked.term)
+            exact = n_exact(parts, one_asked) if n and whole is None else 0
+            if whole is not None:
+                n, exact = whole.cells[i]
             if not n:
                 continue
-            idf = _weighted_idf(one_asked, min(n + exact, n_cells), n_cells, boost)
+            value = weighted_idf(one_asked, min(n + exact, n_cells), n_cells, boost)
             for one, norm, total in zip(cells, norms, totals, strict=True):
-                _add_scores(one, norm, idf, self._k1 + 1, total)
+                _add_scores(one, norm, value, self._k1 + 1, total)
         live = [total[part.cells] for part, total in zip(parts, totals, strict=True)]
         return np.concatenate([np.zeros(0), *live])
 
@@ -222,8 +142,8 @@ class BM25S:
             n = int(np.count_nonzero(found))
             if n:
                 exact = int(np.count_nonzero(matrix.get_scores([one.exact]))) if one.exact else 0
-                idf = _weighted_idf(one, min(n + exact, n_cells), n_cells, boost)
-                total += self._scale * idf / _idf(n, n_cells) * found
+                value = weighted_idf(one, min(n + exact, n_cells), n_cells, boost)
+                total += self._scale * value / idf(n, n_cells) * found
         return total
 
     def _matrix_of(self, snapshot: Snapshot) -> Any:
@@ -273,7 +193,9 @@ class LexicalIndex(Uncopyable):
     def scores(
         self, snapshot: Snapshot, question: str | Sequence[Asked], boost: RarityBoost | None = None
     ) -> Float64:
-        """Return BM25 of every cell, float64 (snapshot.n_cells,); plain BM25 without a boost.
+        """Return BM25 of every cell, and what it gets for titles and the like above it; float64 (n_cells,).
+
+        Plain BM25 without a boost.
 
         Args:
             snapshot: What is searched.
@@ -281,4 +203,4 @@ class LexicalIndex(Uncopyable):
             boost: Tells how many times each term counts.
         """
         terms = asked(question) if isinstance(question, str) else question
-        return self._bm25.scores(snapshot, terms, boost)
+        return self._bm25.scores(snapshot, terms, boost) + context_scores(snapshot, terms, boost)

@@ -10,11 +10,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from s3_retriever.documents import WordMatch
+from s3_retriever.documents import Document, WordMatch
+from s3_retriever.index.context import LONGEST, is_path
+from s3_retriever.index.layout import CELL
 from s3_retriever.index.words import asked, placed_words
+from s3_retriever.names import MatchField
 from s3_retriever.search.density import Float32
 from s3_retriever.search.evidence import Evidence, LookedUp
 from s3_retriever.search.kernels import MAX_SCORE, contributions
+from s3_retriever.search.passages import Page
 from s3_retriever.search.spans import SelectedSpan
 from s3_retriever.search.text import pieces
 
@@ -25,7 +29,24 @@ LEAST = 0.01
 """Part of all matches that one must have to be given."""
 
 _Place = tuple[int, int]
-_Strengths = dict[tuple[_Place, _Place], float]
+_Target = tuple[MatchField, int, int]
+_Strengths = dict[tuple[_Place, _Target], float]
+
+
+class Given(NamedTuple):
+    """What BM25 gave for one word of a question at one peak.
+
+    Attributes:
+        place: Of the word, in the question.
+        term: As which it is searched.
+        text: For its occurrences in the text.
+        above: For those above the text.
+    """
+
+    place: _Place
+    term: str
+    text: float
+    above: float
 
 
 class TermPart(NamedTuple):
@@ -35,11 +56,18 @@ class TermPart(NamedTuple):
         place: Of the word, in the question.
         term: As which it is searched.
         values: float32 (P,), its part of the density of BM25 at each peak.
+        above: float32 (P,), what of it comes from titles, paths, headings and openings.
     """
 
     place: _Place
     term: str
     values: Float32
+    above: Float32
+
+    def at(self, peak: int) -> Given:
+        """Return what it gave at one of the peaks."""
+        above = float(self.above[peak])
+        return Given(self.place, self.term, float(self.values[peak]) - above, above)
 
 
 def term_parts(evidence: Evidence, peaks: Sequence[int]) -> list[TermPart]:
@@ -54,17 +82,18 @@ def term_parts(evidence: Evidence, peaks: Sequence[int]) -> list[TermPart]:
     seen = _Pieces(evidence.question)
     parts = []
     for number, one in enumerate(asked(evidence.question)):
-        density = evidence.of_term(number, one)
-        parts.append(TermPart(seen.of_term(one.start, one.end), one.term, density[list(peaks)]))
+        density, above = (values[list(peaks)] for values in evidence.of_term(number, one))
+        parts.append(TermPart(seen.of_term(one.start, one.end), one.term, density, above))
     return parts
 
 
 def met_words(
     evidence: Evidence,
     span: SelectedSpan,
-    text: str,
+    document: Document,
+    page: Page,
     shares: tuple[float, float],
-    bm25: Sequence[tuple[_Place, str, float]],
+    bm25: Sequence[Given],
 ) -> tuple[WordMatch, ...]:
     """Return which words met in a span, strongest first; the shares add up to 1.
 
@@ -72,21 +101,22 @@ def met_words(
     sum over scales of the head's weight times log(1 + ratio / saturation), less that at a ratio of 1; the
     ratio is the attention that the span gets on average over that of the corpus. It is spread over the span's
     tokens as the attention is that they get beyond the corpus's mean. BM25's share is laid on the words, as
-    each raised the peak, in equal parts on its occurrences.
+    each raised the peak, in equal parts on its occurrences; what titles and the like gave, on those there.
 
     Args:
         evidence: What the question found.
         span: The span.
-        text: Of the span's document.
+        document: The span's document.
+        page: What passages of it are cut from.
         shares: Of S3 and of BM25 in the span's score.
-        bm25: Of each word of the question: its place, its term, its part of BM25's density at the peak.
+        bm25: What each word of the question gave to BM25's density at the peak.
     """
-    seen = _Pieces(text[span.start : span.end])
+    seen = _Pieces(document.text[span.start : span.end])
     sides = (
         {} if evidence.looked_up is None else _by_s3(evidence, evidence.looked_up, span, seen),
-        _by_bm25(bm25, seen),
+        _by_bm25(bm25, seen, span.start, _names(evidence, span, document, page)),
     )
-    found: defaultdict[tuple[_Place, _Place], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    found: defaultdict[tuple[_Place, _Target], list[float]] = defaultdict(lambda: [0.0, 0.0])
     for i, (side, share) in enumerate(zip(sides, shares, strict=True)):
         total = sum(side.values())
         for key, value in side.items():
@@ -99,28 +129,63 @@ def met_words(
         WordMatch(
             word=evidence.question[begin:end],
             word_start=begin,
-            text=text[span.start + first : span.start + last],
-            start=span.start + first,
-            end=span.start + last,
+            text={"title": document.title, "path": document.id}.get(field, document.text)[first:last],
+            start=first,
+            end=last,
             s3=s3 / total,
             bm25=lexical / total,
+            field=field,
         )
-        for ((begin, end), (first, last)), (s3, lexical) in kept
+        for ((begin, end), (field, first, last)), (s3, lexical) in kept
         if total > 0
     )
 
 
-def _by_bm25(parts: Sequence[tuple[_Place, str, float]], seen: _Pieces) -> _Strengths:
-    """Lay what each word of the question gave on its occurrences in a passage."""
-    wanted = {term for _, term, _ in parts}
-    places: defaultdict[str, list[_Place]] = defaultdict(list)
+def _names(
+    evidence: Evidence, span: SelectedSpan, document: Document, page: Page
+) -> list[tuple[MatchField, int, str]]:
+    """Return what stands above a span's peak: its field, where it begins there, and its text."""
+    path = document.id if is_path(document.id) else ""
+    found: list[tuple[MatchField, int, str]] = [("title", 0, document.title), ("path", 0, path)]
+    if span.peak is None:
+        return found
+    token = CELL * (span.peak - int(evidence.snapshot.document_cells[span.doc]))
+    start, end = page.of_tokens(token, token + CELL)
+    units = range(page.unit_at(start), page.unit_at(max(start, end - 1)) + 1)
+    for field, first, last in dict.fromkeys(above for unit in units for above in page.above(unit)):
+        inside = span.start <= first and last <= span.end
+        found.append(("text" if inside else field, first, document.text[first:last]))
+    return [(field, first, text[:LONGEST]) for field, first, text in found]
+
+
+def _by_bm25(
+    parts: Sequence[Given], seen: _Pieces, start: int, names: Sequence[tuple[MatchField, int, str]]
+) -> _Strengths:
+    """Lay what each word of the question gave on its occurrences in a passage, and above it."""
+    wanted = {part.term for part in parts}
+    found: defaultdict[tuple[_Place, _Target], float] = defaultdict(float)
+    own = _targets(wanted, "text", start, seen)
+    above: _Targets = defaultdict(list)
+    for field, first, text in names:
+        for term, targets in _targets(wanted, field, first, _Pieces(text)).items():
+            above[term] += targets
+    for part in parts:
+        for value, there in ((part.text, own[part.term]), (part.above, above[part.term])):
+            for target in there:
+                found[part.place, target] += max(0.0, value) / len(there)
+    return found
+
+
+_Targets = defaultdict[str, list[_Target]]
+
+
+def _targets(wanted: set[str], field: MatchField, begin: int, seen: _Pieces) -> _Targets:
+    """Return where some terms stand in a text that begins at an offset."""
+    found: _Targets = defaultdict(list)
     for term, start, end in placed_words(seen.text):
         if term in wanted:
-            places[term].append(seen.of_term(start, end))
-    found: defaultdict[tuple[_Place, _Place], float] = defaultdict(float)
-    for asking, term, value in parts:
-        for place in places[term]:
-            found[asking, place] += max(0.0, value) / len(places[term])
+            first, last = seen.of_term(start, end)
+            found[term].append((field, begin + first, begin + last))
     return found
 
 
@@ -139,7 +204,8 @@ def _by_s3(evidence: Evidence, looked_up: LookedUp, span: SelectedSpan, seen: _P
     for row, strengths in zip(row_numbers, _attention_strengths(evidence, looked_up, span), strict=True):
         if row >= 0:
             np.add.at(sums[row], column_numbers[column_numbers >= 0], strengths[column_numbers >= 0])
-    return {(rows[r], columns[c]): float(sums[r, c]) for r, c in np.argwhere(sums > 0).tolist()}
+    targets: list[_Target] = [("text", span.start + first, span.start + last) for first, last in columns]
+    return {(rows[r], targets[c]): float(sums[r, c]) for r, c in np.argwhere(sums > 0).tolist()}
 
 
 def _attention_strengths(

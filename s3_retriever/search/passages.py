@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s3_retriever.locks import cached_property
-from s3_retriever.names import SpanKind
+from s3_retriever.names import MatchField, SpanKind
 from s3_retriever.search.text import character_range, count_words
 from s3_retriever.structure import Kind, Units
 
@@ -273,6 +273,15 @@ class Page:
             indent = int(self.units.levels[one[0]]) if self.kinds[one[0]] == _OPENER else 0
             lines.append(" " * indent + self.text[slice(*self.characters(*one))].strip())
         return "\n".join(lines)
+
+    def above(self, unit: int) -> Iterator[tuple[MatchField, int, int]]:
+        """Yield what stands above a unit: headings, and lines that open functions and classes; characters."""
+        level = int(self.units.levels[unit])
+        for one in self._above(self._headings, unit, level if self.kinds[unit] == _HEADING else 256, _DEPTH):
+            yield "heading", *self.characters(one, one + 1)
+        if self.kinds[unit] in (_CODE, _OPENER):
+            for one in self._above(self._openers, unit, level, _DEPTH):
+                yield "opening", *self.characters(one, one + 1)
 
     def headings(self, unit: int) -> tuple[str, ...]:
         """Return the headings that a unit stands below, the outermost first."""

@@ -15,6 +15,7 @@ from s3_retriever.errors import ArtifactFormatError, InvalidInputError
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import coactivation, totals
+from s3_retriever.search.context import context_scores
 from s3_retriever.search.density import (
     Float32,
     Int64,
@@ -24,7 +25,8 @@ from s3_retriever.search.density import (
     widening,
 )
 from s3_retriever.search.kernels import cell_counts, cell_frequencies, cell_masses
-from s3_retriever.search.lexical import LexicalIndex, RarityBoost
+from s3_retriever.search.lexical import LexicalIndex
+from s3_retriever.search.rarity import RarityBoost
 from s3_retriever.search.workers import Workers
 
 if TYPE_CHECKING:  # its module loads torch
@@ -184,8 +186,16 @@ class Ranker:
             alone: Whether no other side is added: plain BM25, averaged at :data:`BM25_WIDTHS`. Else rare
                 words count more, and widths and weight are those of the scoring.
         """
-        boost = None if alone else RarityBoost(self.scoring.bm25_rarity, self.surprise)
-        scores = self.lexical.scores(snapshot, question, boost)
+        return self._lexical(snapshot, self.lexical.scores(snapshot, question, self._boost(alone)), alone)
+
+    def above(self, snapshot: Snapshot, terms: Sequence[Asked], *, alone: bool) -> Float32:
+        """Return what of :meth:`bm25` comes from titles, paths, headings and openings, float32 (C,)."""
+        return self._lexical(snapshot, context_scores(snapshot, terms, self._boost(alone)), alone)
+
+    def _boost(self, alone: bool) -> RarityBoost | None:
+        return None if alone else RarityBoost(self.scoring.bm25_rarity, self.surprise)
+
+    def _lexical(self, snapshot: Snapshot, scores: npt.NDArray[np.float64], alone: bool) -> Float32:
         widths = BM25_WIDTHS if alone else self.scoring.bm25_widths
         wider = widening(snapshot.document_characters, snapshot.document_cells)
         return bm25_density(scores, snapshot.document_cells, widths, wider)

@@ -8,6 +8,7 @@ dense a document is, the shard says that has it, with the sums of all.
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from s3_retriever.errors import ShardStateError
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import coactivation, totals
+from s3_retriever.search.context import context_scores, term_counts
 from s3_retriever.search.density import Float32, widening
 from s3_retriever.search.evidence import Evidence, least_of, means_of
 from s3_retriever.search.exchange import (
@@ -35,7 +37,8 @@ from s3_retriever.search.exchange import (
 from s3_retriever.search.explain import explain_spans
 from s3_retriever.search.filters import as_filter, matching
 from s3_retriever.search.kernels import cell_counts, cell_frequencies, cell_masses
-from s3_retriever.search.lexical import BM25, RarityBoost
+from s3_retriever.search.lexical import BM25
+from s3_retriever.search.passages import Page
 from s3_retriever.search.profile import Profile, profile_of, ranges_of
 from s3_retriever.search.rank import (
     BM25_WIDTHS,
@@ -46,6 +49,7 @@ from s3_retriever.search.rank import (
     bm25_density,
     paper_density,
 )
+from s3_retriever.search.rarity import RarityBoost
 from s3_retriever.search.workers import Workers
 
 _KEPT_BYTES = 1 << 30  # of masses, from the first round to the second
@@ -119,7 +123,7 @@ class Shard:
             self._states.popitem(last=False)
         shared = question.shared or ()
         frequencies = tuple(snapshot.frequencies(tap)[features] for tap, features, _ in shared)
-        terms = self._bm25.counts(snapshot, question.terms)
+        terms = term_counts(snapshot, question.terms)
         return Counted(int(eligible.sum()), snapshot.n_tokens, terms, tuple(sums), frequencies)
 
     def cells(self, token: str, whole: Counted, most: int) -> Cells:
@@ -144,12 +148,13 @@ class Shard:
             for span in wanted.spans
         ]
 
-        def of_term(number: int, term: Asked) -> Float32:
+        def of_term(number: int, term: Asked) -> tuple[Float32, Float32]:
             alone = replace(
                 state.question, terms=(term,), surprise=state.question.surprise[number : number + 1]
             )
-            counts = whole.terms._replace(cells=(whole.terms.cells[number],))
-            return self._lexical(alone, whole._replace(terms=counts))
+            cells, below = whole.terms.cells[number], whole.terms.below[number]
+            counts = whole._replace(terms=whole.terms._replace(cells=(cells,), below=(below,)))
+            return self._lexical(alone, counts), self._lexical(alone, counts, above=True)
 
         evidence = Evidence(
             wanted.question,
@@ -161,7 +166,12 @@ class Shard:
             self._scoring,
             of_term,
         )
-        return explain_spans(evidence, spans, lambda number: snapshot.checked_document(number).text)
+        read = functools.cache(snapshot.checked_document)
+
+        def page(number: int) -> Page:
+            return Page(read(number).text, snapshot.token_starts(number), snapshot.units(number))
+
+        return explain_spans(evidence, spans, read, page)
 
     def ranges(self, token: str, whole: Counted) -> Ranges:
         """Return the least and the greatest density of a question that was counted.
@@ -258,12 +268,15 @@ class Shard:
             counts += cell_counts(snapshot.parts, tap, features, (times * rarity).astype(np.float32))
         return paper_density(counts, snapshot.document_cells)
 
-    def _lexical(self, question: Question, whole: Counted) -> Float32:
+    def _lexical(self, question: Question, whole: Counted, *, above: bool = False) -> Float32:
+        """Return the density of BM25, or what of it comes from above the texts."""
         alone = question.mode == "bm25"
         words = (term.exact or term.term for term in question.terms)
         surprise = dict(zip(words, question.surprise, strict=True))
         boost = None if alone else RarityBoost(self._scoring.bm25_rarity, surprise.__getitem__)
-        scores = self._bm25.scores(self._snapshot, question.terms, boost, whole=whole.terms)
+        scores = context_scores(self._snapshot, question.terms, boost, whole=whole.terms)
+        if not above:
+            scores = self._bm25.scores(self._snapshot, question.terms, boost, whole=whole.terms) + scores
         widths = BM25_WIDTHS if alone else self._scoring.bm25_widths
         wider = widening(self._snapshot.document_characters, self._snapshot.document_cells)
         return bm25_density(scores, self._snapshot.document_cells, widths, wider)

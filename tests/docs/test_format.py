@@ -34,6 +34,9 @@ UNSIGNED = (
     "term_lengths",
     "term_gap_bytes",
     "cell_lengths",
+    "context_term_lengths",
+    "context_term_gap_bytes",
+    "context_cell_lengths",
     "unit_gaps",
 )
 TYPES = {
@@ -49,10 +52,17 @@ TYPES = {
 }
 
 TEXT = "A retriever returns the spans of a text that answer a question."
+CODE = (
+    "```python\nclass Pier:\n    def open(self):\n        return self.gate.open()\n\n\nprint(Pier())\n```\n"
+)
 DOCUMENTS = [
     Document("fox", "The quick brown fox 🦊 jumps. " * 12, "A fox", {"year": 1997, "tags": ["fox", "dog"]}),
     Document("empty", "", metadata={"year": 1997.0}),
-    Document("cities", "東京都 und Straßen: the lodger's cities, the city. " * 9, "Not searched"),
+    Document("cities", "東京都 und Straßen: the lodger's cities, the city. " * 9, "In two cities"),
+    Document(
+        "ferries.md",
+        f"# The boats\n\n{TEXT} {TEXT}\n\n## Spare parts\n\n{TEXT}\n\n# Prices\n\n{TEXT}\n\n{CODE}",
+    ),
     Document("gone", "This one is deleted again.", metadata={"year": 3, "gone": True}),
     Document("lone \ud83e", f"{TEXT} \udd8a\n{TEXT}", "", {"Ärger": None, "year": True}),
 ]
@@ -180,12 +190,25 @@ class ReadSegment:
         column = sum(self.layout["n_features"][:tap]) + feature
         return [posting for block in self.lists for posting in block[column]]
 
-    def terms(self) -> list[list[str]]:
+    def context(self) -> list[set[str]]:
+        """Return for each cell the terms that stand above it."""
+        ends = defaultdict(list)
+        for cell, terms in enumerate(self.terms("context_")):
+            for term in terms:
+                ends[term].append(cell)
+        cells: list[set[str]] = [set() for _ in self.arrays["cell_lengths"]]
+        for term, own in ends.items():
+            for first, last in zip(own[::2], own[1::2], strict=True):
+                for cell in cells[first : last + 1]:
+                    cell.add(term)
+        return cells
+
+    def terms(self, of: str = "") -> list[list[str]]:
         """Return the terms of each cell, ascending, as often as they are there."""
-        cells: list[list[str]] = [[] for _ in self.arrays["cell_lengths"]]
-        text, gaps = self.arrays["term_text"].tobytes(), self.arrays["term_cells"].tolist()
+        cells: list[list[str]] = [[] for _ in self.arrays[f"{of}cell_lengths"]]
+        text, gaps = self.arrays[f"{of}term_text"].tobytes(), self.arrays[f"{of}term_cells"].tolist()
         offsets, pointers = (
-            list(accumulate(self.arrays[name].tolist(), initial=0))
+            list(accumulate(self.arrays[of + name].tolist(), initial=0))
             for name in ("term_lengths", "term_gap_bytes")
         )
         for number in range(len(offsets) - 1):
@@ -197,7 +220,7 @@ class ReadSegment:
                     cell += gap
                     cells[cell].append(read_text(text[between(offsets, number)]))
                     gap = bits = 0
-        assert [len(cell) for cell in cells] == self.arrays["cell_lengths"].tolist()
+        assert [len(cell) for cell in cells] == self.arrays[f"{of}cell_lengths"].tolist()
         return cells
 
     def units(self) -> list[list[tuple[str, int, int, bool]]]:
@@ -237,7 +260,7 @@ class ReadIndex:
 
     def __init__(self, folder: Path) -> None:
         manifest = json.loads((folder / "manifest.json").read_bytes())
-        assert (manifest["format"], manifest["version"]) == ("s3-retriever index", 7)
+        assert (manifest["format"], manifest["version"]) == ("s3-retriever index", 8)
         content = manifest["content"]
         assert manifest["sha256"] == digest(content)
         self.header = content["header"]
@@ -406,7 +429,30 @@ def test_terms(read: ReadIndex) -> None:
     assert cities == 2
     found = {term for cell in read.segments[0].terms() for term in cell}
     assert found >= {"東京", "東", "京都", "und", "strassen", "lodger", "city", "retriever", "span"}
-    assert found.isdisjoint({"cities", "lodgers", "s", "not", "searched"})
+    assert found.isdisjoint({"cities", "lodgers", "s", "in", "two"})
+
+
+def test_context(read: ReadIndex) -> None:
+    """The page's rules, for each unit and cell: titles, file names, headings, lines that open functions."""
+    for segment in read.segments:
+        expected = []
+        for document, starts, units in zip(segment.documents, segment.starts, segment.units(), strict=True):
+            names = [document["title"], document["id"] if document["id"].endswith(".md") else ""]
+            cells = [{term for name in names for term, _ in plain_terms(name)} for _ in starts[::CELL]]
+            borders = [*accumulate((len(text) for text, *_ in units), initial=0)]
+            for i, (text, kind, level, _) in enumerate(units):
+                closing = {2: (2,), 7: (6, 7)}.get(kind, ())
+                ends = [
+                    j for j in range(i + 1, len(units)) if units[j][1] in closing and units[j][2] <= level
+                ]
+                end = borders[min([*ends, len(units)])]
+                for n, (begin, after) in enumerate(pairwise([0, *starts[CELL::CELL], 10**9])):
+                    if closing and begin < end and borders[i] < after:
+                        cells[n] |= {("#" if kind == 2 else "") + term for term, _ in plain_terms(text)}
+            expected += cells
+        assert segment.context() == expected
+    found = set.union(*read.segments[0].context())
+    assert found >= {"fox", "two", "city", "ferry", "md", "#boat", "#spare", "open", "pier"}
 
 
 @pytest.mark.long

@@ -375,3 +375,13 @@ def test_every_term_of_a_question_says_where_it_stands() -> None:
         "house",
         "the",
     }
+
+
+def test_what_a_long_question_repeats_counts_once() -> None:
+    frame = '  File "/site-packages/ferry/{0}.py", line {0}, in step_{0}\n    return self.engine.start({0})\n'
+    trace = "Traceback:\n" + "".join(frame.format(number) for number in range(50))
+    found = asked(trace)
+    assert len({(one.term, one.exact) for one in found}) == len(found) < 300
+    assert {one.term for one in found} >= {"engine", "step_7", "49", "traceback"}
+    assert [one.start for one in found] == sorted(one.start for one in found)
+    assert sum(one.term == "engine" for one in asked(frame.format(1) * 2)) == 2

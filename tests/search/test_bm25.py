@@ -17,7 +17,8 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import MissingDependencyError
 from s3_retriever.index import Index, Layout, SegmentBuilder, Snapshot
 from s3_retriever.index.words import Asked
-from s3_retriever.search.lexical import BM25, BM25S, RarityBoost
+from s3_retriever.search.lexical import BM25, BM25S
+from s3_retriever.search.rarity import RarityBoost
 
 TERMS = st.lists(st.sampled_from("abcdefgh"), max_size=6)
 CELLS = st.lists(TERMS, max_size=12)

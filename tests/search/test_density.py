@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from plain_density import CORPORA, SIGMAS, borders, plain_average
 
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.search.density import Scale, average, fluency, token_weights, widening
+from s3_retriever.search.density import MOST_TOKENS, Scale, average, fluency, token_weights, widening
 from s3_retriever.search.rank import bm25_density
 
 
@@ -80,3 +80,12 @@ def test_a_question_in_pieces_of_words_counts_by_its_words() -> None:
     assert fluency(45, 10) == fluency(30, 10) == 1
     assert fluency(15, 10) == 0.5
     assert fluency(0, 0) == 0
+
+
+def test_a_long_question_is_asked_by_its_rarest_tokens() -> None:
+    frequencies = np.random.default_rng(0).permutation(np.arange(1, 2001))
+    weights = token_weights(frequencies, 100_000)
+    assert np.count_nonzero(weights) == MOST_TOKENS
+    assert set(frequencies[weights > 0].tolist()) == set(range(1, MOST_TOKENS + 1))
+    short = token_weights(frequencies[:MOST_TOKENS], 100_000)
+    assert np.count_nonzero(short) == MOST_TOKENS

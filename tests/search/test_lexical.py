@@ -19,7 +19,8 @@ from s3_retriever.errors import InvalidInputError
 from s3_retriever.index import CELL, Index, Layout, Segment, SegmentBuilder, Snapshot
 from s3_retriever.index.documents import DocumentStore
 from s3_retriever.index.words import asked, words
-from s3_retriever.search.lexical import BACKENDS, LexicalIndex, RarityBoost
+from s3_retriever.search.lexical import BACKENDS, LexicalIndex
+from s3_retriever.search.rarity import RarityBoost
 
 LAYOUT = Layout(taps=("0.0",), n_features=(4,), k=(1,))
 QUESTION = "oil of the lighthouse, and oil lamps; 東京都"
@@ -47,14 +48,14 @@ BOOSTS = (None, RarityBoost(2.0, lambda term: 1 / (1 + len(term))))
 
 
 def segment(*ids: str) -> Segment:
-    """Documents of 0 to 80 words, chosen by their ids, a token each; the title is not searched."""
+    """Documents of 0 to 80 words and titles of 0 to 3, chosen by their ids, a token each."""
     builder = SegmentBuilder(LAYOUT)
     for doc_id in ids:
         rng = np.random.default_rng(list(doc_id.encode()))
         chosen = rng.choice(WORDS, rng.integers(0, 81)).tolist()
         n = len(chosen)
         starts = [0, *itertools.accumulate(len(word) + 1 for word in chosen[:-1])][:n]
-        builder.begin(Document(doc_id, " ".join(chosen), "oil lamps"))
+        builder.begin(Document(doc_id, " ".join(chosen), " ".join(rng.choice(WORDS, rng.integers(0, 4)))))
         features, weights = np.zeros((n, 1), np.uint16), np.zeros((n, 1), np.float32)
         builder.add(np.array(starts, np.int64), np.zeros(n, np.int32), [features], [weights])
         builder.end()
@@ -68,12 +69,14 @@ def from_scratch(snapshot: Snapshot) -> Snapshot:
 
 
 def rank_bm25(snapshot: Snapshot, question: str) -> np.ndarray:
-    """The reference: cells cut from the texts, scored by ``rank_bm25`` with Lucene's idf."""
+    """The reference: cells cut from the texts, scored by ``rank_bm25`` with Lucene's idf; then the titles."""
     cells: list[list[str]] = []
+    titles: list[set[str]] = []
     for number, document in enumerate(snapshot):
         first = len(cells)
         starts = snapshot.token_starts(number)[::CELL].tolist()
         cells += [[] for _ in starts]
+        titles += [{term for term, _ in words(document.title)} for _ in starts]
         for term, at in words(document.text):
             cells[first + max(sum(start <= at for start in starts), 1) - 1].append(term)
     if not any(cells):
@@ -81,13 +84,18 @@ def rank_bm25(snapshot: Snapshot, question: str) -> np.ndarray:
     reference = BM25Okapi(cells, k1=1.5, b=0.75)
     frequencies = {term: sum(term in cell for cell in cells) for term in reference.idf}
     reference.idf = {t: math.log(1 + (len(cells) - n + 0.5) / (n + 0.5)) for t, n in frequencies.items()}
-    plain, scores = reference.idf.copy(), np.zeros(len(cells))
+    plain, scores, of_titles = reference.idf.copy(), np.zeros(len(cells)), np.zeros(len(cells))
     for term, weight, exact, *_ in asked(question):  # a weaker form is no rarer than its word
         together = min(frequencies.get(term, 0) + frequencies.get(exact, 0), len(cells))
         idf = math.log(1 + (len(cells) - together + 0.5) / (together + 0.5))
         reference.idf = plain | {term: weight * idf} if term in plain else plain
         scores += reference.get_scores([term])
-    return scores
+        below = sum(one in title for one in {term, exact} for title in titles)
+        together = min(frequencies.get(term, 0) + frequencies.get(exact, 0) + below, len(cells))
+        idf = math.log(1 + (len(cells) - together + 0.5) / (together + 0.5))
+        for i, (cell, title) in enumerate(zip(cells, titles, strict=True)):
+            of_titles[i] += weight * idf if term in title and term not in cell else 0
+    return scores + of_titles
 
 
 @pytest.mark.long

@@ -68,7 +68,11 @@ def whole(tiny_host: Host, tiny_artifact: Artifact, tmp_path_factory: pytest.Tem
     documents = [
         Document(
             f"d{i:03d}",
-            " ".join(f"The {words[(i * 7 + j * j) % 10]} number {j % 9} is here." for j in range(1 + i % 17)),
+            f"# The {words[i % 10]}s\n\n" * (i % 4 == 0)
+            + " ".join(
+                f"The {words[(i * 7 + j * j) % 10]} number {j % 9} is here." for j in range(1 + i % 17)
+            ),
+            words[i % 7] if i % 5 else "",
             metadata={"part": i % 3},
         )
         for i in range(80)

@@ -74,7 +74,7 @@ export class DocumentPanel {
       await this.#while(() => this.#load(Math.max(0, first - 1), Math.min(last, first + MOST - 3) + 2));
     } else this.#mark();
     const passage = this.passages.find((one) => one.start === start && one.end === end);
-    this.#scrollTo(passage?.explanation?.words?.[0]?.start ?? start);
+    this.#scrollTo(passage?.explanation?.words?.find((one) => (one.field ?? "text") === "text")?.start ?? start);
   }
 
   async #read(from, to) {

@@ -4,6 +4,7 @@ import { bar, element, grouped, lit, named, percents, visible } from "./text.js"
 
 export const NAMES = { hybrid: "S3 and BM25", s3: "S3 only", bm25: "BM25 only" };
 export const SHORT = { hybrid: "S3 and BM25", s3: "S3", bm25: "BM25" };
+const ABOVE = { title: "the title", path: "the path", heading: "a heading", opening: "a line that opens it" };
 const ROWS = 8;
 const COPIES = 4; // other places that are named
 
@@ -105,7 +106,7 @@ function table(groups) {
       element("td", { class: "num" }, `${numbers[i]} %`),
       element("td", { class: "bars" }, bar(one.s3 / shares[0], one.bm25 / shares[0])),
       element("td", {}, element("bdi", {}, visible(one.word))),
-      element("td", {}, element("bdi", {}, visible(one.text)), one.places > 1 ? ` × ${one.places}` : ""),
+      element("td", {}, element("bdi", {}, visible(one.text)), one.places > 1 ? ` × ${one.places}` : "", ABOVE[one.field] ? `, in ${ABOVE[one.field]}` : ""),
     ),
   );
   const head = ["share", "", "of the question", "met"].map((name) =>

@@ -65,8 +65,8 @@ export function percents(shares) {
 export function grouped(matches) {
   const found = new Map();
   for (const one of matches) {
-    const key = JSON.stringify([one.word.toLowerCase(), one.text.toLowerCase()]);
-    const old = found.get(key) ?? { word: one.word, text: one.text, s3: 0, bm25: 0, places: 0 };
+    const key = JSON.stringify([one.word.toLowerCase(), one.text.toLowerCase(), one.field]);
+    const old = found.get(key) ?? { word: one.word, text: one.text, field: one.field, s3: 0, bm25: 0, places: 0 };
     found.set(key, { ...old, s3: old.s3 + one.s3, bm25: old.bm25 + one.bm25, places: old.places + 1 });
   }
   return [...found.values()].sort((a, b) => b.s3 + b.bm25 - (a.s3 + a.bm25));
@@ -78,7 +78,7 @@ export function grouped(matches) {
  */
 export function lit(characters, start, matches) {
   const end = start + characters.length;
-  const inside = matches.filter((one) => one.start < end && one.end > start);
+  const inside = matches.filter((one) => (one.field ?? "text") === "text" && one.start < end && one.end > start);
   const borders = new Set([start, end]);
   for (const one of inside) for (const at of [one.start, one.end]) borders.add(Math.min(Math.max(at, start), end));
   const ordered = [...borders].sort((a, b) => a - b);

@@ -1,0 +1,102 @@
+"""What stands above a text: the words of titles, paths, headings and openings, and the cells below them."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from s3_retriever.documents import Document
+from s3_retriever.index.terms import ARRAYS as TERM_ARRAYS
+from s3_retriever.index.words import words
+from s3_retriever.structure import Kind, Units
+
+ARRAYS = tuple(f"context_{name}" for name in TERM_ARRAYS)
+"""The arrays that make up the context of a segment's cells; see :func:`context_terms`."""
+
+HEADING = "#"
+"""Begins the term of a word of a heading; no other term has it."""
+
+LONGEST = 1000
+"""Characters of a title, an id or a heading that are read."""
+
+_PATH = re.compile(r".*[/\\].*|.*[^.]\.(?=.*[^\W\d])\w{1,8}", re.DOTALL)
+_HEADINGS, _OPENERS, _STATEMENTS = (Kind.HEADING,), (Kind.OPENER,), (Kind.CODE, Kind.OPENER)
+
+
+def is_path(doc_id: str) -> bool:
+    """Tell whether an id is the path or the name of a file.
+
+    Examples:
+        >>> is_path("manuals/x200.md"), is_path("x200.md"), is_path("x200"), is_path("7.5")
+        (True, True, False, False)
+    """
+    return _PATH.fullmatch(doc_id[:LONGEST]) is not None
+
+
+def context_terms(
+    document: Document, units: Units, cell_starts: npt.NDArray[np.integer]
+) -> Iterator[tuple[list[str], npt.NDArray[np.int64]]]:
+    """Give the words that stand above cells to these cells; in linear time.
+
+    All cells stand below the title, and below the id where that is a path. Below a heading stand those up to
+    the next heading of its level or a higher one; its words are marked. Below a line that opens a function or
+    class stand those up to the next statement that is indented no more.
+
+    Args:
+        document: The document.
+        units: Of its text.
+        cell_starts: int (c,), offset of the first character of each cell, ascending.
+
+    Yields:
+        All at once: a term twice for each range of cells that stand below it, and int64, the first cell of
+        the range and its last one. A term's ranges ascend and do not touch. Nothing without cells.
+    """
+    last = len(cell_starts) - 1
+    if last < 0:
+        return
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for name in (document.title, document.id if is_path(document.id) else ""):
+        _add(found, name, 0, last)
+    text, borders = document.text, [*units.starts.tolist(), len(document.text)]
+    sections = sorted([*_sections(units, _HEADINGS, _HEADINGS), *_sections(units, _STATEMENTS, _OPENERS)])
+    marks = ["" if kind == Kind.OPENER else HEADING for kind in units.kinds[[unit for unit, _ in sections]]]
+    characters = np.array([(borders[unit], borders[end] - 1) for unit, end in sections], np.int64)
+    cells = np.searchsorted(np.asarray(cell_starts, np.int64), characters, side="right") - 1
+    for (unit, _), mark, (first, final) in zip(sections, marks, np.maximum(cells, 0).tolist(), strict=True):
+        _add(found, text[borders[unit] : borders[unit + 1]], first, final, mark)
+    terms = [term for term, ranges in found.items() for _ in ranges]
+    yield terms, np.fromiter(itertools.chain.from_iterable(found.values()), np.int64, len(terms))
+
+
+def _add(found: defaultdict[str, list[int]], name: str, first: int, last: int, mark: str = "") -> None:
+    """Add a range of cells to those of the words of a name; none before begins behind it."""
+    for term in dict.fromkeys(term for term, _ in words(name[:LONGEST])):
+        ranges = found[mark + term]
+        if ranges and first <= ranges[-1] + 1:
+            ranges[-1] = max(ranges[-1], last)
+        else:
+            ranges += (first, last)
+
+
+def _sections(units: Units, among: Sequence[int], opening: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield units that open something, and the unit that ends it: the next one of no higher level.
+
+    Args:
+        units: Of a text.
+        among: Kinds that may end it.
+        opening: Kinds that open it.
+    """
+    chosen = np.flatnonzero(np.isin(units.kinds, among))
+    opens = np.isin(units.kinds[chosen], opening).tolist()
+    above: list[tuple[int, int]] = []
+    for unit, level, is_open in zip(chosen.tolist(), units.levels[chosen].tolist(), opens, strict=True):
+        while above and above[-1][1] >= level:
+            yield above.pop()[0], unit
+        if is_open:
+            above.append((unit, level))
+    yield from ((unit, len(units)) for unit, _ in above)

@@ -1,0 +1,108 @@
+"""Which words stand above which cells."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from s3_retriever import Document
+from s3_retriever.errors import IndexFormatError
+from s3_retriever.index.context import HEADING, context_terms, is_path
+from s3_retriever.index.terms import ARRAYS, TermBuilder, TermPostings
+from s3_retriever.index.words import words
+from s3_retriever.structure import Kind, find_units
+
+LINES = (
+    "# Ferries",
+    "## Timetable",
+    "## Winter ferries",
+    "### Spare parts of a ferry",
+    "",
+    "The boat leaves at nine from the old pier, and it returns at noon on every day but Sunday.",
+    "class Ferry(Boat):",
+    "    def leave(self, pier):",
+    "        return pier.open() and self.engine.start()",
+    "    async def return_home(self):",
+    "        pass",
+    "def main():",
+    "    run(Ferry())",
+)
+
+
+def above(document: Document, starts: np.ndarray) -> list[set[str]]:
+    """For each cell, the terms above it: by looking, for each, at all that could open a section."""
+    units, text = find_units(document.text), document.text
+    borders = [*units.starts.tolist(), len(text)]
+    everywhere = {term for term, _ in words(document.title)}
+    if is_path(document.id):
+        everywhere |= {term for term, _ in words(document.id)}
+    cells = [set(everywhere) for _ in starts]
+    for unit in range(len(units)):
+        kind = Kind(units.kinds[unit])
+        if kind not in (Kind.HEADING, Kind.OPENER):
+            continue
+        closing = (Kind.HEADING,) if kind == Kind.HEADING else (Kind.CODE, Kind.OPENER)
+        later = range(unit + 1, len(units))
+        ends = [i for i in later if units.kinds[i] in closing and units.levels[i] <= units.levels[unit]]
+        begin, end = borders[unit], borders[min([*ends, len(units)])]
+        mark = HEADING if kind == Kind.HEADING else ""
+        for i, own in enumerate(cells):
+            cell_begin = starts[i] if i else 0
+            cell_end = starts[i + 1] if i + 1 < len(starts) else len(text)
+            if begin < cell_end and cell_begin < end:
+                own |= {mark + term for term, _ in words(text[begin : borders[unit + 1]])}
+    return cells
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_words_stand_above_the_cells_of_their_sections(seed: int) -> None:
+    draw = random.Random(seed)  # noqa: S311
+    for number in range(12):
+        lines = LINES[:6] if number % 3 == 0 else LINES[6:] if number % 3 == 1 else LINES
+        text = "\n".join(draw.choice(lines) for _ in range(draw.randrange(1, 40))) + "\n"
+        document = Document(draw.choice(["a", "src/pier.py"]), text, draw.choice(["", "The Pier"]))
+        starts = np.array(sorted(draw.sample(range(len(text)), draw.randrange(1, 9))), np.int64)
+        found: list[set[str]] = [set() for _ in starts]
+        for terms, cells in context_terms(document, find_units(text), starts):
+            seen: dict[str, int] = {}
+            pairs = zip(terms[::2], cells[::2].tolist(), cells[1::2].tolist(), strict=True)
+            assert terms[::2] == terms[1::2]
+            for term, first, last in pairs:
+                assert seen.get(term, -2) + 1 < first <= last < len(starts)
+                seen[term] = last
+                for cell in range(first, last + 1):
+                    found[cell].add(term)
+        assert found == above(document, starts)
+
+
+def test_what_is_a_path() -> None:
+    for doc_id in ("a/b", "a\\b", "setup.py", "report 2019.docx", "https://pier.example/x", "x.html"):
+        assert is_path(doc_id), doc_id
+    for doc_id in ("a", "3.5", "Mr. Smith", ".", "a.", ".py", "Pier-12", "10.1000.182", "a" * 10**6):
+        assert not is_path(doc_id), doc_id
+
+
+def test_nothing_stands_above_no_cells() -> None:
+    assert not list(context_terms(Document("a/b", "", "Title"), find_units(""), np.zeros(0, np.int64)))
+
+
+def test_postings_that_are_no_ranges_are_refused() -> None:
+    from s3_retriever.index import Index, Layout, SegmentBuilder
+    from s3_retriever.search.lexical import LexicalIndex
+
+    builder = SegmentBuilder(Layout(taps=("0.0",), n_features=(4,), k=(1,)))
+    builder.begin(Document("a", "boats", "Ferry"))
+    rows = [np.zeros((1, 1), np.uint16)], [np.zeros((1, 1), np.float32)]
+    builder.add(np.zeros(1, np.int64), np.zeros(1, np.int64), *rows)
+    builder.end()
+    index = Index(builder.layout, {})
+    index.add(builder.build())
+    assert LexicalIndex().scores(index.snapshot, "ferry") > 0
+    one = TermBuilder()
+    one.append([(["ferry"], np.zeros(1, np.int64))], 1)
+    arrays = one.build().arrays
+    index.snapshot.segments[0].context = TermPostings({name: arrays[name] for name in ARRAYS})
+    with pytest.raises(IndexFormatError, match="index the documents again"):
+        LexicalIndex().scores(index.snapshot, "ferry")
