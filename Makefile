@@ -5,7 +5,7 @@
 #   DATA    for make bench, make bench-speed, make bench-serve and make kvpress: a folder of evaluation sets
 #   KILLS, SYNC_KILLS, HISTORIES, LEVELS, CORRUPTIONS, OPERATIONS, READERS, READ_SECONDS  for make trust: how much it tries
 #   RAY_KILLS  for make ray-trust: jobs of which a process is killed
-#   INDEX, QUESTIONS  for make bench-ray: a saved index, and a question per line
+#   CORPUS, QUESTIONS  for make bench-ray: a document per line, and a question per line
 #   COVERAGE  for make test: "COVERAGE=" measures none
 #   OUT     for make kvpress: folder of the comparison by length of context; ARGS: more for its command
 
@@ -88,10 +88,11 @@ trust: $(READY)
 ray-trust: $(RAY)/.ready
 	S3_RAY_KILLS=$(RAY_KILLS) HF_HUB_OFFLINE=1 $(RAY)/bin/python -m pytest -s tests/cluster tests/store
 
-# A saved index in one process and in 2 and 4 shards: same spans, seconds, bytes over the network.
+# A corpus indexed here and by 1, 2 and 4 workers, by turns, then in one process and in 2 and 4 shards.
 bench-ray: $(READY)
-	@test -n "$(INDEX)" -a -n "$(QUESTIONS)" || { echo "usage: make bench-ray INDEX=FOLDER QUESTIONS=FILE" >&2; exit 2; }
-	$(BIN)/python -m s3_retriever.evaluation.benchmark.shards "$(INDEX)" "$(QUESTIONS)" $(ARGS)
+	@test -n "$(CORPUS)" -a -n "$(QUESTIONS)" || { echo "usage: make bench-ray CORPUS=FILE QUESTIONS=FILE" >&2; exit 2; }
+	$(BIN)/python -m s3_retriever.evaluation.benchmark.cluster "$(CORPUS)" "$(QUESTIONS)" --out build/ray-index $(ARGS)
+	$(BIN)/python -m s3_retriever.evaluation.benchmark.shards build/ray-index "$(QUESTIONS)"
 
 # Hosts quantised by bitsandbytes and torchao, and how near they are to the one that is not.
 hosts-test: $(QUANTISED)/.ready

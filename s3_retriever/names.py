@@ -28,5 +28,5 @@ SCORINGS: tuple[ScoringName, ...] = get_args(ScoringName)
 BM25_NAMES: tuple[BM25Name, ...] = get_args(BM25Name)
 CHANGE_MODES: tuple[ChangeMode, ...] = get_args(ChangeMode)
 
-DATASET_FORMATS = ("parquet", "jsonl", "text")
+DATASET_FORMATS = ("parquet", "jsonl", "files")
 """What the files may be that a cluster reads."""

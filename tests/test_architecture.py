@@ -104,7 +104,14 @@ MAY_NAME = {"search": {"encode"}, "notebook": {"documents", "search"}, "shown": 
 USERS = {
     "torch": ("host", "encode.question", "training", "evaluation", "analysis"),
     "transformers": ("host", "evaluation"),
-    "ray": ("cluster", "opening", "server.on_ray", "cli.cluster", "cli.serve"),
+    "ray": (
+        "cluster",
+        "opening",
+        "server.on_ray",
+        "cli.cluster",
+        "cli.serve",
+        "evaluation.benchmark.cluster",
+    ),
     "pyarrow": ("cluster",),
     "llama_index": (),
     "langchain": (),

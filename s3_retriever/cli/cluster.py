@@ -6,9 +6,10 @@ import argparse
 import time
 
 from s3_retriever.checks import check_library, pip_install
-from s3_retriever.cli.index import SOME_UNREAD
-from s3_retriever.cli.shared import PROGRAM, Command, common, count, note, required, say
+from s3_retriever.cli.index import FILE_OPTIONS, SOME_UNREAD
+from s3_retriever.cli.shared import PROGRAM, Command, common, count, note, required, say, settings
 from s3_retriever.names import CHANGE_MODES, DATASET_FORMATS
+from s3_retriever.sources.files import FileSettings
 
 
 def _index(args: argparse.Namespace) -> int:
@@ -21,6 +22,8 @@ def _index(args: argparse.Namespace) -> int:
     from s3_retriever.cluster.reading import read_sources
 
     artifact = Artifact.load(args.artifact)
+    args.max_bytes = args.max_mb * 1_000_000
+    reading = settings(FileSettings, args)
     ray.init(args.ray, log_to_driver=False, ignore_reinit_error=True)
     if args.checkpoint:
         from ray.data.checkpoint import CheckpointConfig
@@ -30,7 +33,7 @@ def _index(args: argparse.Namespace) -> int:
     ray.data.DataContext.get_current().enable_progress_bars = not args.no_progress
     start = time.perf_counter()
     report = index_dataset(
-        read_sources(args.sources, args.format or ""),
+        read_sources(args.sources, args.format or "", reading),
         args.out,
         host=args.host,
         artifact=artifact,
@@ -55,9 +58,12 @@ def _index(args: argparse.Namespace) -> int:
 INDEX_CLUSTER = Command(
     "index-cluster",
     "scan documents on a Ray cluster and write an index, or add to one",
-    ("index-cluster s3://bucket/texts/part.parquet --out s3://bucket/my-index --ray auto",),
+    (
+        "index-cluster s3://bucket/texts/part.parquet --out s3://bucket/my-index --ray auto",
+        "index-cluster manuals --out /mnt/shared/my-index --skip-errors",
+    ),
     {
-        "sources SOURCE ...": "files, folders or URLs: .parquet, .jsonl, else text, an id per file",
+        "sources SOURCE ...": "files, folders, URLs: .parquet, .jsonl, else all kinds that 'index' reads",
         "--out OUT": required("folder that all machines see, or URL, for the index"),
         "--ray ADDRESS": "address of the cluster, or auto (default: one of this machine)",
         "--format FORMAT": {"choices": DATASET_FORMATS, "help": "what the sources hold"},
@@ -72,6 +78,7 @@ INDEX_CLUSTER = Command(
         "--threads N": count("threads of each (default: %(default)s)", default=1),
         "--gpus N": count("GPUs of each (default: %(default)s)", least=0, default=0),
         "--skip-errors": "leave out documents that cannot be indexed, and name them",
+        **FILE_OPTIONS,
         **common("--host", "--artifact"),
         "--no-progress": "do not show Ray's progress",
     },

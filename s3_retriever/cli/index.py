@@ -195,7 +195,7 @@ _FILES: Options = {
     "Markdown, reStructuredText, HTML, PDF, DOCX, source code, CSV, TSV, JSON, and JSON Lines "
     "{_id, title, text, metadata}",
 }
-_READING: Options = {
+FILE_OPTIONS: Options = {
     "--exclude PATTERN": {
         "action": "append",
         "default": [],
@@ -206,6 +206,9 @@ _READING: Options = {
         "help": "encoding of text files that are not UTF-8, such as cp1252 (default: none)",
     },
     "--max-mb N": count("do not read larger files, in megabytes (default: %(default)s)", default=50),
+}
+_READING: Options = {
+    **FILE_OPTIONS,
     "--strict": "stop at the first file or line that cannot be read, instead of listing all at the end",
     "--commit-every N": count(
         "seconds of work that an interruption may cost: the index is saved this often (default: %(default)s)",

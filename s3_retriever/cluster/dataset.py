@@ -41,6 +41,10 @@ from s3_retriever.store.commit import Written, read_content
 _SPARE = 1.25
 """CPUs of a cluster that actors leave alone: reading takes 1 by Ray's default, packing and writing less."""
 
+_FILTER = 1.0
+"""CPUs of the actor by which Ray leaves out, in a resumed job, what is done; nobody can choose how many.
+On two CPUs nothing remains for ours, which then claim none: claims that do not fit make a job stand still."""
+
 _PACKING, _WRITING = 0.1, 0.05  # CPUs; another number than the actors' keeps Ray from fusing the steps
 _ROWS = 1024  # that are packed together, so that a thousand tiny files do not become a thousand segments
 
@@ -211,7 +215,7 @@ def _of_rows(rows: Iterable[Mapping[str, Any]]) -> Scanned:
 
 def _scanned(dataset: Dataset, settings: ScanSettings, cluster: ClusterConfig) -> Dataset:
     """Return a dataset with a row per document, whose segments lie beside the index."""
-    workers, cpus = _sizes(cluster)
+    workers, cpus = _sizes(cluster, _SPARE + (_FILTER if dataset.context.checkpoint_config else 0.0))
     packed = dataset.map_batches(
         Packer(cluster.pack_bytes, skip=settings.skip),
         batch_size=_ROWS,
@@ -231,8 +235,8 @@ def _scanned(dataset: Dataset, settings: ScanSettings, cluster: ClusterConfig) -
     )
 
 
-def _sizes(cluster: ClusterConfig) -> tuple[int, float]:
-    """Return how many actors scan, and the CPUs that Ray counts for each; others always have room."""
+def _sizes(cluster: ClusterConfig, spare: float) -> tuple[int, float]:
+    """Return how many actors scan, and the CPUs that Ray counts for each; others have ``spare``."""
     resources = ray.cluster_resources()
     cpus = resources.get("CPU", 1.0)
     if cluster.gpus and resources.get("GPU", 0.0) < cluster.gpus:
@@ -240,7 +244,7 @@ def _sizes(cluster: ClusterConfig) -> tuple[int, float]:
         raise InvalidInputError(msg)
     most = resources.get("GPU", 0.0) / cluster.gpus if cluster.gpus else cpus / cluster.threads
     workers = cluster.workers or max(1, int(most))
-    share = max(0.0, cpus - _SPARE) / workers
+    share = max(0.0, cpus - spare) / workers
     return workers, min(float(cluster.threads), int(share * 100) / 100)
 
 

@@ -1,31 +1,50 @@
-"""Files and folders to a dataset of documents, read by Ray Data: Parquet, JSON lines, and plain text."""
+"""Files and folders to a dataset, read by Ray Data: Parquet, JSON lines, files of other kinds."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from functools import reduce
-from typing import Any
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from pathlib import Path
+from typing import IO, Any
 
+import numpy as np
+import pyarrow as pa
 import ray.data
-from ray.data import Dataset
+from ray.data import Dataset, Datasource
+from ray.data.block import BlockMetadata
+from ray.data.datasource import ReadTask
 
-from s3_retriever.errors import InvalidInputError
+from s3_retriever.cluster.records import ID, LINE, PROBLEM
+from s3_retriever.disk import url_in
+from s3_retriever.documents import Document, as_document
+from s3_retriever.errors import InvalidInputError, UnreadableFileError
+from s3_retriever.index.documents import to_line, with_json_metadata
 from s3_retriever.names import DATASET_FORMATS
+from s3_retriever.sources.corpus import Corpus
+from s3_retriever.sources.files import LINES, FileSettings, SourceFile, check_libraries, check_size
+from s3_retriever.sources.folder import find_files, is_skipped
 from s3_retriever.sources.jsonl import parse_object
+from s3_retriever.store.place import filesystem_of
+
+_ROWS = 1024  # of a block
 
 
-def read_sources(sources: Sequence[str], kind: str = "") -> Dataset:
+def read_sources(sources: Sequence[str], kind: str = "", settings: FileSettings | None = None) -> Dataset:
     """Return the documents of files and folders, on disks that all machines see or at URLs.
+
+    What cannot be read is a row that says why; the job stops there, or leaves it out.
 
     Args:
         sources: Paths or URLs.
         kind: What is in them, one of ``DATASET_FORMATS``; empty: what their endings say, ``.parquet``,
-            ``.jsonl``, else text.
+            ``.jsonl``, else files.
+        settings: How files are read, and which are left out.
 
     Raises:
-        InvalidInputError: There is no such format, or no source.
-        OSError: A source is not there.
+        InvalidInputError: There is no such format, or no source, or a source is not there.
+        MissingDependencyError: A library that reads some of the files is missing.
     """
     if kind not in ("", *DATASET_FORMATS) or not sources:
         msg = (
@@ -33,53 +52,178 @@ def read_sources(sources: Sequence[str], kind: str = "") -> Dataset:
             f"not {kind!r}, {sources!r}"
         )
         raise InvalidInputError(msg)
-    parts = [_READERS[kind or _kind_of(source)](source) for source in sources]
+    settings = settings or FileSettings()
+    kinds = [kind or _kind_of(source) for source in sources]
+    alone = kinds.count("files") == 1
+    parts = []
+    for source, of_source in zip(sources, kinds, strict=True):
+        if of_source == "parquet":
+            parts.append(ray.data.read_parquet(source))
+            continue
+        files = list(_listed(source, settings, alone=alone))
+        if of_source == "jsonl":
+            parts.append(ray.data.read_datasource(DocumentFiles(files, _lines)))
+            continue
+        check_libraries(file.ending for file in files)
+        parts.append(ray.data.read_datasource(DocumentFiles(files, partial(_documents, settings=settings))))
     return reduce(lambda one, other: one.union(other), parts)
 
 
 def _kind_of(source: str) -> str:
     ending = source.rstrip("/").rpartition(".")[2]
-    return ending if ending in ("parquet", "jsonl") else "text"
+    return ending if ending in ("parquet", "jsonl") else "files"
 
 
-def _parquet(source: str) -> Dataset:
-    return ray.data.read_parquet(source)
+@dataclass(frozen=True)
+class _File:
+    """A file to read.
+
+    Attributes:
+        id: Its path as the id of its document; see :func:`~s3_retriever.sources.folder.find_files`.
+        place: Its path, or its URL.
+        size: Its bytes.
+    """
+
+    id: str
+    place: str
+    size: int
+
+    @property
+    def ending(self) -> str:
+        return posixpath.splitext(self.id)[1].lower()
+
+    def open(self) -> IO[bytes]:
+        if not url_in(self.place):
+            return Path(self.place).open("rb")
+        filesystem, path = filesystem_of(self.place)
+        opened: IO[bytes] = filesystem.open(path, "rb")
+        return opened
 
 
-def _jsonl(source: str) -> Dataset:
-    # Not read_json: it would give each row's metadata the keys of all rows.
-    return ray.data.read_text(source, include_paths=True).map(_of_line, num_cpus=_READING)
+def _listed(source: str, settings: FileSettings, *, alone: bool) -> Iterator[_File]:
+    """Yield the files of a source, sorted; their ids are those that ``index`` gives."""
+    if not url_in(source):
+        problems: list[str] = []
+
+        def note(path: str, error: OSError) -> None:
+            problems.append(f"{path}: {error.strerror or error}")
+
+        for file in find_files([source], settings, note, alone=alone):
+            yield _File(file.id, str(file.path.absolute()), file.path.stat().st_size)
+        if problems:
+            msg = f"{problems[0]}; make it readable, or leave it out"
+            raise UnreadableFileError(msg)
+        return
+    filesystem, root = filesystem_of(source)
+    root = root.rstrip("/")
+    found = filesystem.find(root, detail=True)
+    if not found:
+        msg = f"{source} is no file and no folder"
+        raise InvalidInputError(msg)
+    name = posixpath.basename(root)
+    for path, facts in sorted(found.items()):
+        inside = path[len(root) :].lstrip("/")
+        if inside and is_skipped(inside, settings.exclude):
+            continue
+        doc_id = inside if inside and alone else posixpath.join(name, inside).rstrip("/")
+        yield _File(doc_id, filesystem.unstrip_protocol(path), int(facts.get("size") or 0))
 
 
-def _text(source: str) -> Dataset:
-    return ray.data.read_binary_files(source, include_paths=True).map(_of_file, num_cpus=_READING)
+_Read = Callable[[_File], Iterator[dict[str, Any]]]
 
 
-_READING = 0.2
-_READERS: dict[str, Callable[[str], Dataset]] = {"parquet": _parquet, "jsonl": _jsonl, "text": _text}
+class DocumentFiles(Datasource):  # type: ignore[misc]
+    """Files whose documents are rows, with a column of ids as soon as they are read, for Ray's checkpoint.
+
+    Args:
+        files: The files.
+        read: Returns the rows of one; called in tasks.
+    """
+
+    def __init__(self, files: Sequence[_File], read: _Read) -> None:
+        super().__init__()
+        self._files = list(files)
+        self._read = read
+
+    def get_name(self) -> str:
+        """Return what Ray's progress calls it."""
+        return "Documents"
+
+    def estimate_inmemory_data_size(self) -> int:
+        """Return about how many bytes all rows have."""
+        return sum(file.size for file in self._files)
+
+    def get_read_tasks(self, parallelism: int, *_: Any, **__: Any) -> list[ReadTask]:
+        """Return tasks of about as many bytes, whose files follow each other."""
+        ends = np.cumsum([file.size + 1 for file in self._files])
+        n = max(1, min(parallelism, len(self._files)))
+        borders = np.unique([0, *np.searchsorted(ends, (ends[-1:] * np.arange(1, n)) / n), len(ends)])
+        tasks = []
+        for first, last in zip(borders[:-1].tolist(), borders[1:].tolist(), strict=True):
+            some = self._files[first:last]
+            size = sum(file.size for file in some)
+            facts = BlockMetadata(num_rows=None, size_bytes=size, input_files=None, exec_stats=None)
+            tasks.append(ReadTask(partial(_blocks, some, self._read), facts))
+        return tasks
 
 
-def _of_line(row: dict[str, Any]) -> dict[str, Any]:
-    fields = parse_object(row["text"].encode("utf-8", "surrogatepass"), str(row["path"]))
-    doc_id = fields.pop("_id", None) or fields.pop("id", None)
-    text, title, metadata = (fields.pop(name, None) for name in ("text", "title", "metadata"))
-    if not isinstance(text, str) or not isinstance(title or "", str):
-        text = title = None  # a column has one type; the row is refused by its id
-    if metadata is None or isinstance(metadata, dict):
-        metadata = {**fields, **(metadata or {})}
-    return {
-        "id": None if doc_id is None else str(doc_id),
-        "text": text,
-        "title": title or "",
-        "metadata": json.dumps(metadata),
-    }
+def _blocks(files: Sequence[_File], read: _Read) -> Iterator[pa.Table]:
+    rows: list[dict[str, Any]] = []
+    for file in files:
+        for row in read(file):
+            rows.append(row)
+            if len(rows) == _ROWS:
+                yield _table(rows)
+                rows = []
+    yield _table(rows)
 
 
-def _of_file(row: dict[str, Any]) -> dict[str, Any]:
-    path = str(row["path"])
+def _table(rows: Iterable[dict[str, Any]]) -> pa.Table:
+    kinds = [(ID, pa.string()), (LINE, pa.large_binary()), (PROBLEM, pa.string())]
+    return pa.Table.from_pylist(list(rows), schema=pa.schema(kinds))
+
+
+def _row(document: Document) -> dict[str, Any]:
+    return {ID: document.id, LINE: to_line(with_json_metadata(document)), PROBLEM: ""}
+
+
+def _problem(doc_id: str, reason: object) -> dict[str, Any]:
+    return {ID: doc_id, LINE: b"", PROBLEM: str(reason) or type(reason).__name__}
+
+
+def _documents(file: _File, settings: FileSettings) -> Iterator[dict[str, Any]]:
+    """Read a file as ``index`` does: one document, or one a line."""
+    corpus = Corpus((), settings)
     try:
-        text = bytes(row["bytes"]).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        msg = f"{path} is not UTF-8 (byte {error.start + 1}); convert the file"
-        raise InvalidInputError(msg) from error
-    return {"id": path, "text": text, "title": path.rpartition("/")[2], "metadata": "{}"}
+        source = SourceFile(file.id, Path(file.place))
+        if url_in(file.place):
+            if file.ending not in LINES:
+                check_size(file.size, settings)
+            with file.open() as opened:
+                source = replace(source, path=Path(file.id), data=opened.read())
+        corpus.look_at(source)
+    except (UnreadableFileError, OSError) as error:
+        corpus.report(file.id, error)
+    yield from map(_row, corpus.documents())
+    yield from (_problem(one.path, one.reason) for one in corpus.problems)
+
+
+def _lines(file: _File) -> Iterator[dict[str, Any]]:
+    """Read a file of a document a line; an id is ``_id`` or ``id``, and need not be there."""
+    try:
+        with file.open() as opened:
+            for number, raw in enumerate(opened, 1):
+                if raw.strip():
+                    yield _of_line(raw, number, f"{file.place}, line {number}")
+    except OSError as error:
+        yield _problem(file.id, error.strerror or error)
+
+
+def _of_line(raw: bytes, number: int, place: str) -> dict[str, Any]:
+    doc_id = place
+    try:
+        fields = parse_object(raw, place)
+        doc_id = str(fields.get("id", fields.get("_id", place)))
+        return _row(as_document(fields, number))
+    except InvalidInputError as error:
+        return _problem(doc_id, str(error).removeprefix(f"{place}: "))

@@ -18,6 +18,9 @@ from s3_retriever.json_form import parse_json
 DOCUMENTS, FAILED = "documents", "failed"
 """Columns of packs: documents as lines of JSON, and what could not become one."""
 
+LINE, PROBLEM = "s3_retriever_line", "s3_retriever_problem"
+"""Columns of what files become: a document as a line of JSON, or why there is none."""
+
 ID, SEGMENT, RECORD, ERROR = "id", "segment", "record", "error"
 """Columns of what a scan returns, a row per document."""
 
@@ -78,7 +81,7 @@ class Packer:
         for row in rows:
             doc_id = str(row.get("id", row.get("_id")))
             try:
-                document = with_json_metadata(as_document(_with_metadata(row)))
+                document = _document(row)
             except InvalidDocumentError as error:
                 if not self._skip:
                     msg = f"document {doc_id!r}: {error}"
@@ -92,6 +95,14 @@ class Packer:
                 documents, failed, size = [], [], 0
         if documents or failed:
             yield Pack(documents, failed)
+
+
+def _document(row: dict[str, Any]) -> Document:
+    if row.get(PROBLEM):
+        raise InvalidDocumentError(row[PROBLEM])
+    if row.get(LINE):
+        return of_line(row[LINE])
+    return with_json_metadata(as_document(_with_metadata(row)))
 
 
 def _with_metadata(row: dict[str, Any]) -> dict[str, Any]:

@@ -164,7 +164,7 @@ Weights = Callable[[str], torch.Tensor]
 def _read_decoder(path: Path, config: SimpleNamespace, dtype: torch.dtype) -> LeanDecoder:
     """Read the weights; those of the language-model head and of the last norm are not needed."""
     with safetensors.safe_open(str(path), "pt") as file:
-        return LeanDecoder(config, lambda name: file.get_tensor(f"model.{name}").to(dtype)).eval()
+        return LeanDecoder(config, dtype, lambda name: file.get_tensor(f"model.{name}")).eval()
 
 
 def _below(weights: Weights, path: str) -> Weights:
@@ -172,24 +172,29 @@ def _below(weights: Weights, path: str) -> Weights:
 
 
 class _Weighted(nn.Module):
-    """A module with one weight, which is there from the beginning: to make one up would take seconds."""
+    """A module with one weight, which is there from the beginning: to make one up would take seconds.
+
+    It is brought to the type of what comes in when it is first used; layers behind the last one that is read
+    never are.
+    """
 
     def __init__(self, weights: Weights, path: str, *shape: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(weights(f"{path}.weight"), requires_grad=False)
-        if self.weight.shape != shape:
+        if self.weight.shape != shape or not self.weight.is_floating_point():
             msg = f"{path} has shape {tuple(self.weight.shape)}, not {shape}"
             raise ValueError(msg)
 
-
-class _Embedding(_Weighted):
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        return F.embedding(ids, self.weight)
+    def weight_for(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the weight in the type of what comes in."""
+        if self.weight.dtype != hidden.dtype:
+            self.weight = nn.Parameter(self.weight.to(hidden.dtype), requires_grad=False)
+        return self.weight
 
 
 class _Linear(_Weighted):
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        return F.linear(hidden, self.weight)
+        return F.linear(hidden, self.weight_for(hidden))
 
 
 class _Norm(_Weighted):
@@ -200,7 +205,7 @@ class _Norm(_Weighted):
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         wide = hidden.float()
         wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self._least)
-        return self.weight * wide.to(hidden.dtype)
+        return self.weight_for(hidden) * wide.to(hidden.dtype)
 
 
 class LeanDecoder(nn.Module):
@@ -208,16 +213,17 @@ class LeanDecoder(nn.Module):
 
     Args:
         config: As of :class:`Lean`.
+        dtype: To compute in.
         weights: Of the decoder.
     """
 
-    def __init__(self, config: SimpleNamespace, weights: Weights) -> None:
+    def __init__(self, config: SimpleNamespace, dtype: torch.dtype, weights: Weights) -> None:
         super().__init__()
-        self.embed_tokens = _Embedding(weights, "embed_tokens", config.vocab_size, config.hidden_size)
+        self.embed_tokens = _Weighted(weights, "embed_tokens", config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(
             _Layer(config, _below(weights, f"layers.{i}")) for i in range(config.num_hidden_layers)
         )
-        self._head_dim, self._theta = config.head_dim, config.rope_theta
+        self._dtype, self._head_dim, self._theta = dtype, config.head_dim, config.rope_theta
         self._rotation = functools.lru_cache(maxsize=16)(self._rotation_of)
 
     def get_input_embeddings(self) -> nn.Module:
@@ -230,7 +236,7 @@ class LeanDecoder(nn.Module):
         Args:
             input_ids: int64 (rows, n).
         """
-        hidden: torch.Tensor = self.embed_tokens(input_ids)
+        hidden = F.embedding(input_ids, self.embed_tokens.weight).to(self._dtype)
         cos, sin = self._rotation(input_ids.shape[1], hidden.dtype)
         for layer in self.layers:
             hidden = layer(hidden, cos, sin)

@@ -159,6 +159,7 @@ class Search:
             density[density <= 0] = -np.inf
         read = functools.cache(snapshot.checked_document)  # each call parses the document
         page = functools.cache(lambda i: Page(read(i).text, snapshot.token_starts(i), snapshot.units(i)))
+        count_tokens = functools.cache(self._count_tokens)  # selections that follow each other are much alike
 
         def select(density: Float32, budget: int) -> list[SelectedSpan]:
             return select_spans(
@@ -166,7 +167,7 @@ class Search:
                 snapshot.document_cells,
                 budget=budget,
                 document=page,
-                count_tokens=self._count_tokens,
+                count_tokens=count_tokens,
                 config=self._spans,
             )
 

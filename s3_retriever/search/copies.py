@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -60,23 +61,24 @@ def select_unique(
     Returns:
         The passages, best first, each with the copies of it that were met.
     """
+    said = functools.cache(lambda span: _Said(text(span)))
     selected = select(density, budget)
     left, gone = density, list[SelectedSpan]()
     wider = budget
     for _ in range(ROUNDS):
-        copies = _copies(selected, text)
+        copies = _copies(selected, said, budget)
         if not copies:
             break
         if left is density:
             left = density.copy()
-        while copies:  # in a wider budget, until there are none: copies come in crowds
+        while copies:  # in a wider budget, until none is in the way: copies come in crowds
             for copy in copies:
                 left[_cells(copy, document_cells)] = -np.inf
             gone += copies
             wider *= 2
-            copies = _copies(select(left, wider), text) if wider < budget << ROUNDS else []
+            copies = _copies(select(left, wider), said, budget) if wider < budget << ROUNDS else []
         selected = select(left, budget)
-    found, lost = _with_copies(selected, gone, text)
+    found, lost = _with_copies(selected, gone, said)
     if lost:  # what they were like was cut in another way, and no longer says what they do
         for span in lost:
             cells = _cells(span, document_cells)
@@ -85,7 +87,7 @@ def select_unique(
     if budget < LEAST:
         gone += select(left, LEAST)
     if lost or budget < LEAST:
-        found, _ = _with_copies(selected, gone, text)
+        found, _ = _with_copies(selected, gone, said)
     return found
 
 
@@ -97,21 +99,31 @@ def _cells(span: SelectedSpan, document_cells: Int64) -> list[int]:
     return cells if span.peak is None else [*cells, span.peak]
 
 
-def _copies(spans: Sequence[SelectedSpan], text: Callable[[SelectedSpan], str]) -> list[SelectedSpan]:
-    """Return the passages of which a better one is a copy; none whose place could not be given away."""
+def _copies(
+    spans: Sequence[SelectedSpan], said: Callable[[SelectedSpan], _Said], budget: int
+) -> list[SelectedSpan]:
+    """Return the passages of which a better one is a copy; none whose place could not be given away.
+
+    Those that come when better ones have filled the budget take nobody's place, and are not looked for: some
+    text of a large corpus always stands twice.
+    """
     known = _Known()
     found = []
+    tokens = 0
     for span in spans:
-        said = _Said(text(span))
-        if span.peak is not None and known.best(said) is not None:
+        if tokens >= budget:
+            break
+        one = said(span)
+        if span.peak is not None and known.best(one) is not None:
             found.append(span)
         else:
-            known.add(said)
+            known.add(one)
+            tokens += span.last_token - span.first_token
     return found
 
 
 def _with_copies(
-    selected: Sequence[SelectedSpan], gone: Sequence[SelectedSpan], text: Callable[[SelectedSpan], str]
+    selected: Sequence[SelectedSpan], gone: Sequence[SelectedSpan], said: Callable[[SelectedSpan], _Said]
 ) -> tuple[list[tuple[SelectedSpan, tuple[Repeated, ...]]], list[SelectedSpan]]:
     """Give each copy to the passage that it is most like; passages that are copies still, go.
 
@@ -121,17 +133,17 @@ def _with_copies(
     known, kept = _Known(), list[SelectedSpan]()
     copies: defaultdict[int, list[Repeated]] = defaultdict(list)
     for span in selected:
-        said = _Said(text(span))
-        best = known.best(said)
+        one = said(span)
+        best = known.best(one)
         if best is None:
             kept.append(span)
-            known.add(said)
+            known.add(one)
         else:
             copies[best[0]].append(Repeated(span, best[1]))
     least = min((span.score for span in kept), default=-np.inf)
     lost = []
     for span in gone:
-        best = known.best(_Said(text(span)))
+        best = known.best(said(span))
         if best is not None:
             copies[best[0]].append(Repeated(span, best[1]))
         elif span.score >= least:

@@ -207,7 +207,7 @@ class _Selection:
         self._shards = shards
         self._options = options
         self._spans = spans
-        self._count_tokens = count_tokens
+        self._count_tokens = functools.cache(count_tokens)
         self._range = _range(cells)
         self._floor = max((one.floor for one in cells if not one.complete), default=-np.inf)
         self._places: list[_Place] = []

@@ -135,9 +135,13 @@ class Batcher:
             while batch := self._next_batch():
                 began = time.perf_counter()
                 await self._answer(batch)
-                callers = len(batch) + len(self._asks)
-                if callers > 1:
-                    await self._gather(callers, (time.perf_counter() - began) * _LINGER)
+                if self._may_grow(batch):
+                    took = time.perf_counter() - began
+                    await self._gather(len(batch) + len(self._asks), took * _LINGER)
+
+    def _may_grow(self, answered: list[_Ask]) -> bool:
+        """Tell whether the next batch would be larger if those that were answered asked the same again."""
+        return self._asks[0].key == answered[0].key if self._asks else len(answered) > 1
 
     async def _gather(self, callers: int, seconds: float) -> None:
         """Wait until so many callers wait, but no longer than so many seconds."""

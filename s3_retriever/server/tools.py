@@ -84,6 +84,8 @@ class _Tools(MCPServer):
         except ToolError as error:
             if type(error) is ToolError and isinstance(error.__cause__, ValidationError):  # no fault of ours
                 raise ToolError("; ".join(map(_wrong, error.__cause__.errors()))) from error
+            if isinstance(error.__cause__, ToolError):  # ours, which says all that there is to say
+                raise error.__cause__ from error.__cause__.__cause__
             raise
 
 

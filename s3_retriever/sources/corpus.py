@@ -107,7 +107,7 @@ class Corpus:
         check_libraries(file.ending for file in files)
         alone = len(files) == 1 and not Path(self.paths[0]).is_dir()
         for file in files:
-            self._look_at(file, alone)
+            self.look_at(file, alone=alone)
 
     def read(self, entry: FileEntry) -> Document:
         """Read a document; its hash is that of what was read, should it have changed since the survey.
@@ -128,6 +128,26 @@ class Corpus:
             raise UnreadableFileError(msg)
         place = f"{entry.file.path}, byte {entry.start}"
         return document_of(parse_object(raw, place), place, entry.id, found)
+
+    def look_at(self, file: SourceFile, *, alone: bool = False) -> None:
+        """Look at one more file.
+
+        Args:
+            file: The file.
+            alone: Whether it is all that there is, so that its lines keep their ids.
+
+        Raises:
+            InvalidInputError: One of its documents has the id of another.
+            UnreadableFileError: It cannot be read, and the corpus is strict.
+        """
+        try:
+            named = file.ending in LINES
+            if (named and alone) or ((named or _is_nameless(file)) and _has_lines(file)):
+                self._look_at_lines(file, "" if alone else f"{file.id}#")
+            else:
+                self._add(FileEntry(file.id, _hash(file, file.read(self.settings)), file))
+        except (UnreadableFileError, OSError) as error:
+            self.report(file.id, error)
 
     def documents(self) -> Iterator[Document]:
         """Read all documents, lazily; what cannot be read is added to the problems.
@@ -171,16 +191,6 @@ class Corpus:
             return True
         return any(doc_id == path or doc_id.startswith((f"{path}#", f"{path}/")) for path in self._unread)
 
-    def _look_at(self, file: SourceFile, alone: bool) -> None:
-        try:
-            named = file.ending in LINES
-            if (named and alone) or ((named or file.data is not None) and _has_lines(file)):
-                self._look_at_lines(file, "" if alone else f"{file.id}#")
-            else:
-                self._add(FileEntry(file.id, _hash(file, file.read(self.settings)), file))
-        except (UnreadableFileError, OSError) as error:
-            self.report(file.id, error)
-
     def _look_at_lines(self, file: SourceFile, prefix: str) -> None:
         numbers: dict[str, int] = {}
         start = 0
@@ -220,6 +230,11 @@ class Corpus:
 
     def __len__(self) -> int:
         return len(self.entries)
+
+
+def _is_nameless(file: SourceFile) -> bool:
+    """Whether a file is standard input or a pipe, whose name says nothing."""
+    return file.data is not None and not file.ending
 
 
 def _opened(file: SourceFile) -> IO[bytes]:

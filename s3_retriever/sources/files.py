@@ -79,14 +79,23 @@ class SourceFile:
             OSError: It cannot be read.
         """
         size = self.path.stat().st_size if self.data is None else len(self.data)
-        if size > settings.max_bytes:
-            msg = f"it has {size:,} bytes, more than the {settings.max_bytes:,} that are allowed"
-            raise UnreadableFileError(msg)
+        check_size(size, settings)
         data = self.path.read_bytes() if self.data is None else self.data
         if not data.strip():
             msg = "it is empty"
             raise UnreadableFileError(msg)
         return data
+
+
+def check_size(size: int, settings: FileSettings) -> None:
+    """Refuse a file of more bytes than are allowed.
+
+    Raises:
+        UnreadableFileError: It has more.
+    """
+    if size > settings.max_bytes:
+        msg = f"it has {size:,} bytes, more than the {settings.max_bytes:,} that are allowed"
+        raise UnreadableFileError(msg)
 
 
 def reader_of(ending: str) -> str:

@@ -22,7 +22,12 @@ OnError = Callable[[str, OSError], None]
 
 
 def find_files(
-    paths: Sequence[str], settings: FileSettings, on_error: OnError, *, without: Sequence[Path] = ()
+    paths: Sequence[str],
+    settings: FileSettings,
+    on_error: OnError,
+    *,
+    without: Sequence[Path] = (),
+    alone: bool | None = None,
 ) -> Iterator[SourceFile]:
     """Yield the files of paths, each once, sorted by their ids within each path.
 
@@ -37,14 +42,16 @@ def find_files(
         settings: What to leave out.
         on_error: Told of folders that cannot be read.
         without: Folders to leave out, such as that of the index.
+        alone: Whether the paths are all that is read, and only one; None: if there is one.
 
     Raises:
         InvalidInputError: A path is not there, a pattern fits no file, or two files have one id.
     """
     hidden = {path.resolve() for path in without}
     seen: dict[str, Path] = {}
+    alone = len(paths) == 1 if alone is None else alone
     for given in paths:
-        for file in _files(given, len(paths) == 1, settings, on_error, hidden):
+        for file in _files(given, alone, settings, on_error, hidden):
             other = seen.setdefault(file.id, file.path)
             if other is file.path:
                 yield file
@@ -96,13 +103,25 @@ def _below(
     for entry in entries:
         name = f"{prefix}/{entry.name}" if prefix else entry.name
         path = Path(entry.path)
-        if entry.name.startswith(".") or entry.name in _SKIPPED or _is_excluded(name, settings.exclude):
+        if _is_hidden(entry.name) or _is_excluded(name, settings.exclude):
             continue
         if entry.is_dir(follow_symlinks=False):
             if path.resolve() not in hidden:
                 yield from _below(path, name, settings, on_error, hidden)
         elif entry.is_file(follow_symlinks=False):
             yield SourceFile(name, path)
+
+
+def is_skipped(path: str, patterns: Sequence[str]) -> bool:
+    """Whether a file is left out, given its path below the folder, with slashes, and what is excluded."""
+    parts = path.split("/")
+    return any(_is_hidden(part) for part in parts) or any(
+        _is_excluded("/".join(parts[:depth]), patterns) for depth in range(1, len(parts) + 1)
+    )
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in _SKIPPED
 
 
 def _is_excluded(name: str, patterns: Sequence[str]) -> bool:

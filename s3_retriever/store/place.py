@@ -107,6 +107,31 @@ def place_of(path: str | Path) -> Place:
     return _Remote(url_in(path)) if folder is None else _Folder(folder)
 
 
+def filesystem_of(url: str) -> tuple[Any, str]:
+    """Return the filesystem of fsspec that a URL is in, and its path there.
+
+    Raises:
+        MissingDependencyError: The library for such URLs is not installed.
+        InvalidInputError: fsspec knows no such URLs.
+    """
+    protocol = url.partition("://")[0]
+    way = pip_install("s3") if protocol == "s3" else "install it"
+    check_library(f"files at {protocol}://", "s3fs" if protocol == "s3" else "fsspec", "fsspec", way)
+    import fsspec
+
+    if protocol == "s3":
+        check_library("files at s3://", "s3fs", "s3fs", way)
+    try:  # without a cache of listings: others write here
+        filesystem, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
+    except ValueError as error:
+        msg = f"{url} cannot be opened ({error}); give a folder, or a URL that fsspec knows"
+        raise InvalidInputError(msg) from error
+    except ImportError as error:
+        msg = f"files at {protocol}:// need another library: {error}"
+        raise MissingDependencyError(msg) from error
+    return filesystem, str(path)
+
+
 class _Folder:
     """A folder of this machine, or one that is mounted on all."""
 
@@ -173,24 +198,9 @@ class _Remote:
     """A prefix of an object storage, through fsspec."""
 
     def __init__(self, url: str) -> None:
-        protocol = url.partition("://")[0]
-        way = pip_install("s3") if protocol == "s3" else "install it"
-        check_library(f"indexes at {protocol}://", "s3fs" if protocol == "s3" else "fsspec", "fsspec", way)
-        import fsspec
-
-        if protocol == "s3":
-            check_library("indexes at s3://", "s3fs", "s3fs", way)
         self._url = url.rstrip("/")
-        self._conditions = protocol in ("s3", "s3a")
-        # Without a cache of listings: others write here.
-        try:
-            self._fs, self._root = fsspec.core.url_to_fs(self._url, use_listings_cache=False)
-        except ValueError as error:
-            msg = f"{url} cannot be opened ({error}); give a folder, or a URL that fsspec knows"
-            raise InvalidInputError(msg) from error
-        except ImportError as error:
-            msg = f"indexes at {protocol}:// need another library: {error}"
-            raise MissingDependencyError(msg) from error
+        self._conditions = url.partition("://")[0] in ("s3", "s3a")
+        self._fs, self._root = filesystem_of(self._url)
 
     @property
     def name(self) -> str:

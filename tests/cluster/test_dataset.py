@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from file_kinds import add_unreadable, make_folder
 
 from s3_retriever import Artifact, Document, S3Retriever
 from s3_retriever.cli.main import main
 from s3_retriever.errors import DuplicateDocumentError, InvalidDocumentError
+from s3_retriever.sources.corpus import Corpus
+from s3_retriever.sources.files import FileSettings
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("cluster")]
 
@@ -88,6 +91,31 @@ def test_the_benchmark_of_shards_compares_and_counts(
     assert "2 shards: spans the same" in printed
 
 
+def test_the_benchmark_of_workers_compares_and_keeps_an_index(
+    tmp_path: Path,
+    host: str,
+    artifact: Artifact,
+    documents: list[Document],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from s3_retriever.evaluation.benchmark.cluster import main
+
+    artifact.save(tmp_path / "artifact")
+    for name, lines in (
+        ("corpus", [(one.id, one.text) for one in documents]),
+        ("asked", enumerate(QUESTIONS)),
+    ):
+        written = "".join(json.dumps({"_id": str(key), "text": text}) + "\n" for key, text in lines)
+        (tmp_path / name).write_text(written, encoding="utf-8")
+    files = [str(tmp_path / "corpus"), str(tmp_path / "asked"), "--out", str(tmp_path / "kept")]
+    how = ["--host", host, "--artifact", str(tmp_path / "artifact"), "--workers", "1", "--rounds", "1"]
+    assert main([*files, *how, "--documents", "20"]) == 0
+    printed = capsys.readouterr().out
+    assert "1 workers: " in printed
+    assert "spans of 3 questions: the same" in printed
+    assert len(S3Retriever.load(tmp_path / "kept", host=host)) == 20
+
+
 def test_a_thousand_tiny_files_replace_what_is_there_and_a_bad_one_is_named(
     tmp_path: Path, host: str, artifact: Artifact, documents: list[Document]
 ) -> None:
@@ -121,6 +149,65 @@ def test_a_thousand_tiny_files_replace_what_is_there_and_a_bad_one_is_named(
         bad = ray.data.from_items([{"id": "x", "text": 5}])
         index_dataset(bad, str(path), host=host, artifact=artifact)
     assert S3Retriever.load(path, host=host).document_ids == found.document_ids
+
+
+def test_a_resumed_job_finds_room_on_two_cpus(
+    tmp_path: Path, host: str, artifact: Artifact, documents: list[Document]
+) -> None:
+    """Ray's filter of what a checkpoint names takes a CPU, and reading takes the other one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import ray.data
+    from ray.data.checkpoint import CheckpointConfig
+
+    from s3_retriever.cluster.dataset import ClusterConfig, index_dataset
+    from s3_retriever.cluster.reading import read_sources
+
+    lines = [json.dumps({"_id": one.id, "text": one.text}) for one in documents]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "checkpoint").mkdir()
+    pq.write_table(pa.table({"id": ["d000", "d001"]}), tmp_path / "checkpoint" / "0.parquet")
+    context = ray.data.DataContext.get_current()
+    context.checkpoint_config = CheckpointConfig(id_column="id", checkpoint_path=str(tmp_path / "checkpoint"))
+    try:
+        dataset = read_sources([str(tmp_path / "a.jsonl")])
+        how = ClusterConfig(workers=2, pack_bytes=500)
+        index_dataset(dataset, str(tmp_path / "index"), host=host, artifact=artifact, cluster=how)
+    finally:
+        context.checkpoint_config = None
+    found = S3Retriever.load(tmp_path / "index", host=host)
+    assert found.document_ids == tuple(one.id for one in documents[2:])
+    assert not (tmp_path / "checkpoint").exists()
+
+
+def test_files_of_all_kinds_become_what_index_makes_of_them(
+    tmp_path: Path, host: str, artifact: Artifact
+) -> None:
+    from s3_retriever.cluster.dataset import ClusterConfig, index_dataset
+    from s3_retriever.cluster.reading import read_sources
+
+    folder = make_folder(tmp_path / "files")
+    broken = add_unreadable(folder)
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden" / "a.txt").write_text("Nobody reads this.")
+    settings = FileSettings(max_bytes=2_000_000)
+    corpus = Corpus([str(folder)], settings)
+    corpus.survey()
+    expected = {one.id: one for one in corpus.documents()}
+    how = ClusterConfig(workers=1, on_error="skip")
+    dataset = read_sources([str(folder)], settings=settings)
+    report = index_dataset(dataset, str(tmp_path / "index"), host=host, artifact=artifact, cluster=how)
+    assert {(one.id, one.reason) for one in report.failures} == {
+        (one.path, one.reason) for one in corpus.problems
+    }
+    assert len(report.failures) >= len(broken)
+    found = S3Retriever.load(tmp_path / "index", host=host)
+    assert found.document_ids == tuple(expected)
+    for doc_id, document in expected.items():
+        assert found.document(doc_id) == document
+    assert any(document.pages for document in expected.values())
+    by_url = read_sources([f"file://{folder.as_posix()}"], settings=settings)
+    assert by_url.take_all() == dataset.take_all()
 
 
 def test_the_command_indexes_and_names_what_it_skipped(

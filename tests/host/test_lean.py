@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from s3_retriever.host import Family, Generator, Host, QueryHead, Sampling, Tap, families
+from s3_retriever.host import Family, Generator, Host, QueryHead, Sampling, Tap, families, loading
 from s3_retriever.host.lean import read_lean
 
 TAPS = [Tap(0, 1), Tap(2, 0), Tap(3, 1)]
@@ -62,11 +62,16 @@ def is_lean(host: Host) -> bool:
     return host.places.source == "declared"
 
 
-def test_a_plain_host_reads_what_transformers_reads_to_the_bit(plain_folder: Path) -> None:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_a_plain_host_reads_what_transformers_reads_to_the_bit(
+    plain_folder: Path, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "cpu_dtype", lambda: dtype)
     lean, whole = Host.load(plain_folder), Host.load(plain_folder)
     checked = Host(model=whole.model, tokenizer=whole.tokenizer, name="plain-host")
     assert is_lean(lean)
     assert not is_lean(checked)
+    assert checked.model.dtype == dtype
     assert lean.identity == checked.identity
     assert (lean.max_tokens, lean.on_cpu, lean.value_dim) == (256, True, 16)
     for number, layer in checked.places.heads.items():

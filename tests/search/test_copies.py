@@ -11,7 +11,7 @@ from s3_retriever import Copy, Document, Host, RetrieverConfig, S3Retriever, Sca
 from s3_retriever.encode import Artifact
 from s3_retriever.index import CELL
 from s3_retriever.index.words import words
-from s3_retriever.search.copies import select_unique
+from s3_retriever.search.copies import LEAST, select_unique
 from s3_retriever.search.passages import Page
 from s3_retriever.search.spans import SelectedSpan, select_spans
 from s3_retriever.structure import find_units
@@ -127,6 +127,23 @@ def test_a_crowd_of_copies_makes_room_in_few_selections() -> None:
     assert len(calls) < 40
     assert library.text(found[0][0]) == NOTICE
     assert len(found) > 1
+
+
+def test_copies_that_take_nobodys_place_are_not_looked_for() -> None:
+    """Of 400 texts that all stand twice, those far below cost no selection of everything."""
+    texts = [f"Lamp number {i} burns {7 * i} pounds of oil. " + SENTENCES[5] for i in range(400)]
+    library = Library([NOTICE, NOTICE, *texts, *texts])
+    calls = []
+
+    def select(density: np.ndarray, budget: int) -> list[SelectedSpan]:
+        calls.append(budget)
+        return library.select(density, budget)
+
+    density = np.arange(library.cells[-1], 0, -1).astype(np.float32)
+    found = select_unique(select, density, library.cells, 100, library.text)
+    assert [copy.span.doc for copy in found[0][1]] == [1]
+    assert len(found) > 1
+    assert max(calls) <= LEAST
 
 
 def test_a_small_budget_says_where_else_its_passage_stands() -> None:

@@ -37,6 +37,7 @@ from s3_retriever.retriever import S3Retriever
 
 _TOGETHER = 50  # questions of a request, where memory is looked at
 _WARM = 1000  # questions before memory is looked at
+_PATIENCE = 600.0  # seconds for an answer, on a machine with other work
 _PAIR = ("pair a", "pair b")
 
 
@@ -52,6 +53,7 @@ class Load:
         median: Seconds per question.
         p99: Seconds that 99 % of the questions took at most.
         longest: Seconds that the slowest took.
+        processor: Seconds of a core per question, in the server.
     """
 
     clients: int
@@ -61,6 +63,7 @@ class Load:
     median: float
     p99: float
     longest: float
+    processor: float
 
 
 def made_index(data: str, folder: Path, host: str | None, artifact: str) -> list[str]:
@@ -87,12 +90,14 @@ def served(folder: Path, host: str | None) -> Iterator[tuple[Client, int]]:
             msg = f"the server did not start: {line}{process.stderr.read()}"
             raise S3RetrieverError(msg)
         try:
-            yield Client(line.split()[-1]), process.pid
+            yield Client(line.split()[-1], timeout=_PATIENCE), process.pid
         finally:
             process.terminate()
 
 
-def measure_load(client: Client, questions: Sequence[str], clients: int, seconds: float) -> Load:
+def measure_load(
+    client: Client, process: int, questions: Sequence[str], clients: int, seconds: float
+) -> Load:
     """Have several clients ask, each one question after the other."""
     waiting = itertools.cycle(questions)
     taking = threading.Lock()
@@ -111,13 +116,14 @@ def measure_load(client: Client, questions: Sequence[str], clients: int, seconds
                 errors.append(error)
             times.append(time.perf_counter() - started)
 
-    started = time.perf_counter()
+    started, before = time.perf_counter(), _processor(process)
     with ThreadPoolExecutor(clients) as pool:
         for one in [pool.submit(ask) for _ in range(clients)]:
             one.result()
     took = time.perf_counter() - started
+    processor = (_processor(process) - before) / len(times)
     median, p99 = np.percentile(times, (50, 99)).tolist()
-    return Load(clients, len(times), len(errors), len(times) / took, median, p99, max(times))
+    return Load(clients, len(times), len(errors), len(times) / took, median, p99, max(times), processor)
 
 
 def measure_versions(client: Client, folder: Path, host: str | None, saves: int) -> dict[str, int]:
@@ -171,6 +177,12 @@ def measure_memory(
     return found
 
 
+def _processor(process: int) -> float:
+    """Return the seconds that a process has had of all cores, of Linux."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _resident(process: int) -> float:
     """Return the resident memory of a process, in megabytes; of Linux."""
     lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
@@ -178,7 +190,20 @@ def _resident(process: int) -> float:
     return int(kilobytes) / 1000
 
 
-def main(arguments: Sequence[str] | None = None, say: Callable[[str], object] = sys.stdout.write) -> int:
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _told(load: Load) -> str:
+    return (
+        f"{load.clients} clients: {load.questions} questions, {load.errors} errors, {load.per_second:.1f}/s, "
+        f"median {load.median:.3f} s, p99 {load.p99:.3f} s, longest {load.longest:.3f} s, "
+        f"{load.processor:.3f} s of a core per question\n"
+    )
+
+
+def main(arguments: Sequence[str] | None = None, say: Callable[[str], object] = _say) -> int:
     """Measure, print a table, and write all figures as JSON."""
     parser = argparse.ArgumentParser(description="Measure a served index under load.")
     parser.add_argument("data", help="folder of evaluation sets")
@@ -198,21 +223,18 @@ def main(arguments: Sequence[str] | None = None, say: Callable[[str], object] = 
     questions = made_index(args.data, folder, args.host, args.artifact)
     with served(folder, args.host) as (client, process):
         client.retrieve_batch(questions[: 2 * args.clients])  # kernels are compiled
-        one = measure_load(client, questions, 1, args.seconds / 3)
-        many = measure_load(client, questions, args.clients, args.seconds)
-        versions = measure_versions(client, folder, args.host, args.saves)
-        memory = measure_memory(client, process, questions, args.questions, args.memory_mode)
-    for load in (one, many):
+        loads = []
+        for clients, seconds in ((1, args.seconds / 3), (args.clients, args.seconds)):
+            loads.append(measure_load(client, process, questions, clients, seconds))
+            say(_told(loads[-1]))
+        one, many = loads
         say(
-            f"{load.clients} clients: {load.questions} questions, {load.errors} errors, "
-            f"{load.per_second:.1f}/s, median {load.median:.3f} s, p99 {load.p99:.3f} s, "
-            f"longest {load.longest:.3f} s\n"
+            f"throughput {many.per_second / one.per_second:.2f} times that of one client, "
+            f"p99 {many.p99 / many.median:.2f} times the median\n"
         )
-    say(
-        f"throughput {many.per_second / one.per_second:.2f} times that of one client, "
-        f"p99 {many.p99 / many.median:.2f} times the median\n"
-    )
-    say(f"while another process saved: {versions}\n")
+        versions = measure_versions(client, folder, args.host, args.saves)
+        say(f"while another process saved: {versions}\n")
+        memory = measure_memory(client, process, questions, args.questions, args.memory_mode)
     say("resident MB after questions: " + ", ".join(f"{n}: {size:.0f}" for n, size in memory) + "\n")
     figures = {
         "machine": platform.platform(),
