@@ -49,12 +49,12 @@ class TermCounts(NamedTuple):
 
 def term_counts(snapshot: Snapshot, terms: Sequence[Asked]) -> TermCounts:
     """Count what the scores of a snapshot's cells depend on, beside the cells."""
-    parts = snapshot.parts
+    parts, below = snapshot.parts, _Below(snapshot.parts)
     return TermCounts(
         snapshot.n_cells,
         snapshot.n_terms,
         tuple((occurrences(parts, one.term)[1], n_exact(parts, one)) for one in terms),
-        tuple((_n_below(parts, one, ""), _n_below(parts, one, HEADING)) for one in terms),
+        tuple((below.n(one, ""), below.n(one, HEADING)) for one in terms),
     )
 
 
@@ -70,15 +70,31 @@ def _ranges(part: LiveSegment, term: str) -> Int64:
     return cells
 
 
-def _n_below(parts: Sequence[LiveSegment], term: Asked, mark: str) -> int:
-    """Return above how many live cells a term stands, and the word of which it is a weaker form."""
-    n = 0
-    for wanted in filter(None, (term.term, term.exact)):
-        for part in parts:
-            ranges = _ranges(part, mark + wanted)
-            if len(ranges):
-                n += int((part.cells_before[ranges[1::2] + 1] - part.cells_before[ranges[::2]]).sum())
-    return n
+class _Below:
+    """Looks up above which cells terms stand; each one once.
+
+    Args:
+        parts: What is searched.
+    """
+
+    def __init__(self, parts: Sequence[LiveSegment]) -> None:
+        self._parts = parts
+        self._known: dict[str, tuple[list[Int64], int]] = {}
+
+    def ranges(self, term: str) -> tuple[list[Int64], int]:
+        """Return the ranges in each segment, and how many live cells lie in them."""
+        if term not in self._known:
+            found = [_ranges(part, term) for part in self._parts]
+            n = 0
+            for part, own in zip(self._parts, found, strict=True):
+                if len(own):
+                    n += int((part.cells_before[own[1::2] + 1] - part.cells_before[own[::2]]).sum())
+            self._known[term] = found, n
+        return self._known[term]
+
+    def n(self, term: Asked, mark: str) -> int:
+        """Return above how many live cells a term stands, and the word of which it is a weaker form."""
+        return sum(self.ranges(mark + one)[1] for one in (term.term, term.exact) if one)
 
 
 def context_scores(
@@ -99,24 +115,24 @@ def context_scores(
         boost: Tells how many times each term counts.
         whole: Counts of the corpus that the snapshot is a part of; None: it is all of it.
     """
-    parts = snapshot.parts
+    parts, below = snapshot.parts, _Below(snapshot.parts)
     totals = [np.zeros(part.segment.n_cells) for part in parts]
     n_cells = snapshot.n_cells if whole is None else whole.n_cells
     for i, one in enumerate(terms):
         for k, (mark, weight) in enumerate(WEIGHTS.items()):
-            ranges = [_ranges(part, mark + one.term) for part in parts]
+            ranges, _ = below.ranges(mark + one.term)
             if not any(map(len, ranges)):
                 continue
             cells, n = occurrences(parts, one.term)
             if whole is None:
-                n += n_exact(parts, one) + _n_below(parts, one, mark)
+                n += n_exact(parts, one) + below.n(one, mark)
             else:
                 n = sum(whole.cells[i]) + whole.below[i][k]
             if not n:  # they are of deleted documents
                 continue
             value = weight * weighted_idf(one, min(n, n_cells), n_cells, boost)
-            for below, own, total in zip(ranges, cells, totals, strict=True):
-                _add_below(below, own, value, total)
+            for of_part, own, total in zip(ranges, cells, totals, strict=True):
+                _add_below(of_part, own, value, total)
     live = [total[part.cells] for part, total in zip(parts, totals, strict=True)]
     return np.concatenate([np.zeros(0), *live])
 
