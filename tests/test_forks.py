@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from s3_retriever import ForkedProcessError, Host, RetrieverConfig, S3Retriever, ScanConfig
 from s3_retriever.encode import Artifact
 from s3_retriever.host.generation import Generator, Sampling
+from s3_retriever.host.one_core import OneCoreThreads, single_threaded
 from s3_retriever.host.taps import Tap
 from s3_retriever.locks import cached_property
 
@@ -130,6 +132,50 @@ def test_it_changes_loads_and_answers(retriever: S3Retriever, tmp_path: Path) ->
 
     assert forked(works)
     assert len(S3Retriever.load(tmp_path / "index", host=retriever.host)) == 3
+
+
+def test_a_fork_waits_until_no_thread_computes() -> None:
+    begun, over = threading.Semaphore(0), []
+
+    def compute(number: int) -> None:
+        begun.release()
+        time.sleep(0.3)
+        over.append(number)
+
+    threads = OneCoreThreads()
+    numbers = range(threads.number)
+    asking = threading.Thread(target=threads.map, args=(compute, numbers))
+    asking.start()
+    assert all(begun.acquire(timeout=SECONDS) for _ in numbers)
+    assert forked(lambda: sorted(over) == list(numbers))
+    asking.join(SECONDS)
+    assert threads.map(str, numbers) == list(map(str, numbers))
+    assert forked(lambda: OneCoreThreads().map(str, numbers) == list(map(str, numbers)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at the threads of Linux")
+def test_a_fork_waits_until_the_system_has_ended_threads_that_computed() -> None:
+    library = ctypes.CDLL(None)
+    key = ctypes.c_uint()
+    library.pthread_key_create(ctypes.byref(key), library.usleep)
+
+    def end_slowly() -> int:
+        library.pthread_setspecific(key, ctypes.c_void_p(500_000))
+        return threading.get_native_id()
+
+    with single_threaded(1) as pool:
+        thread = pool.submit(end_slowly).result()
+    there = Path(f"/proc/self/task/{thread}")
+    assert there.exists()
+    read, write = os.pipe()
+
+    def after() -> None:
+        os.write(write, b"there" if there.exists() else b"gone")
+
+    os.register_at_fork(after_in_parent=after)
+    assert forked(lambda: True)
+    assert os.read(read, 9) == b"gone"
+    library.pthread_key_delete(key)
 
 
 def test_a_thread_that_adds_documents_does_not_keep_it_waiting(retriever: S3Retriever) -> None:

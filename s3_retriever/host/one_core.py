@@ -6,13 +6,14 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 from s3_retriever.checks import Uncopyable
+from s3_retriever.host.rest import computing, will_end
 from s3_retriever.locks import ThreadLock
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -94,21 +95,39 @@ class OneCoreThreads(Uncopyable):
         return found[1:]
 
 
+class _Pool(ThreadPoolExecutor):
+    """A pool whose tasks are over, or have not begun, when this process is forked."""
+
+    def submit(self, fn: Callable[..., _R], /, *args: Any, **kwargs: Any) -> Future[_R]:
+        def run() -> _R:
+            with computing():
+                return fn(*args, **kwargs)
+
+        return super().submit(run)
+
+
 def _started(threads: int, name: str) -> ThreadPoolExecutor:
     """Return a pool whose threads have all started, and in each of which torch computes on one core.
 
     A pool starts its threads as tasks come. So one might begin long after this returned, and change what
     torch gives to new threads for a moment. Here each takes a task that waits for the others.
     """
-    pool = ThreadPoolExecutor(threads, name, initializer=_use_one_core)
+    pool = _Pool(threads, name, initializer=_begin)
     all_here = threading.Barrier(threads)
     try:
-        list(pool.map(lambda _: all_here.wait(), range(threads)))
+        for here in [ThreadPoolExecutor.submit(pool, all_here.wait) for _ in range(threads)]:
+            here.result()
     except BaseException:  # a thread that cannot start: those that wait for it must not wait for ever
         all_here.abort()
         pool.shutdown(wait=False)
         raise
     return pool
+
+
+def _begin() -> None:
+    will_end(threading.current_thread())
+    with computing():
+        _use_one_core()
 
 
 def _use_one_core() -> None:
@@ -123,6 +142,7 @@ def _use_one_core() -> None:
         torch.set_num_threads(1)
         other = threading.Thread(target=torch.set_num_threads, args=(before,))
         other.start()
+        will_end(other)
         other.join()
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from s3_retriever.host.rest import computing
 from s3_retriever.host.treated import without_cache
 from s3_retriever.locks import ThreadLock, renew_after_fork
 
@@ -81,7 +82,7 @@ class Passes:
             for module in wanted.keys() - self._hooks.keys():
                 self._hooks[module] = module.register_forward_hook(self._keep)
         try:
-            with contextlib.suppress(StopForward):
+            with contextlib.suppress(StopForward), computing():
                 decoder(input_ids=ids, **without_cache(decoder))
         finally:
             del self._reading[thread]
