@@ -82,12 +82,10 @@ def forms(run: str) -> Iterator[Form]:
         while places[after] == places[last - 1]:  # of one character that stands for several
             after += 1
         own = [*places[first:last], places[after]]
-        if match[1] is not None:
-            yield from _pairs(piece, own)
-        elif _SEPARATORS.search(piece):
-            yield from _numbers(piece, own)
-        else:
-            yield from _word(piece, own)
+        cut = _pairs if match[1] is not None else _numbers if _SEPARATORS.search(piece) else _word
+        for form in cut(piece, own):
+            # A part of what one character stands for, as of "\u0e33" in NFKC, has that character's place.
+            yield form if form.end > form.start else form._replace(end=form.start + 1)
 
 
 def folded(term: str) -> str:
@@ -245,8 +243,7 @@ def _word(piece: str, places: Sequence[int], weight: float = 1.0) -> Iterator[Fo
     several = sum(end - begin > 1 for begin, end in parts) > 1
     for begin, end in parts:
         asked = several and end - begin > 1
-        start = places[begin]
-        yield Form(_term(piece[begin:end]), start, max(places[end], start + 1), weight if asked else 0.0)
+        yield Form(_term(piece[begin:end]), places[begin], places[end], weight if asked else 0.0)
 
 
 def _parts(piece: str) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from linear_work import work
 
@@ -57,6 +57,8 @@ def shared_out(text: str, cell_starts: np.ndarray) -> list[list[str]]:
 
 
 @given(TEXT)
+@example("\u0e33")  # which is two characters in NFKC
+@example("\u24885 \u338f\u33a57")
 def test_words_point_into_the_text_as_given(text: str) -> None:
     found = list(placed_words(text))
     assert [(term, start) for term, start, _ in found] == list(words(text))
