@@ -125,7 +125,6 @@ def _started(threads: int, name: str) -> ThreadPoolExecutor:
 
 
 def _begin() -> None:
-    will_end(threading.current_thread())
     with computing():
         _use_one_core()
 

@@ -34,7 +34,7 @@ class _Rest:
         self._changed = threading.Condition()  # guards all that follows
         self._computing: list[int] = []  # threads
         self._forks = 0  # those that wait, or are made just now
-        self._threads: list[threading.Thread] = []
+        self._threads: dict[int, threading.Thread] = {}  # that have computed, by their number in the system
 
     def renew(self) -> None:
         """Forget the threads that a forked process does not have; the one that it has may compute."""
@@ -53,6 +53,9 @@ class _Rest:
         with self._changed:
             self._changed.wait_for(lambda: not self._forks)
             self._computing.append(here)
+            thread = threading.current_thread()
+            if self._threads.get(threading.get_native_id()) is not thread:  # numbers are given again
+                self._remember(thread)
         try:
             yield
         finally:
@@ -62,8 +65,19 @@ class _Rest:
 
     def will_end(self, thread: threading.Thread) -> None:
         with self._changed:
-            self._threads = [one for one in self._threads if one.is_alive() or _is_there(one)]
-            self._threads.append(thread)
+            self._remember(thread)
+
+    def _remember(self, thread: threading.Thread) -> None:
+        for number, one in list(self._threads.items()):
+            if not one.is_alive() and not _is_there(one):
+                del self._threads[number]
+        if thread.native_id is not None:
+            self._threads[thread.native_id] = thread
+
+    def _some_end(self) -> bool:
+        """Whether Python has seen the end of a thread that the system still has."""
+        with self._changed:
+            return any(not one.is_alive() and _is_there(one) for one in self._threads.values())
 
     def wait(self) -> None:
         until = time.monotonic() + PATIENCE
@@ -71,10 +85,8 @@ class _Rest:
         with self._changed:
             self._forks += 1
             self._changed.wait_for(lambda: not [one for one in self._computing if one != here], PATIENCE)
-            threads = list(self._threads)
-        for thread in threads:
-            while not thread.is_alive() and _is_there(thread) and time.monotonic() < until:
-                time.sleep(_PAUSE)
+        while self._some_end() and time.monotonic() < until:
+            time.sleep(_PAUSE)
 
     def go_on(self) -> None:
         with self._changed:
@@ -83,7 +95,7 @@ class _Rest:
 
 
 def _is_there(thread: threading.Thread) -> bool:
-    """Whether the system still has a thread that Python may have seen the end of."""
+    """Whether the system has a thread; Python may have seen its end."""
     return (_TASKS / str(thread.native_id)).exists()
 
 
