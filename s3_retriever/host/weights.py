@@ -365,11 +365,20 @@ def _dequantise(gguf: Path, folder: Path) -> None:
         model.load_state_dict(quantised.state_dict())
         model.to(torch.bfloat16).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    _name_tokenizer(folder)
+    say_for_all_versions(folder)
 
 
-def _name_tokenizer(folder: Path) -> None:
-    """Name the tokenizer's class as all versions of ``transformers`` know it; the cache may serve several."""
+def say_for_all_versions(folder: Path) -> None:
+    """Write the settings of a saved host so that all versions of ``transformers`` understand them.
+
+    One cache may serve several. Version 4 takes 10,000 where it does not find the base of the rotations under
+    its own name.
+    """
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    base = (config.get("rope_parameters") or {}).get("rope_theta")
+    if base is not None:
+        write_json(path, config | {"rope_theta": base})
     path = folder / "tokenizer_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
     if settings.get("tokenizer_class") == "TokenizersBackend":  # its name since version 5

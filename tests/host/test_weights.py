@@ -6,7 +6,7 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
 from s3_retriever.errors import HostNotFoundError
 from s3_retriever.host import weights
@@ -126,14 +126,25 @@ def test_prefetch_reports_in_one_line(bare_machine: Path, capsys: pytest.Capture
 def test_all_versions_of_transformers_know_the_class_of_a_converted_tokenizer(
     tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast
 ) -> None:
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     tiny_tokenizer.save_pretrained(tmp_path)
-    weights._name_tokenizer(tmp_path)
+    weights.say_for_all_versions(tmp_path)
     settings = json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))
     assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"
     again = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
     assert again.get_vocab() == tiny_tokenizer.get_vocab()
     assert again.special_tokens_map == tiny_tokenizer.special_tokens_map
     assert again("The quick brown fox").input_ids == tiny_tokenizer("The quick brown fox").input_ids
+
+
+def test_all_versions_of_transformers_know_how_a_converted_host_rotates(tmp_path: Path) -> None:
+    config = {"model_type": "llama", "rope_parameters": {"rope_theta": 100_000.0, "rope_type": "default"}}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (tmp_path / "tokenizer_config.json").write_text("{}", encoding="utf-8")
+    weights.say_for_all_versions(tmp_path)
+    read = AutoConfig.from_pretrained(tmp_path)
+    assert (vars(read).get("rope_theta") or read.rope_parameters["rope_theta"]) == 100_000.0
+    assert json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))["rope_theta"] == 100_000.0
 
 
 def test_nothing_is_downloaded_offline(
