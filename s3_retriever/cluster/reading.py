@@ -64,7 +64,7 @@ def read_sources(sources: Sequence[str], kind: str = "", settings: FileSettings 
         if of_source == "jsonl":
             parts.append(ray.data.read_datasource(DocumentFiles(files, _lines)))
             continue
-        check_libraries(file.ending for file in files)
+        check_libraries(file.source.ending for file in files)
         parts.append(ray.data.read_datasource(DocumentFiles(files, partial(_documents, settings=settings))))
     return reduce(lambda one, other: one.union(other), parts)
 
@@ -79,22 +79,20 @@ class _File:
     """A file to read.
 
     Attributes:
-        id: Its path as the id of its document; see :func:`~s3_retriever.sources.folder.find_files`.
+        source: As :func:`~s3_retriever.sources.folder.find_files` gives it; of a URL, its id is its path.
         place: Its path, or its URL.
         size: Its bytes.
+        alone: Whether it is all that there is, and not in a folder, so that its lines keep their ids.
     """
 
-    id: str
+    source: SourceFile
     place: str
     size: int
-
-    @property
-    def ending(self) -> str:
-        return posixpath.splitext(self.id)[1].lower()
+    alone: bool
 
     def open(self) -> IO[bytes]:
         if not url_in(self.place):
-            return Path(self.place).open("rb")
+            return self.source.open()
         filesystem, path = filesystem_of(self.place)
         opened: IO[bytes] = filesystem.open(path, "rb")
         return opened
@@ -108,8 +106,11 @@ def _listed(source: str, settings: FileSettings, *, alone: bool) -> Iterator[_Fi
         def note(path: str, error: OSError) -> None:
             problems.append(f"{path}: {error.strerror or error}")
 
-        for file in find_files([source], settings, note, alone=alone):
-            yield _File(file.id, str(file.path.absolute()), file.path.stat().st_size)
+        files = list(find_files([source], settings, note, alone=alone))
+        alone = alone and len(files) == 1 and not Path(source).is_dir()
+        for file in files:
+            path = file.path.absolute()
+            yield _File(replace(file, path=path), str(path), file.size, alone)
         if problems:
             msg = f"{problems[0]}; make it readable, or leave it out"
             raise UnreadableFileError(msg)
@@ -121,12 +122,14 @@ def _listed(source: str, settings: FileSettings, *, alone: bool) -> Iterator[_Fi
         msg = f"{source} is no file and no folder"
         raise InvalidInputError(msg)
     name = posixpath.basename(root)
-    for path, facts in sorted(found.items()):
-        inside = path[len(root) :].lstrip("/")
+    for place, facts in sorted(found.items()):
+        inside = place[len(root) :].lstrip("/")
         if inside and is_skipped(inside, settings.exclude):
             continue
         doc_id = inside if inside and alone else posixpath.join(name, inside).rstrip("/")
-        yield _File(doc_id, filesystem.unstrip_protocol(path), int(facts.get("size") or 0))
+        file = SourceFile(doc_id, Path(doc_id))
+        url = filesystem.unstrip_protocol(place)
+        yield _File(file, url, int(facts.get("size") or 0), alone and not inside)
 
 
 _Read = Callable[[_File], Iterator[dict[str, Any]]]
@@ -193,17 +196,16 @@ def _problem(doc_id: str, reason: object) -> dict[str, Any]:
 
 def _documents(file: _File, settings: FileSettings) -> Iterator[dict[str, Any]]:
     """Read a file as ``index`` does: one document, or one a line."""
-    corpus = Corpus((), settings)
+    corpus, source = Corpus((), settings), file.source
     try:
-        source = SourceFile(file.id, Path(file.place))
         if url_in(file.place):
-            if file.ending not in LINES:
+            if source.ending not in LINES:
                 check_size(file.size, settings)
             with file.open() as opened:
-                source = replace(source, path=Path(file.id), data=opened.read())
-        corpus.look_at(source)
+                source = replace(source, data=opened.read())
+        corpus.look_at(source, alone=file.alone)
     except (UnreadableFileError, OSError) as error:
-        corpus.report(file.id, error)
+        corpus.report(source.id, error)
     yield from map(_row, corpus.documents())
     yield from (_problem(one.path, one.reason) for one in corpus.problems)
 
@@ -216,7 +218,7 @@ def _lines(file: _File) -> Iterator[dict[str, Any]]:
                 if raw.strip():
                     yield _of_line(raw, number, f"{file.place}, line {number}")
     except OSError as error:
-        yield _problem(file.id, error.strerror or error)
+        yield _problem(file.source.id, error.strerror or error)
 
 
 def _of_line(raw: bytes, number: int, place: str) -> dict[str, Any]:

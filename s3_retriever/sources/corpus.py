@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
 
 from s3_retriever.disk import hash_values
 from s3_retriever.documents import Document
@@ -119,7 +117,7 @@ class Corpus:
         if entry.start is None:
             data = entry.file.read(self.settings)
             return to_document(entry.file, data, _hash(entry.file, data), self.settings)
-        with _opened(entry.file) as file:
+        with entry.file.open() as file:
             file.seek(entry.start)
             raw = file.readline()
         found = hash_values(raw.strip())
@@ -194,7 +192,7 @@ class Corpus:
     def _look_at_lines(self, file: SourceFile, prefix: str) -> None:
         numbers: dict[str, int] = {}
         start = 0
-        with _opened(file) as lines:
+        with file.open() as lines:
             for number, raw in enumerate(lines, 1):
                 if line := raw.strip():
                     self._look_at_line(
@@ -237,17 +235,13 @@ def _is_nameless(file: SourceFile) -> bool:
     return file.data is not None and not file.ending
 
 
-def _opened(file: SourceFile) -> IO[bytes]:
-    return file.path.open("rb") if file.data is None else io.BytesIO(file.data)
-
-
 def _hash(file: SourceFile, data: bytes) -> str:
     return hash_values(reader_of(file.ending), data)
 
 
 def _has_lines(file: SourceFile) -> bool:
     """Whether the first line that is not blank is a document."""
-    with _opened(file) as lines:
+    with file.open() as lines:
         for raw in lines:
             if raw.strip():
                 try:

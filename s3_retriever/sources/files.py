@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from s3_retriever.checks import check_library, check_settings, each, instance, pip_install, whole
 from s3_retriever.documents import Document
@@ -71,6 +73,15 @@ class SourceFile:
         """The ending of its name with its dot, in lower case."""
         return PurePosixPath(self.id).suffix.lower()
 
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return self.path.stat().st_size if self.data is None else len(self.data)
+
+    def open(self) -> IO[bytes]:
+        """Open it to be read."""
+        return self.path.open("rb") if self.data is None else io.BytesIO(self.data)
+
     def read(self, settings: FileSettings) -> bytes:
         """Return what it holds.
 
@@ -78,8 +89,7 @@ class SourceFile:
             UnreadableFileError: It is empty, or larger than it may be.
             OSError: It cannot be read.
         """
-        size = self.path.stat().st_size if self.data is None else len(self.data)
-        check_size(size, settings)
+        check_size(self.size, settings)
         data = self.path.read_bytes() if self.data is None else self.data
         if not data.strip():
             msg = "it is empty"

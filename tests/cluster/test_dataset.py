@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,29 @@ def test_files_of_all_kinds_become_what_index_makes_of_them(
     assert any(document.pages for document in expected.values())
     by_url = read_sources([f"file://{folder.as_posix()}"], settings=settings)
     assert by_url.take_all() == dataset.take_all()
+
+
+def test_lines_that_are_alone_keep_their_ids_as_with_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from s3_retriever.cluster.reading import read_sources
+    from s3_retriever.cluster.records import LINE
+    from s3_retriever.index.documents import of_line
+
+    lines = [{"_id": "oil", "text": "The keeper stores oil."}, {"_id": "tea", "text": "Tea is at four."}]
+    given = "\n".join(map(json.dumps, lines)).encode()
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a.ndjson").write_bytes(given)
+    for source in ("-", str(tmp_path / "files" / "a.ndjson"), str(tmp_path / "files")):
+        corpus = Corpus([source])
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+        corpus.survey()
+        expected = list(corpus.documents())
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+        assert [of_line(row[LINE]) for row in read_sources([source]).take_all()] == expected
+        if source != "-":
+            by_url = read_sources([f"file://{source}"]).take_all()
+            assert [of_line(row[LINE]) for row in by_url] == expected
 
 
 def test_the_command_indexes_and_names_what_it_skipped(
