@@ -214,8 +214,10 @@ def url_in(path: str | os.PathLike[str]) -> str:
         ('s3://bucket/kb', 's3://bucket/kb', '')
     """
     text = os.fspath(path).replace(os.sep, "/")
-    if not _URL.match(text) or "://" in text:
-        return text if _URL.match(text) else ""
+    if not _URL.match(text):
+        return ""
+    if "://" in text:
+        return text
     return text.replace(":/", ":///" if text.startswith(("file:", "local:")) else "://", 1)
 
 

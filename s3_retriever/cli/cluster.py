@@ -6,10 +6,9 @@ import argparse
 import time
 
 from s3_retriever.checks import check_library, pip_install
-from s3_retriever.cli.index import FILE_OPTIONS, SOME_UNREAD
-from s3_retriever.cli.shared import PROGRAM, Command, common, count, note, required, say, settings
+from s3_retriever.cli.index import FILE_OPTIONS, SOME_UNREAD, file_settings
+from s3_retriever.cli.shared import PROGRAM, Command, common, count, note, required, say
 from s3_retriever.names import CHANGE_MODES, DATASET_FORMATS
-from s3_retriever.sources.files import FileSettings
 
 
 def _index(args: argparse.Namespace) -> int:
@@ -22,8 +21,7 @@ def _index(args: argparse.Namespace) -> int:
     from s3_retriever.cluster.reading import read_sources
 
     artifact = Artifact.load(args.artifact)
-    args.max_bytes = args.max_mb * 1_000_000
-    reading = settings(FileSettings, args)
+    reading = file_settings(args)
     ray.init(args.ray, log_to_driver=False, ignore_reinit_error=True)
     if args.checkpoint:
         from ray.data.checkpoint import CheckpointConfig

@@ -90,10 +90,15 @@ def _watch(args: argparse.Namespace, out: Path, is_there: bool) -> None:
 
 def _survey(args: argparse.Namespace, out: Path) -> Corpus:
     """Look at the files; what is wrong with the command line is said before a host is loaded."""
-    args.max_bytes = args.max_mb * 1_000_000
-    corpus = Corpus(args.paths, settings(FileSettings, args), without=[out], strict=args.strict)
+    corpus = Corpus(args.paths, file_settings(args), without=[out], strict=args.strict)
     corpus.survey()
     return corpus
+
+
+def file_settings(args: argparse.Namespace) -> FileSettings:
+    """Return what :data:`FILE_OPTIONS` say."""
+    args.max_bytes = args.max_mb * 1_000_000
+    return settings(FileSettings, args)
 
 
 def _new(args: argparse.Namespace) -> S3Retriever:
