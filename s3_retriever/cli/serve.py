@@ -46,7 +46,6 @@ def _serve(args: argparse.Namespace) -> None:
     from s3_retriever.server.app import make_app
 
     service = _service(args)
-    service.served.warm_up()
     other = None if args.compare is None else _other(args.compare, service)
     _run(service, make_app(service, other=other))
 
@@ -75,7 +74,6 @@ def _mcp(args: argparse.Namespace) -> None:
     from s3_retriever.server.app import make_app
 
     service = _service(args)
-    service.served.warm_up()
     if not args.http:
         note(f"{PROGRAM}: {_what(service)} is served on standard input and output")
         with plain_warnings(), contextlib.suppress(KeyboardInterrupt):
@@ -100,12 +98,13 @@ def _run(service: Service, app: ASGIApp, path: str = "") -> None:
 
 
 def _service(args: argparse.Namespace) -> Service:
-    """Load what is served; a mistake in an option is said before that."""
-    from s3_retriever.server.served import ServedIndex
+    """Load what is served, and warm it up; a mistake in an option is said before that."""
+    from s3_retriever.server.served import ServedIndex, warm_up
     from s3_retriever.server.service import Service
 
     chosen = _settings(args)
     served = ServedIndex(args.index, host=args.host, read_only=args.read_only or None)
+    warm_up(served)
     return Service(served, chosen)
 
 
@@ -119,14 +118,14 @@ def _settings(args: argparse.Namespace) -> ServerSettings:
 
 def _other(path: Path, service: Service) -> Service:
     """Load what the page compares with; both share the host if they can."""
-    from s3_retriever.server.served import ServedIndex
+    from s3_retriever.server.served import ServedIndex, warm_up
     from s3_retriever.server.service import Service
 
     try:
         served = ServedIndex(path, host=service.served.newest.origin.host, read_only=True)
     except ArtifactError:
         served = ServedIndex(path, read_only=True)
-    served.warm_up()
+    warm_up(served)
     return Service(served, service.settings)
 
 

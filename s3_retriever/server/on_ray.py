@@ -14,6 +14,8 @@ from starlette.types import ASGIApp
 
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.server.app import make_app
+from s3_retriever.server.run import url_of
+from s3_retriever.server.served import warm_up
 from s3_retriever.server.service import Service
 from s3_retriever.server.settings import ServerSettings
 from s3_retriever.server.sharded import ServedShards
@@ -48,7 +50,7 @@ def application(what: Sharded) -> serve.Application:
 
     def build() -> ASGIApp:  # runs in the replica, which opens the index there
         served = ServedShards(what.path, what.shards, host=what.host, timeout=what.settings.timeout)
-        served.warm_up()
+        warm_up(served)
         return make_app(Service(served, what.settings))
 
     waiting = what.settings.max_waiting + what.settings.max_together
@@ -79,7 +81,7 @@ def run(what: Sharded, *, ready: Callable[[str], None]) -> None:
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         serve.run(application(what), name=APPLICATION, route_prefix="/")
-        ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+        ready(url_of(host, port))
         while not stopped.wait(_PAUSE):
             pass
     except RuntimeError as error:

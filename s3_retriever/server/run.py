@@ -77,5 +77,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 def address(listener: socket.socket) -> str:
     """Return the URL of a socket that listens."""
-    host, port = listener.getsockname()[:2]
+    return url_of(*listener.getsockname()[:2])
+
+
+def url_of(host: str, port: int) -> str:
+    """Return the URL of a server at an address, which may be one of IPv6."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

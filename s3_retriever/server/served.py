@@ -67,9 +67,6 @@ class Served(Protocol):
     def reader(self) -> tuple[S3Retriever, Version]:
         """Return what to search, of the newest version, until the same thread calls this again."""
 
-    def warm_up(self) -> None:
-        """Answer a question, so that kernels are compiled before somebody waits for them."""
-
     def refresh(self) -> None:
         """Take over what somebody else saved since, if anything."""
 
@@ -79,9 +76,9 @@ class Served(Protocol):
         """Add and delete documents in one step and save; return the version that this made."""
 
 
-def warm_up(retriever: S3Retriever) -> None:
-    """Answer a question."""
-    retriever.retrieve(_FIRST_QUESTION, top_k=1)
+def warm_up(served: Served) -> None:
+    """Answer a question, so that kernels are compiled before somebody waits for them."""
+    served.reader()[0].retrieve(_FIRST_QUESTION, top_k=1)
 
 
 class ServedIndex:
@@ -133,10 +130,6 @@ class ServedIndex:
             self._reader.index.snapshot = cast("Snapshot", newest.snapshot)
             self._read = newest
         return self._reader, newest
-
-    def warm_up(self) -> None:
-        """Answer a question, so that kernels are compiled before somebody waits for them."""
-        warm_up(self.reader()[0])
 
     def refresh(self) -> None:
         """Take over what somebody else saved since, if anything.

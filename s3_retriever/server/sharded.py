@@ -11,7 +11,7 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import ReadOnlyError, S3RetrieverError
 from s3_retriever.retriever import S3Retriever
 from s3_retriever.search.shards import ShardedIndex
-from s3_retriever.server.served import Version, warm_up
+from s3_retriever.server.served import Version
 from s3_retriever.store import place_of
 from s3_retriever.store.opening import opened_content
 
@@ -55,10 +55,6 @@ class ServedShards:
         """Return what to search."""
         newest = self.newest
         return newest.origin, newest
-
-    def warm_up(self) -> None:
-        """Answer a question, so that kernels are compiled before somebody waits for them."""
-        warm_up(self.newest.origin)
 
     def refresh(self) -> None:
         """Open what somebody else committed since; an index that cannot be opened is said in the log.
