@@ -228,7 +228,8 @@ def refuse_url(path: Path) -> None:
         InvalidInputError: It is one; names it.
     """
     if url := url_in(path):
-        msg = f"{url} is a URL; give a folder of this machine: only load() and from_dataset() take URLs"
+        takers = "load(), from_dataset(), and the commands search, info, index-cluster and serve --ray"
+        msg = f"{url} is a URL; give a folder of this machine: URLs are for {takers}"
         raise InvalidInputError(msg)
 
 
