@@ -172,10 +172,10 @@ def test_each_answer_is_of_one_version_while_others_save(saved: Path, tiny_host:
             expected[version[:16]] = other.retrieve_batch(["cats", "bread"], mode="bm25")
             time.sleep(0.02)
         until = time.monotonic() + 20
-        while httpx.get(f"{url}/readyz").json()["version"] != version[:16]:
+        while httpx.get(f"{url}/readyz", timeout=60).json()["version"] != version[:16]:
             assert time.monotonic() < until
             time.sleep(0.01)
-        httpx.post(f"{url}/search", json={"question": "cats"})
+        httpx.post(f"{url}/search", json={"question": "cats"}, timeout=60)
     seen = set()
     for answer in answers:
         assert answer.status_code == 200
