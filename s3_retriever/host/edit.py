@@ -19,6 +19,7 @@ from s3_retriever.host.model import Host
 from s3_retriever.host.passes import StopForward
 from s3_retriever.host.projections import Edit, Projections
 from s3_retriever.host.readings import Heads
+from s3_retriever.host.rest import computing
 from s3_retriever.host.treated import input_device
 
 Rows = npt.NDArray[np.int32]
@@ -53,7 +54,7 @@ def negative_log_likelihood(host: Host, rows: Rows, edits: Edits | None = None) 
     edits = edits or Edits()
     _check(host, rows, [edits])
     require_head(host)
-    with host.exclusive() as projections, _hooks(_editing(projections, edits)):
+    with host.exclusive() as projections, _hooks(_editing(projections, edits)), computing():
         ids = _tensor(host, rows)
         logits = host.model(input_ids=ids, use_cache=False).logits
         # Row by row: all logits in float32 may take a gigabyte.
@@ -136,7 +137,7 @@ def _calls(host: Host, rows: Rows, modules: Sequence[nn.Module]) -> dict[nn.Modu
         if len(calls) == len(modules):
             raise StopForward
 
-    with _hooks([(module, keep) for module in modules]), contextlib.suppress(StopForward):
+    with _hooks([(module, keep) for module in modules]), contextlib.suppress(StopForward), computing():
         host.model(input_ids=_tensor(host, rows), use_cache=False)
     return calls
 

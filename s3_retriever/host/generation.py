@@ -13,6 +13,7 @@ import torch
 from s3_retriever.checks import check_settings, number, optional, whole
 from s3_retriever.errors import InvalidInputError, UnsupportedHostError
 from s3_retriever.host.model import Host
+from s3_retriever.host.rest import computing
 from s3_retriever.host.tokens import without_surrogates
 from s3_retriever.host.treated import input_device
 
@@ -188,7 +189,8 @@ def _step(model: Any, ids: list[int], cache: Any) -> tuple[torch.Tensor, Any]:
     """
     inputs = torch.tensor([ids], device=input_device(model))
     name = cache_argument(model)
-    output = model(input_ids=inputs, use_cache=True, logits_to_keep=1, **{name: cache})
+    with computing():
+        output = model(input_ids=inputs, use_cache=True, logits_to_keep=1, **{name: cache})
     return output.logits[0, -1].float().cpu(), output[name]
 
 

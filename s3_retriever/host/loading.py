@@ -39,6 +39,7 @@ def load_model(files: HostFiles) -> tuple[Any, Any]:
         config = AutoConfig.from_pretrained(files.folder, **OFFLINE)
         check_decoder(config)  # refuses before the weights are read
         _check_quantisation(files, config)
+        _check_rotation(files, config)
         tokenizer = _load_tokenizer(files.folder)
         with quiet_transformers():
             model, report = AutoModelForCausalLM.from_pretrained(
@@ -83,6 +84,27 @@ def _check_quantisation(files: HostFiles, config: Any) -> None:
         msg = (
             f"host {files.name!r} in {files.folder} is quantised by {settings.get('quant_method')!r:.100}, "
             "which this version of transformers does not know; update it, or take other weights"
+        )
+        raise UnsupportedHostError(msg)
+
+
+def _check_rotation(files: HostFiles, config: Any) -> None:
+    """Refuse a host saved by version 5 of ``transformers`` whose rotations version 4 would not understand.
+
+    It reads settings by their older names only, and takes its defaults without a word.
+    """
+    import transformers
+
+    saved = getattr(config, "rope_parameters", None)
+    if not transformers.__version__.startswith("4.") or not isinstance(saved, dict):
+        return
+    base = getattr(config, "rope_theta", None)
+    is_plain = saved.get("rope_type", "default") == "default" or getattr(config, "rope_scaling", None)
+    if saved.get("rope_theta", base) != base or not is_plain:
+        msg = (
+            f"host {files.name!r} in {files.folder} was saved by transformers 5, and "
+            f"{transformers.__version__} would rotate by {base!r} instead of {saved!r:.200}; update "
+            "transformers, or remove the folder if it is the default host's, which is then made again"
         )
         raise UnsupportedHostError(msg)
 

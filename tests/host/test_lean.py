@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from s3_retriever.errors import UnsupportedHostError
 from s3_retriever.host import Family, Generator, Host, QueryHead, Sampling, Tap, families, loading
 from s3_retriever.host.lean import read_lean
 
@@ -186,3 +188,25 @@ def test_the_default_host_is_plain(host: Host) -> None:
         strict=True,
     ):
         np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("activation", ["silu", "gelu"])
+def test_what_transformers_5_saved_rotates_as_it_says_or_is_refused(
+    plain_folder: Path, tmp_path: Path, activation: str
+) -> None:
+    rope = {"rope_theta": 100_000.0, "rope_type": "default"}
+    copied = copy_with(
+        plain_folder, tmp_path / "saved", "config.json", rope_parameters=rope, hidden_act=activation
+    )
+    settings = json.loads((copied / "config.json").read_text())
+    settings.pop("rope_theta", None)
+    (copied / "config.json").write_text(json.dumps(settings))
+    row = [np.arange(9, dtype=np.int32)]
+    if activation == "silu":  # read without transformers
+        expected = Host.load(plain_folder).keys(row, TAPS)[0]
+        np.testing.assert_array_equal(Host.load(copied).keys(row, TAPS)[0], expected)
+    elif transformers.__version__.startswith("4."):
+        with pytest.raises(UnsupportedHostError, match="saved by transformers 5"):
+            Host.load(copied)
+    else:
+        assert Host.load(copied).model.config.rope_parameters["rope_theta"] == 100_000.0
