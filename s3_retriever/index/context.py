@@ -22,7 +22,7 @@ HEADING = "#"
 """Begins the term of a word of a heading; no other term has it."""
 
 LONGEST = 1000
-"""Characters of a title, an id or a heading that are read."""
+"""Characters of a title, an id, a heading or an opening line that are read."""
 
 _PATH = re.compile(r".*[/\\].*|.*[^.]\.(?=.*[^\W\d])\w{1,8}", re.DOTALL)
 _HEADINGS, _OPENERS, _STATEMENTS = (Kind.HEADING,), (Kind.OPENER,), (Kind.CODE, Kind.OPENER)

@@ -212,10 +212,7 @@ class Search:
             looked_up,
             means_of(means, looked_up),
             self._ranker.scoring,
-            lambda _, term: (
-                self._ranker.bm25(self._snapshot, [term], alone=alone),
-                self._ranker.above(self._snapshot, [term], alone=alone),
-            ),
+            lambda _, term: self._ranker.bm25_parts(self._snapshot, term, alone=alone),
         )
 
     def _s3(self, asked: Asked, means: list[Float32] | None) -> Float32 | None:

@@ -16,12 +16,7 @@ from s3_retriever.compiled import njit
 from s3_retriever.index.context import HEADING
 from s3_retriever.index.snapshot import LiveSegment, Snapshot
 from s3_retriever.index.words import Asked
-from s3_retriever.search.rarity import (
-    RarityBoost,
-    n_exact,
-    occurrences,
-    weighted_idf,
-)
+from s3_retriever.search.rarity import RarityBoost, n_exact, occurrences, weighted_idf
 
 WEIGHTS = {"": 1.0, HEADING: 0.25}
 """How much a term counts that stands above a cell and not in it, by its mark: less in a heading."""

@@ -70,7 +70,7 @@ class Evidence(NamedTuple):
         means: float32 (H, n), the mean of exp(s) over all that was searched, for each token and head.
         scoring: Constants.
         of_term: Returns BM25's density over the cells of the snapshot for one term of the question alone,
-            and what of it comes from above the texts, given its number and the term.
+            given its number and the term, in two parts: for words in texts, and for words above them.
     """
 
     question: str

@@ -6,6 +6,7 @@ is exact: it chooses the documents that a loop over all metadata would choose.
 
 from __future__ import annotations
 
+import os
 import warnings
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -46,7 +47,7 @@ OPERATORS = (
 _ORDERINGS = ("gt", "gte", "lt", "lte")
 _TEXT = ("text_match", "text_match_insensitive")
 _SEVERAL = ("in", "nin", "any", "all")
-_PACKAGE = str(Path(__file__).parents[1])
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 _TRUE_WITHOUT_KEY = ("ne", "nin", "is_empty")
 
 

@@ -15,13 +15,7 @@ from s3_retriever.index.snapshot import LiveSegment, Snapshot
 from s3_retriever.index.words import Asked, asked
 from s3_retriever.locks import ThreadLock
 from s3_retriever.search.context import TermCounts, context_scores
-from s3_retriever.search.rarity import (
-    RarityBoost,
-    idf,
-    n_exact,
-    occurrences,
-    weighted_idf,
-)
+from s3_retriever.search.rarity import RarityBoost, idf, n_exact, occurrences, weighted_idf
 
 K1 = 1.5
 B = 0.75
@@ -202,5 +196,12 @@ class LexicalIndex(Uncopyable):
             question: A question, or terms of one.
             boost: Tells how many times each term counts.
         """
+        text, above = self.parts(snapshot, question, boost)
+        return text + above
+
+    def parts(
+        self, snapshot: Snapshot, question: str | Sequence[Asked], boost: RarityBoost | None = None
+    ) -> tuple[Float64, Float64]:
+        """Return the summands of :meth:`scores`: for words in the cells, and for words above them."""
         terms = asked(question) if isinstance(question, str) else question
-        return self._bm25.scores(snapshot, terms, boost) + context_scores(snapshot, terms, boost)
+        return self._bm25.scores(snapshot, terms, boost), context_scores(snapshot, terms, boost)

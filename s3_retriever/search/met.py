@@ -55,19 +55,18 @@ class TermPart(NamedTuple):
     Attributes:
         place: Of the word, in the question.
         term: As which it is searched.
-        values: float32 (P,), its part of the density of BM25 at each peak.
-        above: float32 (P,), what of it comes from titles, paths, headings and openings.
+        text: float32 (P,), what its occurrences in texts gave to the density of BM25 at each peak.
+        above: float32 (P,), what those in titles, paths, headings and openings gave.
     """
 
     place: _Place
     term: str
-    values: Float32
+    text: Float32
     above: Float32
 
     def at(self, peak: int) -> Given:
         """Return what it gave at one of the peaks."""
-        above = float(self.above[peak])
-        return Given(self.place, self.term, float(self.values[peak]) - above, above)
+        return Given(self.place, self.term, float(self.text[peak]), float(self.above[peak]))
 
 
 def term_parts(evidence: Evidence, peaks: Sequence[int]) -> list[TermPart]:
@@ -82,8 +81,8 @@ def term_parts(evidence: Evidence, peaks: Sequence[int]) -> list[TermPart]:
     seen = _Pieces(evidence.question)
     parts = []
     for number, one in enumerate(asked(evidence.question)):
-        density, above = (values[list(peaks)] for values in evidence.of_term(number, one))
-        parts.append(TermPart(seen.of_term(one.start, one.end), one.term, density, above))
+        text, above = (density[list(peaks)] for density in evidence.of_term(number, one))
+        parts.append(TermPart(seen.of_term(one.start, one.end), one.term, text, above))
     return parts
 
 

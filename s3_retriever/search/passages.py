@@ -276,18 +276,21 @@ class Page:
 
     def above(self, unit: int) -> Iterator[tuple[MatchField, int, int]]:
         """Yield what stands above a unit: headings, and lines that open functions and classes; characters."""
-        level = int(self.units.levels[unit])
-        for one in self._above(self._headings, unit, level if self.kinds[unit] == _HEADING else 256, _DEPTH):
+        for one in self._headings_above(unit):
             yield "heading", *self.characters(one, one + 1)
         if self.kinds[unit] in (_CODE, _OPENER):
-            for one in self._above(self._openers, unit, level, _DEPTH):
+            for one in self._above(self._openers, unit, int(self.units.levels[unit]), _DEPTH):
                 yield "opening", *self.characters(one, one + 1)
 
     def headings(self, unit: int) -> tuple[str, ...]:
         """Return the headings that a unit stands below, the outermost first."""
-        level = int(self.units.levels[unit]) if self.kinds[unit] == _HEADING else 256
-        above = [*self._above(self._headings, unit, level, _DEPTH)][::-1]
+        above = [*self._headings_above(unit)][::-1]
         return tuple(_title(self.text[slice(*self.characters(one, one + 1))]) for one in above)
+
+    def _headings_above(self, unit: int) -> Iterator[int]:
+        """Yield the headings that a unit stands below, the innermost first."""
+        level = int(self.units.levels[unit]) if self.kinds[unit] == _HEADING else 256
+        return self._above(self._headings, unit, level, _DEPTH)
 
 
 def _title(text: str) -> str:

@@ -15,7 +15,6 @@ from s3_retriever.errors import ArtifactFormatError, InvalidInputError
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import coactivation, totals
-from s3_retriever.search.context import context_scores
 from s3_retriever.search.density import (
     Float32,
     Int64,
@@ -91,6 +90,22 @@ class Scoring:
         """
         head_weights = np.array(self.head_weights, np.float32).reshape(-1, 1, len(self.scales))
         return (head_weights * token_weights[:, None]).reshape(-1, len(self.scales))
+
+    def boost(self, surprise: Callable[[str], float], *, alone: bool) -> RarityBoost | None:
+        """Return what lets rare words count more beside another side; None, plain BM25, alone."""
+        return None if alone else RarityBoost(self.bm25_rarity, surprise)
+
+    def lexical_density(self, snapshot: Snapshot, scores: npt.NDArray[np.float64], *, alone: bool) -> Float32:
+        """Return the density of BM25's scores of a snapshot's cells, float32 (C,).
+
+        Args:
+            snapshot: What was scored.
+            scores: float64 (C,).
+            alone: Whether no other side is added; they are averaged at :data:`BM25_WIDTHS` then.
+        """
+        widths = BM25_WIDTHS if alone else self.bm25_widths
+        wider = widening(snapshot.document_characters, snapshot.document_cells)
+        return bm25_density(scores, snapshot.document_cells, widths, wider)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able mapping; an infinite width becomes "document"."""
@@ -186,19 +201,18 @@ class Ranker:
             alone: Whether no other side is added: plain BM25, averaged at :data:`BM25_WIDTHS`. Else rare
                 words count more, and widths and weight are those of the scoring.
         """
-        return self._lexical(snapshot, self.lexical.scores(snapshot, question, self._boost(alone)), alone)
+        boost = self.scoring.boost(self.surprise, alone=alone)
+        scores = self.lexical.scores(snapshot, question, boost)
+        return self.scoring.lexical_density(snapshot, scores, alone=alone)
 
-    def above(self, snapshot: Snapshot, terms: Sequence[Asked], *, alone: bool) -> Float32:
-        """Return what of :meth:`bm25` comes from titles, paths, headings and openings, float32 (C,)."""
-        return self._lexical(snapshot, context_scores(snapshot, terms, self._boost(alone)), alone)
-
-    def _boost(self, alone: bool) -> RarityBoost | None:
-        return None if alone else RarityBoost(self.scoring.bm25_rarity, self.surprise)
-
-    def _lexical(self, snapshot: Snapshot, scores: npt.NDArray[np.float64], alone: bool) -> Float32:
-        widths = BM25_WIDTHS if alone else self.scoring.bm25_widths
-        wider = widening(snapshot.document_characters, snapshot.document_cells)
-        return bm25_density(scores, snapshot.document_cells, widths, wider)
+    def bm25_parts(self, snapshot: Snapshot, term: Asked, *, alone: bool) -> tuple[Float32, Float32]:
+        """Return the summands of :meth:`bm25` for one term: for words in texts, and for words above them."""
+        boost = self.scoring.boost(self.surprise, alone=alone)
+        text, above = (
+            self.scoring.lexical_density(snapshot, scores, alone=alone)
+            for scores in self.lexical.parts(snapshot, [term], boost)
+        )
+        return text, above
 
     def s3(
         self,

@@ -21,8 +21,8 @@ from s3_retriever.errors import ShardStateError
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import coactivation, totals
-from s3_retriever.search.context import context_scores, term_counts
-from s3_retriever.search.density import Float32, widening
+from s3_retriever.search.context import Float64, TermCounts, context_scores, term_counts
+from s3_retriever.search.density import Float32
 from s3_retriever.search.evidence import Evidence, least_of, means_of
 from s3_retriever.search.exchange import (
     Cells,
@@ -40,16 +40,7 @@ from s3_retriever.search.kernels import cell_counts, cell_frequencies, cell_mass
 from s3_retriever.search.lexical import BM25
 from s3_retriever.search.passages import Page
 from s3_retriever.search.profile import Profile, profile_of, ranges_of
-from s3_retriever.search.rank import (
-    BM25_WIDTHS,
-    TOGETHER,
-    Densities,
-    Fuse,
-    Scoring,
-    bm25_density,
-    paper_density,
-)
-from s3_retriever.search.rarity import RarityBoost
+from s3_retriever.search.rank import TOGETHER, Densities, Fuse, Scoring, paper_density
 from s3_retriever.search.workers import Workers
 
 _KEPT_BYTES = 1 << 30  # of masses, from the first round to the second
@@ -153,8 +144,8 @@ class Shard:
                 state.question, terms=(term,), surprise=state.question.surprise[number : number + 1]
             )
             cells, below = whole.terms.cells[number], whole.terms.below[number]
-            counts = whole._replace(terms=whole.terms._replace(cells=(cells,), below=(below,)))
-            return self._lexical(alone, counts), self._lexical(alone, counts, above=True)
+            text, above = self._lexical_scores(alone, whole.terms._replace(cells=(cells,), below=(below,)))
+            return self._lexical_density(alone, text), self._lexical_density(alone, above)
 
         evidence = Evidence(
             wanted.question,
@@ -168,6 +159,7 @@ class Shard:
         )
         read = functools.cache(snapshot.checked_document)
 
+        @functools.cache  # for all spans of a document
         def page(number: int) -> Page:
             return Page(read(number).text, snapshot.token_starts(number), snapshot.units(number))
 
@@ -241,7 +233,8 @@ class Shard:
         if question.mode != "bm25":
             s3 = self._paper(question, whole) if question.shared is not None else self._s3(state, whole)
         if question.mode != "s3":
-            bm25 = self._lexical(question, whole)
+            text, above = self._lexical_scores(question, whole.terms)
+            bm25 = self._lexical_density(question, text + above)
         return Densities(s3, bm25)
 
     def _s3(self, state: _State, whole: Counted) -> Float32:
@@ -268,18 +261,18 @@ class Shard:
             counts += cell_counts(snapshot.parts, tap, features, (times * rarity).astype(np.float32))
         return paper_density(counts, snapshot.document_cells)
 
-    def _lexical(self, question: Question, whole: Counted, *, above: bool = False) -> Float32:
-        """Return the density of BM25, or what of it comes from above the texts."""
-        alone = question.mode == "bm25"
+    def _lexical_scores(self, question: Question, whole: TermCounts) -> tuple[Float64, Float64]:
+        """Return BM25 of the cells, float64 (C,): for words in texts, and for words above them."""
         words = (term.exact or term.term for term in question.terms)
         surprise = dict(zip(words, question.surprise, strict=True))
-        boost = None if alone else RarityBoost(self._scoring.bm25_rarity, surprise.__getitem__)
-        scores = context_scores(self._snapshot, question.terms, boost, whole=whole.terms)
-        if not above:
-            scores = self._bm25.scores(self._snapshot, question.terms, boost, whole=whole.terms) + scores
-        widths = BM25_WIDTHS if alone else self._scoring.bm25_widths
-        wider = widening(self._snapshot.document_characters, self._snapshot.document_cells)
-        return bm25_density(scores, self._snapshot.document_cells, widths, wider)
+        boost = self._scoring.boost(surprise.__getitem__, alone=question.mode == "bm25")
+        return (
+            self._bm25.scores(self._snapshot, question.terms, boost, whole=whole),
+            context_scores(self._snapshot, question.terms, boost, whole=whole),
+        )
+
+    def _lexical_density(self, question: Question, scores: Float64) -> Float32:
+        return self._scoring.lexical_density(self._snapshot, scores, alone=question.mode == "bm25")
 
     def _densest(self, state: _State, densities: Densities, most: int) -> Cells:
         density, cells_of = state.density, self._snapshot.document_cells

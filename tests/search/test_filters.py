@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from index_corpus import append
 from linear_work import lines_run
 
+import s3_retriever
 from s3_retriever import AllOf, AnyOf, Compare, Not
 from s3_retriever.documents import Document
 from s3_retriever.errors import (
@@ -386,3 +388,12 @@ def test_keys_that_are_there_or_may_be_missing_are_not_warned_of() -> None:
         keyed({"year": 3}).snapshot, AllOf([Compare("year", "ne", 3), Compare("tags", "is_empty")])
     )
     warn_of_unknown_keys(Index(LAYOUT, {}).snapshot, Compare("year", "eq", 3))
+
+
+def test_a_warning_names_the_users_line_also_beside_the_package() -> None:
+    """A script in a folder whose name begins with that of the package is no part of it."""
+    script = f"{Path(s3_retriever.__file__).parent}_demo.py"
+    names = {"ask": warn_of_unknown_keys, "corpus": keyed({"year": 3}).snapshot, "where": as_filter({"y": 1})}
+    with pytest.warns(UnknownKeyWarning) as warned:
+        exec(compile("ask(corpus, where)", script, "exec"), names)  # noqa: S102
+    assert warned[0].filename == script
