@@ -49,7 +49,7 @@ class Asking:
         for first in range(0, len(questions), _TOGETHER):
             some = questions[first : first + _TOGETHER]
             # Before the host reads them: BM25 would have to go back if the index changed meanwhile.
-            bm25 = [search.bm25(question) for question in some]
+            bm25 = self.ranker.workers.map(search.bm25, some)
             found += search.answers(self._understood(some, options), bm25)
         return found
 

@@ -20,6 +20,7 @@ from s3_retriever.encode import Artifact
 from s3_retriever.encode.question import encode_question, encode_questions, query_rows
 from s3_retriever.host import QueryHead
 from s3_retriever.host.one_core import OneCoreThreads
+from s3_retriever.search import rank
 from s3_retriever.search.kernels import cell_masses
 
 CONFIG = RetrieverConfig(scan=ScanConfig(chunk_tokens=128, overlap_tokens=16, batch_tokens=512))
@@ -159,4 +160,25 @@ def test_densities_are_those_of_plain_numpy(retriever: S3Retriever) -> None:
         snapshot.document_cells,
         list(ranker.scoring.scales),
     )
-    np.testing.assert_allclose(ranker.s3(snapshot, encoded.ids, rows), expected, rtol=1e-4)
+    np.testing.assert_allclose(ranker.s3(snapshot, [(encoded.ids, rows)])[0], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("most", [0, rank.MASS_BYTES])
+def test_questions_scored_at_a_time_have_the_densities_that_each_has_alone(
+    retriever: S3Retriever, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit, however many are scored at a time, and however many rows each has."""
+    monkeypatch.setattr(rank, "TOGETHER", 2 * rank.LANES)
+    monkeypatch.setattr(rank, "MASS_BYTES", most)
+    snapshot, ranker, heads = retriever.index.snapshot, retriever.ranker, retriever.artifact.query_heads
+    encoded = encode_questions(retriever.host, QUESTIONS, heads)
+    asked = [(one.ids, query_rows(retriever.artifact, one.queries, 16 + i)) for i, one in enumerate(encoded)]
+    means: list[list[Any]] = [[] for _ in asked]
+    together = ranker.s3(snapshot, asked, means)
+    for one, density, of_one in zip(asked, together, means, strict=True):
+        own: list[list[Any]] = [[]]
+        (alone,) = ranker.s3(snapshot, [one], own)
+        assert alone.tobytes() == density.tobytes()
+        assert np.concatenate(own[0]).tobytes() == np.concatenate(of_one).tobytes()
+    assert max(map(len, means)) > 1
+    assert ranker.s3(snapshot, []) == []

@@ -78,8 +78,8 @@ def encode_questions(
     every word has seen the whole question (Springer et al., arXiv 2402.15449, for embeddings). A question
     that does not fit the host's window twice is read once.
 
-    Questions of one padded length share passes, at least one for each thread. On one core, each has the
-    queries that it has alone.
+    Questions share passes, at least one for each thread; those of one padded length where the host pads. On
+    one core, each has the queries that it has alone.
 
     Args:
         host: The host.
@@ -94,9 +94,9 @@ def encode_questions(
         InvalidInputError: A question is longer than the host's window.
     """
     prompts = [_prompt(host, question) for question in questions]
-    passes = _passes(
-        [host.padded_length(len(one.tokens)) for one in prompts], threads.number if threads else 1
-    )
+    sizes = [len(one.tokens) for one in prompts]
+    lengths = sizes if host.joins_rows else list(map(host.padded_length, sizes))
+    passes = _passes(lengths, threads.number if threads else 1, mixed=host.joins_rows)
 
     def read(numbers: list[int]) -> list[Projection]:
         return host.project([prompts[i].tokens.ids for i in numbers], heads=heads)
@@ -110,21 +110,23 @@ def encode_questions(
     return [encoded[i] for i in range(len(questions))]
 
 
-def _passes(lengths: Sequence[int], threads: int) -> list[list[int]]:
+def _passes(lengths: Sequence[int], threads: int, *, mixed: bool) -> list[list[int]]:
     """Share questions out to passes, largest first, so that threads that take one at a time end together.
 
     Args:
-        lengths: Tokens of each question, padded; those of a pass have the same.
+        lengths: Tokens of each question, with its padding.
         threads: How many passes run at a time.
+        mixed: Whether questions of several lengths share a pass.
     """
-    by_length: dict[int, list[int]] = {}
-    for i, length in enumerate(lengths):
-        by_length.setdefault(length, []).append(i)
+    groups: dict[int, list[int]] = {}
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        groups.setdefault(0 if mixed else lengths[i], []).append(i)
     passes = []
-    for length, numbers in by_length.items():
-        count = max(min(threads, len(numbers)), math.ceil(len(numbers) * length / _PASS_TOKENS))
+    for numbers in groups.values():
+        n_tokens = sum(lengths[i] for i in numbers)
+        count = max(min(threads, len(numbers)), math.ceil(n_tokens / _PASS_TOKENS))
         passes += [numbers[i::count] for i in range(count)]  # of even sizes
-    return sorted(passes, key=lambda numbers: -len(numbers) * lengths[numbers[0]])
+    return sorted(passes, key=lambda numbers: -sum(lengths[i] for i in numbers))
 
 
 class _Prompt(NamedTuple):

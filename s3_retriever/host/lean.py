@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from s3_retriever.host.batches import Joined
 from s3_retriever.host.readings import Heads, LayerHeads, Part, Places
 from s3_retriever.json_form import parse_json
 
@@ -230,16 +231,18 @@ class LeanDecoder(nn.Module):
         """Return what takes the tokens."""
         return self.embed_tokens
 
-    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+    def forward(self, input_ids: torch.Tensor, joined: Joined = ()) -> torch.Tensor:
         """Return what comes out of the last layer, (rows, n, hidden size).
 
         Args:
-            input_ids: int64 (rows, n).
+            input_ids: int64 (rows, n); (1, n) where rows are joined.
+            joined: Of each row that lies in the only one, its tokens and as how many it attends.
         """
         hidden = F.embedding(input_ids, self.embed_tokens.weight).to(self._dtype)
-        cos, sin = self._rotation(input_ids.shape[1], hidden.dtype)
+        whole = self._rotation(max((n for _, n in joined), default=input_ids.shape[1]), hidden.dtype)
+        cos, sin = (_repeated(one, joined, input_ids.shape[1]) for one in whole)
         for layer in self.layers:
-            hidden = layer(hidden, cos, sin)
+            hidden = layer(hidden, cos, sin, joined)
         return hidden
 
     def _rotation_of(self, n: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
@@ -258,8 +261,10 @@ class _Layer(nn.Module):
         self.input_layernorm = _Norm(weights, "input_layernorm", config)
         self.post_attention_layernorm = _Norm(weights, "post_attention_layernorm", config)
 
-    def forward(self, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-        hidden = hidden + self.self_attn(self.input_layernorm(hidden), cos, sin)
+    def forward(
+        self, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, joined: Joined
+    ) -> torch.Tensor:
+        hidden = hidden + self.self_attn(self.input_layernorm(hidden), cos, sin, joined)
         fed: torch.Tensor = self.mlp(self.post_attention_layernorm(hidden))
         return hidden + fed
 
@@ -278,15 +283,43 @@ class _Attention(nn.Module):
         self.v_proj = _Linear(weights, "v_proj", keys, width)
         self.o_proj = _Linear(weights, "o_proj", width, queries)
 
-    def forward(self, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, joined: Joined
+    ) -> torch.Tensor:
         shape = *hidden.shape[:2], -1, self._head_dim
         queries, keys, values = (
             project(hidden).view(shape).transpose(1, 2) for project in (self.q_proj, self.k_proj, self.v_proj)
         )
         queries, keys = (one * cos + _half_turned(one) * sin for one in (queries, keys))
-        mixed = F.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
+        mixed = _attended(queries, keys, values, joined) if joined else _attend(queries, keys, values)
         out: torch.Tensor = self.o_proj(mixed.transpose(1, 2).reshape(*hidden.shape[:2], -1))
         return out
+
+
+def _attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    return F.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
+
+
+def _attended(
+    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, joined: Joined
+) -> torch.Tensor:
+    """Let each joined row attend by itself, as it would when padded; (1, heads, n, d) each."""
+    out = torch.zeros_like(queries)
+    first = 0
+    for n, padded in joined:
+        own = slice(first, first + n)
+        row = (F.pad(one[:, :, own], (0, 0, 0, padded - n)) for one in (queries, keys, values))
+        out[:, :, own] = _attend(*row)[:, :, :n]
+        first += n
+    return out
+
+
+def _repeated(table: torch.Tensor, joined: Joined, n: int) -> torch.Tensor:
+    """Lay the beginnings of a table, (m, d), as joined rows lie, with zeros behind them; (n, d)."""
+    if not joined:
+        return table
+    rows = torch.cat([table[:own] for own, _ in joined])
+    return F.pad(rows, (0, 0, 0, n - len(rows)))
 
 
 def _half_turned(heads: torch.Tensor) -> torch.Tensor:

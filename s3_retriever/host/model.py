@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from s3_retriever.checks import Uncopyable
 from s3_retriever.errors import ForkedProcessError, InvalidInputError, UnsupportedHostError
+from s3_retriever.host.batches import PAD_MULTIPLE, Batch, joined_batch, padded_batch
 from s3_retriever.host.families import window_of
 from s3_retriever.host.loading import load_lean, load_model
 from s3_retriever.host.projections import Projections
@@ -25,10 +25,6 @@ from s3_retriever.host.tokens import Tokens
 from s3_retriever.host.treated import input_device
 from s3_retriever.host.weights import HostFiles, describe_model, resolve_host, resolve_recorded
 from s3_retriever.locks import ThreadLock
-
-PAD_MULTIPLE = 32
-"""Rows are padded to a multiple of this. Rows of one padded length give the same projections, bit for
-bit, whatever shares their batch; other lengths make the kernels sum in another order."""
 
 
 class Projection(NamedTuple):
@@ -313,16 +309,16 @@ class Host(Uncopyable):
             every: list[tuple[Heads | None, int]] = [(layers[at.layer].keys, at.head) for at in taps]
             every += [(layers[at.layer].queries, at.head) for at in heads]
             every += [(layers[at.layer].values, at.head) for at in values]
-            ids = self._padded(batch) if longest else None
-            read = reading.read(ids, [one for one, _ in every if one])
+            laid = self._laid(reading, batch)
+            read = reading.read(laid, [one for one, _ in every if one])
             ends = len(taps), len(taps) + len(heads)
             return [
                 Projection(
-                    row_of(read, every[: ends[0]], self.head_dim, i, len(ids)),
-                    row_of(read, every[ends[0] : ends[1]], self.head_dim, i, len(ids)),
-                    row_of(read, every[ends[1] :], self.value_dim, i, len(ids)),
+                    row_of(read, every[: ends[0]], self.head_dim, begin, len(ids)),
+                    row_of(read, every[ends[0] : ends[1]], self.head_dim, begin, len(ids)),
+                    row_of(read, every[ends[1] :], self.value_dim, begin, len(ids)),
                 )
-                for i, ids in enumerate(batch)
+                for begin, ids in zip(laid.begins, batch, strict=True)
             ]
 
     def require_values(self) -> None:
@@ -367,6 +363,11 @@ class Host(Uncopyable):
         with self._reading.passes.alone():
             yield self._reading.projections
 
+    @property
+    def joins_rows(self) -> bool:
+        """Whether rows of all lengths share a pass unpadded; else those of one padded length should."""
+        return self._reading.joins_rows
+
     def padded_length(self, n: int) -> int:
         """Return the length to which a row of ``n`` tokens is padded when alone in its batch."""
         return min(-(-n // PAD_MULTIPLE) * PAD_MULTIPLE, self.max_tokens)
@@ -392,9 +393,9 @@ class Host(Uncopyable):
                 )
                 raise InvalidInputError(msg)
 
-    def _padded(self, batch: Sequence[npt.NDArray[np.int32]]) -> torch.Tensor:
-        """Return the rows as int64 (rows, length), padded on the right, where causal attention ignores it."""
-        padded = np.zeros((len(batch), self.padded_length(max(map(len, batch)))), np.int64)
-        for row, ids in zip(padded, batch, strict=True):
-            row[: len(ids)] = ids
-        return torch.from_numpy(padded).to(input_device(self._reading.decoder))
+    def _laid(self, reading: Reading, rows: Sequence[npt.NDArray[np.int32]]) -> Batch:
+        """Lay rows out for a pass, on the device that takes them."""
+        lengths = [self.padded_length(len(row)) for row in rows]
+        joined = reading.joins_rows and any(lengths)
+        laid = joined_batch(rows, lengths) if joined else padded_batch(rows, max(lengths, default=0))
+        return laid._replace(ids=laid.ids.to(input_device(reading.decoder)))

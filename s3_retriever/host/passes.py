@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from s3_retriever.host.batches import Batch
 from s3_retriever.host.rest import computing
 from s3_retriever.host.treated import without_cache
 from s3_retriever.locks import ThreadLock, renew_after_fork
@@ -64,13 +65,13 @@ class Passes:
             with self._leaving():
                 yield
 
-    def outputs(self, wanted: Wanted, decoder: Any, ids: torch.Tensor) -> dict[tuple[nn.Module, int], Any]:
+    def outputs(self, wanted: Wanted, decoder: Any, batch: Batch) -> dict[tuple[nn.Module, int], Any]:
         """Run a decoder until each module has given its outputs, within one of the two blocks above.
 
         Args:
             wanted: Modules of the model, at least one, and the turns whose outputs are wanted.
             decoder: The model, or the part of it to call.
-            ids: int64 (rows, length).
+            batch: What it reads.
 
         Returns:
             The outputs by module and turn. One that was not called so often is not there.
@@ -83,7 +84,7 @@ class Passes:
                 self._hooks[module] = module.register_forward_hook(self._keep)
         try:
             with contextlib.suppress(StopForward), computing():
-                decoder(input_ids=ids, **without_cache(decoder))
+                decoder(input_ids=batch.ids, **batch.options, **without_cache(decoder))
         finally:
             del self._reading[thread]
         return reading.outputs

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from s3_retriever.host.batches import Batch
 from s3_retriever.host.families import check_decoder, text_config
 from s3_retriever.host.lean import Lean
 from s3_retriever.host.one_core import single_threaded
@@ -33,6 +34,7 @@ class Reading:
         passes: Of the model.
         rows_apart: Whether what a row gives depends on the rows that share its batch.
         one_pass: Whether passes cannot run side by side.
+        joins_rows: Whether the decoder takes rows that are joined to one.
     """
 
     decoder: Any
@@ -42,30 +44,36 @@ class Reading:
     passes: Passes
     rows_apart: bool = False
     one_pass: bool = False
+    joins_rows: bool = False
 
-    def read(self, ids: torch.Tensor | None, heads: Iterable[Heads]) -> dict[Heads, torch.Tensor]:
+    def read(self, batch: Batch, heads: Iterable[Heads]) -> dict[Heads, torch.Tensor]:
         """Run a pass, within a block of ``passes``, and return heads, (rows, n, heads, width).
 
         Args:
-            ids: int64 (rows, n); None where no row has a token, which gives nothing.
+            batch: What is read; nothing is where it has no token.
             heads: To read.
         """
         distinct = dict.fromkeys(heads)
-        if ids is None or not distinct:
+        if not (distinct and batch.ids.numel()):
             return {}
-        outputs = self.passes.outputs(self.projections.wanted(distinct), self.decoder, ids)
-        shape = ids.shape[0], ids.shape[1]
+        outputs = self.passes.outputs(self.projections.wanted(distinct), self.decoder, batch)
+        shape = batch.ids.shape[0], batch.ids.shape[1]
         return {one: self.projections.compute(one, outputs, shape) for one in distinct}
 
 
 def row_of(
-    read: Mapping[Heads, torch.Tensor], places: Sequence[tuple[Heads | None, int]], dim: int, row: int, n: int
+    read: Mapping[Heads, torch.Tensor],
+    places: Sequence[tuple[Heads | None, int]],
+    dim: int,
+    begin: tuple[int, int],
+    n: int,
 ) -> npt.NDArray[np.float32]:
     """Gather one row's heads, float32 (n, places, dim), filled up with zeros where they are narrower."""
     result = np.zeros((n, len(places), dim), np.float32)
+    row, first = begin
     for i, (heads, head) in enumerate(places):
         if n and heads is not None:  # where values are wanted, they are known
-            result[:, i, : heads.width] = read[heads][row, :n, head].float().cpu().numpy()
+            result[:, i, : heads.width] = read[heads][row, first : first + n, head].float().cpu().numpy()
     return result
 
 
@@ -97,4 +105,5 @@ def take_lean(lean: Lean) -> Reading:
         OffsetTokenizer.of(lean.backend),
         Projections(lean.decoder, lean.places()),
         Passes(lean.decoder),
+        joins_rows=True,
     )

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from s3_retriever.checks import FLAG, check, check_settings, optional, whole
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
+from s3_retriever.host.batches import filled
 from s3_retriever.host.model import Host
 from s3_retriever.host.one_core import single_threaded, usual_threads
 from s3_retriever.host.progress import ScanProgress
@@ -29,7 +30,7 @@ Keys = npt.NDArray[np.float32]
 K = TypeVar("K")
 
 _WINDOW = 8
-"""How many batches' worth of tokens are read at once, to find chunks of one length for each batch."""
+"""How many batches' worth of tokens are read at once, to find chunks that share batches."""
 
 _CORE_TOKENS = 512
 """Tokens of a batch on a CPU, at most: one core gains nothing from more, and memory and progress suffer."""
@@ -141,8 +142,8 @@ def scan(
 
     Documents are read as they are needed, some batches ahead. Threads pass a batch each, on one core each,
     and encode its keys; whoever iterates has the rest to do meanwhile. Chunks of neighbouring documents share
-    a batch when they are padded to one length. So a document's keys depend neither on its neighbours nor on
-    the number of threads.
+    a batch, those of one padded length where the host pads. So a document's keys depend neither on its
+    neighbours nor on the number of threads.
 
     Args:
         documents: Any iterable, consumed lazily.
@@ -237,15 +238,14 @@ class _Reader:
     encode: Callable[[Keys], Any] | None
 
     def start(self, chunks: Sequence[_Chunk], pool: Executor) -> dict[Future[list[Any]], list[int]]:
-        """Begin to read chunks in batches of one padded length each; return which chunks each batch has."""
+        """Begin to read chunks in batches; return which chunks each batch has."""
         most = min(self.batch_tokens, _CORE_TOKENS) if self.host.on_cpu else self.batch_tokens
-        lengths = [self.host.padded_length(len(chunk.tokens)) for chunk in chunks]
-        by_length = sorted(range(len(chunks)), key=lengths.__getitem__)
-        batches = {}
-        for length, group in itertools.groupby(by_length, key=lengths.__getitem__):
-            for batch in _batches(list(group), max(1, most // max(1, length))):
-                batches[pool.submit(self._read, [chunks[i] for i in batch])] = batch
-        return batches
+        sizes = [len(chunk.tokens) for chunk in chunks]
+        if self.host.joins_rows:
+            batches = filled(sizes, most)
+        else:
+            batches = _of_one_length([self.host.padded_length(size) for size in sizes], most)
+        return {pool.submit(self._read, [chunks[i] for i in batch]): batch for batch in batches}
 
     def _read(self, chunks: Sequence[_Chunk]) -> list[Any]:
         """Return what is kept of the new tokens of each chunk."""
@@ -285,6 +285,13 @@ class _Window:
             )
             kept[i] = None  # it belongs to whoever gets the piece
             yield piece
+
+
+def _of_one_length(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Share rows out to batches of one length each, of at most ``most`` tokens or one row."""
+    by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
+    for length, group in itertools.groupby(by_length, key=lengths.__getitem__):
+        yield from _batches(list(group), max(1, most // max(1, length)))
 
 
 def _batches(members: list[int], most: int) -> Iterator[list[int]]:

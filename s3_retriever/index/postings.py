@@ -221,3 +221,28 @@ def restore_terms(gaps, pointers):  # type: ignore[no-untyped-def]
             cells[n] = cell
             n += 1
     return numbers[:n], cells[:n]
+
+
+@njit(cache=True, nogil=True)
+def find_term(text, offsets, key):  # type: ignore[no-untyped-def]
+    """Return the number of a term among terms that ascend, or -1.
+
+    Args:
+        text: uint8, the terms one after the other.
+        offsets: int64 (V + 1,), where each begins and ends.
+        key: uint8, the term.
+    """
+    low, high = 0, len(offsets) - 1
+    while low < high:
+        middle = (low + high) // 2
+        begin, length = offsets[middle], offsets[middle + 1] - offsets[middle]
+        i = 0
+        while i < length and i < len(key) and text[begin + i] == key[i]:
+            i += 1
+        if i == length and i == len(key):
+            return middle
+        if i == length or (i < len(key) and text[begin + i] < key[i]):
+            low = middle + 1
+        else:
+            high = middle
+    return -1

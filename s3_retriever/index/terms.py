@@ -7,7 +7,6 @@ bits, the lowest first; all but its last byte have 128 added (LEB128).
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
@@ -87,9 +86,9 @@ class TermPostings:
         Raises:
             IndexFormatError: The gaps name a cell that is not there.
         """
-        key = term.encode("utf-8", "surrogatepass")
-        number = bisect_left(range(len(self)), key, key=self._utf8)
-        if number == len(self) or self._utf8(number) != key:
+        key = np.frombuffer(term.encode("utf-8", "surrogatepass"), np.uint8)
+        number = postings.find_term(self.arrays["term_text"], self._offsets, key)
+        if number < 0:
             return np.empty(0, np.int64)
         return self._restored(self._pointers[number : number + 2])[1]
 

@@ -134,25 +134,20 @@ class Search:
         return None if mode == "s3" else self._ranker.bm25(self._snapshot, question, alone=mode == "bm25")
 
     def answers(self, asked: Sequence[Asked], bm25: Sequence[Float32 | None]) -> list[list[Span]]:
-        """Return the spans that answer each of several questions; see :meth:`answer`."""
-        found: list[list[Span]] = [[] for _ in asked]
-
-        def answer(i: int) -> None:
-            found[i] = self.answer(asked[i], bm25[i])
-
-        self._ranker.workers.each(answer, range(len(asked)))
-        return found
-
-    def answer(self, asked: Asked, bm25: Float32 | None) -> list[Span]:
-        """Return the spans that answer a question, best first.
+        """Return the spans that answer each of several questions, best first.
 
         Args:
-            asked: The question.
-            bm25: What :meth:`bm25` returned for it.
+            asked: The questions.
+            bm25: What :meth:`bm25` returned for each.
         """
+        means: list[list[Float32]] = [[] for _ in asked]
+        s3 = self._s3(asked, means if self._options.explain else None)
+        return self._ranker.workers.map(
+            lambda i: self._answer(asked[i], Densities(s3[i], bm25[i]), means[i]), range(len(asked))
+        )
+
+    def _answer(self, asked: Asked, densities: Densities, means: Sequence[Float32]) -> list[Span]:
         options, snapshot = self._options, self._snapshot
-        means: list[Float32] | None = [] if options.explain else None
-        densities = Densities(self._s3(asked, means), bm25)
         density = densities.fused(self._ranker.fuse)
         density[self._excluded] = -np.inf
         if options.mode == "bm25":
@@ -179,7 +174,7 @@ class Search:
         low, high = _range(density) if options.unit_scores else (0.0, 1.0)
         explanations: Sequence[Explanation | None] = [None] * len(selected)
         if options.explain:
-            evidence = self._evidence(asked, densities, means or [])
+            evidence = self._evidence(asked, densities, means)
             explanations = explain_spans(evidence, selected, read, page)
         found = Spans()
         for span, explanation in zip(selected, explanations, strict=True):
@@ -189,13 +184,13 @@ class Search:
         return found
 
     def profile(self, asked: Asked, bm25: Float32 | None, doc_id: str) -> Profile:
-        """Return the density of one document for a question; arguments as in :meth:`answer`.
+        """Return the density of one document for a question; arguments as in :meth:`answers`.
 
         Raises:
             UnknownDocumentError: There is no such document.
         """
         number = self._snapshot.find(doc_id)
-        densities = Densities(self._s3(asked, None), bm25)
+        densities = Densities(self._s3([asked])[0], bm25)
         return profile_of(self._snapshot, number, densities, densities.fused(self._ranker.fuse))
 
     def _evidence(self, asked: Asked, densities: Densities, means: Sequence[Float32]) -> Evidence:
@@ -215,14 +210,21 @@ class Search:
             lambda _, term: self._ranker.bm25_parts(self._snapshot, term, alone=alone),
         )
 
-    def _s3(self, asked: Asked, means: list[Float32] | None) -> Float32 | None:
-        if asked.encoded is None:
-            return None
+    def _s3(
+        self, asked: Sequence[Asked], means: Sequence[list[Float32]] | None = None
+    ) -> Sequence[Float32 | None]:
+        """Return the density of S3 for each question, if the mode has one; ``means`` as of the ranker."""
+        ranker, snapshot = self._ranker, self._snapshot
+        encoded = [one.encoded for one in asked if one.encoded is not None]
+        if not encoded:
+            return [None] * len(asked)
         if self._options.scoring == "paper":
-            return self._ranker.paper(self._snapshot, asked.shared)
-        ids = asked.encoded.ids
-        density = self._ranker.s3(self._snapshot, ids, asked.rows, means)
-        return density * np.float32(fluency(len(asked.question), len(ids)))
+            return ranker.workers.map(lambda one: ranker.paper(snapshot, one.shared), asked)
+        rows = [(read.ids, one.rows) for read, one in zip(encoded, asked, strict=True)]
+        densities = ranker.s3(snapshot, rows, means)
+        for density, read, one in zip(densities, encoded, asked, strict=True):
+            density *= np.float32(fluency(len(one.question), len(read.ids)))
+        return densities
 
 
 def _range(density: Float32) -> tuple[float, float]:

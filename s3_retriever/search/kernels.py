@@ -31,7 +31,9 @@ MAX_SCORE = 20.0
 """Scores saturate here: e^20 stands far above any mass of text, and float32 stays far from overflow."""
 
 _ALONE = 1 << 15  # cells times rows that one thread has scored before others have begun
+_TASKS = 4  # per thread, about, so that all end together
 _BLOCK_CELLS = BLOCK // CELL
+_LEVEL_BITS = np.uint32(LEVEL_BITS)
 
 
 def n_groups(n_rows: int) -> int:
@@ -115,7 +117,8 @@ class _Task(NamedTuple):
 def _tasks(parts: Sequence[LiveSegment], n_rows: int, n_threads: int) -> Iterator[_Task]:
     """Cut the work: by blocks, whose postings the rows share, and by rows too where there are few blocks."""
     n_blocks = sum(part.segment.features.n_blocks for part in parts)
-    together = max(1, n_rows) if n_threads == 1 or n_blocks >= 8 * n_threads else LANES
+    pieces = 1 if n_threads == 1 else -(-_TASKS * n_threads // max(1, n_blocks))
+    together = LANES * max(1, -(-n_groups(n_rows) // pieces))
     column = 0
     for part in parts:
         blocks = part.segment.features.n_blocks
@@ -270,7 +273,10 @@ def _add_masses(  # type: ignore[no-untyped-def]
     first_row,
     last_row,
 ):
-    """Write the extra masses of some rows in the live ``cells`` of some blocks to ``out[:, column:]``."""
+    """Write the extra masses of some rows in the live ``cells`` of some blocks to ``out[:, column:]``.
+
+    A list is read once in a block, however many rows want it.
+    """
     # exp of the score so far, per place: the first ones of all cells, then the second ones, and so on.
     # Whatever the bits of a sound list, a place is below the next power of two.
     size = 1
@@ -278,45 +284,74 @@ def _add_masses(  # type: ignore[no-untyped-def]
         size *= 2
     values = np.ones(size, np.float32)
     masses = np.empty(block_cells[first_block], np.float32)
-    one, level_bits = np.uint64(1), np.uint64(N_LEVELS - 1)
+    read = np.empty(counts.shape[1], np.int64)  # where the postings of each list begin that was read
+    level_bits = np.uint32(N_LEVELS - 1)
     for b in range(first_block, last_block):
         base = b * _BLOCK_CELLS
-        size = block_cells[b] * CELL
         first, last = np.searchsorted(cells, base), np.searchsorted(cells, base + _BLOCK_CELLS)
         if first == last:
             continue
+        postings = np.empty(_n_postings(counts[b], columns[first_row:last_row], read), np.uint32)
+        n = 0
         for r in range(first_row, last_row):
             for f in range(columns.shape[1]):
                 column_in = columns[r, f]
                 if column_in < 0 or counts[b, column_in] == 0:
                     continue
+                count = counts[b, column_in]
+                if read[column_in] < 0:
+                    read[column_in] = n
+                    n += count
+                    _read(data, begins[b, column_in], count, block_cells[b] * CELL, postings[n - count : n])
                 factors = powers[r, f]
-                # What follows is ``unpack``, by which each posting's value is multiplied where it is read.
-                count = np.uint64(counts[b, column_in])
-                low = np.uint64(low_bits(np.int64(count), size))
-                width = low + np.uint64(LEVEL_BITS)
-                lowest_bits = (one << low) - one
-                field = np.uint64(begins[b, column_in])
-                at = field + count * width
-                left = count + (np.uint64(size - 1) >> low)
-                read = np.uint64(0)
-                while left > 0:
-                    taken = min(left, np.uint64(MARKS))
-                    marks = load(data, at) & ((one << taken) - one)
-                    while marks:
-                        word = load(data, field)
-                        values[(read + lowest(marks) << low) | (word & lowest_bits)] *= factors[
-                            (word >> low) & level_bits
-                        ]
-                        marks &= marks - one
-                        field += width
-                        read -= one
-                    at += taken
-                    read += taken
-                    left -= taken
+                for posting in postings[read[column_in] : read[column_in] + count]:
+                    values[posting >> _LEVEL_BITS] *= factors[posting & level_bits]
             _take_masses(values, masses[: block_cells[b]])
             for i in range(first, last):
                 out[r // LANES, column + i, r % LANES] = masses[cells[i] - base]
+
+
+@njit(cache=True, nogil=True)
+def _n_postings(counts, columns, marks):  # type: ignore[no-untyped-def]
+    """Return how many postings the lists of a block have together that some rows want; all marks get -1."""
+    n = 0
+    marks[:] = 0
+    for column in columns.flat:
+        if column >= 0 and marks[column] == 0:
+            marks[column] = 1
+            n += counts[column]
+    marks[:] = -1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _read(data, begin, count, size, out):  # type: ignore[no-untyped-def]
+    """Write a list's postings to ``out``, uint32 (count,): a place and, in the lowest bits, its level.
+
+    This is ``unpack``, but for what it writes.
+    """
+    one = np.uint64(1)
+    low = np.uint64(low_bits(count, size))
+    width = low + np.uint64(LEVEL_BITS)
+    lowest_bits, level_bits = (one << low) - one, np.uint64(N_LEVELS - 1)
+    field = np.uint64(begin)
+    at = field + np.uint64(count) * width
+    left = np.uint64(count) + (np.uint64(size - 1) >> low)
+    base, i = np.uint64(0), 0
+    while left > 0:
+        taken = min(left, np.uint64(MARKS))
+        marks = load(data, at) & ((one << taken) - one)
+        while marks:
+            word = load(data, field)
+            place = (base + lowest(marks) << low) | (word & lowest_bits)
+            out[i] = place << np.uint64(LEVEL_BITS) | (word >> low) & level_bits
+            marks &= marks - one
+            field += width
+            base -= one
+            i += 1
+        at += taken
+        base += taken
+        left -= taken
 
 
 @njit(cache=True, nogil=True)

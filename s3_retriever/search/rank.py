@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,7 +23,7 @@ from s3_retriever.search.density import (
     token_weights,
     widening,
 )
-from s3_retriever.search.kernels import cell_counts, cell_frequencies, cell_masses
+from s3_retriever.search.kernels import LANES, cell_counts, cell_frequencies, cell_masses, n_groups
 from s3_retriever.search.lexical import LexicalIndex
 from s3_retriever.search.rarity import RarityBoost
 from s3_retriever.search.workers import Workers
@@ -43,7 +43,10 @@ FUSED_RARITY = 2.0
 """Power of the :class:`~s3_retriever.search.lexical.RarityBoost` of BM25 beside S3."""
 
 TOGETHER = 64
-"""Rows scored at a time: what they hold per cell is bounded, however long the question is."""
+"""Rows of a question that are scored at a time."""
+
+MASS_BYTES = 1 << 27
+"""What the rows that are scored at a time may hold of all cells, if they are those of several questions."""
 
 
 @dataclass(frozen=True)
@@ -217,41 +220,68 @@ class Ranker:
     def s3(
         self,
         snapshot: Snapshot,
-        ids: npt.NDArray[np.int32],
-        rows: Sequence[QueryRows],
-        means: list[Float32] | None = None,
-    ) -> Float32:
-        """Return the density of the attention-like scoring, float32 (C,).
+        asked: Sequence[tuple[npt.NDArray[np.int32], Sequence[QueryRows]]],
+        means: Sequence[list[Float32]] | None = None,
+    ) -> list[Float32]:
+        """Return the density of the attention-like scoring, float32 (C,), for each of several questions.
+
+        Questions share what is read of the index, and each has the density that it has alone, bit for bit.
 
         Args:
             snapshot: What is searched.
-            ids: int32 (n,), the question's tokens.
-            rows: Rows of each query head, in the order of ``head_weights``.
-            means: Takes the means of exp(s) over all tokens of the corpus, for the rows that are looked up,
-                in pieces, float32; the last one may go on behind the last row.
+            asked: Of each question, its tokens, int32 (n,), and the rows of each query head, in the order of
+                ``head_weights``.
+            means: Of each question, a list that takes the means of exp(s) over all tokens of the corpus, for
+                the rows that are looked up, in pieces, float32; the last one may go on behind the last row.
         """
+        looked_up = self.workers.map(lambda one: self._looked_up(snapshot, *one), asked)
+        densities = [np.zeros(snapshot.n_cells, np.float32) for _ in asked]
+        pieces = [
+            _Piece(i, slice(first, first + TOGETHER))
+            for i, one in enumerate(looked_up)
+            for first in range(0, len(one.features), TOGETHER)
+        ]
+        for some in _at_once(pieces, snapshot.n_cells):
+            masses = self._masses(snapshot, [looked_up[i].rows(rows) for i, rows in some])
+            own: dict[int, list[tuple[Float32, slice]]] = {}
+            for of_piece, (i, rows) in zip(masses, some, strict=True):
+                own.setdefault(i, []).append((of_piece, rows))
+
+            def add(i: int, own: Mapping[int, list[tuple[Float32, slice]]] = own) -> None:
+                cells = snapshot.cell_tokens, snapshot.document_cells
+                for masses, rows in own[i]:
+                    if means is not None:
+                        means[i].append(totals(masses, *cells, self.workers).means)
+                    weights = looked_up[i].row_weights[rows]
+                    densities[i] += coactivation(masses, weights, *cells, self.scoring.scales, self.workers)
+
+            self.workers.each(add, [*own])
+        return densities
+
+    def _looked_up(
+        self, snapshot: Snapshot, ids: npt.NDArray[np.int32], rows: Sequence[QueryRows]
+    ) -> _LookedUp:
         token_weights = self.token_weights(snapshot, ids)
         asking = token_weights > 0
         features, weights = side_by_side(rows, asking)
         taps = np.repeat([row.tap for row in rows], asking.sum())
-        row_weights = self.scoring.row_weights(token_weights[asking])
-        density = np.zeros(snapshot.n_cells, np.float32)
-        for first in range(0, len(features), TOGETHER):
-            some = slice(first, first + TOGETHER)
-            masses = cell_masses(snapshot.parts, taps[some], features[some], weights[some], self.workers)
-            if means is not None:
-                means.append(
-                    totals(masses, snapshot.cell_tokens, snapshot.document_cells, self.workers).means
-                )
-            density += coactivation(
-                masses,
-                row_weights[some],
-                snapshot.cell_tokens,
-                snapshot.document_cells,
-                self.scoring.scales,
-                self.workers,
-            )
-        return density
+        return _LookedUp(taps, features, weights, self.scoring.row_weights(token_weights[asking]))
+
+    def _masses(self, snapshot: Snapshot, pieces: Sequence[_LookedUp]) -> list[Float32]:
+        """Return the masses of several pieces, as :func:`cell_masses` returns those of each."""
+        groups = [n_groups(len(piece.features)) for piece in pieces]
+        ends = np.cumsum(groups)
+        width = max(piece.features.shape[1] for piece in pieces)
+        features = np.full((LANES * ends[-1], width), -1, np.int32)
+        weights = np.zeros(features.shape, np.float32)
+        taps = np.zeros(len(features), np.int64)
+        for piece, end, size in zip(pieces, ends, groups, strict=True):
+            own = slice(LANES * (end - size), LANES * (end - size) + len(piece.features))
+            used = piece.features.shape[1]
+            features[own, :used], weights[own, :used], taps[own] = piece.features, piece.weights, piece.taps
+        last = len(features) - LANES * groups[-1] + len(pieces[-1].features)  # lanes behind it need no row
+        masses = cell_masses(snapshot.parts, taps[:last], features[:last], weights[:last], self.workers)
+        return [masses[end - size : end] for end, size in zip(ends, groups, strict=True)]
 
     def paper(self, snapshot: Snapshot, shared: Iterable[SharedFeatures]) -> Float32:
         """Return the density of the published scoring, float32 (C,): shared features, weighted by rarity."""
@@ -270,6 +300,41 @@ class Ranker:
             segment = part.segment
             frequencies += cell_frequencies(segment.token_ids, segment.token_pointers, part.live, ids)
         return token_weights(frequencies, snapshot.n_cells)
+
+
+class _LookedUp(NamedTuple):
+    """The rows of a question that are looked up, head by head.
+
+    Attributes:
+        taps: int (R,).
+        features: int32 (R, F), -1 for unused.
+        weights: float32 (R, F).
+        row_weights: float32 (R, S), of each row at each scale.
+    """
+
+    taps: npt.NDArray[np.int_]
+    features: npt.NDArray[np.int32]
+    weights: Float32
+    row_weights: Float32
+
+    def rows(self, some: slice) -> _LookedUp:
+        """Return some of the rows."""
+        return _LookedUp(self.taps[some], self.features[some], self.weights[some], self.row_weights[some])
+
+
+class _Piece(NamedTuple):
+    """Rows of one question that are scored at a time."""
+
+    question: int
+    rows: slice
+
+
+def _at_once(pieces: Sequence[_Piece], n_cells: int) -> Iterator[Sequence[_Piece]]:
+    """Share pieces out, in order, so that their masses have :data:`MASS_BYTES`, or there is one."""
+    groups = n_groups(TOGETHER)
+    most = max(1, MASS_BYTES // (4 * LANES * groups * max(1, n_cells)))
+    for first in range(0, len(pieces), most):
+        yield pieces[first : first + most]
 
 
 def side_by_side(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from s3_retriever.compiled import njit
 from s3_retriever.index.snapshot import LiveSegment
 from s3_retriever.index.words import Asked
 
@@ -50,15 +51,26 @@ def idf(n: int, n_cells: int) -> float:
     return math.log(1 + (n_cells - n + 0.5) / (n + 0.5))
 
 
-def _frequency(part: LiveSegment, cells: npt.NDArray[np.int64]) -> int:
-    """Return how many live cells have a term, given the cell of each occurrence in the segment."""
-    return int(np.count_nonzero(part.live_cells[cells[np.diff(cells, prepend=-1) > 0]]))
+@njit(cache=True, nogil=True)
+def _frequency(cells, is_live):  # type: ignore[no-untyped-def]
+    """Return how many live cells have a term.
+
+    Args:
+        cells: int64 (n,), of each occurrence in a segment, ascending.
+        is_live: bool (n_cells,).
+    """
+    n, before = 0, -1
+    for cell in cells:
+        if cell != before and is_live[cell]:
+            n += 1
+        before = cell
+    return n
 
 
 def occurrences(parts: Sequence[LiveSegment], term: str) -> tuple[list[npt.NDArray[np.int64]], int]:
     """Return the cells of a term in each segment, a cell as often as it is there, and how many are live."""
     cells = [part.segment.terms.cells(term) for part in parts]
-    return cells, sum(map(_frequency, parts, cells))
+    return cells, sum(_frequency(own, part.live_cells) for part, own in zip(parts, cells, strict=True))
 
 
 def n_exact(parts: Sequence[LiveSegment], term: Asked) -> int:

@@ -13,6 +13,7 @@ import numba
 from s3_retriever.checks import Uncopyable
 
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 class Workers(Uncopyable):
@@ -54,6 +55,16 @@ class Workers(Uncopyable):
             wait(begun)
         for future in begun:
             future.result()
+
+    def map(self, function: Callable[[_T], _R], tasks: Sequence[_T]) -> list[_R]:
+        """Return what a function gives for each task, in order; errors as of :meth:`each`."""
+        found: dict[int, _R] = {}
+
+        def work(i: int) -> None:
+            found[i] = function(tasks[i])
+
+        self.each(work, range(len(tasks)))
+        return [found[i] for i in range(len(tasks))]
 
     def _threads(self) -> ThreadPoolExecutor:
         pool = self._pool

@@ -14,9 +14,11 @@ import torch
 import transformers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from s3_retriever import Document, ScanConfig
 from s3_retriever.errors import UnsupportedHostError
 from s3_retriever.host import Family, Generator, Host, QueryHead, Sampling, Tap, families, loading
 from s3_retriever.host.lean import read_lean
+from s3_retriever.host.scan import scan
 
 TAPS = [Tap(0, 1), Tap(2, 0), Tap(3, 1)]
 HEADS = [QueryHead(0, 3), QueryHead(3, 5)]
@@ -98,6 +100,50 @@ def test_a_plain_host_reads_what_transformers_reads_to_the_bit(
         for mine, other in zip(ours, theirs, strict=True):
             for left, right in zip(mine, other, strict=True):
                 np.testing.assert_array_equal(left, right)
+
+
+def test_rows_of_all_lengths_share_a_pass_and_give_what_each_gives_alone(plain_folder: Path) -> None:
+    """Bit for bit, of transformers too, which pads them."""
+    lean, whole = Host.load(plain_folder), Host.load(plain_folder)
+    padding = Host(model=whole.model, tokenizer=whole.tokenizer, name="plain-host")
+    assert (lean.joins_rows, padding.joins_rows) == (True, False)
+    rng = np.random.default_rng(0)
+    for lengths in ([1, 0, 250, 33, 32], [0], [7] * 9, [*range(40)]):
+        batch = [rng.integers(0, 400, n).astype(np.int32) for n in lengths]
+        for ids, together in zip(
+            batch, lean.project(batch, taps=TAPS, heads=HEADS, values=TAPS), strict=True
+        ):
+            for host in (lean, padding):
+                (alone,) = host.project([ids], taps=TAPS, heads=HEADS, values=TAPS)
+                for left, right in zip(together, alone, strict=True):
+                    np.testing.assert_array_equal(left, right)
+    assert lean.project([], taps=TAPS) == []
+
+
+def test_a_scan_fills_passes_with_chunks_of_all_lengths(
+    plain_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lean, whole = Host.load(plain_folder), Host.load(plain_folder)
+    padding = Host(model=whole.model, tokenizer=whole.tokenizer, name="plain-host")
+    sizes: list[list[int]] = []
+    keys = Host.keys
+
+    def noting(self: Host, batch: list, taps: list) -> list:
+        sizes.append([len(ids) for ids in batch])
+        return keys(self, batch, taps)
+
+    documents = [Document(str(n), "the lazy dog " * n) for n in (3, 0, 40, 1, 7, 2, 90, 5)]
+    config = ScanConfig(chunk_tokens=64, overlap_tokens=16, batch_tokens=128)
+    expected = list(scan(documents, padding, TAPS, config, threads=1))
+    monkeypatch.setattr(Host, "keys", noting)
+    found = list(scan(documents, lean, TAPS, config, threads=2))
+    for one, other in zip(found, expected, strict=True):
+        assert (one.document, one.first, one.last) == (other.document, other.first, other.last)
+        np.testing.assert_array_equal(one.keys, other.keys)
+    batches = sizes[1:]  # the first one checks the taps
+    assert all(sum(batch) <= 128 for batch in batches)
+    assert len(batches) < len(found)
+    assert any(len(set(batch)) > 1 for batch in batches)
 
 
 def test_the_model_is_loaded_when_it_is_asked_for_and_then_it_is_what_is_read(plain_folder: Path) -> None:

@@ -56,3 +56,10 @@ def test_an_error_reaches_the_caller_and_no_task_begins_after_it(n_threads: int)
     with pytest.raises(KeyError):
         workers.each(fail, range(100))
     workers.each(fail, range(3))  # and they work on
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_results_come_in_the_order_of_their_tasks(n_threads: int) -> None:
+    workers = Workers(n_threads)
+    assert workers.map(lambda n: n * n, range(20)) == [n * n for n in range(20)]
+    assert workers.map(str, []) == []
