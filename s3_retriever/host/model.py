@@ -238,7 +238,7 @@ class Host(Uncopyable):
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens :meth:`encode` gives."""
-        return len(self.encode(text))
+        return self._reading.tokenizer.count(text)
 
     def surprise(self, word: str) -> float:
         """Return how rare a word is in the language, in [0, 1], as far as the vocabulary tells.

@@ -85,7 +85,7 @@ class OffsetTokenizer:
         clean = without_surrogates(text)
         ids, offsets = [], []
         for start, end in _pieces(clean):
-            encoding = self._backend.encode(clean[start:end], add_special_tokens=False)
+            encoding = self._encoded(clean, start, end)
             ids.append(np.array(encoding.ids, np.int32))
             offsets.append(np.array(encoding.offsets, np.int32).reshape(-1, 2) + np.int32(start))
         if not ids:
@@ -93,6 +93,15 @@ class OffsetTokenizer:
             return Tokens(empty, empty, empty)
         starts, ends = np.ascontiguousarray(np.concatenate(offsets).T)
         return Tokens(np.concatenate(ids), starts, ends)
+
+    def count(self, text: str) -> int:
+        """Return how many tokens :meth:`encode` gives, without what it says of each."""
+        check("a text", text, instance(str, "a str"))
+        clean = without_surrogates(text)
+        return sum(len(self._encoded(clean, *piece)) for piece in _pieces(clean))
+
+    def _encoded(self, clean: str, start: int, end: int) -> Any:
+        return self._backend.encode(clean[start:end], add_special_tokens=False)
 
 
 def without_surrogates(text: str) -> str:
