@@ -13,7 +13,7 @@ from s3_retriever.checks import FLAG, check_settings, choice, instance, optional
 from s3_retriever.documents import Copy, Document, Explanation, Span, Spans
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.names import MODES, SCORINGS, Mode, ScoringName
-from s3_retriever.search.copies import Repeated, select_unique
+from s3_retriever.search.copies import Repeated, Select, select_unique
 from s3_retriever.search.density import Float32, Int64, fluency
 from s3_retriever.search.evidence import Evidence, LookedUp, least_of, means_of
 from s3_retriever.search.explain import explain_spans
@@ -156,13 +156,13 @@ class Search:
         page = functools.cache(lambda i: Page(read(i).text, snapshot.token_starts(i), snapshot.units(i)))
         count_tokens = functools.cache(self._count_tokens)  # selections that follow each other are much alike
 
-        def select(density: Float32, budget: int) -> list[SelectedSpan]:
+        def select(density: Float32, budget: int, *, rough: bool = False) -> list[SelectedSpan]:
             return select_spans(
                 density,
                 snapshot.document_cells,
                 budget=budget,
                 document=page,
-                count_tokens=count_tokens,
+                count_tokens=None if rough else count_tokens,
                 config=self._spans,
             )
 
@@ -235,7 +235,7 @@ def _range(density: Float32) -> tuple[float, float]:
 
 def chosen(
     options: SearchOptions,
-    select: Callable[[Float32, int], list[SelectedSpan]],
+    select: Select,
     density: Float32,
     document_cells: Int64,
     text: Callable[[SelectedSpan], str],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -24,7 +24,17 @@ LEAST = 512
 """Tokens within which other places of a passage are looked for at least, where the budget is less."""
 
 ROUNDS = 12
-"""Selections at most; from one to the next the budget within which copies are looked for doubles."""
+"""Selections at most, and doublings of the budget within which copies are looked for between two of them."""
+
+
+class Select(Protocol):
+    """Selects passages of a density within a budget, best first.
+
+    Roughly, they count by their tokens in their documents only, so that the budget may be exceeded a little.
+    """
+
+    def __call__(self, density: Float32, budget: int, *, rough: bool = False) -> list[SelectedSpan]:
+        """Return the passages."""
 
 
 class Repeated(NamedTuple):
@@ -40,7 +50,7 @@ class Repeated(NamedTuple):
 
 
 def select_unique(
-    select: Callable[[Float32, int], list[SelectedSpan]],
+    select: Select,
     density: Float32,
     document_cells: Int64,
     budget: int,
@@ -52,7 +62,7 @@ def select_unique(
     what differs by a number or a date says something else, and what says more is kept.
 
     Args:
-        select: Selects passages of a density within a budget, best first.
+        select: Selects passages.
         density: float32 (C,), of the question; ``-inf`` excludes a cell.
         document_cells: int64 (D + 1,).
         budget: Tokens.
@@ -64,19 +74,20 @@ def select_unique(
     said = functools.cache(lambda span: _Said(text(span)))
     selected = select(density, budget)
     left, gone = density, list[SelectedSpan]()
-    wider = budget
     for _ in range(ROUNDS):
         copies = _copies(selected, said, budget)
         if not copies:
             break
         if left is density:
             left = density.copy()
+        wider = budget
         while copies:  # in a wider budget, until none is in the way: copies come in crowds
             for copy in copies:
                 left[_cells(copy, document_cells)] = -np.inf
             gone += copies
             wider *= 2
-            copies = _copies(select(left, wider), said, budget) if wider < budget << ROUNDS else []
+            is_last = wider >= budget << ROUNDS
+            copies = [] if is_last else _copies(select(left, wider, rough=True), said, budget)
         selected = select(left, budget)
     found, lost = _with_copies(selected, gone, said)
     if lost:  # what they were like was cut in another way, and no longer says what they do
@@ -85,7 +96,7 @@ def select_unique(
             left[cells] = density[cells]
         selected = select(left, budget)
     if budget < LEAST:
-        gone += select(left, LEAST)
+        gone += select(left, LEAST, rough=True)
     if lost or budget < LEAST:
         found, _ = _with_copies(selected, gone, said)
     return found

@@ -233,14 +233,14 @@ class _Selection:
             _NeedsMore: They may be others, since they want cells that no shard sent.
         """
 
-        def select(density: Float32, budget: int) -> list[SelectedSpan]:
+        def select(density: Float32, budget: int, *, rough: bool = False) -> list[SelectedSpan]:
             self._read(self._likely(density, budget))
             return select_spans(
                 density,
                 self._document_cells,
                 budget=budget,
                 document=self._page,
-                count_tokens=self._count_tokens,
+                count_tokens=None if rough else self._count_tokens,
                 config=self._spans,
             )
 

@@ -83,7 +83,7 @@ def select_spans(
     *,
     budget: int,
     document: Callable[[int], Page],
-    count_tokens: Callable[[str], int],
+    count_tokens: Callable[[str], int] | None,
     config: SpanConfig | None = None,
 ) -> list[SelectedSpan]:
     """Choose the passages around the highest peaks that fit a token budget.
@@ -97,7 +97,7 @@ def select_spans(
         document_cells: (n_docs + 1,) first cell of each document, and the number of cells.
         budget: Tokens.
         document: Returns a document by number; called once per document hit.
-        count_tokens: Tokens of a text by itself.
+        count_tokens: Tokens of a text by itself; None: passages cost their tokens in their documents.
         config: How passages are cut.
 
     Returns:
@@ -109,7 +109,7 @@ def select_spans(
     check("budget", budget, whole(1))
     config = config or SpanConfig()
     pages = functools.cache(document)
-    for exact in (False, True):
+    for exact in (False, True) if count_tokens else (False,):
         selection = _Selection(budget, pages, count_tokens, config, exact=exact)
         _select(selection, density, document_cells, config)
         if selection.fits():
@@ -207,14 +207,14 @@ class _Selection:
     """The passages chosen so far and the budget that is left.
 
     While much is left, a passage counts by its tokens in the document. Texts are tokenised by themselves once
-    little is left, or from the beginning where ``exact``.
+    little is left, or from the beginning where ``exact``, if tokens can be counted at all.
     """
 
     def __init__(
         self,
         budget: int,
         page: Callable[[int], Page],
-        count_tokens: Callable[[str], int],
+        count_tokens: Callable[[str], int] | None,
         config: SpanConfig,
         *,
         exact: bool,
@@ -275,7 +275,7 @@ class _Selection:
         while True:
             merged = _Range(start, end, self._cost(page, start, end), best)
             excess = merged.cost - sum(part.cost for part in parts[touched]) - self._left
-            if excess <= -_MARGIN or self._exact:
+            if excess <= -_MARGIN or self._exact or self._count is None:
                 break
             self._count_exactly()
         if excess <= 0:
@@ -307,7 +307,7 @@ class _Selection:
         return sorted(spans, key=lambda span: (-span.score, span.peak is None, span.doc, span.start))
 
     def _count_exactly(self) -> None:
-        if not self._exact:
+        if not self._exact and self._count is not None:
             self._exact = True
             for doc, parts in self.ranges.items():
                 page = self.page(doc)
@@ -339,4 +339,5 @@ class _Selection:
         """Return what a passage costs: its tokens here or, where that is asked, by itself if it has more."""
         start, end = page.stripped(start, end)
         first, last = page.token_range(start, end)
-        return max(last - first, self._count(page.text[start:end])) if self._exact else last - first
+        alone = self._count(page.text[start:end]) if self._count and self._exact else 0
+        return max(last - first, alone)

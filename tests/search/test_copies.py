@@ -43,13 +43,13 @@ class Library:
         sizes = [-(-len(starts) // CELL) for starts in self.starts]
         self.cells = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
-    def select(self, density: np.ndarray, budget: int) -> list[SelectedSpan]:
+    def select(self, density: np.ndarray, budget: int, *, rough: bool = False) -> list[SelectedSpan]:
         return select_spans(
             density,
             self.cells,
             budget=budget,
             document=lambda i: Page(self.texts[i], self.starts[i], self.units[i]),
-            count_tokens=lambda text: len(text.split()),
+            count_tokens=None if rough else lambda text: len(text.split()),
         )
 
     def text(self, span: SelectedSpan) -> str:
@@ -119,9 +119,9 @@ def test_a_crowd_of_copies_makes_room_in_few_selections() -> None:
     density = np.concatenate([np.full(2000, 2.0), np.ones(len(library.texts) - 2000)]).astype(np.float32)
     calls = []
 
-    def select(density: np.ndarray, budget: int) -> list[SelectedSpan]:
+    def select(density: np.ndarray, budget: int, *, rough: bool = False) -> list[SelectedSpan]:
         calls.append(budget)
-        return library.select(density, budget)
+        return library.select(density, budget, rough=rough)
 
     found = select_unique(select, density, library.cells, 60, library.text)
     assert len(calls) < 40
@@ -135,15 +135,37 @@ def test_copies_that_take_nobodys_place_are_not_looked_for() -> None:
     library = Library([NOTICE, NOTICE, *texts, *texts])
     calls = []
 
-    def select(density: np.ndarray, budget: int) -> list[SelectedSpan]:
+    def select(density: np.ndarray, budget: int, *, rough: bool = False) -> list[SelectedSpan]:
         calls.append(budget)
-        return library.select(density, budget)
+        return library.select(density, budget, rough=rough)
 
     density = np.arange(library.cells[-1], 0, -1).astype(np.float32)
     found = select_unique(select, density, library.cells, 100, library.text)
     assert [copy.span.doc for copy in found[0][1]] == [1]
     assert len(found) > 1
     assert max(calls) <= LEAST
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_long_text_that_stands_twice_is_looked_through_no_further_than_its_copies_come(seed: int) -> None:
+    """Each selection may bring the copy of one passage more; none of them needs a look at everything."""
+    rng = np.random.default_rng(seed)
+    terms = ["".join(rng.choice([*"abcdefghijklmno"], 6)) for _ in range(400)]
+    sentences = (" ".join(rng.choice(terms, rng.integers(6, 30))).capitalize() for _ in range(400))
+    text = ". ".join(sentences)
+    library = Library([text, text])
+    calls = []
+
+    def select(density: np.ndarray, budget: int, *, rough: bool = False) -> list[SelectedSpan]:
+        calls.append(budget)
+        return library.select(density, budget, rough=rough)
+
+    once = rng.random(int(library.cells[1])).astype(np.float32)
+    density = np.concatenate([once, once + rng.normal(0, 0.01, len(once)).astype(np.float32)])
+    found = select_unique(select, density, library.cells, 512, library.text)
+    assert any(copies for _, copies in found)
+    assert len(calls) > 4
+    assert max(calls) <= 4 * 512
 
 
 def test_a_small_budget_says_where_else_its_passage_stands() -> None:
