@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from s3_retriever.documents import Document, Span
+from s3_retriever.errors import ServerBusyError
 from s3_retriever.retriever import S3Retriever
 from s3_retriever.search.filters import unknown_keys
 from s3_retriever.server.batching import Batcher
@@ -19,6 +20,9 @@ from s3_retriever.server.served import Served, Version
 from s3_retriever.server.settings import ServerSettings
 
 _R = TypeVar("_R")
+
+MOST_CHANGES = 32
+"""Requests that change documents, which are in memory meanwhile: so many may be there."""
 
 
 class Answer(NamedTuple):
@@ -35,6 +39,36 @@ class Answer(NamedTuple):
     titles: list[str]
     version: str
     warnings: list[str]
+
+
+class _Line:
+    """Threads, and a bounded line of requests before them.
+
+    Args:
+        threads: Work at a time.
+        name: Of the threads.
+        most: Requests that may be there; more are refused.
+    """
+
+    def __init__(self, threads: int, name: str, most: int) -> None:
+        self.threads = ThreadPoolExecutor(threads, name)
+        self._most = most
+        self._here = 0
+
+    async def call(self, function: Callable[[], _R]) -> _R:
+        """Return what a function returns in a thread.
+
+        Raises:
+            ServerBusyError: Too many are here.
+        """
+        if self._here >= self._most:
+            msg = f"{self._here} requests of this kind wait already; ask again later"
+            raise ServerBusyError(msg)
+        self._here += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.threads, function)
+        finally:
+            self._here -= 1
 
 
 class Service:
@@ -57,8 +91,8 @@ class Service:
         self.metrics = Metrics(served)
         self.is_ready = False
         self._batcher: Batcher | None = None
-        self._writing = ThreadPoolExecutor(1, "s3-write")
-        self._reading = ThreadPoolExecutor(2, "s3-read")
+        self._writing = _Line(1, "s3-write", MOST_CHANGES)
+        self._reading = _Line(2, "s3-read", settings.max_waiting)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -80,8 +114,8 @@ class Service:
             self.is_ready = False
             following.cancel()
             await batcher.close()
-            self._writing.shutdown(wait=True)
-            self._reading.shutdown(wait=True)
+            self._writing.threads.shutdown(wait=True)
+            self._reading.threads.shutdown(wait=True)
 
     async def search(self, request: SearchRequest) -> list[Answer]:
         """Answer each question of a request, all from one version.
@@ -103,17 +137,23 @@ class Service:
         return await self._running().call(lambda: function(*self.served.reader()))
 
     async def read(self, function: Callable[[Version], _R]) -> _R:
-        """Call a function that reads documents, with the newest version, in a thread."""
+        """Call a function that reads documents, with the newest version, in a thread.
+
+        Raises:
+            ServerBusyError: Too many wait.
+        """
         newest = self.served.newest
-        return await asyncio.get_running_loop().run_in_executor(self._reading, function, newest)
+        return await self._reading.call(lambda: function(newest))
 
     async def change(
         self, documents: Sequence[Document], delete: Sequence[str] = (), *, replace: bool = True
     ) -> Version:
-        """Change documents and save; see :meth:`ServedIndex.change`. Changes follow one another."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._writing, lambda: self.served.change(documents, delete, replace=replace)
-        )
+        """Change documents and save; see :meth:`ServedIndex.change`. Changes follow one another.
+
+        Raises:
+            ServerBusyError: Too many wait.
+        """
+        return await self._writing.call(lambda: self.served.change(documents, delete, replace=replace))
 
     def _running(self) -> Batcher:
         assert self._batcher is not None, "the service is not running"  # noqa: S101 - a mistake of ours
@@ -141,4 +181,4 @@ class Service:
         while True:
             await asyncio.sleep(self.settings.poll)
             # Beside changes: while one is being made, there is nothing to take over.
-            await asyncio.get_running_loop().run_in_executor(self._writing, self.served.refresh)
+            await asyncio.get_running_loop().run_in_executor(self._writing.threads, self.served.refresh)

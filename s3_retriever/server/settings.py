@@ -27,7 +27,7 @@ class ServerSettings:
         max_questions: Questions of a request.
         max_question: Characters of a question.
         max_budget: Tokens that a request may ask for per question.
-        max_waiting: Questions that may wait; more are refused with status 503.
+        max_waiting: Questions that may wait, and requests for documents; more are refused with status 503.
         max_together: Questions that are answered together.
         timeout: Seconds after which a question is refused with status 503.
         poll: Seconds between two looks whether somebody else saved to the folder.

@@ -23,7 +23,9 @@ def cluster() -> Iterator[None]:
     try:
         start_cluster()
     except Exception as error:
-        pytest.skip(f"no Ray cluster starts on this machine: {error}")
+        if "timed out during startup" not in str(error):
+            raise
+        pytest.skip(f"this machine is too busy for a Ray cluster: {error}")
     data.DataContext.get_current().enable_progress_bars = False
     yield
     ray.shutdown()

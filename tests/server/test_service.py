@@ -22,7 +22,10 @@ from server.conftest import DOCUMENTS, running
 from s3_retriever import Client, Document, Host, S3Retriever, ServerBusyError, ServerError
 from s3_retriever.encode import Artifact
 from s3_retriever.errors import InvalidInputError
+from s3_retriever.server import service
 from s3_retriever.server.batching import Batcher
+from s3_retriever.server.served import ServedIndex
+from s3_retriever.server.settings import ServerSettings
 
 
 class Worker:
@@ -200,6 +203,28 @@ def test_a_full_queue_is_told_and_a_client_asks_again(saved: Path, tiny_host: Ho
         assert Client(url).retrieve("bread")
     with pytest.raises(ServerError, match="no answer from"):
         Client(url).retrieve("bread")
+
+
+async def test_no_line_of_requests_is_endless(
+    saved: Path, tiny_host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MOST_CHANGES", 2)
+    served = ServedIndex(saved, host=tiny_host)
+    may_go = threading.Event()
+    async with (one := service.Service(served, ServerSettings(max_waiting=3))).running():
+        readings = [asyncio.create_task(one.read(lambda _: may_go.wait(30))) for _ in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(ServerBusyError, match="3 requests of this kind wait"):
+            await one.read(lambda version: version.id)
+        with served._changing:
+            changes = [asyncio.create_task(one.change([Document(f"d{i}", "A text.")])) for i in range(2)]
+            await asyncio.sleep(0)
+            with pytest.raises(ServerBusyError, match="2 requests of this kind wait"):
+                await one.change([Document("one too many", "A text.")])
+        may_go.set()
+        assert await asyncio.gather(*readings) == [True] * 3
+        await asyncio.gather(*changes)
+        assert await one.read(lambda version: version.snapshot.document_ids[-2:]) == ("d0", "d1")
 
 
 def test_two_servers_of_one_folder_change_it_in_turn(saved: Path, tiny_host: Host) -> None:

@@ -56,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             whole = S3Retriever.from_documents(documents, host=host, artifact=artifact, threads=1)
             seconds.setdefault(0, []).append(time.perf_counter() - begun)
             expected = whole.retrieve_batch(questions, _BUDGET)
+            if args.out and not turn:
+                whole.save(args.out)
             for n in args.workers:
                 path = Path(folder, f"{turn}-{n}")
                 starts.setdefault(n, []).append(_indexed(documents[:1], Path(f"{path}-one"), n, args))
@@ -63,8 +65,6 @@ def main(argv: Sequence[str] | None = None) -> int:
                 found = S3Retriever.load(path, host=host)
                 same = same and found.document_ids == whole.document_ids
                 same = same and found.retrieve_batch(questions, _BUDGET) == expected
-        if args.out:
-            whole.save(args.out)
     alone = statistics.median(seconds[0])
     lines = [
         f"{whole.n_tokens:,} tokens, {len(documents)} documents, {args.rounds} turns; "
