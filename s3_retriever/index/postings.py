@@ -14,6 +14,10 @@ from s3_retriever.compiled import njit
 from s3_retriever.index.layout import CELL, N_LEVELS, STEP
 from s3_retriever.index.packed import lay_out, pack, unpack
 
+Int64 = npt.NDArray[np.int64]
+
+_MOST_IDS = 1 << 22  # of tokens; no vocabulary has as many, and what a damaged file says must not fill memory
+
 
 def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return a view that cannot be written to; Numba compiles read-only and writable arrays apart."""
@@ -246,3 +250,30 @@ def find_term(text, offsets, key):  # type: ignore[no-untyped-def]
         else:
             high = middle
     return -1
+
+
+def cells_of_tokens(token_ids: npt.NDArray[Any], pointers: Int64, documents: Int64) -> Int64:
+    """Count the cells that hold each token, int64 (V,); ids from V on are held by none.
+
+    Args:
+        token_ids: uint32 (N,), the id of each token.
+        pointers: int64 (D + 1,), where each document's tokens begin and end; cells begin there too.
+        documents: int64, numbers of the documents that count.
+    """
+    n_ids = min(int(token_ids.max(initial=0)) + 1, _MOST_IDS)
+    counts = np.zeros(n_ids, np.int64)
+    _count_cells(token_ids, pointers, documents, counts)
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def _count_cells(token_ids, pointers, documents, counts):  # type: ignore[no-untyped-def]
+    """Add to ``counts`` the cells that hold each id that it has a place for."""
+    seen = np.full(len(counts), -1, np.int64)  # the first token of the last cell in which each was found
+    for d in range(len(documents)):
+        begin, end = pointers[documents[d]], pointers[documents[d] + 1]
+        for first in range(begin, end, CELL):
+            for token in token_ids[first : min(first + CELL, end)]:
+                if token < len(seen) and seen[token] != first:
+                    seen[token] = first
+                    counts[token] += 1

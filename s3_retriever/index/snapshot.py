@@ -11,6 +11,7 @@ from s3_retriever.checks import check, instance
 from s3_retriever.documents import Document
 from s3_retriever.errors import UnknownDocumentError
 from s3_retriever.index.layout import Layout
+from s3_retriever.index.postings import cells_of_tokens
 from s3_retriever.index.segment import Segment
 from s3_retriever.locks import cached_property
 from s3_retriever.structure import Units
@@ -57,6 +58,12 @@ class LiveSegment:
         if self.whole:
             return counts
         return counts - self.segment.features.frequencies_in(~self.live_cells)
+
+    @cached_property
+    def cells_of_tokens(self) -> Int64:
+        """int64 (V,): live cells that hold each token; ids from V on are held by none."""
+        segment = self.segment
+        return cells_of_tokens(segment.token_ids, segment.token_pointers, self.live)
 
     @cached_property
     def n_terms(self) -> int:
@@ -161,6 +168,15 @@ class Snapshot:
     def n_terms(self) -> int:
         """Terms of live documents, repeated ones counted."""
         return sum(part.n_terms for part in self.parts)
+
+    @cached_property
+    def cells_of_tokens(self) -> Int64:
+        """int64 (V,): cells that hold each token; ids from V on are held by none."""
+        counts = [part.cells_of_tokens for part in self.parts]
+        total = np.zeros(max(map(len, counts), default=0), np.int64)
+        for own in counts:
+            total[: len(own)] += own
+        return total
 
     @property
     def metadata_keys(self) -> set[str]:

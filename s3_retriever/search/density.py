@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -55,7 +56,7 @@ class Scale:
         check_settings(self, saturation=number(above=0))
 
 
-def token_weights(frequencies: Int64, n_cells: int) -> Float32:
+def token_weights(ids: npt.NDArray[np.int32], token_cells: Iterable[Int64], n_cells: int) -> Float32:
     """Return how much each token of a question counts, float32 (n,): the root of its rarity over the mean's.
 
     Rarity is the inverse document frequency over cells (Spärck Jones 1972). The softmax over the corpus knows
@@ -65,9 +66,15 @@ def token_weights(frequencies: Int64, n_cells: int) -> Float32:
     that a question takes bounded time however long it is.
 
     Args:
-        frequencies: int64 (n,), cells that hold the token.
+        ids: int32 (n,), of the tokens.
+        token_cells: Of each part of the corpus, int64 (V,): cells that hold each token; ids from V on have
+            none.
         n_cells: Cells of the corpus.
     """
+    frequencies = np.zeros(len(ids), np.int64)
+    for held in token_cells:
+        known = ids < len(held)
+        frequencies[known] += held[ids[known]]
     rarity = np.log((n_cells + 1) / (frequencies + 0.5))
     relative = rarity / rarity.mean()
     weights: Float32 = np.sqrt(relative).astype(np.float32)

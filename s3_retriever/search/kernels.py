@@ -164,32 +164,6 @@ def cell_counts(
     return counts
 
 
-def cell_frequencies(
-    token_ids: npt.NDArray[np.uint32],
-    token_pointers: npt.NDArray[np.int64],
-    documents: npt.NDArray[np.int64],
-    wanted: npt.NDArray[np.int32],
-) -> npt.NDArray[np.int64]:
-    """Count the cells that hold each of a few tokens.
-
-    Args:
-        token_ids: uint32 (N,), the id of each token.
-        token_pointers: int64 (D + 1,), where each document's tokens begin and end; cells begin there too.
-        documents: int64, numbers of the documents that count.
-        wanted: int32 (n,), ids.
-
-    Returns:
-        int64 (n,).
-    """
-    distinct, places = np.unique(wanted, return_inverse=True)
-    counts = np.zeros(len(distinct), np.int64)
-    if len(distinct):
-        numbers = np.full(int(distinct[-1]) + 2, -1, np.int32)  # the last one stands for all higher ids
-        numbers[distinct] = np.arange(len(distinct))
-        _count_cells(token_ids, token_pointers, documents, numbers, counts)
-    return counts[places]
-
-
 def contributions(
     place: tuple[Segment, int],
     tokens: tuple[int, int],
@@ -390,21 +364,6 @@ def _add_counts(data, begins, counts, block_cells, offset, features, weights, ce
         while wanted < len(cells) and cells[wanted] < (b + 1) * _BLOCK_CELLS:
             out[wanted] = block_counts[cells[wanted] - b * _BLOCK_CELLS]
             wanted += 1
-
-
-@njit(cache=True, nogil=True)
-def _count_cells(token_ids, token_pointers, documents, numbers, counts):  # type: ignore[no-untyped-def]
-    """Add to ``counts`` the cells that hold each id; ``numbers`` says which count is an id's, or -1."""
-    seen = np.full(len(counts), -1, np.int64)  # the first token of the last cell in which each was found
-    highest = np.uint32(len(numbers) - 1)
-    for d in range(len(documents)):
-        begin, end = token_pointers[documents[d]], token_pointers[documents[d] + 1]
-        for first in range(begin, end, CELL):
-            for token in token_ids[first : min(first + CELL, end)]:
-                number = numbers[min(token, highest)]
-                if number >= 0 and seen[number] != first:
-                    seen[number] = first
-                    counts[number] += 1
 
 
 @njit(cache=True, nogil=True)

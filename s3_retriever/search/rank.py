@@ -23,7 +23,7 @@ from s3_retriever.search.density import (
     token_weights,
     widening,
 )
-from s3_retriever.search.kernels import LANES, cell_counts, cell_frequencies, cell_masses, n_groups
+from s3_retriever.search.kernels import LANES, cell_counts, cell_masses, n_groups
 from s3_retriever.search.lexical import LexicalIndex
 from s3_retriever.search.rarity import RarityBoost
 from s3_retriever.search.workers import Workers
@@ -295,11 +295,7 @@ class Ranker:
         """Return how much each token of a question counts, float32 (n,); see :func:`token_weights`."""
         if not self.rarity:
             return np.ones(len(ids), np.float32)
-        frequencies = np.zeros(len(ids), np.int64)
-        for part in snapshot.parts:
-            segment = part.segment
-            frequencies += cell_frequencies(segment.token_ids, segment.token_pointers, part.live, ids)
-        return token_weights(frequencies, snapshot.n_cells)
+        return token_weights(ids, [snapshot.cells_of_tokens], snapshot.n_cells)
 
 
 class _LookedUp(NamedTuple):

@@ -36,7 +36,7 @@ from s3_retriever.search.exchange import (
 )
 from s3_retriever.search.explain import explain_spans
 from s3_retriever.search.filters import as_filter, matching
-from s3_retriever.search.kernels import cell_counts, cell_frequencies, cell_masses
+from s3_retriever.search.kernels import cell_counts, cell_masses
 from s3_retriever.search.lexical import BM25
 from s3_retriever.search.passages import Page
 from s3_retriever.search.profile import Profile, profile_of, ranges_of
@@ -77,16 +77,10 @@ class Shard:
     def facts(self) -> Facts:
         """Return what the shard holds."""
         snapshot = self._snapshot
-        ids = [part.segment.token_ids for part in snapshot.parts]
-        wanted = np.arange(1 + max((int(one.max(initial=0)) for one in ids), default=0), dtype=np.int32)
-        cells = np.zeros(len(wanted), np.int64)
-        for part in snapshot.parts:
-            segment = part.segment
-            cells += cell_frequencies(segment.token_ids, segment.token_pointers, part.live, wanted)
         nbytes = sum(segment.nbytes for segment in snapshot.segments)
         keys = frozenset(filter(snapshot.has_key, snapshot.metadata_keys))
         counts = (len(snapshot), snapshot.n_cells, snapshot.n_tokens, snapshot.n_terms, nbytes)
-        return Facts(*counts, cells, keys)
+        return Facts(*counts, snapshot.cells_of_tokens, keys)
 
     def count(self, token: str, question: Question) -> Counted:
         """Begin a question: return what the shard has of it.

@@ -181,11 +181,8 @@ class ShardedSearch:
     def _token_weights(self, ids: npt.NDArray[np.int32]) -> Float32:
         if not self._ranker.rarity:
             return np.ones(len(ids), np.float32)
-        frequencies = np.zeros(len(ids), np.int64)
-        for one in self._facts:
-            known = ids < len(one.token_cells)
-            frequencies[known] += one.token_cells[ids[known]]
-        return token_weights(frequencies, sum(one.n_cells for one in self._facts))
+        facts = self._facts
+        return token_weights(ids, [one.token_cells for one in facts], sum(one.n_cells for one in facts))
 
 
 class _Selection:

@@ -18,8 +18,8 @@ from s3_retriever.host.model import Host
 from s3_retriever.host.scan import ScanConfig, scan
 from s3_retriever.host.taps import QueryHead, Tap
 from s3_retriever.index.layout import CELL
+from s3_retriever.index.postings import cells_of_tokens
 from s3_retriever.search.density import token_weights
-from s3_retriever.search.kernels import cell_frequencies
 from s3_retriever.training.pairs import Pair
 from s3_retriever.training.sketch import Sketch
 
@@ -271,10 +271,8 @@ class CellKeys:
         """Return how much each token of questions counts, float32 (n,) each, given their ids, int32 (n,)."""
         ids = np.concatenate([np.zeros(0, np.int32), *self.ids]).astype(np.uint32)
         pointers, documents = np.cumsum([0, *map(len, self.ids)]), np.arange(len(self.ids))
-        return [
-            token_weights(cell_frequencies(ids, pointers, documents, own), len(self.tokens))
-            for own in questions
-        ]
+        held = cells_of_tokens(ids, pointers, documents)
+        return [token_weights(own, [held], len(self.tokens)) for own in questions]
 
     def evidence(self, pair: Pair) -> tuple[npt.NDArray[np.int64], Floats, int]:
         """Find the evidence of a pair.

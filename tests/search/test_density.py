@@ -35,7 +35,7 @@ def test_averages_of_long_documents_have_no_seams(sigma: float) -> None:
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=20), st.integers(0, 5))
 def test_rare_tokens_count_more_and_common_ones_not_at_all(frequencies: list[int], more: int) -> None:
     n_cells = max(frequencies) + more
-    weights = token_weights(np.array(frequencies), n_cells)
+    weights = token_weights(np.arange(len(frequencies), dtype=np.int32), [np.array(frequencies)], n_cells)
     rarity = [math.log((n_cells + 1) / (count + 0.5)) for count in frequencies]
     relative = np.array(rarity) / np.mean(rarity)
     clear = abs(relative - 0.25) > 1e-5
@@ -84,8 +84,17 @@ def test_a_question_in_pieces_of_words_counts_by_its_words() -> None:
 
 def test_a_long_question_is_asked_by_its_rarest_tokens() -> None:
     frequencies = np.random.default_rng(0).permutation(np.arange(1, 2001))
-    weights = token_weights(frequencies, 100_000)
+    ids = np.arange(2000, dtype=np.int32)
+    weights = token_weights(ids, [frequencies], 100_000)
     assert np.count_nonzero(weights) == MOST_TOKENS
     assert set(frequencies[weights > 0].tolist()) == set(range(1, MOST_TOKENS + 1))
-    short = token_weights(frequencies[:MOST_TOKENS], 100_000)
+    short = token_weights(ids[:MOST_TOKENS], [frequencies], 100_000)
     assert np.count_nonzero(short) == MOST_TOKENS
+
+
+def test_parts_of_a_corpus_weigh_tokens_as_the_whole_does() -> None:
+    rng = np.random.default_rng(0)
+    parts = [rng.integers(0, 50, size) for size in (40, 0, 25)]
+    whole = sum(np.pad(part, (0, 60 - len(part))) for part in parts)
+    ids = rng.integers(0, 60, 30).astype(np.int32)
+    np.testing.assert_array_equal(token_weights(ids, parts, 500), token_weights(ids, [whole], 500))

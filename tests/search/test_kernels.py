@@ -12,6 +12,7 @@ from index_corpus import LAYOUT, append, build, by_row, question, scan
 
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.index import BLOCK, CELL, Index
+from s3_retriever.index.postings import cells_of_tokens
 from s3_retriever.search import kernels
 from s3_retriever.search.workers import Workers
 
@@ -23,6 +24,30 @@ def index_of(*segments):
     for segment in segments:
         append(index, segment)
     return index
+
+
+def held_by(docs, token):
+    """Cells of some documents that hold a token."""
+    return sum(np.count_nonzero(doc.by_cell(doc.ids == token)) for doc in docs)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 100), st.booleans()), min_size=1, max_size=6), st.integers(0, 2**31))
+def test_the_cells_of_tokens_are_those_of_live_documents(corpus, seed):
+    docs = [scan(f"d{i}", n, seed + i) for i, (n, _) in enumerate(corpus)]
+    index = index_of(build(docs[:3]), build(docs[3:]))
+    index.delete([doc.document.id for doc, (_, is_gone) in zip(docs, corpus, strict=True) if is_gone])
+    left = [doc for doc, (_, is_gone) in zip(docs, corpus, strict=True) if not is_gone]
+    found = index.snapshot.cells_of_tokens
+    np.testing.assert_array_equal(found, [held_by(left, token) for token in range(len(found))])
+    assert not any((doc.ids >= len(found)).any() for doc in left)
+
+
+def test_absurd_ids_of_tokens_fill_no_memory():
+    ids = np.array([3, 2**32 - 1, 3], np.uint32)
+    found = cells_of_tokens(ids, np.array([0, 3]), np.array([0]))
+    assert len(found) < 2**23
+    assert found.tolist()[:5] == [0, 0, 0, 1, 0]
 
 
 @pytest.mark.long
@@ -50,13 +75,9 @@ def test_scores_equal_a_plain_reference(lengths, seed, tap):
             used[:, :, None] * stored[:, features].transpose(1, 2, 0),
         )
         assert snapshot.cell_tokens[cells].tolist() == doc.by_cell(np.ones(doc.n_tokens)).tolist()
-    ids = np.array([3, 39, 3, 1_000_000, 0], np.int32)
-    held = sum((doc.by_cell(doc.ids[None] == ids[:, None]) > 0).sum(axis=1) for doc in docs)
-    counted_cells = sum(
-        kernels.cell_frequencies(part.segment.token_ids, part.segment.token_pointers, part.live, ids)
-        for part in snapshot.parts
-    )
-    np.testing.assert_array_equal(counted_cells, held)
+    of_tokens = snapshot.cells_of_tokens
+    np.testing.assert_array_equal(of_tokens, [held_by(docs, token) for token in range(len(of_tokens))])
+    assert not held_by(docs, len(of_tokens))
     expected = sum(((doc.stored(tap) > 0).sum(0) for doc in docs), np.zeros(LAYOUT.n_features[tap]))
     np.testing.assert_array_equal(snapshot.frequencies(tap), expected)
 
