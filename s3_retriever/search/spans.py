@@ -273,8 +273,9 @@ class _Selection:
             return 0
         best = max([*(part.best for part in parts[touched]), offer], key=lambda one: one.score)
         while True:
-            merged = _Range(start, end, self._cost(page, start, end), best)
-            excess = merged.cost - sum(part.cost for part in parts[touched]) - self._left
+            room = self._left + sum(part.cost for part in parts[touched])
+            merged = _Range(start, end, self._cost(page, start, end, room), best)
+            excess = merged.cost - room
             if excess <= -_MARGIN or self._exact or self._count is None:
                 break
             self._count_exactly()
@@ -335,9 +336,14 @@ class _Selection:
         first, last = page.token_range(start, end)
         return last - first if page.is_free(page.unit_at(start), page.unit_at(end)) else np.inf
 
-    def _cost(self, page: Page, start: int, end: int) -> int:
-        """Return what a passage costs: its tokens here or, where that is asked, by itself if it has more."""
+    def _cost(self, page: Page, start: int, end: int, room: float = np.inf) -> int:
+        """Return what a passage costs: its tokens here or, where that is asked, by itself if it has more.
+
+        One that has more tokens than there is room for here is not tokenised, which takes time.
+        """
         start, end = page.stripped(start, end)
         first, last = page.token_range(start, end)
-        alone = self._count(page.text[start:end]) if self._count and self._exact else 0
-        return max(last - first, alone)
+        tokens = last - first
+        if self._count is None or not self._exact or tokens > room:
+            return tokens
+        return max(tokens, self._count(page.text[start:end]))
