@@ -110,7 +110,7 @@ class S3Retriever(Opened, Uncopyable):
                 LlamaIndex documents or nodes, LangChain documents.
             host: A hub name, a folder, ``(model, tokenizer)`` in memory, a :class:`Host`, or None for
                 the default host.
-            artifact: "fast" or "best" of the default host, a folder, or an :class:`Artifact`.
+            artifact: "tiny", "fast" or "best" of the default host, a folder, or an :class:`Artifact`.
             config: Settings.
             threads: As in :meth:`add`.
             show_progress: As in :meth:`add`.

@@ -111,8 +111,8 @@ CALIBRATE = Command(
     ),
     {
         "target HOST_OR_ARTIFACT": "a host (hub name or folder): choose its heads and write a calibration "
-        "for 'train'; the folder of a calibration, or an artifact (fast, best, or a folder): keep its heads "
-        "and autoencoders, and learn again how the heads ask",
+        "for 'train'; the folder of a calibration, or an artifact (tiny, fast, best, or a folder): keep its "
+        "heads and autoencoders, and learn again how the heads ask",
         "--out DIR": required("folder for what is made"),
         "--host NAME_OR_PATH": "host of the artifact or calibration, if not where its name says",
         **common("--name"),

@@ -220,7 +220,7 @@ _READING: Options = {
         default=120,
     ),
     **common("--host"),
-    "--artifact ARTIFACT": "for a new index: fast, best, or a folder (default: fast)",
+    "--artifact ARTIFACT": "for a new index: tiny, fast, best, or a folder (default: fast)",
     "--bm25": {
         "choices": BM25_NAMES,
         "help": "for a new index: what computes BM25; bm25s makes a matrix of the corpus first "

@@ -34,7 +34,7 @@ EXPORT = Command(
     "write an artifact's sparse autoencoders as folders that SAELens loads",
     ("export fast --format saelens --out saes",),
     {
-        "artifact ARTIFACT": "fast, best, or a folder",
+        "artifact ARTIFACT": "tiny, fast, best, or a folder",
         "--format": {
             "choices": ("saelens",),
             "default": "saelens",
@@ -100,7 +100,7 @@ IMPORT = Command(
     {
         "saes SAES_DIR": "folder of a sparse autoencoder (SAELens or sparsify, Top-k), or a folder of such "
         "folders, as 'export' writes",
-        "--into ARTIFACT": required("artifact with the taps: fast, best, or a folder"),
+        "--into ARTIFACT": required("artifact with the taps: tiny, fast, best, or a folder"),
         "--out DIR": required("folder for the new artifact"),
         **common("--name"),
         "--statistics FILE": "for one autoencoder: its tap and the mean of its keys (default: "

@@ -109,7 +109,10 @@ _HOST = "language model: hub name or folder; the default host if omitted"
 _COMMON: dict[str, tuple[str, Option]] = {
     "host": ("HOST", {"nargs": "?", "help": _HOST}),
     "--host": ("NAME_OR_PATH", _HOST),
-    "--artifact": ("ARTIFACT", {"default": "fast", "help": "fast, best, or a folder (default: %(default)s)"}),
+    "--artifact": (
+        "ARTIFACT",
+        {"default": "fast", "help": "tiny, fast, best, or a folder (default: %(default)s)"},
+    ),
     "--name": ("NAME", "name of what is made (default: that of the folder)"),
     "--text": ("TEXT.jsonl", required("a document per line: {_id, text}; the id may be left out")),
     "--epochs": ("N", "times every pair is seen (default: 3)"),

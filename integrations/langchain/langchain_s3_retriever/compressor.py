@@ -28,7 +28,8 @@ class S3DocumentCompressor(SpanSettings, BaseDocumentCompressor):
     Attributes:
         host: The language model: a hub name, a folder, ``(model, tokenizer)`` in memory, a ``Host``
             (``retriever.host``), or None for the default host. Held as a ``Host``.
-        artifact: "fast" or "best" of the default host, a folder, or an ``Artifact``. Held as an ``Artifact``.
+        artifact: "tiny", "fast" or "best" of the default host, a folder, or an ``Artifact``. Held as an
+            ``Artifact``.
         config: The core's settings.
 
     Raises:

@@ -140,7 +140,7 @@ class SpanRetriever(Uncopyable, SpanSettings, BaseRetriever):
                 gets one from its text and metadata; an exact copy of one that is there is not indexed again.
             host: As in ``s3_retriever.S3Retriever.from_documents``: a hub name, a folder, ``(model,
                 tokenizer)`` in memory, a ``Host``, or None for the default host.
-            artifact: "fast" or "best" of the default host, a folder, or an ``Artifact``.
+            artifact: "tiny", "fast" or "best" of the default host, a folder, or an ``Artifact``.
             config: The core's settings.
             show_progress: Show a progress bar.
             **settings: ``k``, ``filter`` and all other settings of the retriever.

@@ -123,7 +123,7 @@ class S3Retriever(LivingRetriever):
             documents: LlamaIndex documents or nodes; any iterable, consumed lazily where there are no
                 transformations. It may be empty.
             host: A hub name, a folder, ``(model, tokenizer)`` in memory, a ``Host``, or None for the default.
-            artifact: "fast" or "best" of the default host, a folder, or an ``Artifact``.
+            artifact: "tiny", "fast" or "best" of the default host, a folder, or an ``Artifact``.
             config: Settings of the engine.
             show_progress: Show progress bars.
             options: As for the constructor.
