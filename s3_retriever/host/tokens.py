@@ -15,8 +15,8 @@ from s3_retriever.checks import check, instance
 from s3_retriever.errors import UnsupportedHostError
 
 PIECE_CHARS = 50_000
-"""A long text is tokenised in pieces of about this many characters: memory stays bounded, and other threads get
-their turn in between, since ``tokenizers`` 0.23.3 holds Python's lock while it encodes a text."""
+"""A long text is tokenised in pieces of about this many characters: memory stays bounded, and other threads
+get their turn in between, since ``tokenizers`` 0.23.3 holds Python's lock while it encodes a text."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
