@@ -17,6 +17,7 @@ from plain_density import plain_coactivation
 from s3_retriever import Document, Host, RetrieverConfig, S3Retriever, ScanConfig, Span, errors
 from s3_retriever.config import MODES, SCORINGS
 from s3_retriever.encode import Artifact
+from s3_retriever.encode.question import _passes as passes_of
 from s3_retriever.encode.question import encode_question, encode_questions, query_rows
 from s3_retriever.host import QueryHead
 from s3_retriever.host.one_core import OneCoreThreads
@@ -91,6 +92,16 @@ def assert_queries_are_those_of_each_alone(host: Host, heads: tuple[QueryHead, .
         assert together.queries.tobytes() == alone.queries.tobytes()
         assert together.tokens == alone.tokens
         assert together.ids.tolist() == alone.ids.tolist()
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("lengths", [[3000], [3000, 3000], [6000, 10, 10, 10], [1500] * 3, [32] * 9, [0], []])
+def test_no_pass_is_without_a_question(lengths: list[int], mixed: bool) -> None:
+    """Also where one question has more tokens than a pass should have."""
+    for threads in (1, 2, 5):
+        found = passes_of(lengths, threads, mixed=mixed)
+        assert all(found)
+        assert sorted(number for one in found for number in one) == [*range(len(lengths))]
 
 
 def test_every_thread_has_passes_and_each_pass_one_length(tiny_host: Host) -> None:
