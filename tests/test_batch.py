@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -193,3 +194,24 @@ def test_questions_scored_at_a_time_have_the_densities_that_each_has_alone(
         assert np.concatenate(own[0]).tobytes() == np.concatenate(of_one).tobytes()
     assert max(map(len, means)) > 1
     assert ranker.s3(snapshot, []) == []
+
+
+def test_masses_of_no_more_rows_are_held_than_are_scored_at_a_time(
+    retriever: S3Retriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the rows before are gone when the next ones are scored."""
+    alive: list[weakref.ref[Any]] = []
+    before: list[int] = []
+
+    def masses(*arguments: Any) -> Any:
+        before.append(sum(one() is not None for one in alive))
+        made = cell_masses(*arguments)
+        alive.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(rank, "cell_masses", masses)
+    monkeypatch.setattr(rank, "MASS_BYTES", 0)
+    found = retriever.retrieve_batch(QUESTIONS[:3], mode="s3")
+    assert before == [0] * len(before)
+    assert len(before) > 1
+    assert found[0]
