@@ -22,7 +22,7 @@ from s3_retriever.encode.question import _passes as passes_of
 from s3_retriever.encode.question import encode_question, encode_questions, query_rows
 from s3_retriever.host import QueryHead
 from s3_retriever.host.one_core import OneCoreThreads
-from s3_retriever.search import rank
+from s3_retriever.search import answer, rank
 from s3_retriever.search.kernels import cell_masses
 
 CONFIG = RetrieverConfig(scan=ScanConfig(chunk_tokens=128, overlap_tokens=16, batch_tokens=512))
@@ -215,3 +215,23 @@ def test_masses_of_no_more_rows_are_held_than_are_scored_at_a_time(
     assert before == [0] * len(before)
     assert len(before) > 1
     assert found[0]
+
+
+@pytest.mark.parametrize("scoring", SCORINGS)
+def test_densities_of_few_questions_are_held_where_they_are_large(
+    retriever: S3Retriever, monkeypatch: pytest.MonkeyPatch, scoring: str
+) -> None:
+    sizes: list[int] = []
+    s3 = answer.Search._s3
+
+    def noting(self: Any, asked: Any, means: Any = None) -> Any:
+        sizes.append(len(asked))
+        return s3(self, asked, means)
+
+    options = {"mode": "hybrid", "scoring": scoring, "explain": True}
+    expected = retriever.retrieve_batch(QUESTIONS, **options)
+    monkeypatch.setattr(answer.Search, "_s3", noting)
+    assert retriever.retrieve_batch(QUESTIONS, **options) == expected
+    monkeypatch.setattr(answer, "DENSITY_BYTES", 3 * 4 * retriever.index.snapshot.n_cells)
+    assert retriever.retrieve_batch(QUESTIONS, **options) == expected
+    assert sizes == [len(QUESTIONS), 3, 3, 3, 3, 2]
