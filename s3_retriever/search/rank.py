@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,14 +16,7 @@ from s3_retriever.errors import ArtifactFormatError, InvalidInputError
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import coactivation, totals
-from s3_retriever.search.density import (
-    Float32,
-    Int64,
-    Scale,
-    average,
-    token_weights,
-    widening,
-)
+from s3_retriever.search.density import Float32, Int64, Scale, average, token_weights, widening
 from s3_retriever.search.kernels import LANES, cell_counts, cell_frequencies, cell_masses, n_groups
 from s3_retriever.search.lexical import LexicalIndex
 from s3_retriever.search.rarity import RarityBoost
@@ -242,8 +235,9 @@ class Ranker:
             for i, one in enumerate(looked_up)
             for first in range(0, len(one.features), TOGETHER)
         ]
-        for some in _at_once(pieces, snapshot.n_cells):
-            self._add(snapshot, looked_up, some, densities, means)
+        most = max(1, MASS_BYTES // (4 * LANES * n_groups(TOGETHER) * max(1, snapshot.n_cells)))
+        for first in range(0, len(pieces), most):
+            self._add(snapshot, looked_up, pieces[first : first + most], densities, means)
         return densities
 
     def _add(
@@ -262,11 +256,11 @@ class Ranker:
 
         def add(i: int) -> None:
             cells = snapshot.cell_tokens, snapshot.document_cells
+            weights, scales = looked_up[i].row_weights, self.scoring.scales
             for own, rows in by_question[i]:
                 if means is not None:
                     means[i].append(totals(own, *cells, self.workers).means)
-                weights = looked_up[i].row_weights[rows]
-                densities[i][:] += coactivation(own, weights, *cells, self.scoring.scales, self.workers)
+                densities[i][:] += coactivation(own, weights[rows], *cells, scales, self.workers)
 
         self.workers.each(add, [*by_question])
 
@@ -339,14 +333,6 @@ class _Piece(NamedTuple):
 
     question: int
     rows: slice
-
-
-def _at_once(pieces: Sequence[_Piece], n_cells: int) -> Iterator[Sequence[_Piece]]:
-    """Share pieces out, in order: as many at a time as have :data:`MASS_BYTES` of masses, or one."""
-    groups = n_groups(TOGETHER)
-    most = max(1, MASS_BYTES // (4 * LANES * groups * max(1, n_cells)))
-    for first in range(0, len(pieces), most):
-        yield pieces[first : first + most]
 
 
 def side_by_side(
