@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,10 +18,11 @@ from plain_density import plain_coactivation
 from s3_retriever import Document, Host, RetrieverConfig, S3Retriever, ScanConfig, Span, errors
 from s3_retriever.config import MODES, SCORINGS
 from s3_retriever.encode import Artifact
+from s3_retriever.encode.question import _passes as passes_of
 from s3_retriever.encode.question import encode_question, encode_questions, query_rows
 from s3_retriever.host import QueryHead
 from s3_retriever.host.one_core import OneCoreThreads
-from s3_retriever.search import rank
+from s3_retriever.search import answer, rank
 from s3_retriever.search.kernels import cell_masses
 
 CONFIG = RetrieverConfig(scan=ScanConfig(chunk_tokens=128, overlap_tokens=16, batch_tokens=512))
@@ -91,6 +93,16 @@ def assert_queries_are_those_of_each_alone(host: Host, heads: tuple[QueryHead, .
         assert together.queries.tobytes() == alone.queries.tobytes()
         assert together.tokens == alone.tokens
         assert together.ids.tolist() == alone.ids.tolist()
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("lengths", [[3000], [3000, 3000], [6000, 10, 10, 10], [1500] * 3, [32] * 9, [0], []])
+def test_no_pass_is_without_a_question(lengths: list[int], mixed: bool) -> None:
+    """Also where one question has more tokens than a pass should have."""
+    for threads in (1, 2, 5):
+        found = passes_of(lengths, threads, mixed=mixed)
+        assert all(found)
+        assert sorted(number for one in found for number in one) == [*range(len(lengths))]
 
 
 def test_every_thread_has_passes_and_each_pass_one_length(tiny_host: Host) -> None:
@@ -182,3 +194,44 @@ def test_questions_scored_at_a_time_have_the_densities_that_each_has_alone(
         assert np.concatenate(own[0]).tobytes() == np.concatenate(of_one).tobytes()
     assert max(map(len, means)) > 1
     assert ranker.s3(snapshot, []) == []
+
+
+def test_masses_of_no_more_rows_are_held_than_are_scored_at_a_time(
+    retriever: S3Retriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the rows before are gone when the next ones are scored."""
+    alive: list[weakref.ref[Any]] = []
+    before: list[int] = []
+
+    def masses(*arguments: Any) -> Any:
+        before.append(sum(one() is not None for one in alive))
+        made = cell_masses(*arguments)
+        alive.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(rank, "cell_masses", masses)
+    monkeypatch.setattr(rank, "MASS_BYTES", 0)
+    found = retriever.retrieve_batch(QUESTIONS[:3], mode="s3")
+    assert before == [0] * len(before)
+    assert len(before) > 1
+    assert found[0]
+
+
+@pytest.mark.parametrize("scoring", SCORINGS)
+def test_densities_of_few_questions_are_held_where_they_are_large(
+    retriever: S3Retriever, monkeypatch: pytest.MonkeyPatch, scoring: str
+) -> None:
+    sizes: list[int] = []
+    s3 = answer.Search._s3
+
+    def noting(self: Any, asked: Any, means: Any = None) -> Any:
+        sizes.append(len(asked))
+        return s3(self, asked, means)
+
+    options = {"mode": "hybrid", "scoring": scoring, "explain": True}
+    expected = retriever.retrieve_batch(QUESTIONS, **options)
+    monkeypatch.setattr(answer.Search, "_s3", noting)
+    assert retriever.retrieve_batch(QUESTIONS, **options) == expected
+    monkeypatch.setattr(answer, "DENSITY_BYTES", 3 * 4 * retriever.index.snapshot.n_cells)
+    assert retriever.retrieve_batch(QUESTIONS, **options) == expected
+    assert sizes == [len(QUESTIONS), 3, 3, 3, 3, 2]

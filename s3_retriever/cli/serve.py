@@ -146,7 +146,9 @@ _NETWORK: Options = {
     "--max-body N": count("most bytes of a request (default: 16777216)"),
     "--max-questions N": count("most questions of a request (default: 256)"),
     "--max-budget N": count("most tokens that may be asked for per question (default: 32768)"),
-    "--queue N": count("questions that may wait; more are refused with status 503 (default: 512)"),
+    "--queue N": count(
+        "questions that may wait, and requests for documents; more are refused with status 503 (default: 512)"
+    ),
     "--timeout SECONDS": {
         "type": float,
         "metavar": "SECONDS",

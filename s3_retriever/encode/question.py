@@ -124,7 +124,7 @@ def _passes(lengths: Sequence[int], threads: int, *, mixed: bool) -> list[list[i
     passes = []
     for numbers in groups.values():
         n_tokens = sum(lengths[i] for i in numbers)
-        count = max(min(threads, len(numbers)), math.ceil(n_tokens / _PASS_TOKENS))
+        count = min(max(threads, math.ceil(n_tokens / _PASS_TOKENS)), len(numbers))
         passes += [numbers[i::count] for i in range(count)]  # of even sizes
     return sorted(passes, key=lambda numbers: -sum(lengths[i] for i in numbers))
 

@@ -394,8 +394,7 @@ class Host(Uncopyable):
                 raise InvalidInputError(msg)
 
     def _laid(self, reading: Reading, rows: Sequence[npt.NDArray[np.int32]]) -> Batch:
-        """Lay rows out for a pass, on the device that takes them."""
+        """Lay rows out for a pass."""
         lengths = [self.padded_length(len(row)) for row in rows]
-        joined = reading.joins_rows and any(lengths)
-        laid = joined_batch(rows, lengths) if joined else padded_batch(rows, max(lengths, default=0))
-        return laid._replace(ids=laid.ids.to(input_device(reading.decoder)))
+        joins = reading.joins_rows and any(lengths)
+        return joined_batch(rows, lengths) if joins else padded_batch(rows, max(lengths, default=0))

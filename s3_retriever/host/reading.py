@@ -19,7 +19,7 @@ from s3_retriever.host.places import base_decoder, locate
 from s3_retriever.host.projections import Projections
 from s3_retriever.host.readings import Heads
 from s3_retriever.host.tokens import OffsetTokenizer
-from s3_retriever.host.treated import is_offloaded, mixes_rows, refuse_treated
+from s3_retriever.host.treated import input_device, is_offloaded, mixes_rows, refuse_treated
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,7 @@ class Reading:
         distinct = dict.fromkeys(heads)
         if not (distinct and batch.ids.numel()):
             return {}
+        batch = batch._replace(ids=batch.ids.to(input_device(self.decoder)))
         outputs = self.passes.outputs(self.projections.wanted(distinct), self.decoder, batch)
         shape = batch.ids.shape[0], batch.ids.shape[1]
         return {one: self.projections.compute(one, outputs, shape) for one in distinct}

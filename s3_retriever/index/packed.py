@@ -128,8 +128,6 @@ def pack(places, levels, size, data, bit):  # type: ignore[no-untyped-def]
 def unpack(data, bit, count, size, places, levels):  # type: ignore[no-untyped-def]
     """Read a list that is :func:`sound`.
 
-    ``search/kernels.py`` has this loop again, where its speed decides.
-
     Args:
         data: uint8.
         bit: Where the list begins.
@@ -158,6 +156,43 @@ def unpack(data, bit, count, size, places, levels):  # type: ignore[no-untyped-d
             marks &= marks - one
             field += width
             base -= one  # as many marks of 1 as were read do not count
+            i += 1
+        at += taken
+        base += taken
+        left -= taken
+
+
+@njit(cache=True, nogil=True)
+def unpack_joined(data, bit, count, size, out):  # type: ignore[no-untyped-def]
+    """Read a list of at least one posting as :func:`unpack` does, a place and its level to one number.
+
+    The loop is there twice, since its speed decides.
+
+    Args:
+        data: As of :func:`unpack`, and so are the next three.
+        bit: Where the list begins.
+        count: Its postings.
+        size: Places of the block.
+        out: uint32 (count,), written: a place and, in the :data:`LEVEL_BITS` lowest bits, its level.
+    """
+    one = np.uint64(1)
+    low = np.uint64(low_bits(count, size))
+    width = low + np.uint64(LEVEL_BITS)
+    lowest_bits, level_bits = (one << low) - one, (one << np.uint64(LEVEL_BITS)) - one
+    field = np.uint64(bit)
+    at = field + np.uint64(count) * width
+    left = np.uint64(count) + (np.uint64(size - 1) >> low)
+    base, i = np.uint64(0), 0
+    while left > 0:
+        taken = min(left, np.uint64(MARKS))
+        marks = load(data, at) & ((one << taken) - one)
+        while marks:
+            word = load(data, field)
+            place = (base + lowest(marks) << low) | (word & lowest_bits)
+            out[i] = place << np.uint64(LEVEL_BITS) | (word >> low) & level_bits
+            marks &= marks - one
+            field += width
+            base -= one
             i += 1
         at += taken
         base += taken

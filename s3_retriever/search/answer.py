@@ -26,6 +26,9 @@ from s3_retriever.search.spans import SelectedSpan, SpanConfig, select_spans
 if TYPE_CHECKING:  # its module loads torch
     from s3_retriever.encode.question import EncodedQuestion, QueryRows, SharedFeatures
 
+DENSITY_BYTES = 1 << 27
+"""Bytes of the densities of S3 that are held for several questions."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
@@ -140,6 +143,14 @@ class Search:
             asked: The questions.
             bm25: What :meth:`bm25` returned for each.
         """
+        together = max(1, DENSITY_BYTES // (4 * max(1, self._snapshot.n_cells)))
+        found: list[list[Span]] = []
+        for first in range(0, len(asked), together):
+            some = slice(first, first + together)
+            found += self._answers(asked[some], bm25[some])
+        return found
+
+    def _answers(self, asked: Sequence[Asked], bm25: Sequence[Float32 | None]) -> list[list[Span]]:
         means: list[list[Float32]] = [[] for _ in asked]
         s3 = self._s3(asked, means if self._options.explain else None)
         return self._ranker.workers.map(

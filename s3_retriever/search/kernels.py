@@ -17,7 +17,7 @@ import numpy.typing as npt
 from s3_retriever.compiled import njit
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.index.layout import BLOCK, CELL, N_LEVELS, STEP
-from s3_retriever.index.packed import LEVEL_BITS, MARKS, load, low_bits, lowest, unpack
+from s3_retriever.index.packed import LEVEL_BITS, unpack, unpack_joined
 from s3_retriever.index.segment import Segment
 from s3_retriever.index.snapshot import LiveSegment
 from s3_retriever.search.workers import Workers
@@ -276,7 +276,9 @@ def _add_masses(  # type: ignore[no-untyped-def]
                 if read[column_in] < 0:
                     read[column_in] = n
                     n += count
-                    _read(data, begins[b, column_in], count, block_cells[b] * CELL, postings[n - count : n])
+                    unpack_joined(
+                        data, begins[b, column_in], count, block_cells[b] * CELL, postings[n - count : n]
+                    )
                 factors = powers[r, f]
                 for posting in postings[read[column_in] : read[column_in] + count]:
                     values[posting >> _LEVEL_BITS] *= factors[posting & level_bits]
@@ -296,36 +298,6 @@ def _n_postings(counts, columns, marks):  # type: ignore[no-untyped-def]
             n += counts[column]
     marks[:] = -1
     return n
-
-
-@njit(cache=True, nogil=True)
-def _read(data, begin, count, size, out):  # type: ignore[no-untyped-def]
-    """Write a list's postings to ``out``, uint32 (count,): a place and, in the lowest bits, its level.
-
-    This is ``unpack``, but for what it writes.
-    """
-    one = np.uint64(1)
-    low = np.uint64(low_bits(count, size))
-    width = low + np.uint64(LEVEL_BITS)
-    lowest_bits, level_bits = (one << low) - one, np.uint64(N_LEVELS - 1)
-    field = np.uint64(begin)
-    at = field + np.uint64(count) * width
-    left = np.uint64(count) + (np.uint64(size - 1) >> low)
-    base, i = np.uint64(0), 0
-    while left > 0:
-        taken = min(left, np.uint64(MARKS))
-        marks = load(data, at) & ((one << taken) - one)
-        while marks:
-            word = load(data, field)
-            place = (base + lowest(marks) << low) | (word & lowest_bits)
-            out[i] = place << np.uint64(LEVEL_BITS) | (word >> low) & level_bits
-            marks &= marks - one
-            field += width
-            base -= one
-            i += 1
-        at += taken
-        base += taken
-        left -= taken
 
 
 @njit(cache=True, nogil=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,14 +16,7 @@ from s3_retriever.errors import ArtifactFormatError, InvalidInputError
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import coactivation, totals
-from s3_retriever.search.density import (
-    Float32,
-    Int64,
-    Scale,
-    average,
-    token_weights,
-    widening,
-)
+from s3_retriever.search.density import Float32, Int64, Scale, average, token_weights, widening
 from s3_retriever.search.kernels import LANES, cell_counts, cell_masses, n_groups
 from s3_retriever.search.lexical import LexicalIndex
 from s3_retriever.search.rarity import RarityBoost
@@ -46,7 +40,7 @@ TOGETHER = 64
 """Rows of a question that are scored at a time."""
 
 MASS_BYTES = 1 << 27
-"""What the rows that are scored at a time may hold of all cells, if they are those of several questions."""
+"""Bytes of the masses of all rows that are scored at a time, unless :data:`TOGETHER` rows have more."""
 
 
 @dataclass(frozen=True)
@@ -241,22 +235,34 @@ class Ranker:
             for i, one in enumerate(looked_up)
             for first in range(0, len(one.features), TOGETHER)
         ]
-        for some in _at_once(pieces, snapshot.n_cells):
-            masses = self._masses(snapshot, [looked_up[i].rows(rows) for i, rows in some])
-            own: dict[int, list[tuple[Float32, slice]]] = {}
-            for of_piece, (i, rows) in zip(masses, some, strict=True):
-                own.setdefault(i, []).append((of_piece, rows))
-
-            def add(i: int, own: Mapping[int, list[tuple[Float32, slice]]] = own) -> None:
-                cells = snapshot.cell_tokens, snapshot.document_cells
-                for masses, rows in own[i]:
-                    if means is not None:
-                        means[i].append(totals(masses, *cells, self.workers).means)
-                    weights = looked_up[i].row_weights[rows]
-                    densities[i] += coactivation(masses, weights, *cells, self.scoring.scales, self.workers)
-
-            self.workers.each(add, [*own])
+        most = max(1, MASS_BYTES // (4 * LANES * n_groups(TOGETHER) * max(1, snapshot.n_cells)))
+        for first in range(0, len(pieces), most):
+            self._add(snapshot, looked_up, pieces[first : first + most], densities, means)
         return densities
+
+    def _add(
+        self,
+        snapshot: Snapshot,
+        looked_up: Sequence[_LookedUp],
+        pieces: Sequence[_Piece],
+        densities: Sequence[Float32],
+        means: Sequence[list[Float32]] | None,
+    ) -> None:
+        """Score some pieces and add to the densities of their questions; see :meth:`s3`."""
+        masses = self._masses(snapshot, [looked_up[i].rows(rows) for i, rows in pieces])
+        by_question: defaultdict[int, list[tuple[Float32, slice]]] = defaultdict(list)
+        for own, (i, rows) in zip(masses, pieces, strict=True):
+            by_question[i].append((own, rows))
+
+        def add(i: int) -> None:
+            cells = snapshot.cell_tokens, snapshot.document_cells
+            weights, scales = looked_up[i].row_weights, self.scoring.scales
+            for own, rows in by_question[i]:
+                if means is not None:
+                    means[i].append(totals(own, *cells, self.workers).means)
+                densities[i][:] += coactivation(own, weights[rows], *cells, scales, self.workers)
+
+        self.workers.each(add, [*by_question])
 
     def _looked_up(
         self, snapshot: Snapshot, ids: npt.NDArray[np.int32], rows: Sequence[QueryRows]
@@ -323,14 +329,6 @@ class _Piece(NamedTuple):
 
     question: int
     rows: slice
-
-
-def _at_once(pieces: Sequence[_Piece], n_cells: int) -> Iterator[Sequence[_Piece]]:
-    """Share pieces out, in order, so that their masses have :data:`MASS_BYTES`, or there is one."""
-    groups = n_groups(TOGETHER)
-    most = max(1, MASS_BYTES // (4 * LANES * groups * max(1, n_cells)))
-    for first in range(0, len(pieces), most):
-        yield pieces[first : first + most]
 
 
 def side_by_side(

@@ -22,7 +22,7 @@ from s3_retriever.server.settings import ServerSettings
 _R = TypeVar("_R")
 
 MOST_CHANGES = 32
-"""Requests that change documents, which are in memory meanwhile: so many may be there."""
+"""Requests for changes that may be there; their documents are in memory meanwhile."""
 
 
 class Answer(NamedTuple):
@@ -56,7 +56,7 @@ class _Line:
         self._here = 0
 
     async def call(self, function: Callable[[], _R]) -> _R:
-        """Return what a function returns in a thread.
+        """Return what a function returns in a thread. It is called even if whoever waits gives up.
 
         Raises:
             ServerBusyError: Too many are here.
@@ -64,11 +64,13 @@ class _Line:
         if self._here >= self._most:
             msg = f"{self._here} requests of this kind wait already; ask again later"
             raise ServerBusyError(msg)
+        called = asyncio.get_running_loop().run_in_executor(self.threads, function)
         self._here += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self.threads, function)
-        finally:
-            self._here -= 1
+        called.add_done_callback(self._leave)
+        return await asyncio.shield(called)  # a pool keeps even what is cancelled until a thread is free
+
+    def _leave(self, _called: object) -> None:
+        self._here -= 1
 
 
 class Service:

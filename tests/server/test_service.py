@@ -227,6 +227,28 @@ async def test_no_line_of_requests_is_endless(
         assert await one.read(lambda version: version.snapshot.document_ids[-2:]) == ("d0", "d1")
 
 
+async def test_who_gives_up_leaves_the_line_when_a_thread_is_done_with_it(
+    saved: Path, tiny_host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then its documents are in memory. What was asked for is done all the same."""
+    monkeypatch.setattr(service, "MOST_CHANGES", 2)
+    served = ServedIndex(saved, host=tiny_host)
+    async with (one := service.Service(served, ServerSettings())).running():
+        with served._changing:
+            changes = [asyncio.create_task(one.change([Document(f"d{i}", "A text.")])) for i in range(2)]
+            await asyncio.sleep(0.05)  # the first one has begun
+            for change in changes:
+                change.cancel()
+            await asyncio.wait(changes)
+            with pytest.raises(ServerBusyError, match="2 requests"):
+                await asyncio.wait_for(one.change([Document("one too many", "A text.")]), 10)
+        until = time.monotonic() + 30
+        while served.newest.snapshot.document_ids[-2:] != ("d0", "d1"):
+            assert time.monotonic() < until
+            await asyncio.sleep(0.01)
+        await one.change([], ["d0", "d1"])
+
+
 def test_two_servers_of_one_folder_change_it_in_turn(saved: Path, tiny_host: Host) -> None:
     with running(saved, tiny_host) as one, running(saved, tiny_host) as two:
         clients = [Client(one), Client(two)]
