@@ -125,7 +125,7 @@ def pack(places, levels, size, data, bit):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def unpack(data, bit, count, size, places, levels):  # type: ignore[no-untyped-def]
+def unpack(data, bit, count, size, out):  # type: ignore[no-untyped-def]
     """Read a list that is :func:`sound`.
 
     Args:
@@ -133,48 +133,11 @@ def unpack(data, bit, count, size, places, levels):  # type: ignore[no-untyped-d
         bit: Where the list begins.
         count: Its postings.
         size: Places of the block.
-        places: int32 (at least ``count``,), written.
-        levels: uint8 (at least ``count``,), written.
+        out: uint32 (at least ``count``,), written: of each posting, its place times 2^:data:`LEVEL_BITS`, and
+            its level.
     """
     if count == 0:
         return
-    one = np.uint64(1)
-    low = np.uint64(low_bits(count, size))
-    width = low + np.uint64(LEVEL_BITS)
-    lowest_bits, level_bits = (one << low) - one, (one << np.uint64(LEVEL_BITS)) - one
-    field = np.uint64(bit)
-    at = field + np.uint64(count) * width
-    left = np.uint64(count) + (np.uint64(size - 1) >> low)
-    base, i = np.uint64(0), 0
-    while left > 0:
-        taken = min(left, np.uint64(MARKS))
-        marks = load(data, at) & ((one << taken) - one)
-        while marks:
-            word = load(data, field)
-            places[i] = (base + lowest(marks) << low) | (word & lowest_bits)
-            levels[i] = (word >> low) & level_bits
-            marks &= marks - one
-            field += width
-            base -= one  # as many marks of 1 as were read do not count
-            i += 1
-        at += taken
-        base += taken
-        left -= taken
-
-
-@njit(cache=True, nogil=True)
-def unpack_joined(data, bit, count, size, out):  # type: ignore[no-untyped-def]
-    """Read a list of at least one posting as :func:`unpack` does, a place and its level to one number.
-
-    The loop is there twice, since its speed decides.
-
-    Args:
-        data: As of :func:`unpack`, and so are the next three.
-        bit: Where the list begins.
-        count: Its postings.
-        size: Places of the block.
-        out: uint32 (count,), written: a place and, in the :data:`LEVEL_BITS` lowest bits, its level.
-    """
     one = np.uint64(1)
     low = np.uint64(low_bits(count, size))
     width = low + np.uint64(LEVEL_BITS)
@@ -192,11 +155,23 @@ def unpack_joined(data, bit, count, size, out):  # type: ignore[no-untyped-def]
             out[i] = place << np.uint64(LEVEL_BITS) | (word >> low) & level_bits
             marks &= marks - one
             field += width
-            base -= one
+            base -= one  # as many marks of 1 as were read do not count
             i += 1
         at += taken
         base += taken
         left -= taken
+
+
+@njit(cache=True, nogil=True)
+def place_of(posting):  # type: ignore[no-untyped-def]
+    """Return the place of a posting, int64."""
+    return np.int64(posting >> np.uint32(LEVEL_BITS))
+
+
+@njit(cache=True, nogil=True)
+def level_of(posting):  # type: ignore[no-untyped-def]
+    """Return the level of a posting, int64."""
+    return np.int64(posting & np.uint32((1 << LEVEL_BITS) - 1))
 
 
 @njit(cache=True, nogil=True)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from s3_retriever.compiled import njit
 from s3_retriever.index.layout import CELL, N_LEVELS, STEP
-from s3_retriever.index.packed import lay_out, pack, unpack
+from s3_retriever.index.packed import lay_out, level_of, pack, place_of, unpack
 
 Int64 = npt.NDArray[np.int64]
 
@@ -114,18 +114,18 @@ def restore(data, begins, counts, cells, block, feature_offsets, slot_offsets): 
     rows = n_cells * CELL
     features_out = np.zeros((rows, slot_offsets[-1]), np.uint16)
     codes_out = np.zeros((rows, slot_offsets[-1]), np.uint8)
-    places, levels = np.empty(rows, np.int32), np.empty(rows, np.uint8)
+    found = np.empty(rows, np.uint32)
     for tap in range(len(slot_offsets) - 1):
         cursor = np.full(rows, slot_offsets[tap])
         for feature in range(feature_offsets[tap], feature_offsets[tap + 1]):
             count = counts[block, feature]
-            unpack(data, begins[block, feature], count, rows, places, levels)
-            for j in range(count):
-                row = places[j] % n_cells * CELL + places[j] // n_cells
+            unpack(data, begins[block, feature], count, rows, found)
+            for posting in found[:count]:
+                row = place_of(posting) % n_cells * CELL + place_of(posting) // n_cells
                 # Always, unless a file was forged:
                 if row < rows and cursor[row] < slot_offsets[tap + 1]:
                     features_out[row, cursor[row]] = feature - feature_offsets[tap]
-                    codes_out[row, cursor[row]] = levels[j] + 1
+                    codes_out[row, cursor[row]] = level_of(posting) + 1
                     cursor[row] += 1
     return features_out, codes_out
 
@@ -145,12 +145,12 @@ def add_frequencies(data, begins, counts, cells, block, chosen, totals):  # type
     """
     n_cells = cells[block]
     size = n_cells * CELL
-    places, levels = np.empty(size, np.int32), np.empty(size, np.uint8)
+    found = np.empty(size, np.uint32)
     for feature in range(counts.shape[1]):
         count = counts[block, feature]
-        unpack(data, begins[block, feature], count, size, places, levels)
-        for place in places[:count]:
-            totals[feature] += chosen[place % n_cells]
+        unpack(data, begins[block, feature], count, size, found)
+        for posting in found[:count]:
+            totals[feature] += chosen[place_of(posting) % n_cells]
 
 
 @njit(cache=True, nogil=True)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from s3_retriever.compiled import njit
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.index.layout import BLOCK, CELL, N_LEVELS, STEP
-from s3_retriever.index.packed import LEVEL_BITS, unpack, unpack_joined
+from s3_retriever.index.packed import level_of, place_of, unpack
 from s3_retriever.index.segment import Segment
 from s3_retriever.index.snapshot import LiveSegment
 from s3_retriever.search.workers import Workers
@@ -33,7 +33,6 @@ MAX_SCORE = 20.0
 _ALONE = 1 << 15  # cells times rows that one thread has scored before others have begun
 _TASKS = 4  # per thread, about, so that all end together
 _BLOCK_CELLS = BLOCK // CELL
-_LEVEL_BITS = np.uint32(LEVEL_BITS)
 
 
 def n_groups(n_rows: int) -> int:
@@ -259,7 +258,6 @@ def _add_masses(  # type: ignore[no-untyped-def]
     values = np.ones(size, np.float32)
     masses = np.empty(block_cells[first_block], np.float32)
     read = np.empty(counts.shape[1], np.int64)  # where the postings of each list begin that was read
-    level_bits = np.uint32(N_LEVELS - 1)
     for b in range(first_block, last_block):
         base = b * _BLOCK_CELLS
         first, last = np.searchsorted(cells, base), np.searchsorted(cells, base + _BLOCK_CELLS)
@@ -276,12 +274,11 @@ def _add_masses(  # type: ignore[no-untyped-def]
                 if read[column_in] < 0:
                     read[column_in] = n
                     n += count
-                    unpack_joined(
-                        data, begins[b, column_in], count, block_cells[b] * CELL, postings[n - count : n]
-                    )
+                    own = postings[n - count : n]
+                    unpack(data, begins[b, column_in], count, block_cells[b] * CELL, own)
                 factors = powers[r, f]
                 for posting in postings[read[column_in] : read[column_in] + count]:
-                    values[posting >> _LEVEL_BITS] *= factors[posting & level_bits]
+                    values[place_of(posting)] *= factors[level_of(posting)]
             _take_masses(values, masses[: block_cells[b]])
             for i in range(first, last):
                 out[r // LANES, column + i, r % LANES] = masses[cells[i] - base]
@@ -320,7 +317,7 @@ def _take_masses(values, masses):  # type: ignore[no-untyped-def]
 def _add_counts(data, begins, counts, block_cells, offset, features, weights, cells, out):  # type: ignore[no-untyped-def]
     """Write the weighted counts of ``cells`` to ``out``."""
     block_counts = np.empty(_BLOCK_CELLS, np.float32)
-    places, levels = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.uint8)
+    found = np.empty(BLOCK, np.uint32)
     wanted = 0
     for b in range(len(block_cells)):
         block_counts[:] = 0
@@ -330,9 +327,9 @@ def _add_counts(data, begins, counts, block_cells, offset, features, weights, ce
                 continue
             feature = offset + features[f]
             count = counts[b, feature]
-            unpack(data, begins[b, feature], count, n_cells * CELL, places, levels)
-            for place in places[:count]:
-                block_counts[place % n_cells] += weights[f]
+            unpack(data, begins[b, feature], count, n_cells * CELL, found)
+            for posting in found[:count]:
+                block_counts[place_of(posting) % n_cells] += weights[f]
         while wanted < len(cells) and cells[wanted] < (b + 1) * _BLOCK_CELLS:
             out[wanted] = block_counts[cells[wanted] - b * _BLOCK_CELLS]
             wanted += 1
@@ -343,7 +340,7 @@ def _add_contributions(  # type: ignore[no-untyped-def]
     data, begins, counts, block_cells, offset, lowest_level, features, weights, first, last, out
 ):
     """Write the contributions of positions ``first:last`` to ``out``, which is zero before."""
-    places, levels = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.uint8)
+    found = np.empty(BLOCK, np.uint32)
     for b in range(first // BLOCK, -(-last // BLOCK)):
         n_cells = block_cells[b]
         for r in range(features.shape[0]):
@@ -352,8 +349,9 @@ def _add_contributions(  # type: ignore[no-untyped-def]
                     continue
                 feature = offset + features[r, f]
                 count = counts[b, feature]
-                unpack(data, begins[b, feature], count, n_cells * CELL, places, levels)
-                for place, level in zip(places[:count], levels[:count]):  # noqa: B905 (unknown to Numba)
+                unpack(data, begins[b, feature], count, n_cells * CELL, found)
+                for posting in found[:count]:
+                    place, level = place_of(posting), level_of(posting)
                     p = b * BLOCK + place % n_cells * CELL + place // n_cells - first
                     if 0 <= p < last - first:
                         out[r, f, p] = weights[r, f] * np.float32(lowest_level + level * STEP)

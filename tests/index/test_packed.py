@@ -34,10 +34,10 @@ def test_lists_are_read_as_they_were_written(data: st.DataObject) -> None:
         packed.pack(one, level, size, bits, begin)
     assert packed.sound(bits, begins, counts, sizes)
     for one, level, begin in zip(lists, levels, begins[0], strict=True):
-        found, found_levels = np.empty(len(one), np.int32), np.empty(len(one), np.uint8)
-        packed.unpack(bits, begin, len(one), size, found, found_levels)
-        np.testing.assert_array_equal(found, one)
-        np.testing.assert_array_equal(found_levels, level)
+        found = np.empty(len(one), np.uint32)
+        packed.unpack(bits, begin, len(one), size, found)
+        assert [packed.place_of(posting) for posting in found] == one.tolist()
+        assert [packed.level_of(posting) for posting in found] == level.tolist()
 
 
 @pytest.fixture
