@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -80,3 +81,28 @@ def filled(sizes: Sequence[int], most: int) -> Iterator[list[int]]:
         n += size
     if batch:
         yield batch
+
+
+def of_one_length(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Share rows out to batches of one length each, of ``most`` tokens together or one row.
+
+    Args:
+        lengths: Tokens of each row, with its padding.
+        most: Tokens of a batch.
+    """
+    by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
+    for length, group in itertools.groupby(by_length, key=lengths.__getitem__):
+        yield from _of_few_sizes(list(group), max(1, most // max(1, length)))
+
+
+def _of_few_sizes(members: list[int], most: int) -> Iterator[list[int]]:
+    """Cut into batches of ``most``, and what is left into powers of two.
+
+    torch makes kernels for each number of tokens in a batch and keeps them: few numbers, little memory.
+    """
+    start = 0
+    while start < len(members):
+        left = len(members) - start
+        rows = most if left >= most else 1 << (left.bit_length() - 1)
+        yield members[start : start + rows]
+        start += rows

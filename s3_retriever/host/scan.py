@@ -16,7 +16,7 @@ import numpy.typing as npt
 from s3_retriever.checks import FLAG, check, check_settings, optional, whole
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.host.batches import filled
+from s3_retriever.host.batches import filled, of_one_length
 from s3_retriever.host.model import Host
 from s3_retriever.host.one_core import single_threaded, usual_threads
 from s3_retriever.host.progress import ScanProgress
@@ -244,7 +244,7 @@ class _Reader:
         if self.host.joins_rows:
             batches = filled(sizes, most)
         else:
-            batches = _of_one_length([self.host.padded_length(size) for size in sizes], most)
+            batches = of_one_length([self.host.padded_length(size) for size in sizes], most)
         return {pool.submit(self._read, [chunks[i] for i in batch]): batch for batch in batches}
 
     def _read(self, chunks: Sequence[_Chunk]) -> list[Any]:
@@ -285,23 +285,3 @@ class _Window:
             )
             kept[i] = None  # it belongs to whoever gets the piece
             yield piece
-
-
-def _of_one_length(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Share rows out to batches of one length each, of at most ``most`` tokens or one row."""
-    by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
-    for length, group in itertools.groupby(by_length, key=lengths.__getitem__):
-        yield from _batches(list(group), max(1, most // max(1, length)))
-
-
-def _batches(members: list[int], most: int) -> Iterator[list[int]]:
-    """Cut into batches of ``most``, and what is left into powers of two.
-
-    torch makes kernels for each number of tokens in a batch and keeps them: few numbers, little memory.
-    """
-    start = 0
-    while start < len(members):
-        left = len(members) - start
-        rows = most if left >= most else 1 << (left.bit_length() - 1)
-        yield members[start : start + rows]
-        start += rows
