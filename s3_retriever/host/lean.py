@@ -231,15 +231,15 @@ class LeanDecoder(nn.Module):
         """Return what takes the tokens."""
         return self.embed_tokens
 
-    def forward(self, input_ids: torch.Tensor, joined: Joined = ()) -> torch.Tensor:
-        """Return what comes out of the last layer, (rows, n, hidden size).
+    def forward(self, input_ids: torch.Tensor, joined: Joined) -> torch.Tensor:
+        """Return what comes out of the last layer, (1, n, hidden size).
 
         Args:
-            input_ids: int64 (rows, n); (1, n) where rows are joined.
-            joined: Of each row that lies in the only one, its tokens and as how many it attends.
+            input_ids: int64 (1, n), rows that are joined to one.
+            joined: Their numbers of tokens, and to how many each is padded in attention.
         """
         hidden = F.embedding(input_ids, self.embed_tokens.weight).to(self._dtype)
-        whole = self._rotation(max((n for _, n in joined), default=input_ids.shape[1]), hidden.dtype)
+        whole = self._rotation(max(padded for _, padded in joined), hidden.dtype)
         cos, sin = (_repeated(one, joined, input_ids.shape[1]) for one in whole)
         for layer in self.layers:
             hidden = layer(hidden, cos, sin, joined)
@@ -291,13 +291,9 @@ class _Attention(nn.Module):
             project(hidden).view(shape).transpose(1, 2) for project in (self.q_proj, self.k_proj, self.v_proj)
         )
         queries, keys = (one * cos + _half_turned(one) * sin for one in (queries, keys))
-        mixed = _attended(queries, keys, values, joined) if joined else _attend(queries, keys, values)
+        mixed = _attended(queries, keys, values, joined)
         out: torch.Tensor = self.o_proj(mixed.transpose(1, 2).reshape(*hidden.shape[:2], -1))
         return out
-
-
-def _attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    return F.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
 
 
 def _attended(
@@ -308,16 +304,15 @@ def _attended(
     first = 0
     for n, padded in joined:
         own = slice(first, first + n)
-        row = (F.pad(one[:, :, own], (0, 0, 0, padded - n)) for one in (queries, keys, values))
-        out[:, :, own] = _attend(*row)[:, :, :n]
+        q, k, v = (F.pad(one[:, :, own], (0, 0, 0, padded - n)) for one in (queries, keys, values))
+        attended = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+        out[:, :, own] = attended[:, :, :n]
         first += n
     return out
 
 
 def _repeated(table: torch.Tensor, joined: Joined, n: int) -> torch.Tensor:
     """Lay the beginnings of a table, (m, d), as joined rows lie, with zeros behind them; (n, d)."""
-    if not joined:
-        return table
     rows = torch.cat([table[:own] for own, _ in joined])
     return F.pad(rows, (0, 0, 0, n - len(rows)))
 
