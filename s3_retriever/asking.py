@@ -17,8 +17,6 @@ from s3_retriever.search.profile import Profile
 from s3_retriever.search.rank import Ranker
 from s3_retriever.search.spans import SpanConfig
 
-_TOGETHER = 64  # questions of a batch that wait for each other
-
 
 @dataclass(frozen=True, eq=False)
 class Asking:
@@ -46,9 +44,9 @@ class Asking:
         if search.is_empty:
             return [Spans() for _ in questions]
         found: list[list[Span]] = []
-        for first in range(0, len(questions), _TOGETHER):
-            some = questions[first : first + _TOGETHER]
-            # Before the host reads them: BM25 would have to go back if the index changed meanwhile.
+        for first in range(0, len(questions), search.together):
+            some = questions[first : first + search.together]
+            # Before the host reads them: bm25s keeps the matrix of one version, the one asked for last.
             bm25 = self.ranker.workers.map(search.bm25, some)
             found += search.answers(self._understood(some, options), bm25)
         return found

@@ -26,8 +26,11 @@ from s3_retriever.search.spans import SelectedSpan, SpanConfig, select_spans
 if TYPE_CHECKING:  # its module loads torch
     from s3_retriever.encode.question import EncodedQuestion, QueryRows, SharedFeatures
 
+TOGETHER = 64
+"""Questions of a batch that wait for each other."""
+
 DENSITY_BYTES = 1 << 27
-"""Bytes of the densities of S3 that are held for several questions."""
+"""Bytes of the densities that are held for several questions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +86,10 @@ class Searching(Protocol):
     def is_empty(self) -> bool:
         """Whether there is nothing to search."""
 
+    @property
+    def together(self) -> int:
+        """How many questions to answer at a time: what is held for each is bounded."""
+
     def bm25(self, question: str) -> Any:
         """Return what :meth:`answers` needs of a question's words."""
 
@@ -131,6 +138,12 @@ class Search:
         """Whether there is nothing to search."""
         return bool(self._excluded.all())
 
+    @property
+    def together(self) -> int:
+        """How many questions to answer at a time; at least one, else within :data:`DENSITY_BYTES`."""
+        of_one = 2 * 4 * max(1, self._snapshot.n_cells)  # of S3 and of BM25
+        return max(1, min(TOGETHER, DENSITY_BYTES // of_one))
+
     def bm25(self, question: str) -> Float32 | None:
         """Return the density of BM25, float32 (C,), if the mode has one."""
         mode = self._options.mode
@@ -143,14 +156,6 @@ class Search:
             asked: The questions.
             bm25: What :meth:`bm25` returned for each.
         """
-        together = max(1, DENSITY_BYTES // (4 * max(1, self._snapshot.n_cells)))
-        found: list[list[Span]] = []
-        for first in range(0, len(asked), together):
-            some = slice(first, first + together)
-            found += self._answers(asked[some], bm25[some])
-        return found
-
-    def _answers(self, asked: Sequence[Asked], bm25: Sequence[Float32 | None]) -> list[list[Span]]:
         means: list[list[Float32]] = [[] for _ in asked]
         s3 = self._s3(asked, means if self._options.explain else None)
         return self._ranker.workers.map(
