@@ -26,8 +26,8 @@ from s3_retriever.search.spans import SelectedSpan, SpanConfig, select_spans
 if TYPE_CHECKING:  # its module loads torch
     from s3_retriever.encode.question import EncodedQuestion, QueryRows, SharedFeatures
 
-TOGETHER = 64
-"""Questions of a batch that wait for each other."""
+MOST_QUESTIONS = 64
+"""Questions that are answered at a time, and so wait for each other."""
 
 DENSITY_BYTES = 1 << 27
 """Bytes of the densities that are held for several questions."""
@@ -142,7 +142,7 @@ class Search:
     def together(self) -> int:
         """How many questions to answer at a time; at least one, else within :data:`DENSITY_BYTES`."""
         of_one = 2 * 4 * max(1, self._snapshot.n_cells)  # of S3 and of BM25
-        return max(1, min(TOGETHER, DENSITY_BYTES // of_one))
+        return max(1, min(MOST_QUESTIONS, DENSITY_BYTES // of_one))
 
     def bm25(self, question: str) -> Float32 | None:
         """Return the density of BM25, float32 (C,), if the mode has one."""

@@ -16,7 +16,7 @@ from s3_retriever.documents import Document, Explanation, Span, Spans
 from s3_retriever.errors import ShardStateError
 from s3_retriever.index.layout import CELL
 from s3_retriever.index.words import asked as asked_terms
-from s3_retriever.search.answer import TOGETHER, Asked, SearchOptions, as_copy, as_span, chosen
+from s3_retriever.search.answer import MOST_QUESTIONS, Asked, SearchOptions, as_copy, as_span, chosen
 from s3_retriever.search.copies import Repeated
 from s3_retriever.search.density import Float32, Int64, fluency, token_weights
 from s3_retriever.search.evidence import LookedUp
@@ -87,7 +87,7 @@ class ShardedSearch:
     @property
     def together(self) -> int:
         """How many questions to answer at a time."""
-        return TOGETHER
+        return MOST_QUESTIONS
 
     def bm25(self, question: str) -> str:
         """Return the question: shards count its words."""
