@@ -46,9 +46,7 @@ class Asking:
         found: list[list[Span]] = []
         for first in range(0, len(questions), search.together):
             some = questions[first : first + search.together]
-            # Before the host reads them: bm25s keeps the matrix of one version, the one asked for last.
-            bm25 = self.ranker.workers.map(search.bm25, some)
-            found += search.answers(self._understood(some, options), bm25)
+            found += search.answers(self._understood(some, options))
         return found
 
     def profile(self, snapshot: Snapshot, question: str, doc_id: str, options: SearchOptions) -> Profile:
@@ -60,7 +58,7 @@ class Asking:
         search = self._search(snapshot, options)
         snapshot.find(doc_id)  # before the host reads the question
         (asked,) = self._understood([question], options)
-        return search.profile(asked, search.bm25(question), doc_id)
+        return search.profile(asked, doc_id)
 
     def _search(self, snapshot: Snapshot, options: SearchOptions) -> Searching:
         return searching(snapshot, self.ranker, options, self.spans, self.host.count_tokens)

@@ -7,6 +7,7 @@ import sys
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from plain_density import plain_coactivation
 from s3_retriever import Document, Host, RetrieverConfig, S3Retriever, ScanConfig, Span, errors
 from s3_retriever.config import MODES, SCORINGS
 from s3_retriever.encode import Artifact
+from s3_retriever.encode.question import QueryRows, encode_question, encode_questions, query_rows
 from s3_retriever.encode.question import _passes as passes_of
-from s3_retriever.encode.question import encode_question, encode_questions, query_rows
 from s3_retriever.host import QueryHead
 from s3_retriever.host.one_core import OneCoreThreads
 from s3_retriever.search import answer, rank
@@ -172,7 +173,12 @@ def test_densities_are_those_of_plain_numpy(retriever: S3Retriever) -> None:
         snapshot.document_cells,
         list(ranker.scoring.scales),
     )
-    np.testing.assert_allclose(ranker.s3(snapshot, [(encoded.ids, rows)])[0], expected, rtol=1e-4)
+    np.testing.assert_allclose(ranker.s3(snapshot, [(encoded.ids, rows)], as_it_is)[0], expected, rtol=1e-4)
+
+
+def as_it_is(_: int, density: Any) -> Any:
+    """Make nothing else of a density."""
+    return density
 
 
 @pytest.mark.parametrize("most", [0, rank.MASS_BYTES])
@@ -186,14 +192,23 @@ def test_questions_scored_at_a_time_have_the_densities_that_each_has_alone(
     encoded = encode_questions(retriever.host, QUESTIONS, heads)
     asked = [(one.ids, query_rows(retriever.artifact, one.queries, 16 + i)) for i, one in enumerate(encoded)]
     means: list[list[Any]] = [[] for _ in asked]
-    together = ranker.s3(snapshot, asked, means)
+    together = ranker.s3(snapshot, asked, as_it_is, means)
     for one, density, of_one in zip(asked, together, means, strict=True):
         own: list[list[Any]] = [[]]
-        (alone,) = ranker.s3(snapshot, [one], own)
+        (alone,) = ranker.s3(snapshot, [one], as_it_is, own)
         assert alone.tobytes() == density.tobytes()
         assert np.concatenate(own[0]).tobytes() == np.concatenate(of_one).tobytes()
     assert max(map(len, means)) > 1
-    assert ranker.s3(snapshot, []) == []
+    assert ranker.s3(snapshot, [], as_it_is) == []
+
+
+def test_a_question_of_which_nothing_is_looked_up_has_no_density(retriever: S3Retriever) -> None:
+    """Each has its turn nevertheless."""
+    ranker = replace(retriever.ranker, rarity=False)
+    nothing = QueryRows(0, np.zeros((0, 16), np.int32), np.zeros((0, 16), np.float32))
+    asked = [(np.zeros(0, np.int32), [nothing] * len(ranker.scoring.head_weights))] * 2
+    found = ranker.s3(retriever.index.snapshot, asked, lambda i, density: (i, float(density.max())))
+    assert found == [(0, 0.0), (1, 0.0)]
 
 
 def test_masses_of_no_more_rows_are_held_than_are_scored_at_a_time(
@@ -222,15 +237,15 @@ def test_densities_of_few_questions_are_held_where_they_are_large(
     retriever: S3Retriever, monkeypatch: pytest.MonkeyPatch, scoring: str
 ) -> None:
     sizes: list[int] = []
-    s3 = answer.Search._s3
+    answers = answer.Search.answers
 
-    def noting(self: Any, asked: Any, means: Any = None) -> Any:
+    def noting(self: Any, asked: Any) -> Any:
         sizes.append(len(asked))
-        return s3(self, asked, means)
+        return answers(self, asked)
 
     options = {"mode": "hybrid", "scoring": scoring, "explain": True}
     expected = retriever.retrieve_batch(QUESTIONS, **options)
-    monkeypatch.setattr(answer.Search, "_s3", noting)
+    monkeypatch.setattr(answer.Search, "answers", noting)
     assert retriever.retrieve_batch(QUESTIONS, **options) == expected
     monkeypatch.setattr(answer, "DENSITY_BYTES", 3 * 8 * retriever.index.snapshot.n_cells)
     assert retriever.retrieve_batch(QUESTIONS, **options) == expected

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from s3_retriever.search.spans import SelectedSpan, SpanConfig, select_spans
 
 if TYPE_CHECKING:  # its module loads torch
     from s3_retriever.encode.question import EncodedQuestion, QueryRows, SharedFeatures
+
+_R = TypeVar("_R")
 
 MOST_QUESTIONS = 64
 """Questions that are answered at a time, and so wait for each other."""
@@ -90,13 +92,10 @@ class Searching(Protocol):
     def together(self) -> int:
         """How many questions to answer at a time: what is held for each is bounded."""
 
-    def bm25(self, question: str) -> Any:
-        """Return what :meth:`answers` needs of a question's words."""
-
-    def answers(self, asked: Sequence[Asked], bm25: Sequence[Any]) -> list[list[Span]]:
+    def answers(self, asked: Sequence[Asked]) -> list[list[Span]]:
         """Return the spans that answer each of several questions, best first."""
 
-    def profile(self, asked: Asked, bm25: Any, doc_id: str) -> Profile:
+    def profile(self, asked: Asked, doc_id: str) -> Profile:
         """Return the density of one document for a question."""
 
 
@@ -144,23 +143,14 @@ class Search:
         of_one = 2 * 4 * max(1, self._snapshot.n_cells)  # of S3 and of BM25
         return max(1, min(MOST_QUESTIONS, DENSITY_BYTES // of_one))
 
-    def bm25(self, question: str) -> Float32 | None:
-        """Return the density of BM25, float32 (C,), if the mode has one."""
-        mode = self._options.mode
-        return None if mode == "s3" else self._ranker.bm25(self._snapshot, question, alone=mode == "bm25")
-
-    def answers(self, asked: Sequence[Asked], bm25: Sequence[Float32 | None]) -> list[list[Span]]:
-        """Return the spans that answer each of several questions, best first.
-
-        Args:
-            asked: The questions.
-            bm25: What :meth:`bm25` returned for each.
-        """
+    def answers(self, asked: Sequence[Asked]) -> list[list[Span]]:
+        """Return the spans that answer each of several questions, best first."""
         means: list[list[Float32]] = [[] for _ in asked]
-        s3 = self._s3(asked, means if self._options.explain else None)
-        return self._ranker.workers.map(
-            lambda i: self._answer(asked[i], Densities(s3[i], bm25[i]), means[i]), range(len(asked))
-        )
+
+        def answer(i: int, densities: Densities) -> list[Span]:
+            return self._answer(asked[i], densities, means[i])
+
+        return self._with_densities(asked, answer, means if self._options.explain else None)
 
     def _answer(self, asked: Asked, densities: Densities, means: Sequence[Float32]) -> list[Span]:
         options, snapshot = self._options, self._snapshot
@@ -199,14 +189,14 @@ class Search:
             found.append(_span(read(span.doc), span, score, explanation, page(span.doc), also_in))
         return found
 
-    def profile(self, asked: Asked, bm25: Float32 | None, doc_id: str) -> Profile:
-        """Return the density of one document for a question; arguments as in :meth:`answers`.
+    def profile(self, asked: Asked, doc_id: str) -> Profile:
+        """Return the density of one document for a question.
 
         Raises:
             UnknownDocumentError: There is no such document.
         """
         number = self._snapshot.find(doc_id)
-        densities = Densities(self._s3([asked])[0], bm25)
+        (densities,) = self._with_densities([asked], lambda _, densities: densities)
         return profile_of(self._snapshot, number, densities, densities.fused(self._ranker.fuse))
 
     def _evidence(self, asked: Asked, densities: Densities, means: Sequence[Float32]) -> Evidence:
@@ -226,21 +216,37 @@ class Search:
             lambda _, term: self._ranker.bm25_parts(self._snapshot, term, alone=alone),
         )
 
-    def _s3(
-        self, asked: Sequence[Asked], means: Sequence[list[Float32]] | None = None
-    ) -> Sequence[Float32 | None]:
-        """Return the density of S3 for each question, if the mode has one; ``means`` as of the ranker."""
-        ranker, snapshot = self._ranker, self._snapshot
+    def _with_densities(
+        self,
+        asked: Sequence[Asked],
+        then: Callable[[int, Densities], _R],
+        means: Sequence[list[Float32]] | None = None,
+    ) -> list[_R]:
+        """Return what ``then`` makes of each question, given its number and the densities of the mode.
+
+        What follows the densities is mostly Python, and they are mostly kernels: so that both cores are busy,
+        one question is answered while the next one is scored. ``means`` are as of the ranker.
+        """
+        ranker, snapshot, mode = self._ranker, self._snapshot, self._options.mode
+
+        def bm25(i: int, s3: Float32 | None) -> _R:
+            density = None if mode == "s3" else ranker.bm25(snapshot, asked[i].question, alone=mode == "bm25")
+            return then(i, Densities(s3, density))
+
         encoded = [one.encoded for one in asked if one.encoded is not None]
         if not encoded:
-            return [None] * len(asked)
+            return ranker.workers.map(lambda i: bm25(i, None), range(len(asked)))
         if self._options.scoring == "paper":
-            return ranker.workers.map(lambda one: ranker.paper(snapshot, one.shared), asked)
+            return ranker.workers.map(
+                lambda i: bm25(i, ranker.paper(snapshot, asked[i].shared)), range(len(asked))
+            )
+
+        def scaled(i: int, s3: Float32) -> _R:
+            s3 *= np.float32(fluency(len(asked[i].question), len(encoded[i].ids)))
+            return bm25(i, s3)
+
         rows = [(read.ids, one.rows) for read, one in zip(encoded, asked, strict=True)]
-        densities = ranker.s3(snapshot, rows, means)
-        for density, read, one in zip(densities, encoded, asked, strict=True):
-            density *= np.float32(fluency(len(one.question), len(read.ids)))
-        return densities
+        return ranker.s3(snapshot, rows, scaled, means)
 
 
 def _range(density: Float32) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -122,6 +122,39 @@ def average(values: npt.NDArray[np.floating], document_cells: Int64, sigma: floa
     out = np.empty_like(row)
     _average(row, tiles_of(document_cells), gaussian(sigma), out)
     return out
+
+
+def bm25_density(
+    scores: npt.NDArray[np.float64],
+    document_cells: Int64,
+    widths: Mapping[float, float],
+    wider: Float32 | None = None,
+) -> Float32:
+    """Average BM25 scores per cell at several widths and sum them, float32 (C,).
+
+    Args:
+        scores: float64 (C,).
+        document_cells: int64 (D + 1,).
+        widths: Weight of each width (sigma in cells).
+        wider: float32 (D,), how many times wider each document is looked at; None: none is.
+    """
+    density = np.zeros(len(scores), np.float32)
+    if wider is None or not len(wider):
+        wider = np.ones(1, np.float32)
+    counts = np.diff(document_cells)
+    for times in np.unique(wider).tolist():
+        chosen = np.broadcast_to(wider == times, counts.shape)
+        cells = np.repeat(chosen, counts)
+        own, begins = scores[cells], np.concatenate([[0], np.cumsum(counts[chosen])])
+        for sigma, weight in widths.items():
+            if weight:
+                density[cells] += np.float32(weight) * average(own, begins, times * sigma)
+    return density
+
+
+def paper_density(counts: Float32, document_cells: Int64) -> Float32:
+    """Smooth counts of shared features over about 64 tokens, as the published method does."""
+    return average(counts, document_cells, 1.0)
 
 
 def _document_means(rows: Float32, document_cells: Int64) -> Float32:

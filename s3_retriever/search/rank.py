@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from s3_retriever.errors import ArtifactFormatError, InvalidInputError
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import coactivation, totals
-from s3_retriever.search.density import Float32, Int64, Scale, average, token_weights, widening
+from s3_retriever.search.density import Float32, Scale, bm25_density, paper_density, token_weights, widening
 from s3_retriever.search.kernels import LANES, cell_counts, cell_masses, n_groups
 from s3_retriever.search.lexical import LexicalIndex
 from s3_retriever.search.rarity import RarityBoost
@@ -24,6 +24,8 @@ from s3_retriever.search.workers import Workers
 
 if TYPE_CHECKING:  # its module loads torch
     from s3_retriever.encode.question import QueryRows, SharedFeatures
+
+_R = TypeVar("_R")
 
 BM25_WIDTHS: Mapping[float, float] = {0.5: 1.0, 2.0: 1.0, 6.0: 1.0}
 """Widths in cells at which plain BM25 is averaged, with their weights. Wide ones count the words around a
@@ -215,9 +217,10 @@ class Ranker:
         self,
         snapshot: Snapshot,
         asked: Sequence[tuple[npt.NDArray[np.int32], Sequence[QueryRows]]],
+        then: Callable[[int, Float32], _R],
         means: Sequence[list[Float32]] | None = None,
-    ) -> list[Float32]:
-        """Return the density of the attention-like scoring, float32 (C,), for each of several questions.
+    ) -> list[_R]:
+        """Score several questions as attention would; return what ``then`` makes of the density of each.
 
         Questions share what is read of the index, and each has the density that it has alone, bit for bit.
 
@@ -225,11 +228,18 @@ class Ranker:
             snapshot: What is searched.
             asked: Of each question, its tokens, int32 (n,), and the rows of each query head, in the order of
                 ``head_weights``.
+            then: Is given the number of a question and its density, float32 (C,), in one of the workers, and
+                may write on it.
             means: Of each question, a list that takes the means of exp(s) over all tokens of the corpus, for
                 the rows that are looked up, in pieces, float32; the last one may go on behind the last row.
         """
         looked_up = self.workers.map(lambda one: self._looked_up(snapshot, *one), asked)
         densities = [np.zeros(snapshot.n_cells, np.float32) for _ in asked]
+        found: dict[int, _R] = {}
+
+        def finish(i: int) -> None:
+            found[i] = then(i, densities[i])
+
         pieces = [
             _Piece(i, slice(first, first + TOGETHER))
             for i, one in enumerate(looked_up)
@@ -237,8 +247,12 @@ class Ranker:
         ]
         most = max(1, MASS_BYTES // (4 * LANES * n_groups(TOGETHER) * max(1, snapshot.n_cells)))
         for first in range(0, len(pieces), most):
-            self._add(snapshot, looked_up, pieces[first : first + most], densities, means)
-        return densities
+            some, rest = pieces[first : first + most], pieces[first + most :]
+            complete = {piece.question for piece in some} - {piece.question for piece in rest}
+            self._add(snapshot, looked_up, some, densities, means, complete, finish)
+        for i in {*range(len(asked))} - {*found}:  # nothing of it was looked up
+            finish(i)
+        return [found[i] for i in range(len(asked))]
 
     def _add(
         self,
@@ -247,20 +261,28 @@ class Ranker:
         pieces: Sequence[_Piece],
         densities: Sequence[Float32],
         means: Sequence[list[Float32]] | None,
+        complete: set[int],
+        then: Callable[[int], None],
     ) -> None:
-        """Score some pieces and add to the densities of their questions; see :meth:`s3`."""
+        """Score some pieces, see :meth:`s3`, and do ``then`` with each question that they complete."""
         masses = self._masses(snapshot, [looked_up[i].rows(rows) for i, rows in pieces])
         by_question: defaultdict[int, list[tuple[Float32, slice]]] = defaultdict(list)
         for own, (i, rows) in zip(masses, pieces, strict=True):
             by_question[i].append((own, rows))
+
+        # As many questions as threads: each is added up in one kernel, without Python's lock in between.
+        own_thread = len(by_question) >= self.workers.n_threads
+        workers = Workers(1) if own_thread else self.workers
 
         def add(i: int) -> None:
             cells = snapshot.cell_tokens, snapshot.document_cells
             weights, scales = looked_up[i].row_weights, self.scoring.scales
             for own, rows in by_question[i]:
                 if means is not None:
-                    means[i].append(totals(own, *cells, self.workers).means)
-                densities[i][:] += coactivation(own, weights[rows], *cells, scales, self.workers)
+                    means[i].append(totals(own, *cells, workers).means)
+                densities[i][:] += coactivation(own, weights[rows], *cells, scales, workers)
+            if i in complete:
+                then(i)
 
         self.workers.each(add, [*by_question])
 
@@ -347,39 +369,6 @@ def side_by_side(
         used = row.features.shape[1]
         features[h, :, :used], weights[h, :, :used] = row.features[asking], row.weights[asking]
     return features.reshape(-1, widest), weights.reshape(-1, widest)
-
-
-def bm25_density(
-    scores: npt.NDArray[np.float64],
-    document_cells: Int64,
-    widths: Mapping[float, float],
-    wider: Float32 | None = None,
-) -> Float32:
-    """Average BM25 scores per cell at several widths and sum them, float32 (C,).
-
-    Args:
-        scores: float64 (C,).
-        document_cells: int64 (D + 1,).
-        widths: Weight of each width (sigma in cells).
-        wider: float32 (D,), how many times wider each document is looked at; None: none is.
-    """
-    density = np.zeros(len(scores), np.float32)
-    if wider is None or not len(wider):
-        wider = np.ones(1, np.float32)
-    counts = np.diff(document_cells)
-    for times in np.unique(wider).tolist():
-        chosen = np.broadcast_to(wider == times, counts.shape)
-        cells = np.repeat(chosen, counts)
-        own, begins = scores[cells], np.concatenate([[0], np.cumsum(counts[chosen])])
-        for sigma, weight in widths.items():
-            if weight:
-                density[cells] += np.float32(weight) * average(own, begins, times * sigma)
-    return density
-
-
-def paper_density(counts: Float32, document_cells: Int64) -> Float32:
-    """Smooth counts of shared features over about 64 tokens, as the published method does."""
-    return average(counts, document_cells, 1.0)
 
 
 def _sigma_to_json(sigma: float) -> float | str:

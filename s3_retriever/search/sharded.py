@@ -89,19 +89,15 @@ class ShardedSearch:
         """How many questions to answer at a time."""
         return MOST_QUESTIONS
 
-    def bm25(self, question: str) -> str:
-        """Return the question: shards count its words."""
-        return question
-
-    def answers(self, asked: Sequence[Asked], bm25: Sequence[str]) -> list[list[Span]]:
+    def answers(self, asked: Sequence[Asked]) -> list[list[Span]]:
         """Return the spans that answer each of several questions, best first.
 
         Raises:
             ShardError: A shard did not answer in time, or was started anew again and again.
         """
-        return [self._steady(functools.partial(self._found, *one)) for one in zip(asked, bm25, strict=True)]
+        return [self._steady(functools.partial(self._found, one)) for one in asked]
 
-    def profile(self, asked: Asked, bm25: str, doc_id: str) -> Profile:
+    def profile(self, asked: Asked, doc_id: str) -> Profile:
         """Return the density of one document for a question.
 
         Raises:
@@ -111,7 +107,7 @@ class ShardedSearch:
         shard, number = self._snapshot.place(self._snapshot.find(doc_id))
 
         def profile(token: str) -> Profile:
-            whole = Counted.of_all(self._snapshot.each("count", token, self._question(asked, bm25)))
+            whole = Counted.of_all(self._snapshot.each("count", token, self._question(asked)))
             ranges = _joined(self._snapshot.each("ranges", token, whole))
             wanted = {shard: (token, whole, number, ranges)}
             found: Profile = self._snapshot.shards.each("profile", wanted)[shard]
@@ -127,8 +123,8 @@ class ShardedSearch:
                 return ask(secrets.token_hex(8))
         return ask(secrets.token_hex(8))
 
-    def _found(self, asked: Asked, text: str, token: str) -> list[Span]:
-        question = self._question(asked, text)
+    def _found(self, asked: Asked, token: str) -> list[Span]:
+        question = self._question(asked)
         whole = Counted.of_all(self._snapshot.each("count", token, question))
         if not whole.eligible:
             return Spans()
@@ -159,9 +155,9 @@ class ShardedSearch:
         s3, bm25 = (min(one.least[side] for one in cells) for side in (0, 1))
         return Explained(asked.question, looked_up, (s3, bm25), ())
 
-    def _question(self, asked: Asked, text: str) -> Question:
+    def _question(self, asked: Asked) -> Question:
         mode, where = self._options.mode, self._options.where
-        terms = () if mode == "s3" else tuple(asked_terms(text))
+        terms = () if mode == "s3" else tuple(asked_terms(asked.question))
         rare = self._ranker.surprise if mode == "hybrid" else lambda _: 0.0
         surprise = tuple(rare(one.exact or one.term) for one in terms)
         lexical: dict[str, Any] = {"mode": mode, "terms": terms, "surprise": surprise, "where": where}
@@ -180,7 +176,7 @@ class ShardedSearch:
             features=packed_features(features),
             weights=weights,
             row_weights=self._ranker.scoring.row_weights(weights_of_tokens[asking]),
-            fluency=fluency(len(text), len(asked.encoded.ids)),
+            fluency=fluency(len(asked.question), len(asked.encoded.ids)),
         )
 
     def _token_weights(self, ids: npt.NDArray[np.int32]) -> Float32:

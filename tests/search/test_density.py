@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 from plain_density import CORPORA, SIGMAS, borders, plain_average
 
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.search.density import MOST_TOKENS, Scale, average, fluency, token_weights, widening
-from s3_retriever.search.rank import bm25_density
+from s3_retriever.search.density import (
+    MOST_TOKENS,
+    Scale,
+    average,
+    bm25_density,
+    fluency,
+    token_weights,
+    widening,
+)
 
 
 @settings(max_examples=40, deadline=None)
