@@ -165,6 +165,12 @@ class Snapshot:
         return np.concatenate([np.zeros(0, np.int64), *counts])
 
     @cached_property
+    def are_code(self) -> npt.NDArray[np.bool_]:
+        """Whether each document is source code, for the most part: bool (n_documents,)."""
+        flags = [part.segment.units.are_code[part.live] for part in self.parts]
+        return np.concatenate([np.zeros(0, np.bool_), *flags])
+
+    @cached_property
     def n_terms(self) -> int:
         """Terms of live documents, repeated ones counted."""
         return sum(part.n_terms for part in self.parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
@@ -23,6 +24,7 @@ ARRAYS = ("unit_pointers", "unit_gaps", "unit_kinds", "unit_levels")
 
 _GAP_BYTES = 4
 _KINDS = np.array([*Kind], np.uint8)
+_STATEMENTS = (Kind.CODE, Kind.OPENER)
 
 
 class UnitColumns:
@@ -62,6 +64,14 @@ class UnitColumns:
     def nbytes(self) -> int:
         """Bytes of the arrays."""
         return sum(int(values.nbytes) for values in self.arrays.values())
+
+    @cached_property
+    def are_code(self) -> npt.NDArray[np.bool_]:
+        """Whether at least half of the units of each document are statements of code: bool (D,)."""
+        pointers, kinds = self.arrays["unit_pointers"], self.arrays["unit_kinds"]
+        before = np.concatenate([[0], np.cumsum(np.isin(kinds & ~np.uint8(BEGINS), _STATEMENTS))])
+        statements: Array = np.diff(before[pointers])
+        return (statements > 0) & (2 * statements >= np.diff(pointers))
 
     def of(self, document: int) -> Units:
         """Return the units of one document."""

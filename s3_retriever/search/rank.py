@@ -32,8 +32,8 @@ BM25_WIDTHS: Mapping[float, float] = {0.5: 1.0, 2.0: 1.0, 6.0: 1.0}
 passage."""
 
 FUSED_WIDTHS: Mapping[float, float] = {0.5: 1.0}
-"""Widths of BM25 beside S3. One narrow width is enough, because S3's density has wide ones. Calibration does
-not learn it."""
+"""Widths of BM25 beside S3. One narrow width is enough, because S3's density has wide ones. In source code S3
+tells less, and :data:`BM25_WIDTHS` hold there. Calibration does not learn it."""
 
 FUSED_RARITY = 2.0
 """Power of the :class:`~s3_retriever.search.lexical.RarityBoost` of BM25 beside S3."""
@@ -100,11 +100,18 @@ class Scoring:
         Args:
             snapshot: What was scored.
             scores: float64 (C,).
-            alone: Whether no other side is added; they are averaged at :data:`BM25_WIDTHS` then.
+            alone: Whether no other side is added; they are averaged at :data:`BM25_WIDTHS` then, as they are
+                in source code in any case.
         """
-        widths = BM25_WIDTHS if alone else self.bm25_widths
-        wider = widening(snapshot.document_characters, snapshot.document_cells)
-        return bm25_density(scores, snapshot.document_cells, widths, wider)
+        cells, code = snapshot.document_cells, snapshot.are_code
+        wider = widening(snapshot.document_characters, cells)
+        density = bm25_density(scores, cells, BM25_WIDTHS if alone else self.bm25_widths, wider)
+        if not alone and code.any():
+            counts = np.diff(cells)
+            of_code = np.repeat(code, counts)
+            borders = np.concatenate([[0], np.cumsum(counts[code])])
+            density[of_code] = bm25_density(scores[of_code], borders, BM25_WIDTHS, wider[code])
+        return density
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able mapping; an infinite width becomes "document"."""

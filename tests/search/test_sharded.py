@@ -54,7 +54,8 @@ class InOneProcess:
         self.calls.append(method)
         if method == self.lost_before:
             self.lost_before = ""
-            self.shards[0] = self._make(self.parts[0])
+            lost = min(arguments)
+            self.shards[lost] = self._make(self.parts[lost])
         return {shard: getattr(self.shards[shard], method)(*given) for shard, given in arguments.items()}
 
     def facts(self) -> list[Facts]:
@@ -63,7 +64,7 @@ class InOneProcess:
 
 @pytest.fixture(scope="module")
 def whole(tiny_host: Host, tiny_artifact: Artifact, tmp_path_factory: pytest.TempPathFactory) -> S3Retriever:
-    """Documents of all lengths in three segments, some twice, some deleted, one empty."""
+    """Documents of all lengths in three segments, some of code, some twice, some deleted, one empty."""
     words = ["fox", "dog", "keys", "tokens", "1997", "brackets", "spans", "question", "host", "heads"]
     documents = [
         Document(
@@ -76,6 +77,13 @@ def whole(tiny_host: Host, tiny_artifact: Artifact, tmp_path_factory: pytest.Tem
             metadata={"part": i % 3},
         )
         for i in range(80)
+    ]
+    documents += [
+        Document(
+            f"{word}.py",
+            f"def {word}(tokens):\n    for fox in tokens:\n        yield fox.{word}\n\n\n" * (1 + i),
+        )
+        for i, word in enumerate(words)
     ]
     documents += [Document(f"copy{i}", documents[5].text) for i in range(30)] + [Document("empty", "")]
     retriever = S3Retriever.from_documents(

@@ -1,0 +1,63 @@
+"""Source code among prose: which documents are taken for it, and how wide BM25 looks at each."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from s3_retriever import Document, Host, RetrieverConfig, S3Retriever, ScanConfig
+from s3_retriever.encode import Artifact
+from s3_retriever.search.density import bm25_density, widening
+from s3_retriever.search.rank import BM25_WIDTHS
+
+PROSE = "The ferry leaves the old pier at nine, and whoever is late waits for the next one. " * 30
+PYTHON = "".join(
+    f"def ferry_{i}(pier, passengers):\n    for one in passengers:\n        pier.board(one, late={i})\n\n\n"
+    for i in range(40)
+)
+JAVASCRIPT = "".join(
+    f"function ferry{i}(pier) {{\n  const late = pier.queue();\n  return late.map((it) => it + {i});\n}}\n\n"
+    for i in range(40)
+)
+DOCUMENTS = [
+    Document("prose.md", PROSE),
+    Document("ferry.py", PYTHON),
+    Document("guide.md", f"# Ferries\n\n{PROSE}\n\n```python\n{PYTHON[:200]}\n```\n"),
+    Document("empty", ""),
+    Document("ferry.js", JAVASCRIPT),
+    Document("table.csv", "pier,ferry,late\n" + "old,9,no\n" * 60),
+]
+CONFIG = RetrieverConfig(scan=ScanConfig(chunk_tokens=64, overlap_tokens=16))
+CODE = {"ferry.py", "ferry.js"}
+
+
+@pytest.fixture(scope="module")
+def retriever(tiny_host: Host, tiny_artifact: Artifact) -> S3Retriever:
+    """Two segments, one of them with a deleted document."""
+    made = S3Retriever.from_documents(DOCUMENTS[:3], host=tiny_host, artifact=tiny_artifact, config=CONFIG)
+    made.add([Document("gone.py", PYTHON[::-1]), *DOCUMENTS[3:]])
+    made.delete(["gone.py"])
+    return made
+
+
+def test_documents_of_statements_are_code(retriever: S3Retriever) -> None:
+    snapshot = retriever.index.snapshot
+    assert {name for name, code in zip(snapshot.document_ids, snapshot.are_code, strict=True) if code} == CODE
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_beside_s3_bm25_looks_wider_at_code_and_at_all_else_as_before(
+    retriever: S3Retriever, alone: bool
+) -> None:
+    """Each document has the density that it has with no other beside it."""
+    snapshot, scoring = retriever.index.snapshot, retriever.ranker.scoring
+    scores = np.random.default_rng(0).exponential(1, snapshot.n_cells)
+    found = scoring.lexical_density(snapshot, scores, alone=alone)
+    wider = widening(snapshot.document_characters, snapshot.document_cells)
+    for i, (first, last) in enumerate(pairwise(snapshot.document_cells)):
+        wide = alone or snapshot.doc_id(i) in CODE
+        widths = BM25_WIDTHS if wide else scoring.bm25_widths
+        own = bm25_density(scores[first:last], np.array([0, last - first]), widths, wider[i : i + 1])
+        assert np.array_equal(found[first:last], own)
