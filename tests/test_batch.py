@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,8 @@ from s3_retriever.host import QueryHead
 from s3_retriever.host.one_core import OneCoreThreads
 from s3_retriever.search import answer, rank
 from s3_retriever.search.kernels import cell_masses
+from s3_retriever.search.lexical import LexicalIndex
+from s3_retriever.search.workers import Workers
 
 CONFIG = RetrieverConfig(scan=ScanConfig(chunk_tokens=128, overlap_tokens=16, batch_tokens=512))
 DOCUMENTS = [
@@ -202,6 +205,41 @@ def test_questions_scored_at_a_time_have_the_densities_that_each_has_alone(
     assert ranker.s3(snapshot, [], as_it_is) == []
 
 
+@pytest.mark.parametrize("most", [0, rank.MASS_BYTES])
+def test_questions_are_answered_beside_each_other(
+    retriever: S3Retriever, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the masses of one question are all that is held."""
+    monkeypatch.setattr(rank, "MASS_BYTES", most)
+    ranker = replace(retriever.ranker, workers=Workers(2))
+    encoded = encode_questions(retriever.host, QUESTIONS[:4], retriever.artifact.query_heads)
+    asked = [(one.ids, query_rows(retriever.artifact, one.queries, 16)) for one in encoded]
+    two = threading.Barrier(2, timeout=30)
+    found = ranker.s3(retriever.index.snapshot, asked, lambda i, _: (two.wait() < 2, i))
+    assert found == [(True, i) for i in range(4)]
+
+
+@pytest.mark.parametrize("most", [0, rank.MASS_BYTES])
+def test_an_error_of_one_question_is_raised(
+    retriever: S3Retriever, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing waits; the next batch is answered."""
+    monkeypatch.setattr(rank, "MASS_BYTES", most)
+    expected = retriever.retrieve_batch(QUESTIONS)
+    scores = LexicalIndex.scores
+
+    def failing(self: Any, snapshot: Any, question: Any, boost: Any = None) -> Any:
+        if question == QUESTIONS[3]:
+            raise MemoryError
+        return scores(self, snapshot, question, boost)
+
+    with monkeypatch.context() as failure:
+        failure.setattr(LexicalIndex, "scores", failing)
+        with pytest.raises(MemoryError):
+            retriever.retrieve_batch(QUESTIONS)
+    assert retriever.retrieve_batch(QUESTIONS) == expected
+
+
 def test_a_question_of_which_nothing_is_looked_up_has_no_density(retriever: S3Retriever) -> None:
     """Each has its turn nevertheless."""
     ranker = replace(retriever.ranker, rarity=False)
@@ -247,6 +285,6 @@ def test_densities_of_few_questions_are_held_where_they_are_large(
     expected = retriever.retrieve_batch(QUESTIONS, **options)
     monkeypatch.setattr(answer.Search, "answers", noting)
     assert retriever.retrieve_batch(QUESTIONS, **options) == expected
-    monkeypatch.setattr(answer, "DENSITY_BYTES", 3 * 8 * retriever.index.snapshot.n_cells)
+    monkeypatch.setattr(answer, "DENSITY_BYTES", 3 * 4 * retriever.index.snapshot.n_cells)
     assert retriever.retrieve_batch(QUESTIONS, **options) == expected
     assert sizes == [len(QUESTIONS), 3, 3, 3, 3, 2]

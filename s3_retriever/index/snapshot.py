@@ -166,7 +166,7 @@ class Snapshot:
 
     @cached_property
     def are_code(self) -> npt.NDArray[np.bool_]:
-        """Whether each document is source code, for the most part: bool (n_documents,)."""
+        """Whether each document is source code: bool (n_documents,)."""
         flags = [part.segment.units.are_code[part.live] for part in self.parts]
         return np.concatenate([np.zeros(0, np.bool_), *flags])
 

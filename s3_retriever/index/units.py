@@ -24,7 +24,6 @@ ARRAYS = ("unit_pointers", "unit_gaps", "unit_kinds", "unit_levels")
 
 _GAP_BYTES = 4
 _KINDS = np.array([*Kind], np.uint8)
-_STATEMENTS = (Kind.CODE, Kind.OPENER)
 
 
 class UnitColumns:
@@ -67,11 +66,21 @@ class UnitColumns:
 
     @cached_property
     def are_code(self) -> npt.NDArray[np.bool_]:
-        """Whether at least half of the units of each document are statements of code: bool (D,)."""
-        pointers, kinds = self.arrays["unit_pointers"], self.arrays["unit_kinds"]
-        before = np.concatenate([[0], np.cumsum(np.isin(kinds & ~np.uint8(BEGINS), _STATEMENTS))])
-        statements: Array = np.diff(before[pointers])
-        return (statements > 0) & (2 * statements >= np.diff(pointers))
+        """Whether each document is source code: bool (D,).
+
+        At least half of its units are statements, one of which opens a function or a class. Markup, logs and
+        commands, whose lines are taken for statements as well, have no such one.
+        """
+        pointers, kinds = self.arrays["unit_pointers"], self.arrays["unit_kinds"] & ~np.uint8(BEGINS)
+
+        def of_kind(kind: Kind) -> Array:
+            before = np.zeros(len(kinds) + 1, np.uint32)
+            np.cumsum(kinds == kind, out=before[1:])
+            return np.diff(before[pointers])
+
+        openers = of_kind(Kind.OPENER)
+        code: npt.NDArray[np.bool_] = 2 * (openers + of_kind(Kind.CODE)) >= np.diff(pointers)
+        return code & (openers > 0)
 
     def of(self, document: int) -> Units:
         """Return the units of one document."""

@@ -32,7 +32,7 @@ MOST_QUESTIONS = 64
 """Questions that are answered at a time, and so wait for each other."""
 
 DENSITY_BYTES = 1 << 27
-"""Bytes of the densities that are held for several questions."""
+"""Bytes of the densities of S3 that are held for several questions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +140,7 @@ class Search:
     @property
     def together(self) -> int:
         """How many questions to answer at a time; at least one, else within :data:`DENSITY_BYTES`."""
-        of_one = 2 * 4 * max(1, self._snapshot.n_cells)  # of S3 and of BM25
+        of_one = 4 * max(1, self._snapshot.n_cells)  # of S3; that of BM25 is gone with the answer
         return max(1, min(MOST_QUESTIONS, DENSITY_BYTES // of_one))
 
     def answers(self, asked: Sequence[Asked]) -> list[list[Span]]:
@@ -224,26 +224,27 @@ class Search:
     ) -> list[_R]:
         """Return what ``then`` makes of each question, given its number and the densities of the mode.
 
-        What follows the densities is mostly Python, and they are mostly kernels: so that both cores are busy,
-        one question is answered while the next one is scored. ``means`` are as of the ranker.
+        Scoring is mostly kernels, and what follows is mostly Python: so that all cores are busy, one question
+        is answered while others are scored. ``means`` are as of the ranker.
         """
         ranker, snapshot, mode = self._ranker, self._snapshot, self._options.mode
 
-        def bm25(i: int, s3: Float32 | None) -> _R:
-            density = None if mode == "s3" else ranker.bm25(snapshot, asked[i].question, alone=mode == "bm25")
-            return then(i, Densities(s3, density))
+        def finish(i: int, s3: Float32 | None) -> _R:
+            question, alone = asked[i].question, mode == "bm25"
+            bm25 = None if mode == "s3" else ranker.bm25(snapshot, question, alone=alone)
+            return then(i, Densities(s3, bm25))
 
         encoded = [one.encoded for one in asked if one.encoded is not None]
         if not encoded:
-            return ranker.workers.map(lambda i: bm25(i, None), range(len(asked)))
+            return ranker.workers.map(lambda i: finish(i, None), range(len(asked)))
         if self._options.scoring == "paper":
             return ranker.workers.map(
-                lambda i: bm25(i, ranker.paper(snapshot, asked[i].shared)), range(len(asked))
+                lambda i: finish(i, ranker.paper(snapshot, asked[i].shared)), range(len(asked))
             )
 
         def scaled(i: int, s3: Float32) -> _R:
             s3 *= np.float32(fluency(len(asked[i].question), len(encoded[i].ids)))
-            return bm25(i, s3)
+            return finish(i, s3)
 
         rows = [(read.ids, one.rows) for read, one in zip(encoded, asked, strict=True)]
         return ranker.s3(snapshot, rows, scaled, means)

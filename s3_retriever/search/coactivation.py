@@ -146,7 +146,7 @@ def coactivation(
 
 
 def _tasks(tiles: Int64, workers: Workers) -> list[slice]:
-    if workers.n_threads == 1:
+    if workers.n_threads == 1:  # nobody to share with: stay in the kernel
         return [slice(len(tiles))]
     step = max(_TASK, -(-len(tiles) // (8 * workers.n_threads)))
     return [slice(first, first + step) for first in range(0, len(tiles), step)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -104,7 +105,7 @@ class BM25S:
     """BM25 of the optional ``bm25s``: the scores of :class:`BM25` up to rounding.
 
     ``bm25s`` scores all terms of all cells in advance, so its matrix is made at the first question about a
-    snapshot and kept until the first about another one.
+    snapshot and kept as long as anybody has that.
 
     Raises:
         MissingDependencyError: ``bm25s`` is not installed.
@@ -117,16 +118,14 @@ class BM25S:
         self._make = partial(bm25s.BM25, method="lucene", k1=k1, b=b, dtype="float64")
         self._scale = k1 + 1  # a constant factor that Lucene leaves out
         self._lock = ThreadLock()
-        self._snapshot: Snapshot | None = None
-        self._matrix: Any = None
+        self._matrices: WeakKeyDictionary[Snapshot, Any] = WeakKeyDictionary()
 
     def scores(self, snapshot: Snapshot, terms: Sequence[Asked], boost: RarityBoost | None = None) -> Float64:
         """Return the score of every cell, float64 (snapshot.n_cells,); 0 where no term occurs."""
         with self._lock:
-            if snapshot is not self._snapshot:
-                self._matrix = self._matrix_of(snapshot)
-                self._snapshot = snapshot
-            matrix = self._matrix
+            if snapshot not in self._matrices:
+                self._matrices[snapshot] = self._matrix_of(snapshot)
+            matrix = self._matrices[snapshot]
         if matrix is None or not terms:
             return np.zeros(snapshot.n_cells)
         n_cells = snapshot.n_cells

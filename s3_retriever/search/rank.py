@@ -32,8 +32,12 @@ BM25_WIDTHS: Mapping[float, float] = {0.5: 1.0, 2.0: 1.0, 6.0: 1.0}
 passage."""
 
 FUSED_WIDTHS: Mapping[float, float] = {0.5: 1.0}
-"""Widths of BM25 beside S3. One narrow width is enough, because S3's density has wide ones. In source code S3
-tells less, and :data:`BM25_WIDTHS` hold there. Calibration does not learn it."""
+"""Widths of BM25 beside S3. One narrow width is enough, because S3's density has wide ones. Calibration does
+not learn it."""
+
+CODE_WIDTHS: Mapping[float, float] = {0.5: 1.0, 2.0: 1.0, 6.0: 1.0}
+"""Widths of BM25 beside S3 in source code, with weights for each 1 that it has elsewhere. S3 tells less
+there, so BM25 counts more and looks wider. Prose beside code keeps its place (``docs/research/tried.md``)."""
 
 FUSED_RARITY = 2.0
 """Power of the :class:`~s3_retriever.search.lexical.RarityBoost` of BM25 beside S3."""
@@ -53,7 +57,7 @@ class Scoring:
         scales: Widths at which the text is looked at.
         head_weights: (H, S): weight of each query head at each scale.
         bm25_widths: Weight of BM25 beside S3's density, averaged at each width (sigma in cells; ``inf``
-            means the document).
+            means the document). In source code their sum counts, at :data:`CODE_WIDTHS`.
         bm25_rarity: How much more rare words count in that BM25 than they do anyway; the power of
             :class:`s3_retriever.search.lexical.RarityBoost`.
         n_features: Features kept per question token and query head.
@@ -100,17 +104,18 @@ class Scoring:
         Args:
             snapshot: What was scored.
             scores: float64 (C,).
-            alone: Whether no other side is added; they are averaged at :data:`BM25_WIDTHS` then, as they are
-                in source code in any case.
+            alone: Whether no other side is added; they are averaged at :data:`BM25_WIDTHS` then.
         """
-        cells, code = snapshot.document_cells, snapshot.are_code
+        cells = snapshot.document_cells
         wider = widening(snapshot.document_characters, cells)
-        density = bm25_density(scores, cells, BM25_WIDTHS if alone else self.bm25_widths, wider)
-        if not alone and code.any():
-            counts = np.diff(cells)
-            of_code = np.repeat(code, counts)
-            borders = np.concatenate([[0], np.cumsum(counts[code])])
-            density[of_code] = bm25_density(scores[of_code], borders, BM25_WIDTHS, wider[code])
+        if alone:
+            return bm25_density(scores, cells, BM25_WIDTHS, wider)
+        density = bm25_density(scores, cells, self.bm25_widths, wider)
+        if (code := snapshot.are_code).any():
+            total, counts = math.fsum(self.bm25_widths.values()), np.diff(cells)
+            of_code, borders = np.repeat(code, counts), np.concatenate([[0], np.cumsum(counts[code])])
+            widths = {sigma: total * weight for sigma, weight in CODE_WIDTHS.items()}
+            density[of_code] = bm25_density(scores[of_code], borders, widths, wider[code])
         return density
 
     def to_json(self) -> dict[str, Any]:
@@ -205,7 +210,7 @@ class Ranker:
             snapshot: What is searched.
             question: In natural language, or terms of it.
             alone: Whether no other side is added: plain BM25, averaged at :data:`BM25_WIDTHS`. Else rare
-                words count more, and widths and weight are those of the scoring.
+                words count more, and widths and weights are those of the scoring.
         """
         boost = self.scoring.boost(self.surprise, alone=alone)
         scores = self.lexical.scores(snapshot, question, boost)
@@ -241,11 +246,11 @@ class Ranker:
                 the rows that are looked up, in pieces, float32; the last one may go on behind the last row.
         """
         looked_up = self.workers.map(lambda one: self._looked_up(snapshot, *one), asked)
-        densities = [np.zeros(snapshot.n_cells, np.float32) for _ in asked]
+        densities = {i: np.zeros(snapshot.n_cells, np.float32) for i in range(len(asked))}
         found: dict[int, _R] = {}
 
         def finish(i: int) -> None:
-            found[i] = then(i, densities[i])
+            found[i] = then(i, densities.pop(i))
 
         pieces = [
             _Piece(i, slice(first, first + TOGETHER))
@@ -257,8 +262,7 @@ class Ranker:
             some, rest = pieces[first : first + most], pieces[first + most :]
             complete = {piece.question for piece in some} - {piece.question for piece in rest}
             self._add(snapshot, looked_up, some, densities, means, complete, finish)
-        for i in {*range(len(asked))} - {*found}:  # nothing of it was looked up
-            finish(i)
+        self.workers.each(finish, [*densities])
         return [found[i] for i in range(len(asked))]
 
     def _add(
@@ -266,20 +270,24 @@ class Ranker:
         snapshot: Snapshot,
         looked_up: Sequence[_LookedUp],
         pieces: Sequence[_Piece],
-        densities: Sequence[Float32],
+        densities: Mapping[int, Float32],
         means: Sequence[list[Float32]] | None,
         complete: set[int],
         then: Callable[[int], None],
     ) -> None:
-        """Score some pieces, see :meth:`s3`, and do ``then`` with each question that they complete."""
+        """Score some pieces, see :meth:`s3`.
+
+        Where they are of as many questions as there are threads, each thread has questions of its own. It
+        adds one up in one kernel, without Python's lock in between, and does ``then`` with it where it is
+        complete.
+        """
         masses = self._masses(snapshot, [looked_up[i].rows(rows) for i, rows in pieces])
         by_question: defaultdict[int, list[tuple[Float32, slice]]] = defaultdict(list)
         for own, (i, rows) in zip(masses, pieces, strict=True):
             by_question[i].append((own, rows))
 
-        # As many questions as threads: each is added up in one kernel, without Python's lock in between.
-        own_thread = len(by_question) >= self.workers.n_threads
-        workers = Workers(1) if own_thread else self.workers
+        is_own = len(by_question) >= self.workers.n_threads
+        workers = Workers(1) if is_own else self.workers
 
         def add(i: int) -> None:
             cells = snapshot.cell_tokens, snapshot.document_cells
@@ -288,7 +296,7 @@ class Ranker:
                 if means is not None:
                     means[i].append(totals(own, *cells, workers).means)
                 densities[i][:] += coactivation(own, weights[rows], *cells, scales, workers)
-            if i in complete:
+            if is_own and i in complete:
                 then(i)
 
         self.workers.each(add, [*by_question])

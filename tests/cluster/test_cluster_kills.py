@@ -67,7 +67,7 @@ def test_whatever_is_killed_no_document_is_lost_or_doubled(
         first = one = run(job, victim, after)
         runs = 1
         while not one.ended:
-            assert runs < RUNS, "the job does not end"
+            assert runs < RUNS, f"the job does not end: {log_of(job).read_text(encoding='utf-8')[-5000:]}"
             check_visible(index, tiny_folder, expected)
             one = run(job, "", 0)
             runs += 1
@@ -107,15 +107,21 @@ class Run(NamedTuple):
     killed: bool
 
 
+def log_of(job: Path) -> Path:
+    """Return the file of what the last run of a job says on standard error."""
+    return job.with_suffix(".log")
+
+
 def run(job: Path, victim: str, after: float) -> Run:
     """Run a job, and kill a process of it some seconds after it began."""
-    process = subprocess.Popen(  # noqa: S603
-        [sys.executable, str(JOB), str(job)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=job.parent,
-    )
+    with log_of(job).open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, str(JOB), str(job)],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            cwd=job.parent,
+        )
     assert process.stdout is not None
     killed = False
     try:

@@ -9,7 +9,7 @@ import pytest
 
 from s3_retriever.errors import IndexFormatError
 from s3_retriever.index.units import UnitBuilder, UnitColumns
-from s3_retriever.structure import Units, find_units
+from s3_retriever.structure import Kind, Units, find_units
 
 TEXTS = ["# Lamps\n\nThe lamp is old. It is red.", "", "a,b,c\n1,2,3\n4,5,6\n", "x" * 70_000 + ". Yes."]
 
@@ -38,6 +38,30 @@ def test_units_of_live_documents_are_taken_over() -> None:
     both = builder.build()
     assert same(both.of(0), find_units(TEXTS[0]))
     assert same(both.of(1), find_units(TEXTS[3]))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "is_code"),
+    [
+        ([Kind.OPENER, Kind.CODE, Kind.PROSE, Kind.HEADING], True),
+        ([Kind.OPENER, Kind.PROSE], True),
+        ([Kind.PROSE, Kind.OPENER, Kind.CODE, Kind.PROSE, Kind.PROSE], False),  # less than half
+        ([Kind.CODE] * 4, False),  # lines of markup and of logs are taken for statements too
+        ([Kind.PROSE] * 4, False),
+        ([Kind.DATA, Kind.TABLE], False),
+        ([], False),
+    ],
+)
+def test_code_is_statements_and_a_function_or_class(kinds: list[Kind], is_code: bool) -> None:
+    """Whether or not blocks begin with them, and whatever stands beside it."""
+    builder = UnitBuilder()
+    for begins in (0, 1):
+        builder.add(find_units(TEXTS[begins]))
+        numbers = np.arange(len(kinds))
+        values = numbers.astype(np.uint32), np.array(kinds, np.uint8), np.zeros(len(kinds), np.uint8)
+        builder.add(Units(*values, numbers % 2 == begins))
+    columns = builder.build()
+    assert columns.are_code.tolist() == [False, is_code] * 2
 
 
 @pytest.mark.parametrize(

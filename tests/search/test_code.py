@@ -10,7 +10,7 @@ import pytest
 from s3_retriever import Document, Host, RetrieverConfig, S3Retriever, ScanConfig
 from s3_retriever.encode import Artifact
 from s3_retriever.search.density import bm25_density, widening
-from s3_retriever.search.rank import BM25_WIDTHS
+from s3_retriever.search.rank import BM25_WIDTHS, CODE_WIDTHS
 
 PROSE = "The ferry leaves the old pier at nine, and whoever is late waits for the next one. " * 30
 PYTHON = "".join(
@@ -28,6 +28,13 @@ DOCUMENTS = [
     Document("empty", ""),
     Document("ferry.js", JAVASCRIPT),
     Document("table.csv", "pier,ferry,late\n" + "old,9,no\n" * 60),
+    Document("page.html", "<html>\n<body>\n" + f"<p>{PROSE[:84]}</p>\n" * 20 + "</body>\n</html>\n"),
+    Document("drawing.svg", "<svg>\n" + '  <g id="pier">\n    <path d="M 1 0"/>\n  </g>\n' * 20 + "</svg>\n"),
+    Document("server.log", "2026-11-29 12:00:00 GET /ferry/9 done;\n" * 30),
+    Document(
+        "README.md",
+        "# Ferry\n\nIt is a tool. It does things.\n\n```\n" + "ferry run --late 9\n" * 8 + "```\n",
+    ),
 ]
 CONFIG = RetrieverConfig(scan=ScanConfig(chunk_tokens=64, overlap_tokens=16))
 CODE = {"ferry.py", "ferry.js"}
@@ -57,7 +64,9 @@ def test_beside_s3_bm25_looks_wider_at_code_and_at_all_else_as_before(
     found = scoring.lexical_density(snapshot, scores, alone=alone)
     wider = widening(snapshot.document_characters, snapshot.document_cells)
     for i, (first, last) in enumerate(pairwise(snapshot.document_cells)):
-        wide = alone or snapshot.doc_id(i) in CODE
-        widths = BM25_WIDTHS if wide else scoring.bm25_widths
+        widths = BM25_WIDTHS if alone else scoring.bm25_widths
+        if not alone and snapshot.doc_id(i) in CODE:
+            total = sum(scoring.bm25_widths.values())
+            widths = {sigma: total * weight for sigma, weight in CODE_WIDTHS.items()}
         own = bm25_density(scores[first:last], np.array([0, last - first]), widths, wider[i : i + 1])
         assert np.array_equal(found[first:last], own)
