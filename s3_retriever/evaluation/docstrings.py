@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from s3_retriever.checks import check, whole
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError, S3RetrieverError
 from s3_retriever.evaluation.datasets import CORPUS, QUERIES, EvaluationSet, Question
@@ -33,15 +34,16 @@ WORDS = range(6, 31)
 LINES = range(3, 41)
 """Lines of the function below its docstring."""
 
-_SENTENCE = re.compile(r"(?<=\.)\s|\n\s*\n")
+_SENTENCE = re.compile(r"(?<=\.)\s+(?=[A-Z])|\n\s*\n")
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def docstring_set(folder: Path, *, questions: int = 80, seed: int = 0) -> EvaluationSet:
     """Make a set of the ``*.py`` of a folder and of all below it; links are not followed.
 
-    The documents are the files, without the docstrings of functions and classes. Files that Python cannot
-    parse are left out.
+    The documents are the files, without the docstrings of functions and classes. One that is all of a body
+    stays, and is not asked for, nor is a sentence that stands elsewhere still. Files that Python cannot read
+    or parse are left out.
 
     Args:
         folder: Of a package's source.
@@ -49,31 +51,35 @@ def docstring_set(folder: Path, *, questions: int = 80, seed: int = 0) -> Evalua
         seed: Of the choice.
 
     Raises:
-        InvalidInputError: The folder has no function that makes a question.
+        InvalidInputError: The folder has no function that makes a question, or a number is out of range.
     """
-    files = [_read(folder, path) for path in sorted(folder.rglob("*.py")) if not path.is_symlink()]
+    check("questions", questions, whole(1))
+    check("seed", seed, whole())
+    paths = [path for path in sorted(folder.rglob("*.py")) if path.is_file() and not path.is_symlink()]
+    files = [file for path in paths if (file := _read(folder, path))]
     found: dict[str, Region] = {}
-    for sentence, region in itertools.chain.from_iterable(file.functions for file in files if file):
+    for sentence, region in itertools.chain.from_iterable(file.functions for file in files):
         found.setdefault(sentence, region)
-    if not found:
+    sentences = sorted(found)
+    drawn = (sentences[i] for i in np.random.default_rng(seed).permutation(len(sentences)).tolist())
+    texts = [" ".join(file.document.text.split()) for file in files]
+    hidden = (sentence for sentence in drawn if not any(sentence in text for text in texts))
+    asked = list(itertools.islice(hidden, questions))
+    if not asked:
         msg = (
             f"no function in {folder} has a docstring whose first sentence has {WORDS[0]} to {WORDS[-1]} "
             "words; name a folder of Python source"
         )
         raise InvalidInputError(msg)
-    sentences = sorted(found)
-    chosen = np.random.default_rng(seed).permutation(len(sentences))[:questions].tolist()
-    asked = [sentences[i] for i in chosen]
     name = folder.resolve().name
     return EvaluationSet(
         name,
-        tuple(file.document for file in files if file is not None),
+        tuple(file.document for file in files),
         tuple(Question(f"{name}-{i}", one, (found[one],)) for i, one in enumerate(asked)),
     )
 
 
-def write_set(data: EvaluationSet, folder: Path) -> None:
-    """Write a set as ``evaluate`` reads it."""
+def _write(data: EvaluationSet, folder: Path) -> None:
     documents = ({"_id": one.id, "title": one.title, "text": one.text} for one in data.documents)
     questions = (
         {"_id": one.id, "text": one.text, "evidence": [region._asdict() for region in one.evidence]}
@@ -96,7 +102,7 @@ def _read(folder: Path, path: Path) -> _File | None:
         with tokenize.open(path) as file:
             text = file.read()
         tree = ast.parse(text)
-    except (SyntaxError, ValueError):  # such as a null byte, or bytes that are not of the encoding it states
+    except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError, OSError):  # as it likes to say
         return None
     lines = text.split("\n")  # as Python counts them; str.splitlines knows more line ends
     docstrings = dict(_docstrings(tree, lines))
@@ -144,9 +150,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         made = docstring_set(args.folder, questions=args.questions, seed=args.seed)
-    except S3RetrieverError as error:
+        _write(made, args.out)
+    except (S3RetrieverError, OSError) as error:
         parser.error(str(error))
-    write_set(made, args.out)
     sys.stdout.write(f"{args.out}: {len(made.documents)} documents, {len(made.questions)} questions\n")
     return 0
 
