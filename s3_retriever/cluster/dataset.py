@@ -18,6 +18,8 @@ from ray.data.datasource import WriteResult
 
 from s3_retriever.checks import check, instance, optional
 from s3_retriever.cluster.causes import cause_of
+from s3_retriever.cluster.checkpoint import delete as delete_checkpoint
+from s3_retriever.cluster.checkpoint import drop_torn
 from s3_retriever.cluster.config import ClusterConfig, Failure, Report
 from s3_retriever.cluster.job import Job, Scanned
 from s3_retriever.cluster.merging import merge_segments
@@ -102,14 +104,15 @@ def index_dataset(
         job = None if checkpoint is None else Job(place, checkpoint.checkpoint_path, mode)
         change = _Commit(place, artifact, mode, delete, job)
         if not change.is_done():
+            if checkpoint is not None:
+                drop_torn(checkpoint)
             sink = SegmentSink(change, job)
             with _context(dataset, cluster):
                 _run(_scanned(dataset, settings, cluster), sink, cluster)
             if change.report is None:  # Ray calls nobody where there was nothing to write
                 change.make([])
         if checkpoint is not None and job is not None:
-            with contextlib.suppress(FileNotFoundError):
-                checkpoint.filesystem.delete_dir(_path_in(checkpoint))
+            delete_checkpoint(checkpoint)
             job.forget()
         if cluster.merge_bytes:
             merge_segments(place.name, cluster.merge_bytes)
@@ -278,8 +281,3 @@ def _run(scanned: Dataset, sink: SegmentSink, cluster: ClusterConfig) -> None:
         if ours is None or ours is error:
             raise
         raise ours from error
-
-
-def _path_in(checkpoint: Any) -> str:
-    """Return the path of a checkpoint as its filesystem knows it."""
-    return str(checkpoint.checkpoint_path).partition("://")[2] or str(checkpoint.checkpoint_path)

@@ -155,7 +155,10 @@ def test_a_thousand_tiny_files_replace_what_is_there_and_a_bad_one_is_named(
 def test_a_resumed_job_finds_room_on_two_cpus(
     tmp_path: Path, host: str, artifact: Artifact, documents: list[Document]
 ) -> None:
-    """Ray's filter of what a checkpoint names takes a CPU, and reading takes the other one."""
+    """Ray's filter of what a checkpoint names takes a CPU, and reading takes the other one.
+
+    What is left of files that a killed run was writing is no obstacle.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
     import ray.data
@@ -168,6 +171,10 @@ def test_a_resumed_job_finds_room_on_two_cpus(
     (tmp_path / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
     (tmp_path / "checkpoint").mkdir()
     pq.write_table(pa.table({"id": ["d000", "d001"]}), tmp_path / "checkpoint" / "0.parquet")
+    (tmp_path / "checkpoint" / "1.parquet").touch()  # a run was killed while Ray wrote these
+    (tmp_path / "checkpoint" / "2.parquet").write_bytes(
+        (tmp_path / "checkpoint" / "0.parquet").read_bytes()[:-5]
+    )
     context = ray.data.DataContext.get_current()
     context.checkpoint_config = CheckpointConfig(id_column="id", checkpoint_path=str(tmp_path / "checkpoint"))
     try:
