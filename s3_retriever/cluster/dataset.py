@@ -111,12 +111,12 @@ def index_dataset(
                 _run(_scanned(dataset, settings, cluster), sink, cluster)
             if change.report is None:  # Ray calls nobody where there was nothing to write
                 change.make([])
-        if checkpoint is not None and job is not None:
-            delete_checkpoint(checkpoint)
-            job.forget()
         if cluster.merge_bytes:
             merge_segments(place.name, cluster.merge_bytes)
         collect_garbage(place)
+        if checkpoint is not None and job is not None:  # last: until then a run that is killed is known again
+            delete_checkpoint(checkpoint)
+            job.forget()
     return change.report or Report(0, 0, 0, ())
 
 

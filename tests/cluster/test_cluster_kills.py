@@ -139,7 +139,7 @@ def run(job: Path, victim: str, after: float) -> Run:
             one.kill()
         process.kill()
         time.sleep(0.5)
-    return Run(process.returncode == 0 and "done" in out, seconds, killed)
+    return Run("done" in out, seconds, killed)  # what is killed then, ends already
 
 
 def kill(process: subprocess.Popen[str], victim: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,46 @@ def test_a_resumed_job_finds_room_on_two_cpus(
     found = S3Retriever.load(tmp_path / "index", host=host)
     assert found.document_ids == tuple(one.id for one in documents[2:])
     assert not (tmp_path / "checkpoint").exists()
+
+
+def test_a_job_that_was_killed_after_its_commit_is_known_again(
+    tmp_path: Path,
+    host: str,
+    artifact: Artifact,
+    documents: list[Document],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its documents are not already there when it is run again."""
+    import ray.data
+    from ray.data.checkpoint import CheckpointConfig
+
+    from s3_retriever.cluster import dataset as jobs
+    from s3_retriever.cluster.reading import read_sources
+
+    lines = [json.dumps({"_id": one.id, "text": one.text}) for one in documents]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    context = ray.data.DataContext.get_current()
+    context.checkpoint_config = CheckpointConfig(id_column="id", checkpoint_path=str(tmp_path / "checkpoint"))
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        for step in ("merge_segments", "collect_garbage", "delete_checkpoint"):
+            dataset = read_sources([str(tmp_path / "a.jsonl")])
+            how = jobs.ClusterConfig(workers=1, pack_bytes=500)
+            run = partial(jobs.index_dataset, dataset, str(tmp_path / step), host=host, artifact=artifact)
+            with monkeypatch.context() as kill:
+                kill.setattr(jobs, step, killed)
+                with pytest.raises(KeyboardInterrupt):
+                    run(cluster=how)
+            run(cluster=how)
+            found = S3Retriever.load(tmp_path / step, host=host)
+            assert sorted(found.document_ids) == sorted(one.id for one in documents)
+            assert not (tmp_path / "checkpoint").exists()
+            assert not list((tmp_path / step).glob("jobs/*"))
+    finally:
+        context.checkpoint_config = None
 
 
 def test_files_of_all_kinds_become_what_index_makes_of_them(
