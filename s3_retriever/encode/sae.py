@@ -240,12 +240,12 @@ class TopKSAE:
 
     @cached_property
     def _encoder(self) -> Encoder:
-        return Encoder(self.W_enc, self.b_enc - self.b_dec @ self.W_enc)
+        return Encoder(self.W_enc, self.b_enc - _product(self.b_dec, self.W_enc))
 
     @cached_property
     def _seen_decoder(self) -> tuple[Floats, Floats]:
         """Rows of W_dec R, float32 (m, d), scaled to unit norm, and the norms they had (m,)."""
-        rows = self.W_dec if self.root is None else self.W_dec @ self.root
+        rows = self.W_dec if self.root is None else _product(self.W_dec, self.root)
         return center_and_normalize(rows, 0), np.linalg.norm(rows, axis=1)
 
     def _rows(self, x: npt.ArrayLike) -> Floats:
@@ -254,6 +254,15 @@ class TopKSAE:
             msg = f"expected vectors of shape (n, {self.dim}), not {x.shape}"
             raise InvalidInputError(msg)
         return x
+
+
+def _product(a: Floats, b: Floats) -> Floats:
+    """Return a b, summed in float64 and in order.
+
+    BLAS rounds otherwise where it has another number of threads, and so would every index made there.
+    """
+    product: Floats = np.einsum("...i,ij->...j", a, b, dtype=np.float64).astype(np.float32)
+    return product
 
 
 def unexplained(x: Floats, x_hat: Floats, metric: Floats | None = None) -> float:
