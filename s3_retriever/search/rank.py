@@ -35,7 +35,7 @@ FUSED_WIDTHS: Mapping[float, float] = {0.5: 1.0}
 """Widths of BM25 beside S3. One narrow width is enough, because S3's density has wide ones. Calibration does
 not learn it."""
 
-CODE_WIDTHS: Mapping[float, float] = {0.5: 1.0, 2.0: 1.0, 6.0: 1.0}
+CODE_WIDTHS = BM25_WIDTHS
 """Widths of BM25 beside S3 in source code, with weights for each 1 that it has elsewhere. S3 tells less
 there, so BM25 counts more and looks wider. Prose beside code keeps its place (``docs/research/tried.md``)."""
 

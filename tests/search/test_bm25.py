@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -135,6 +137,28 @@ def test_bm25s_ranks_a_large_corpus_alike() -> None:
     assert len(np.unique(ours)) > 100
     order = np.argsort(-ours.round(9), kind="stable")
     assert (order == np.argsort(-theirs.round(9), kind="stable")).all()
+
+
+def test_bm25s_keeps_what_it_made_of_each_version_that_somebody_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two searches at once of two versions do not make it anew in turn; one that is gone takes it along."""
+    made: list[weakref.ref[object]] = []
+    make = BM25S._matrix_of
+
+    def noting(self: BM25S, of: Snapshot) -> object:
+        matrix = make(self, of)
+        made.append(weakref.ref(matrix))
+        return matrix
+
+    monkeypatch.setattr(BM25S, "_matrix_of", noting)
+    backend, versions = BM25S(), [snapshot([["a"], ["b"]]), snapshot([["a"], ["a", "c"]])]
+    for _ in range(3):
+        for one in versions:
+            assert backend.scores(one, asking(["a"])).any()
+    assert len(made) == 2
+    del one
+    versions.pop(0)
+    gc.collect()
+    assert [matrix() is None for matrix in made] == [True, False]
 
 
 @KINDS
