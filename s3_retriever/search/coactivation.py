@@ -18,12 +18,13 @@ import numpy.typing as npt
 from s3_retriever.compiled import njit
 from s3_retriever.index.layout import CELL
 from s3_retriever.search.density import TILE, Float32, Int64, Scale, gaussian, tile_norms, tiles_of
-from s3_retriever.search.kernels import LANES, n_groups
+from s3_retriever.search.kernels import LANES, aligned, n_groups
 from s3_retriever.search.workers import Workers
 
 _TASK = 16  # tiles per task at least
 _UNIT = 2.0**22  # a tile's mass, 64 cells of e^20 per position, has less than 2^40
 _HIGHEST = np.float32(1e4)  # averaged ratios over their saturation count as this at most
+_FACTORS = 8  # of them at most in a product, which float32 holds
 _LN2 = np.float32(math.log(2))
 # Of a float32: as int32, since wider ones would halve what a vector holds.
 _MANTISSA_BITS, _BIAS, _MANTISSA, _ONE = map(np.int32, (23, 127, 0x7FFFFF, 0x3F800000))
@@ -121,14 +122,16 @@ def coactivation(
     factors = (whole or _total(sums, cell_tokens)).factors
 
     inverse = np.array([1 / scale.saturation for scale in scales], np.float32)
-    narrow = [i for i in used if not math.isinf(scales[i].sigma)]
-    if narrow:
+    alike = _with_equal_weights([i for i in used if not math.isinf(scales[i].sigma)], weights)
+    if alike:
+        narrow = [i for some in alike for i in some]
         kernels = [gaussian(scales[i].sigma) for i in narrow]
         constants = (
             np.concatenate(kernels),
             np.cumsum([0, *map(len, kernels)]),
             inverse[narrow],
-            by_lane[narrow],
+            np.cumsum([0, *map(len, alike)]),
+            by_lane[[some[0] for some in alike]],
         )
         workers.each(
             lambda task: _add_tiles(masses, factors, cell_tokens, tiles[task], *constants, density), tasks
@@ -143,6 +146,19 @@ def coactivation(
             _take_documents(sums, ends, factors, tokens, sizes, inverse[i], by_lane[i], of_documents)
             density += np.repeat(of_documents, sizes)
     return density
+
+
+def _with_equal_weights(scales: Sequence[int], weights: Float32) -> list[list[int]]:
+    """Put scales together at which all rows weigh the same, so that their logarithms are one of a product."""
+    alike: list[list[int]] = []
+    for i in scales:
+        for some in alike:
+            if len(some) < _FACTORS and np.array_equal(weights[:, i], weights[:, some[0]]):
+                some.append(i)
+                break
+        else:
+            alike.append([i])
+    return alike
 
 
 def _tasks(tiles: Int64, workers: Workers) -> list[slice]:
@@ -199,6 +215,7 @@ def _add_tiles(
     kernel: Float32,
     borders: Int64,
     inverse: Float32,
+    alike: Int64,
     weights: Float32,
     out: Float32,
 ) -> None:
@@ -215,32 +232,35 @@ def _add_tiles(
         kernel: The Gaussians of the S widths one after the other.
         borders: int64 (S + 1,), where each begins, and the end.
         inverse: float32 (S,), 1 / saturation.
-        weights: float32 (S, G, LANES).
+        alike: int64 (W + 1,), where each run of widths begins at which rows weigh the same, and the end.
+        weights: float32 (W, G, LANES), of each row in each run.
         out: float32 (C,).
     """
-    n_scales, n_groups = weights.shape[0], weights.shape[1]
+    n_scales, n_runs, n_groups = len(inverse), weights.shape[0], weights.shape[1]
     widest = 0
     for s in range(n_scales):
         widest = max(widest, (borders[s + 1] - borders[s]) // 2)
-    repeated = np.empty((n_scales + 1, n_groups, (TILE + 2 * widest) * LANES), np.float32)
+    n = (TILE + 2 * widest) * LANES
+    repeated = aligned((n_runs + 1) * n_groups * n).reshape(n_runs + 1, n_groups, n)
     for g in range(n_groups):
-        for i in range(repeated.shape[2]):
-            repeated[n_scales, g, i] = factors[g, i % LANES]
-            for s in range(n_scales):
-                repeated[s, g, i] = weights[s, g, i % LANES]
+        for i in range(n):
+            repeated[n_runs, g, i] = factors[g, i % LANES]
+            for w in range(n_runs):
+                repeated[w, g, i] = weights[w, g, i % LANES]
     of_cells = np.empty(TILE, np.float32)
-    norms = np.empty((n_scales, TILE * LANES), np.float32)
-    window = np.empty((TILE + 2 * widest) * LANES, np.float32)
-    values = np.empty(TILE * LANES, np.float32)
-    bits, exponents = values.view(np.int32), np.empty_like(values)
-    logarithms = np.empty(TILE * LANES, np.float32)
+    norms = aligned(n_scales * TILE * LANES).reshape(n_scales, TILE * LANES)
+    window = aligned(n)
+    sums = aligned(TILE * LANES)
+    values = aligned(TILE * LANES)
+    bits, exponents = values.view(np.int32), aligned(TILE * LANES)
+    logarithms = aligned(TILE * LANES)
     for t in range(len(tiles)):
         first, last, begin, end = tiles[t]
         size = (last - first) * LANES
         for s in range(n_scales):
             tile_norms(tiles[t], kernel[borders[s] : borders[s + 1]], of_cells)
-            for i in range(size):
-                norms[s, i] = of_cells[i // LANES] * inverse[s]
+            for c in range(last - first):
+                norms[s, c * LANES : (c + 1) * LANES] = of_cells[c] * inverse[s]
         margin = min(widest, end - begin - 1)  # cells beyond are of other documents
         low, high = max(begin, first - margin), min(end, last + margin)
         before, after = (low - first + margin) * LANES, (high - first + margin) * LANES
@@ -248,18 +268,20 @@ def _add_tiles(
         window[after : size + 2 * margin * LANES] = 0
         logarithms[:size] = 0
         for g in range(n_groups):
-            _make_ratios(masses[g, low:high].reshape(-1), repeated[n_scales, g], window[before:after])
+            _make_ratios(masses[g, low:high].reshape(-1), repeated[n_runs, g], window[before:after])
             if high == end:  # only a document's last cell may have less than CELL tokens
                 for i in range(LANES):
                     tokens = np.float32(cell_tokens[end - 1])
                     window[after - LANES + i] = (masses[g, end - 1, i] + tokens) * factors[g, i]
-            for s in range(n_scales):
-                middle = (borders[s] + borders[s + 1]) // 2
-                reach = min((borders[s + 1] - borders[s]) // 2, end - begin - 1)
-                weighted = kernel[middle - reach : middle + reach + 1]
-                _convolve(window[(margin - reach) * LANES :], weighted, values[:size])
-                _saturate(norms[s], values[:size])
-                _add_logarithms(values, bits, exponents, repeated[s, g], logarithms[:size])
+            for w in range(n_runs):
+                values[:size] = 1
+                for s in range(alike[w], alike[w + 1]):
+                    middle = (borders[s] + borders[s + 1]) // 2
+                    reach = min((borders[s + 1] - borders[s]) // 2, end - begin - 1)
+                    weighted = kernel[middle - reach : middle + reach + 1]
+                    _convolve(window[(margin - reach) * LANES :], weighted, sums[:size])
+                    _multiply_saturated(sums[:size], norms[s], values)
+                _add_logarithms(values, bits, exponents, repeated[w, g], logarithms[:size])
         for c in range(first, last):
             total = np.float32(0)
             for i in range((c - first) * LANES, (c - first + 1) * LANES):
@@ -302,10 +324,10 @@ def _convolve(window: Float32, kernel: Float32, out: Float32) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _saturate(norms: Float32, values: Float32) -> None:
-    """Turn weighted sums into what the logarithm is taken of."""
-    for i in range(len(values)):
-        values[i] = np.float32(1) + min(values[i] * norms[i], _HIGHEST)
+def _multiply_saturated(sums: Float32, norms: Float32, values: Float32) -> None:
+    """Multiply what the logarithm is taken of by 1 and weighted sums over their saturation."""
+    for i in range(len(sums)):
+        values[i] *= np.float32(1) + min(sums[i] * norms[i], _HIGHEST)
 
 
 @njit(cache=True, nogil=True)

@@ -213,16 +213,12 @@ def tile_norms(tile: Int64, kernel: Float32, out: Float32) -> None:
     """Write 1 / (the kernel's weight inside the document) for each cell of a tile."""
     first, last, begin, end = tile
     radius = len(kernel) // 2
-    whole = np.float32(0)
-    for weight in kernel:
-        whole += weight
+    before = np.zeros(len(kernel) + 1, np.float64)  # the weight before each place of the kernel
+    for j in range(len(kernel)):
+        before[j + 1] = before[j] + kernel[j]
     for c in range(first, last):
-        total = whole
-        if c - begin < radius or end - 1 - c < radius:
-            total = np.float32(0)
-            for j in range(max(-radius, begin - c), min(radius, end - 1 - c) + 1):
-                total += kernel[j + radius]
-        out[c - first] = 1 / total
+        inside = before[min(radius, end - 1 - c) + radius + 1] - before[max(radius - (c - begin), 0)]
+        out[c - first] = 1 / inside
 
 
 @njit(cache=True, nogil=True)
