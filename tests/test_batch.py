@@ -285,6 +285,6 @@ def test_densities_of_few_questions_are_held_where_they_are_large(
     expected = retriever.retrieve_batch(QUESTIONS, **options)
     monkeypatch.setattr(answer.Search, "answers", noting)
     assert retriever.retrieve_batch(QUESTIONS, **options) == expected
-    monkeypatch.setattr(answer, "DENSITY_BYTES", 3 * 4 * retriever.index.snapshot.n_cells)
+    monkeypatch.setattr(answer, "DENSITY_BYTES", 3 * 8 * retriever.index.snapshot.n_cells)
     assert retriever.retrieve_batch(QUESTIONS, **options) == expected
     assert sizes == [len(QUESTIONS), 3, 3, 3, 3, 2]

@@ -32,7 +32,7 @@ MOST_QUESTIONS = 64
 """Questions that are answered at a time, and so wait for each other."""
 
 DENSITY_BYTES = 1 << 27
-"""Bytes of the densities of S3 that are held for several questions."""
+"""Bytes of the densities that are held for several questions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +140,7 @@ class Search:
     @property
     def together(self) -> int:
         """How many questions to answer at a time; at least one, else within :data:`DENSITY_BYTES`."""
-        of_one = 4 * max(1, self._snapshot.n_cells)  # of S3; that of BM25 is gone with the answer
+        of_one = 2 * 4 * max(1, self._snapshot.n_cells)
         return max(1, min(MOST_QUESTIONS, DENSITY_BYTES // of_one))
 
     def answers(self, asked: Sequence[Asked]) -> list[list[Span]]:
@@ -224,30 +224,33 @@ class Search:
     ) -> list[_R]:
         """Return what ``then`` makes of each question, given its number and the densities of the mode.
 
-        Scoring is mostly kernels, and what follows is mostly Python: so that all cores are busy, one question
-        is answered while others are scored. ``means`` are as of the ranker.
+        Scoring is mostly kernels, and BM25 and what follows are mostly Python, of which one thread at a time
+        runs. So that all cores are busy, BM25 is done while S3 is scored, and one question is answered while
+        others are scored. ``means`` are as of the ranker.
         """
         ranker, snapshot, mode = self._ranker, self._snapshot, self._options.mode
 
-        def finish(i: int, s3: Float32 | None) -> _R:
-            question, alone = asked[i].question, mode == "bm25"
-            bm25 = None if mode == "s3" else ranker.bm25(snapshot, question, alone=alone)
-            return then(i, Densities(s3, bm25))
+        def bm25(one: Asked) -> Float32 | None:
+            return None if mode == "s3" else ranker.bm25(snapshot, one.question, alone=mode == "bm25")
+
+        if mode == "bm25":
+            return ranker.workers.map(lambda i: then(i, Densities(None, bm25(asked[i]))), range(len(asked)))
+        if self._options.scoring == "paper":
+
+            def counted(i: int) -> _R:
+                return then(i, Densities(ranker.paper(snapshot, asked[i].shared), bm25(asked[i])))
+
+            return ranker.workers.map(counted, range(len(asked)))
 
         encoded = [one.encoded for one in asked if one.encoded is not None]
-        if not encoded:
-            return ranker.workers.map(lambda i: finish(i, None), range(len(asked)))
-        if self._options.scoring == "paper":
-            return ranker.workers.map(
-                lambda i: finish(i, ranker.paper(snapshot, asked[i].shared)), range(len(asked))
-            )
-
-        def scaled(i: int, s3: Float32) -> _R:
-            s3 *= np.float32(fluency(len(asked[i].question), len(encoded[i].ids)))
-            return finish(i, s3)
-
         rows = [(read.ids, one.rows) for read, one in zip(encoded, asked, strict=True)]
-        return ranker.s3(snapshot, rows, scaled, means)
+        with ranker.workers.ahead(bm25, asked) as words:
+
+            def scored(i: int, s3: Float32) -> _R:
+                s3 *= np.float32(fluency(len(asked[i].question), len(encoded[i].ids)))
+                return then(i, Densities(s3, words(i)))
+
+            return ranker.s3(snapshot, rows, scored, means)
 
 
 def _range(density: Float32) -> tuple[float, float]:

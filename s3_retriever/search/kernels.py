@@ -47,7 +47,7 @@ def aligned(size: int) -> Float32:
     """
     whole = np.empty(size + _LINE // 4, np.float32)
     first = (_LINE - whole.ctypes.data % _LINE) % _LINE // 4
-    return whole[first : first + size]  # type: ignore[no-any-return]
+    return whole[first : first + size]
 
 
 def n_groups(n_rows: int) -> int:
@@ -84,7 +84,7 @@ def cell_masses(
     """
     n_cells = sum(len(part.cells) for part in parts)
     shape = n_groups(len(features)), n_cells, LANES
-    masses = aligned(math.prod(shape)).reshape(shape)
+    masses: Float32 = aligned(math.prod(shape)).reshape(shape)
     masses[-1:, :, len(features) % LANES or LANES :] = 0
     if not masses.size:
         return masses

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numba
@@ -65,6 +66,27 @@ class Workers(Uncopyable):
 
         self.each(work, range(len(tasks)))
         return [found[i] for i in range(len(tasks))]
+
+    @contextmanager
+    def ahead(self, function: Callable[[_T], _R], tasks: Sequence[_T]) -> Iterator[Callable[[int], _R]]:
+        """Do tasks in other threads while the caller does something else.
+
+        Yields:
+            What returns the result of the i-th task, or raises its error. A task that nobody has begun is
+            done there and then. At the end of the block, those left are dropped.
+        """
+        others = self._threads() if self.n_threads > 1 else None
+        futures = [others.submit(function, task) for task in tasks] if others else []
+
+        def result(i: int) -> _R:
+            if not futures or futures[i].cancel():
+                return function(tasks[i])
+            return futures[i].result()
+
+        try:
+            yield result
+        finally:
+            wait([future for future in futures if not future.cancel()])
 
     def _threads(self) -> ThreadPoolExecutor:
         pool = self._pool

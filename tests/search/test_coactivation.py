@@ -22,7 +22,7 @@ def ones(shape: tuple[int, int]) -> np.ndarray:
 @settings(max_examples=40, deadline=None)
 @given(
     sizes=CORPORA,
-    sigmas=st.lists(st.sampled_from(SIGMAS), min_size=1, max_size=4),
+    sigmas=st.lists(st.sampled_from(SIGMAS), min_size=1, max_size=5),
     rows=st.integers(0, 40),
     seed=st.integers(0, 99),
 )
@@ -35,6 +35,7 @@ def test_coactivation_sums_logarithms_of_averaged_ratios(
     extra = rng.exponential(5, (rows, cells[-1])).astype(np.float32) ** 2
     weights = rng.uniform(0, 2, (rows, len(scales))).astype(np.float32)
     weights[:, rng.random(len(scales)) < 0.2] = 0
+    weights[:, rng.random(len(scales)) < 0.4] = weights[:, -1:]  # one logarithm serves those
     expected = plain_coactivation(extra, weights, tokens, cells, scales)
     density = coactivation(grouped(extra), weights, tokens, cells, scales)
     np.testing.assert_allclose(density, expected, rtol=1e-4, atol=1e-4)
@@ -83,11 +84,14 @@ def test_a_row_does_not_feel_the_other_groups() -> None:
     np.testing.assert_array_equal(coactivation(grouped(extra), one, tokens, cells, scales), alone)
 
 
-def test_extreme_masses_stay_finite() -> None:
-    extra = grouped(np.full((64, 3), 1e12, np.float32))
-    extra[:, 1] = -CELL
-    density = coactivation(extra, ones((64, 1)), np.full(3, CELL, np.int32), borders([3]), [Scale(1.0)])
+@pytest.mark.parametrize("n_scales", [1, 30])
+def test_extreme_masses_stay_finite(n_scales: int) -> None:
+    extra, tokens = grouped(np.zeros((64, 3000), np.float32)), np.full(3000, CELL, np.int32)
+    extra[:, 0], extra[:, 1] = 1e12, -CELL
+    scales = [Scale(1.0, 1e-3)] * n_scales
+    density = coactivation(extra, ones((64, n_scales)), tokens, borders([3000]), scales)
     assert np.isfinite(density).all()
+    assert density[0] > 64 * n_scales * 9  # ten thousand, which all of the 64 rows reach there, has 9.2
 
 
 def test_without_any_match_a_full_cell_has_ratio_1() -> None:

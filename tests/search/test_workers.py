@@ -63,3 +63,50 @@ def test_results_come_in_the_order_of_their_tasks(n_threads: int) -> None:
     workers = Workers(n_threads)
     assert workers.map(lambda n: n * n, range(20)) == [n * n for n in range(20)]
     assert workers.map(str, []) == []
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_tasks_are_done_ahead_or_when_their_result_is_wanted(n_threads: int) -> None:
+    workers, done = Workers(n_threads), []
+
+    def double(n: int) -> int:
+        done.append(n)
+        return 2 * n
+
+    with workers.ahead(double, range(50)) as result:
+        assert [result(i) for i in reversed(range(50))] == [2 * i for i in reversed(range(50))]
+    assert sorted(done) == list(range(50))
+
+
+def test_a_task_is_done_while_the_caller_does_something_else() -> None:
+    together = threading.Barrier(2, timeout=60)
+    with Workers(2).ahead(lambda _: together.wait(), range(1)) as result:
+        together.wait()  # returns only if the task has begun
+        result(0)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_the_error_of_a_task_ahead_is_raised_where_its_result_is_wanted(n_threads: int) -> None:
+    workers = Workers(n_threads)
+    with workers.ahead(lambda n: 6 // n, [3, 0]) as result:
+        assert result(0) == 2
+        with pytest.raises(ZeroDivisionError):
+            result(1)
+
+
+def test_tasks_that_nobody_wanted_are_dropped_at_the_end() -> None:
+    workers, begun, go = Workers(2), [], threading.Event()
+
+    def wait_for_it(n: int) -> None:
+        begun.append(n)
+        go.wait(60)
+
+    def leave_early() -> None:
+        with workers.ahead(wait_for_it, range(100)):
+            threading.Timer(0.2, go.set).start()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        leave_early()
+    workers.each(lambda _: None, range(10))
+    assert len(begun) <= 1

@@ -2,7 +2,7 @@
 
 It starts ``s3-retriever serve`` in a process of its own and asks it as users do. It measures
 
-1. one client, and then several, each of which asks its next question when it has an answer;
+1. one client and several in turn, each of which asks its next question when it has an answer;
 2. whether each answer comes from one version while another process saves to the folder;
 3. the server's memory over thousands of questions.
 
@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,7 @@ from s3_retriever.retriever import S3Retriever
 _TOGETHER = 50  # questions of a request, where memory is looked at
 _WARM = 1000  # questions before memory is looked at
 _PATIENCE = 600.0  # seconds for an answer, on a machine with other work
+_TURNS = 3  # of one client and of several, so that a machine that becomes slower is so for both
 _PAIR = ("pair a", "pair b")
 
 
@@ -95,11 +96,35 @@ def served(folder: Path, host: str | None) -> Iterator[tuple[Client, int]]:
             process.terminate()
 
 
-def measure_load(
-    client: Client, process: int, questions: Sequence[str], clients: int, seconds: float
-) -> Load:
-    """Have several clients ask, each one question after the other."""
+def measure_loads(
+    client: Client, process: int, questions: Sequence[str], loads: Sequence[tuple[int, float]]
+) -> list[Load]:
+    """Have clients ask, each one question after the other; several numbers of them in turn.
+
+    Args:
+        client: Of the server.
+        process: The server's.
+        questions: Asked again and again.
+        loads: Numbers of clients, and the seconds that they ask in all.
+    """
     waiting = itertools.cycle(questions)
+    turns: list[list[_Turn]] = [[] for _ in loads]
+    for _ in range(_TURNS):
+        for (clients, seconds), some in zip(loads, turns, strict=True):
+            some.append(_measured(client, process, waiting, clients, seconds / _TURNS))
+    return [_load(clients, some) for (clients, _), some in zip(loads, turns, strict=True)]
+
+
+class _Turn(NamedTuple):
+    """What clients saw in one turn: seconds of each question, errors, seconds in all and of a core."""
+
+    times: list[float]
+    errors: int
+    took: float
+    processor: float
+
+
+def _measured(client: Client, process: int, waiting: Iterator[str], clients: int, seconds: float) -> _Turn:
     taking = threading.Lock()
     times: list[float] = []
     errors: list[S3RetrieverError] = []
@@ -120,10 +145,22 @@ def measure_load(
     with ThreadPoolExecutor(clients) as pool:
         for one in [pool.submit(ask) for _ in range(clients)]:
             one.result()
-    took = time.perf_counter() - started
-    processor = (_processor(process) - before) / len(times)
+    return _Turn(times, len(errors), time.perf_counter() - started, _processor(process) - before)
+
+
+def _load(clients: int, turns: Sequence[_Turn]) -> Load:
+    times = [seconds for turn in turns for seconds in turn.times]
     median, p99 = np.percentile(times, (50, 99)).tolist()
-    return Load(clients, len(times), len(errors), len(times) / took, median, p99, max(times), processor)
+    return Load(
+        clients=clients,
+        questions=len(times),
+        errors=sum(turn.errors for turn in turns),
+        per_second=len(times) / sum(turn.took for turn in turns),
+        median=median,
+        p99=p99,
+        longest=max(times),
+        processor=sum(turn.processor for turn in turns) / len(times),
+    )
 
 
 def measure_versions(client: Client, folder: Path, host: str | None, saves: int) -> dict[str, int]:
@@ -223,12 +260,11 @@ def main(arguments: Sequence[str] | None = None, say: Callable[[str], object] = 
     questions = made_index(args.data, folder, args.host, args.artifact)
     with served(folder, args.host) as (client, process):
         client.retrieve_batch(questions[: 2 * args.clients])  # kernels are compiled
-        loads = []
-        for clients, seconds in ((1, args.seconds / 3), (args.clients, args.seconds)):
-            loads.append(measure_load(client, process, questions, clients, seconds))
-            say(_told(loads[-1]))
-        one, many = loads
+        one, many = measure_loads(
+            client, process, questions, [(1, args.seconds / 2), (args.clients, args.seconds)]
+        )
         say(
+            f"{_told(one)}{_told(many)}"
             f"throughput {many.per_second / one.per_second:.2f} times that of one client, "
             f"p99 {many.p99 / many.median:.2f} times the median\n"
         )
