@@ -17,13 +17,13 @@ from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.units import ARRAYS as UNIT_ARRAYS
 from s3_retriever.index.units import UnitColumns
 from s3_retriever.index.words import Asked
-from s3_retriever.search.coactivation import Totals
 from s3_retriever.search.context import TermCounts
 from s3_retriever.search.density import Float32, Int64
 from s3_retriever.search.evidence import LookedUp
 from s3_retriever.search.filters import Filter
 from s3_retriever.search.passages import Page
 from s3_retriever.search.spans import SelectedSpan
+from s3_retriever.search.totals import Totals
 
 _UNUSED = 65_535
 

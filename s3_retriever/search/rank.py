@@ -15,11 +15,12 @@ from s3_retriever.checks import check_settings, each, instance, number, whole
 from s3_retriever.errors import ArtifactFormatError, InvalidInputError
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
-from s3_retriever.search.coactivation import coactivation, totals
+from s3_retriever.search.coactivation import coactivation
 from s3_retriever.search.density import Float32, Scale, bm25_density, paper_density, token_weights, widening
 from s3_retriever.search.kernels import LANES, cell_counts, cell_masses, n_groups
 from s3_retriever.search.lexical import LexicalIndex
 from s3_retriever.search.rarity import RarityBoost
+from s3_retriever.search.totals import totals
 from s3_retriever.search.workers import Workers
 
 if TYPE_CHECKING:  # its module loads torch

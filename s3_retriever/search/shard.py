@@ -20,7 +20,7 @@ from s3_retriever.documents import Explanation
 from s3_retriever.errors import ShardStateError
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
-from s3_retriever.search.coactivation import coactivation, totals
+from s3_retriever.search.coactivation import coactivation
 from s3_retriever.search.context import Float64, TermCounts, context_scores, term_counts
 from s3_retriever.search.density import Float32, paper_density
 from s3_retriever.search.evidence import Evidence, least_of, means_of
@@ -41,6 +41,7 @@ from s3_retriever.search.lexical import BM25
 from s3_retriever.search.passages import Page
 from s3_retriever.search.profile import Profile, profile_of, ranges_of
 from s3_retriever.search.rank import TOGETHER, Densities, Fuse, Scoring
+from s3_retriever.search.totals import totals
 from s3_retriever.search.workers import Workers
 
 _KEPT_BYTES = 1 << 30  # of masses, from the first round to the second

@@ -12,11 +12,12 @@ import pytest
 from s3_retriever import Artifact, Compare, Document, Host, RetrieverConfig, S3Retriever, Scale, ScanConfig
 from s3_retriever.errors import InvalidInputError, ShardStateError, UnknownDocumentError, UnknownKeyWarning
 from s3_retriever.index.layout import CELL
-from s3_retriever.search.coactivation import coactivation, grouped, totals
+from s3_retriever.search.coactivation import coactivation, grouped
 from s3_retriever.search.exchange import Facts
 from s3_retriever.search.rank import Ranker
 from s3_retriever.search.shard import Shard
 from s3_retriever.search.shards import ShardedIndex
+from s3_retriever.search.totals import totals
 from s3_retriever.search.workers import Workers
 from s3_retriever.sources.corpus import Corpus
 from s3_retriever.store import place_of
