@@ -63,7 +63,7 @@ from .search.lexical import LexicalIndex as LexicalIndex
 from .search.profile import Profile as Profile
 from .search.rank import Fuse as Fuse
 from .search.rank import Ranker as Ranker
-from .search.rank import Scoring as Scoring
+from .search.scoring import Scoring as Scoring
 from .search.spans import SpanConfig as SpanConfig
 from .search.workers import Workers as Workers
 from .sources.corpus import Corpus as Corpus

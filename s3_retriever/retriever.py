@@ -25,7 +25,8 @@ from s3_retriever.search.answer import SearchOptions
 from s3_retriever.search.filters import Filter
 from s3_retriever.search.lexical import LexicalIndex
 from s3_retriever.search.profile import Profile
-from s3_retriever.search.rank import Ranker, Scoring
+from s3_retriever.search.rank import Ranker
+from s3_retriever.search.scoring import Scoring
 from s3_retriever.search.shards import ReadOnly, ShardedIndex
 from s3_retriever.search.spans import SpanConfig
 

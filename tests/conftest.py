@@ -31,7 +31,7 @@ from s3_retriever.encode import Artifact, Fingerprint, KeyCodec, Quality, QueryM
 from s3_retriever.encode.fingerprint import PROBE_TEXT
 from s3_retriever.host import Host, QueryHead, Tap
 from s3_retriever.search.density import Scale
-from s3_retriever.search.rank import Scoring
+from s3_retriever.search.scoring import Scoring
 from s3_retriever.training import pairs
 
 # How long an example takes depends on what else the machine does, and decides nothing.

@@ -17,7 +17,8 @@ from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import InvalidInputError, ShardError, ShardStateError
 from s3_retriever.index.layout import Layout
 from s3_retriever.search.exchange import Facts
-from s3_retriever.search.rank import Fuse, Scoring
+from s3_retriever.search.rank import Fuse
+from s3_retriever.search.scoring import Scoring
 from s3_retriever.search.shard import Shard
 from s3_retriever.search.shards import ShardedIndex
 from s3_retriever.search.workers import Workers

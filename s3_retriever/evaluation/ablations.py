@@ -16,7 +16,8 @@ from s3_retriever.evaluation.rivals.windows import RRF_K
 from s3_retriever.index import Index
 from s3_retriever.retriever import S3Retriever
 from s3_retriever.search.density import Float32
-from s3_retriever.search.rank import Fuse, Scoring
+from s3_retriever.search.rank import Fuse
+from s3_retriever.search.scoring import Scoring
 from s3_retriever.training.density import TEMPERATURE
 
 REFERENCE = "s3"

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
 from s3_retriever.search.density import Float32, Int64
-from s3_retriever.search.rank import Densities, Scoring, side_by_side
+from s3_retriever.search.rank import Densities, side_by_side
+from s3_retriever.search.scoring import Scoring
 
 if TYPE_CHECKING:  # its module loads torch
     from s3_retriever.encode.question import EncodedQuestion, QueryRows

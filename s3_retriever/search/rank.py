@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from s3_retriever.checks import check_settings, each, instance, number, whole
-from s3_retriever.errors import ArtifactFormatError, InvalidInputError
+from s3_retriever.checks import check_settings, instance
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import coactivation
-from s3_retriever.search.density import Float32, Scale, bm25_density, paper_density, token_weights, widening
+from s3_retriever.search.density import Float32, paper_density, token_weights
 from s3_retriever.search.kernels import LANES, cell_counts, cell_masses, n_groups
 from s3_retriever.search.lexical import LexicalIndex
 from s3_retriever.search.rarity import RarityBoost
+from s3_retriever.search.scoring import Scoring, lexical_density
 from s3_retriever.search.totals import totals
 from s3_retriever.search.workers import Workers
 
@@ -28,127 +27,11 @@ if TYPE_CHECKING:  # its module loads torch
 
 _R = TypeVar("_R")
 
-BM25_WIDTHS: Mapping[float, float] = {0.5: 1.0, 2.0: 1.0, 6.0: 1.0}
-"""Widths in cells at which plain BM25 is averaged, with their weights. Wide ones count the words around a
-passage."""
-
-FUSED_WIDTHS: Mapping[float, float] = {0.5: 1.0}
-"""Widths of BM25 beside S3. One narrow width is enough, because S3's density has wide ones. Calibration does
-not learn it."""
-
-CODE_WIDTHS = BM25_WIDTHS
-"""Widths of BM25 beside S3 in source code, with weights for each 1 that it has elsewhere. S3 tells less
-there, so BM25 counts more and looks wider. Prose beside code keeps its place (``docs/research/tried.md``)."""
-
-FUSED_RARITY = 2.0
-"""Power of the :class:`~s3_retriever.search.lexical.RarityBoost` of BM25 beside S3."""
-
 TOGETHER = 64
 """Rows of a question that are scored at a time."""
 
 MASS_BYTES = 1 << 27
 """Bytes of the masses of all rows that are scored at a time, unless :data:`TOGETHER` rows have more."""
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """Constants of the attention-like scoring and of its fusion with BM25, learned by calibration.
-
-    Attributes:
-        scales: Widths at which the text is looked at.
-        head_weights: (H, S): weight of each query head at each scale.
-        bm25_widths: Weight of BM25 beside S3's density, averaged at each width (sigma in cells; ``inf``
-            means the document). In source code their sum counts, at :data:`CODE_WIDTHS`.
-        bm25_rarity: How much more rare words count in that BM25 than they do anyway; the power of
-            :class:`s3_retriever.search.lexical.RarityBoost`.
-        n_features: Features kept per question token and query head.
-
-    Raises:
-        InvalidInputError: A value is of another type, or the shapes do not fit.
-    """
-
-    scales: tuple[Scale, ...]
-    head_weights: tuple[tuple[float, ...], ...]
-    bm25_widths: Mapping[float, float]
-    n_features: int = 96
-    bm25_rarity: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_settings(
-            self,
-            scales=each(instance(Scale, "a Scale")),
-            head_weights=each(each(number()), least=0),
-            bm25_widths=instance(Mapping, "a mapping of widths to weights"),
-            n_features=whole(1),
-            bm25_rarity=number(0),
-        )
-        if any(len(weights) != len(self.scales) for weights in self.head_weights):
-            msg = f"every query head needs {len(self.scales)} weights, one per scale"
-            raise InvalidInputError(msg)
-
-    def row_weights(self, token_weights: Float32) -> Float32:
-        """Return the weight of each row at each scale, float32 (H * n, S), the rows head by head.
-
-        Args:
-            token_weights: float32 (n,), of the question's tokens.
-        """
-        head_weights = np.array(self.head_weights, np.float32).reshape(-1, 1, len(self.scales))
-        return (head_weights * token_weights[:, None]).reshape(-1, len(self.scales))
-
-    def boost(self, surprise: Callable[[str], float], *, alone: bool) -> RarityBoost | None:
-        """Return what lets rare words count more beside another side; None, plain BM25, alone."""
-        return None if alone else RarityBoost(self.bm25_rarity, surprise)
-
-    def lexical_density(self, snapshot: Snapshot, scores: npt.NDArray[np.float64], *, alone: bool) -> Float32:
-        """Return the density of BM25's scores of a snapshot's cells, float32 (C,).
-
-        Args:
-            snapshot: What was scored.
-            scores: float64 (C,).
-            alone: Whether no other side is added; they are averaged at :data:`BM25_WIDTHS` then.
-        """
-        cells = snapshot.document_cells
-        wider = widening(snapshot.document_characters, cells)
-        if alone:
-            return bm25_density(scores, cells, BM25_WIDTHS, wider)
-        density = bm25_density(scores, cells, self.bm25_widths, wider)
-        if (code := snapshot.are_code).any():
-            total, counts = math.fsum(self.bm25_widths.values()), np.diff(cells)
-            of_code, borders = np.repeat(code, counts), np.concatenate([[0], np.cumsum(counts[code])])
-            widths = {sigma: total * weight for sigma, weight in CODE_WIDTHS.items()}
-            density[of_code] = bm25_density(scores[of_code], borders, widths, wider[code])
-        return density
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able mapping; an infinite width becomes "document"."""
-        return {
-            "scales": [{"sigma": _sigma_to_json(s.sigma), "saturation": s.saturation} for s in self.scales],
-            "head_weights": [list(weights) for weights in self.head_weights],
-            "bm25_widths": [[_sigma_to_json(sigma), weight] for sigma, weight in self.bm25_widths.items()],
-            "n_features": self.n_features,
-            "bm25_rarity": self.bm25_rarity,
-        }
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Scoring:
-        """Read what :meth:`to_json` wrote.
-
-        Raises:
-            ArtifactFormatError: A field is missing or has a value that cannot be used.
-        """
-        try:
-            return cls(
-                scales=tuple(
-                    Scale(_sigma_from_json(s["sigma"]), float(s["saturation"])) for s in values["scales"]
-                ),
-                head_weights=tuple(tuple(map(float, weights)) for weights in values["head_weights"]),
-                bm25_widths={_sigma_from_json(s): float(weight) for s, weight in values["bm25_widths"]},
-                n_features=int(values["n_features"]),
-                bm25_rarity=float(values.get("bm25_rarity", 0.0)),  # artifacts made before there was one
-            )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            msg = f"the artifact's scoring constants cannot be read: {type(error).__name__}: {error}"
-            raise ArtifactFormatError(msg) from error
 
 
 Fuse = Callable[[Float32, Float32], Float32]
@@ -213,18 +96,25 @@ class Ranker:
             alone: Whether no other side is added: plain BM25, averaged at :data:`BM25_WIDTHS`. Else rare
                 words count more, and widths and weights are those of the scoring.
         """
-        boost = self.scoring.boost(self.surprise, alone=alone)
-        scores = self.lexical.scores(snapshot, question, boost)
-        return self.scoring.lexical_density(snapshot, scores, alone=alone)
+
+        def scored(boost: RarityBoost | None) -> npt.NDArray[np.float64]:
+            return self.lexical.scores(snapshot, question, boost)
+
+        return lexical_density(self.scoring, snapshot, scored, self.surprise, alone=alone)
 
     def bm25_parts(self, snapshot: Snapshot, term: Asked, *, alone: bool) -> tuple[Float32, Float32]:
         """Return the summands of :meth:`bm25` for one term: for words in texts, and for words above them."""
-        boost = self.scoring.boost(self.surprise, alone=alone)
-        text, above = (
-            self.scoring.lexical_density(snapshot, scores, alone=alone)
-            for scores in self.lexical.parts(snapshot, [term], boost)
-        )
-        return text, above
+
+        def part(number: int) -> Float32:
+            return lexical_density(
+                self.scoring,
+                snapshot,
+                lambda boost: self.lexical.parts(snapshot, [term], boost)[number],
+                self.surprise,
+                alone=alone,
+            )
+
+        return part(0), part(1)
 
     def s3(
         self,
@@ -385,11 +275,3 @@ def side_by_side(
         used = row.features.shape[1]
         features[h, :, :used], weights[h, :, :used] = row.features[asking], row.weights[asking]
     return features.reshape(-1, widest), weights.reshape(-1, widest)
-
-
-def _sigma_to_json(sigma: float) -> float | str:
-    return "document" if math.isinf(sigma) else sigma
-
-
-def _sigma_from_json(value: object) -> float:
-    return math.inf if value == "document" else float(value)  # type: ignore[arg-type]

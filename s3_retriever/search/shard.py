@@ -40,7 +40,9 @@ from s3_retriever.search.kernels import cell_counts, cell_masses
 from s3_retriever.search.lexical import BM25
 from s3_retriever.search.passages import Page
 from s3_retriever.search.profile import Profile, profile_of, ranges_of
-from s3_retriever.search.rank import TOGETHER, Densities, Fuse, Scoring
+from s3_retriever.search.rank import TOGETHER, Densities, Fuse
+from s3_retriever.search.rarity import RarityBoost
+from s3_retriever.search.scoring import Scoring, lexical_density
 from s3_retriever.search.totals import totals
 from s3_retriever.search.workers import Workers
 
@@ -139,8 +141,8 @@ class Shard:
                 state.question, terms=(term,), surprise=state.question.surprise[number : number + 1]
             )
             cells, below = whole.terms.cells[number], whole.terms.below[number]
-            text, above = self._lexical_scores(alone, whole.terms._replace(cells=(cells,), below=(below,)))
-            return self._lexical_density(alone, text), self._lexical_density(alone, above)
+            counts = whole.terms._replace(cells=(cells,), below=(below,))
+            return self._lexical_density(alone, counts, 0), self._lexical_density(alone, counts, 1)
 
         evidence = Evidence(
             wanted.question,
@@ -228,8 +230,7 @@ class Shard:
         if question.mode != "bm25":
             s3 = self._paper(question, whole) if question.shared is not None else self._s3(state, whole)
         if question.mode != "s3":
-            text, above = self._lexical_scores(question, whole.terms)
-            bm25 = self._lexical_density(question, text + above)
+            bm25 = self._lexical_density(question, whole.terms)
         return Densities(s3, bm25)
 
     def _s3(self, state: _State, whole: Counted) -> Float32:
@@ -256,18 +257,19 @@ class Shard:
             counts += cell_counts(snapshot.parts, tap, features, (times * rarity).astype(np.float32))
         return paper_density(counts, snapshot.document_cells)
 
-    def _lexical_scores(self, question: Question, whole: TermCounts) -> tuple[Float64, Float64]:
-        """Return BM25 of the cells, float64 (C,): for words in texts, and for words above them."""
-        words = (term.exact or term.term for term in question.terms)
+    def _lexical_density(self, question: Question, whole: TermCounts, part: int | None = None) -> Float32:
+        """Return the density of BM25; part 0 is for words in the texts only, 1 for words above them."""
+        snapshot, terms = self._snapshot, question.terms
+        words = (term.exact or term.term for term in terms)
         surprise = dict(zip(words, question.surprise, strict=True))
-        boost = self._scoring.boost(surprise.__getitem__, alone=question.mode == "bm25")
-        return (
-            self._bm25.scores(self._snapshot, question.terms, boost, whole=whole),
-            context_scores(self._snapshot, question.terms, boost, whole=whole),
-        )
 
-    def _lexical_density(self, question: Question, scores: Float64) -> Float32:
-        return self._scoring.lexical_density(self._snapshot, scores, alone=question.mode == "bm25")
+        def scored(boost: RarityBoost | None) -> Float64:
+            text = functools.partial(self._bm25.scores, snapshot, terms, boost, whole=whole)
+            above = functools.partial(context_scores, snapshot, terms, boost, whole=whole)
+            return text() + above() if part is None else (text, above)[part]()
+
+        alone = question.mode == "bm25"
+        return lexical_density(self._scoring, snapshot, scored, surprise.__getitem__, alone=alone)
 
     def _densest(self, state: _State, densities: Densities, most: int) -> Cells:
         density, cells_of = state.density, self._snapshot.document_cells

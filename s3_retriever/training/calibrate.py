@@ -28,7 +28,7 @@ from s3_retriever.host.model import Host
 from s3_retriever.host.scan import ScanConfig
 from s3_retriever.host.taps import QueryHead, Tap
 from s3_retriever.memory import peak_bytes
-from s3_retriever.search.rank import Scoring
+from s3_retriever.search.scoring import Scoring
 from s3_retriever.training.corpus import DenseCorpus, Example, read_dense_corpus
 from s3_retriever.training.density import CELLS, HeadScores, LearnedDensity
 from s3_retriever.training.pairs import Pair, split_pairs

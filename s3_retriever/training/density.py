@@ -20,7 +20,7 @@ from s3_retriever.encode.sae import Floats
 from s3_retriever.index.layout import CELL
 from s3_retriever.search.coactivation import coactivation, grouped
 from s3_retriever.search.density import TRUNCATE, Scale
-from s3_retriever.search.rank import FUSED_RARITY, FUSED_WIDTHS, Scoring
+from s3_retriever.search.scoring import FUSED_RARITY, FUSED_WIDTHS, Scoring
 from s3_retriever.training.corpus import DenseCorpus, Example
 
 CELLS = (4, 8, 16)

@@ -31,7 +31,7 @@ from s3_retriever.host.model import Host
 from s3_retriever.host.scan import ScanConfig, scan
 from s3_retriever.host.taps import QueryHead, Tap
 from s3_retriever.index.layout import CELL
-from s3_retriever.search.rank import Scoring
+from s3_retriever.search.scoring import Scoring
 from s3_retriever.training.calibrate import CalibrateConfig, calibrate_heads
 from s3_retriever.training.corpus import DenseCorpus
 from s3_retriever.training.density import SCALES, TEMPERATURE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 
 from s3_retriever import Document, Host, RetrieverConfig, S3Retriever, ScanConfig
 from s3_retriever.encode import Artifact
+from s3_retriever.index.words import asked
 from s3_retriever.search.density import bm25_density, widening
-from s3_retriever.search.rank import BM25_WIDTHS, CODE_WIDTHS
+from s3_retriever.search.rarity import RarityBoost
+from s3_retriever.search.scoring import BM25_WIDTHS, CODE_RARITY, CODE_WIDTHS, lexical_density
 
 PROSE = "The ferry leaves the old pier at nine, and whoever is late waits for the next one. " * 30
 PYTHON = "".join(
@@ -55,18 +58,33 @@ def test_documents_of_statements_are_code(retriever: S3Retriever) -> None:
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_beside_s3_bm25_looks_wider_at_code_and_at_all_else_as_before(
+def test_beside_s3_bm25_looks_wider_at_code_where_rare_words_count_less(
     retriever: S3Retriever, alone: bool
 ) -> None:
     """Each document has the density that it has with no other beside it."""
-    snapshot, scoring = retriever.index.snapshot, retriever.ranker.scoring
-    scores = np.random.default_rng(0).exponential(1, snapshot.n_cells)
-    found = scoring.lexical_density(snapshot, scores, alone=alone)
+    snapshot, scoring = retriever.index.snapshot, replace(retriever.ranker.scoring, bm25_rarity=2.0)
+    by_power = np.random.default_rng(0).exponential(1, (3, snapshot.n_cells))
+    powers = [None, scoring.bm25_rarity, CODE_RARITY * scoring.bm25_rarity]
+
+    def scored(boost: RarityBoost | None) -> np.ndarray:
+        return by_power[powers.index(boost and boost.power)]
+
+    found = lexical_density(scoring, snapshot, scored, lambda _: 1.0, alone=alone)
     wider = widening(snapshot.document_characters, snapshot.document_cells)
     for i, (first, last) in enumerate(pairwise(snapshot.document_cells)):
-        widths = BM25_WIDTHS if alone else scoring.bm25_widths
+        widths, scores = (BM25_WIDTHS, by_power[0]) if alone else (scoring.bm25_widths, by_power[1])
         if not alone and snapshot.doc_id(i) in CODE:
-            total = sum(scoring.bm25_widths.values())
+            total, scores = sum(scoring.bm25_widths.values()), by_power[2]
             widths = {sigma: total * weight for sigma, weight in CODE_WIDTHS.items()}
         own = bm25_density(scores[first:last], np.array([0, last - first]), widths, wider[i : i + 1])
         assert np.array_equal(found[first:last], own)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_terms_add_up_to_the_density_of_the_question(retriever: S3Retriever, alone: bool) -> None:
+    snapshot = retriever.index.snapshot
+    scoring = replace(retriever.ranker.scoring, bm25_rarity=2.0)
+    ranker = replace(retriever.ranker, scoring=scoring)
+    question = "which ferry leaves the old pier late, ferry_3 or ferry9?"
+    parts = [part for term in asked(question) for part in ranker.bm25_parts(snapshot, term, alone=alone)]
+    np.testing.assert_allclose(sum(parts), ranker.bm25(snapshot, question, alone=alone), rtol=1e-5)

@@ -22,7 +22,7 @@ from s3_retriever.errors import InvalidInputError
 from s3_retriever.index.layout import CELL
 from s3_retriever.search.coactivation import coactivation, grouped
 from s3_retriever.search.kernels import cell_masses
-from s3_retriever.search.rank import FUSED_RARITY, FUSED_WIDTHS, Scoring
+from s3_retriever.search.scoring import FUSED_RARITY, FUSED_WIDTHS, Scoring
 from s3_retriever.training.calibrate import CalibrateConfig, calibrate
 from s3_retriever.training.corpus import DenseCorpus, Example, read_dense_corpus
 from s3_retriever.training.density import LearnedDensity

@@ -19,7 +19,7 @@ from s3_retriever.encode import Artifact, center_and_normalize
 from s3_retriever.encode.question import encode_question
 from s3_retriever.errors import ArtifactError, InvalidInputError
 from s3_retriever.host import Host, QueryHead, Tap
-from s3_retriever.search.rank import Scoring
+from s3_retriever.search.scoring import Scoring
 from s3_retriever.training.calibrate import CalibrateConfig
 from s3_retriever.training.fit import SAEOptions, calibrate_artifact, train_artifact
 from s3_retriever.training.sae_training import TrainConfig
