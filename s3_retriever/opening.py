@@ -37,13 +37,21 @@ def read_anywhere(
     """Open an index in this process or in shards on a cluster; arguments as of ``S3Retriever.load``."""
     if shards is None:
         return read_saved_at(path)
-    check("shards", shards, whole(1))
-    check("timeout", timeout, number(above=0))
-    check_library("indexes in shards", "Ray", "ray", pip_install("ray"))
     from s3_retriever.cluster.shards import open_shards
 
     scoring, fuse = (None, np.add) if ranker is None else (ranker.scoring, ranker.fuse)
     return open_shards(str(path), shards, timeout=timeout, scoring=scoring, fuse=fuse)
+
+
+def _begin_cluster(shards: int, timeout: float) -> None:
+    """Connect to Ray, unless that is done. On Linux, what Ray starts ends with the thread that started it."""
+    check("shards", shards, whole(1))
+    check("timeout", timeout, number(above=0))
+    check_library("indexes in shards", "Ray", "ray", pip_install("ray"))
+    import ray
+
+    if not ray.is_initialized():
+        ray.init()
 
 
 def _recorded_host(path: str | Path) -> object:
@@ -148,6 +156,8 @@ class Opened:
             host: As in :meth:`from_documents`; None: the one that the index names, see :meth:`Host.recorded`.
             ranker: Another than the artifact's.
             shards: Actors of Ray that search a part of it each, with the same spans; None: this process does.
+                Where Ray does not run yet, ``ray.init()`` is called, in this thread: on Linux its processes end
+                with it, so call it yourself in a thread that stays if this one does not.
             timeout: Seconds to wait for a shard.
 
         Raises:
@@ -156,6 +166,8 @@ class Opened:
             HostNotFoundError: The host that the index names is not to be had, or not to be trusted by name.
         """
         check("path", path, PATH)
+        if shards is not None:
+            _begin_cluster(shards, timeout)
         with ThreadPoolExecutor(1, "s3-load") as pool:
             reading = pool.submit(read_anywhere, path, shards, timeout, ranker)
             recorded = _recorded_host(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -93,6 +94,8 @@ def _run(service: Service, app: ASGIApp, path: str = "") -> None:
     from s3_retriever.server.run import run
 
     chosen = service.settings
+    gc.collect()
+    gc.freeze()  # what is loaded stays: no collection need look at it while questions are answered
     with plain_warnings():
         run(app, chosen.host, chosen.port, ready=lambda url: note(f"serving {_what(service)} at {url}{path}"))
 

@@ -140,7 +140,8 @@ class Search:
     @property
     def together(self) -> int:
         """How many questions to answer at a time; at least one, else within :data:`DENSITY_BYTES`."""
-        of_one = 2 * 4 * max(1, self._snapshot.n_cells)
+        sides = 2 if self._options.mode == "hybrid" else 1
+        of_one = 4 * sides * max(1, self._snapshot.n_cells)
         return max(1, min(MOST_QUESTIONS, DENSITY_BYTES // of_one))
 
     def answers(self, asked: Sequence[Asked]) -> list[list[Span]]:
@@ -230,27 +231,29 @@ class Search:
         """
         ranker, snapshot, mode = self._ranker, self._snapshot, self._options.mode
 
-        def bm25(one: Asked) -> Float32 | None:
-            return None if mode == "s3" else ranker.bm25(snapshot, one.question, alone=mode == "bm25")
+        def bm25(one: Asked) -> Float32:
+            return ranker.bm25(snapshot, one.question, alone=mode == "bm25")
 
         if mode == "bm25":
             return ranker.workers.map(lambda i: then(i, Densities(None, bm25(asked[i]))), range(len(asked)))
-        if self._options.scoring == "paper":
-
-            def counted(i: int) -> _R:
-                return then(i, Densities(ranker.paper(snapshot, asked[i].shared), bm25(asked[i])))
-
-            return ranker.workers.map(counted, range(len(asked)))
-
-        encoded = [one.encoded for one in asked if one.encoded is not None]
-        rows = [(read.ids, one.rows) for read, one in zip(encoded, asked, strict=True)]
-        with ranker.workers.ahead(bm25, asked) as words:
+        with ranker.workers.ahead(bm25, asked if mode == "hybrid" else []) as words:
 
             def scored(i: int, s3: Float32) -> _R:
-                s3 *= np.float32(fluency(len(asked[i].question), len(encoded[i].ids)))
-                return then(i, Densities(s3, words(i)))
+                return then(i, Densities(s3, words(i) if mode == "hybrid" else None))
 
-            return ranker.s3(snapshot, rows, scored, means)
+            if self._options.scoring == "paper":
+                return ranker.workers.map(
+                    lambda i: scored(i, ranker.paper(snapshot, asked[i].shared)), range(len(asked))
+                )
+
+            encoded = [one.encoded for one in asked if one.encoded is not None]
+            rows = [(read.ids, one.rows) for read, one in zip(encoded, asked, strict=True)]
+
+            def scaled(i: int, s3: Float32) -> _R:
+                s3 *= np.float32(fluency(len(asked[i].question), len(encoded[i].ids)))
+                return scored(i, s3)
+
+            return ranker.s3(snapshot, rows, scaled, means)
 
 
 def _range(density: Float32) -> tuple[float, float]:

@@ -50,7 +50,7 @@ def coactivation(
 
     The ratio of a cell is its share of a row's attention over a full cell's share under uniform attention.
     A softmax over all tokens of the corpus gives a token the probability exp(s) / sum exp(s); a token that
-    no posting touches has s = 0. Relative error of a logarithm below 1e-5.
+    no posting touches has s = 0. Error of a logarithm below 1e-6, or 1e-5 of it.
 
     Args:
         masses: float32 (G, C, LANES), extra masses as ``cell_masses`` returns them.

@@ -34,13 +34,10 @@ MAX_SCORE = 20.0
 _ALONE = 1 << 15  # cells times rows that one thread has scored before others have begun
 _TASKS = 2  # per thread of the last blocks, about, so that all end together
 _BLOCK_CELLS = BLOCK // CELL
-
-
 _LINE = 64  # bytes of a cache line
 
 
-@njit(cache=True, nogil=True)
-def aligned(size: int) -> Float32:
+def _aligned(size: int) -> Float32:
     """Return float32 (size,) with anything in it, whose first number begins a cache line.
 
     Vectors that lie across two lines take twice as long to read and write.
@@ -48,6 +45,10 @@ def aligned(size: int) -> Float32:
     whole = np.empty(size + _LINE // 4, np.float32)
     first = (_LINE - whole.ctypes.data % _LINE) % _LINE // 4
     return whole[first : first + size]
+
+
+aligned = njit(cache=True, nogil=True)(_aligned)
+"""The same for kernels. NumPy asks for huge pages for a large array, and Numba does not."""
 
 
 def n_groups(n_rows: int) -> int:
@@ -84,7 +85,7 @@ def cell_masses(
     """
     n_cells = sum(len(part.cells) for part in parts)
     shape = n_groups(len(features)), n_cells, LANES
-    masses: Float32 = aligned(math.prod(shape)).reshape(shape)
+    masses = _aligned(math.prod(shape)).reshape(shape)
     masses[-1:, :, len(features) % LANES or LANES :] = 0
     if not masses.size:
         return masses
@@ -131,17 +132,17 @@ class _Task(NamedTuple):
 
 def _tasks(parts: Sequence[LiveSegment], n_rows: int, n_threads: int) -> Iterator[_Task]:
     """Cut the work: by blocks, whose postings the rows share, and at the end by rows too."""
-    columns = np.cumsum([0, *(len(part.cells) for part in parts)]).tolist()
+    columns = np.cumsum([0, *(len(part.cells) for part in parts)])[:-1].tolist()
     sizes = [part.segment.features.n_blocks for part in parts]
     if n_threads == 1:
-        for part, column, size in zip(parts, columns, sizes, strict=False):
+        for part, column, size in zip(parts, columns, sizes, strict=True):
             if size:
                 yield _Task(part, column, (0, size), (0, n_rows))
         return
     left = sum(sizes)
     n_last = left - max(0, left - 1) // n_threads * n_threads
     together = LANES * max(1, -(-n_groups(n_rows) * n_last // (_TASKS * n_threads)))
-    for part, column, size in zip(parts, columns, sizes, strict=False):
+    for part, column, size in zip(parts, columns, sizes, strict=True):
         for block in range(size):
             step = together if left <= n_last else n_rows
             for row in range(0, n_rows, step):

@@ -94,7 +94,7 @@ class Ranker:
             snapshot: What is searched.
             question: In natural language, or terms of it.
             alone: Whether no other side is added: plain BM25, averaged at :data:`BM25_WIDTHS`. Else rare
-                words count more, and widths and weights are those of the scoring.
+                words count more, and widths and weights are those of the scoring, but for source code.
         """
 
         def scored(boost: RarityBoost | None) -> npt.NDArray[np.float64]:

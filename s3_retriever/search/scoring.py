@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class Scoring:
         bm25_widths: Weight of BM25 beside S3's density, averaged at each width (sigma in cells; ``inf``
             means the document). In source code their sum counts, at :data:`CODE_WIDTHS`.
         bm25_rarity: How much more rare words count in that BM25 than they do anyway; the power of
-            :class:`s3_retriever.search.lexical.RarityBoost`.
+            :class:`s3_retriever.search.rarity.RarityBoost`. In source code, times :data:`CODE_RARITY`.
         n_features: Features kept per question token and query head.
 
     Raises:
@@ -129,6 +130,7 @@ def lexical_density(
         surprise: How rare a word is in its language, in [0, 1].
         alone: Whether no other side is added: plain BM25 then, averaged at :data:`BM25_WIDTHS`.
     """
+    scored = functools.cache(scored)
     cells = snapshot.document_cells
     wider = widening(snapshot.document_characters, cells)
     if alone:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -69,24 +69,33 @@ class Workers(Uncopyable):
 
     @contextmanager
     def ahead(self, function: Callable[[_T], _R], tasks: Sequence[_T]) -> Iterator[Callable[[int], _R]]:
-        """Do tasks in other threads while the caller does something else.
+        """Do tasks in one other thread, in turn, while the caller and the rest do something else.
 
         Yields:
-            What returns the result of the i-th task, or raises its error. A task that nobody has begun is
-            done there and then. At the end of the block, those left are dropped.
+            What returns the result of the i-th task, or raises its error, and is to be called once for each.
+            A task that has not begun is done there and then. At the end of the block, those left are dropped.
         """
-        others = self._threads() if self.n_threads > 1 else None
-        futures = [others.submit(function, task) for task in tasks] if others else []
+        futures: list[Future[_R]] = [Future() for _ in tasks]
+
+        def take() -> None:
+            for future, task in zip(futures, tasks, strict=True):
+                if future.set_running_or_notify_cancel():
+                    try:
+                        future.set_result(function(task))
+                    except BaseException as error:
+                        future.set_exception(error)
 
         def result(i: int) -> _R:
-            if not futures or futures[i].cancel():
-                return function(tasks[i])
-            return futures[i].result()
+            return function(tasks[i]) if futures[i].cancel() else futures[i].result()
 
+        helper = self._threads().submit(take) if tasks and self.n_threads > 1 else None
         try:
             yield result
         finally:
-            wait([future for future in futures if not future.cancel()])
+            for future in futures:
+                future.cancel()
+            if helper is not None and not helper.cancel():
+                wait([helper])
 
     def _threads(self) -> ThreadPoolExecutor:
         pool = self._pool

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -30,8 +29,6 @@ def run(app: ASGIApp, host: str, port: int, *, ready: Callable[[str], None]) -> 
     """
     with listen(host, port) as listener:
         server = make_server(app)
-        gc.collect()
-        gc.freeze()  # the host's objects stay: no collection need look at them while questions are answered
         ready(address(listener))
         # At its end uvicorn sends the signal that stopped it again, which would kill the process.
         before = signal.signal(signal.SIGTERM, lambda *_: None)
@@ -40,7 +37,6 @@ def run(app: ASGIApp, host: str, port: int, *, ready: Callable[[str], None]) -> 
                 server.run([listener])
         finally:
             signal.signal(signal.SIGTERM, before)
-            gc.unfreeze()
 
 
 def make_server(app: ASGIApp) -> uvicorn.Server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ QUESTIONS = [
     "number 7 of the dog",
     "What answers a question in 1997?",
     "zebra",
+    "yield fox.brackets for fox in tokens",
 ]
 
 
@@ -97,7 +99,9 @@ def whole(tiny_host: Host, tiny_artifact: Artifact, tmp_path_factory: pytest.Tem
     retriever.add(documents[90:])
     retriever.delete(["d003", "d079", "copy3"])
     retriever.save(tmp_path_factory.mktemp("whole") / "kb")
-    return retriever
+    scoring = replace(retriever.ranker.scoring, bm25_rarity=2.0, bm25_widths={0.5: 1.0, np.inf: 0.3})
+    ranker = replace(retriever.ranker, scoring=scoring)
+    return S3Retriever(host=tiny_host, artifact=tiny_artifact, index=retriever.index, ranker=ranker)
 
 
 @pytest.fixture(scope="module")
