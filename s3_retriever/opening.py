@@ -156,8 +156,8 @@ class Opened:
             host: As in :meth:`from_documents`; None: the one that the index names, see :meth:`Host.recorded`.
             ranker: Another than the artifact's.
             shards: Actors of Ray that search a part of it each, with the same spans; None: this process does.
-                Where Ray does not run yet, ``ray.init()`` is called, in this thread: on Linux its processes end
-                with it, so call it yourself in a thread that stays if this one does not.
+                Where Ray does not run yet, ``ray.init()`` is called in this thread. On Linux what it begins
+                ends with it, so call it yourself in a thread that stays, if this one does not.
             timeout: Seconds to wait for a shard.
 
         Raises:

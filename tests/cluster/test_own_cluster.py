@@ -32,6 +32,6 @@ def test_shards_stay_when_the_index_is_loaded(
     whole = S3Retriever.from_documents(documents, host=host, artifact=artifact)
     whole.save(tmp_path / "index")
     command = [sys.executable, "-c", ASKING, str(tmp_path / "index"), host]
-    told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=400).stdout
+    told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=400).stdout  # noqa: S603
     found = whole.retrieve("Where are the keys?", 60)
     assert told.splitlines()[-1] == str([(span.doc_id, span.start, span.end) for span in found])
