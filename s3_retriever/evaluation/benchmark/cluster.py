@@ -22,7 +22,7 @@ from s3_retriever.sources.jsonl import read_corpus, read_lines
 
 _SPARE = 2  # CPUs of the cluster that no worker is on, for what reads and writes
 _BUDGET = 256
-_PACKS = 4  # of each worker
+_PACKS = 8  # of each worker, so that all end at about the same time
 
 
 def main(argv: Sequence[str] | None = None) -> int:
