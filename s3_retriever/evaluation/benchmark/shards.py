@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from s3_retriever.cluster.shards import RayShards
     from s3_retriever.search.shards import ShardedIndex
 
+_EMPTY = 100  # calls that ask nothing
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Compare, print a table, and return 1 where a span differs."""
@@ -42,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sent, received, calls = _traffic(parts, questions)
         lines.append(
             f"{n} shards: spans {'the same' if found == expected else 'DIFFER'}, median {seconds:.0f} ms, "
-            f"{calls:.1f} rounds; bytes per question and shard: {sent:,.0f} there, {received:,.0f} back"
+            f"{calls:.1f} rounds, of {_empty_round(parts):.1f} ms where nothing is asked; "
+            f"bytes per question and shard: {sent:,.0f} there, {received:,.0f} back"
         )
         _shards(parts).close()
     sys.stdout.write("\n".join(lines) + "\n")
@@ -69,6 +72,17 @@ def _traffic(retriever: S3Retriever, questions: Sequence[str]) -> tuple[float, f
         retriever.retrieve(question)
     n = len(questions)
     return max(shards.sent) / n, max(shards.received) / n, (shards.calls - before) / n
+
+
+def _empty_round(retriever: S3Retriever) -> float:
+    """Return the median of the milliseconds that a call of all shards takes which have nothing to do."""
+    shards = _shards(retriever)
+    seconds = []
+    for _ in range(_EMPTY):
+        start = time.perf_counter()
+        shards.each("find", {shard: ("",) for shard in range(len(shards.actors))})
+        seconds.append(time.perf_counter() - start)
+    return 1000 * statistics.median(seconds)
 
 
 def _shards(retriever: S3Retriever) -> RayShards:
