@@ -80,7 +80,7 @@ def _empty_round(retriever: S3Retriever) -> float:
     seconds = []
     for _ in range(_EMPTY):
         start = time.perf_counter()
-        shards.each("find", {shard: ("",) for shard in range(len(shards.actors))})
+        shards.each("find", dict.fromkeys(range(len(shards.actors)), ("",)))
         seconds.append(time.perf_counter() - start)
     return 1000 * statistics.median(seconds)
 
