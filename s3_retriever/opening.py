@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,27 +31,17 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-def read_anywhere(
-    path: str | Path, shards: int | None, timeout: float, ranker: Ranker | None
-) -> tuple[Index | ShardedIndex, Artifact, RetrieverConfig]:
-    """Open an index in this process or in shards on a cluster; arguments as of ``S3Retriever.load``."""
-    if shards is None:
-        return read_saved_at(path)
-    from s3_retriever.cluster.shards import open_shards
-
-    scoring, fuse = (None, np.add) if ranker is None else (ranker.scoring, ranker.fuse)
-    return open_shards(str(path), shards, timeout=timeout, scoring=scoring, fuse=fuse)
-
-
-def _begin_cluster(shards: int, timeout: float) -> None:
-    """Connect to Ray, unless that is done. On Linux, what Ray starts ends with the thread that started it."""
+def _begin_shards(
+    path: str | Path, shards: int, timeout: float, ranker: Ranker | None
+) -> Callable[[], tuple[ShardedIndex, Artifact, RetrieverConfig]]:
+    """Begin to open an index in shards on a cluster; arguments as of ``S3Retriever.load``."""
     check("shards", shards, whole(1))
     check("timeout", timeout, number(above=0))
     check_library("indexes in shards", "Ray", "ray", pip_install("ray"))
-    import ray
+    from s3_retriever.cluster.shards import begin_shards
 
-    if not ray.is_initialized():
-        ray.init()
+    scoring, fuse = (None, np.add) if ranker is None else (ranker.scoring, ranker.fuse)
+    return begin_shards(str(path), shards, timeout=timeout, scoring=scoring, fuse=fuse)
 
 
 def _recorded_host(path: str | Path) -> object:
@@ -166,18 +156,20 @@ class Opened:
             HostNotFoundError: The host that the index names is not to be had, or not to be trusted by name.
         """
         check("path", path, PATH)
-        if shards is not None:
-            _begin_cluster(shards, timeout)
+        opened: Callable[[], tuple[Index | ShardedIndex, Artifact, RetrieverConfig]]
         with ThreadPoolExecutor(1, "s3-load") as pool:
-            reading = pool.submit(read_anywhere, path, shards, timeout, ranker)
+            if shards is None:
+                opened = pool.submit(read_saved_at, path).result
+            else:
+                opened = _begin_shards(path, shards, timeout, ranker)
             recorded = _recorded_host(path)
             try:
                 # Meanwhile, and in this thread: while transformers is imported, no other can import from it.
                 loaded = _loaded(host, recorded, path)
             except S3RetrieverError:
-                reading.result()  # what is wrong with the index comes first
+                opened()  # what is wrong with the index comes first
                 raise
-            index, artifact, config = reading.result()
+            index, artifact, config = opened()
         name = index.header["host"]["name"]
         if loaded is None or (host is None and recorded != name):  # the index was replaced meanwhile
             loaded = Host.recorded(name, f"the index {path}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -154,10 +154,12 @@ class RayShards:
             ray.kill(actor)
 
 
-def open_shards(
+def begin_shards(
     path: str, n: int, *, timeout: float, threads: int = 1, scoring: Scoring | None = None, fuse: Fuse
-) -> tuple[ShardedIndex, Artifact, RetrieverConfig]:
-    """Put an index on actors, each with a part of its documents.
+) -> Callable[[], tuple[ShardedIndex, Artifact, RetrieverConfig]]:
+    """Put an index on actors, each with a part of its documents; return what waits until they have started.
+
+    Call it in a thread that stays: on Linux, a cluster that Ray begins here ends with the thread.
 
     Args:
         path: A folder that all machines see, or a URL.
@@ -170,7 +172,7 @@ def open_shards(
     Raises:
         IndexFormatError: The index is missing, truncated, altered or of another version.
         InvalidInputError: It computes BM25 by another library, which needs the whole corpus.
-        ShardError: An actor did not start in time.
+        ShardError: By what is returned: an actor did not start in time.
     """
     place = place_of(path)
     content = opened_content(place)
@@ -185,5 +187,9 @@ def open_shards(
     actors = [
         remote.remote(place.name, layout, pieces, scoring, fuse, threads) for pieces in cut(place, content, n)
     ]
-    shards = RayShards(actors, timeout, max(timeout, _PATIENCE))
-    return ShardedIndex(shards, layout, content["header"], hash_json(content)), artifact, config
+
+    def started() -> tuple[ShardedIndex, Artifact, RetrieverConfig]:
+        shards = RayShards(actors, timeout, max(timeout, _PATIENCE))
+        return ShardedIndex(shards, layout, content["header"], hash_json(content)), artifact, config
+
+    return started

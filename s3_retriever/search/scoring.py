@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -130,7 +129,6 @@ def lexical_density(
         surprise: How rare a word is in its language, in [0, 1].
         alone: Whether no other side is added: plain BM25 then, averaged at :data:`BM25_WIDTHS`.
     """
-    scored = functools.cache(scored)
     cells = snapshot.document_cells
     wider = widening(snapshot.document_characters, cells)
     if alone:

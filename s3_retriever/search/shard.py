@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -50,6 +50,10 @@ _KEPT_BYTES = 1 << 30  # of masses, from the first round to the second
 _QUESTIONS = 16  # whose first round is remembered
 
 
+Scores = Callable[..., Float64]
+"""Scores the cells of a snapshot, with arguments as of :func:`context_scores`."""
+
+
 @dataclass
 class _State:
     question: Question
@@ -74,7 +78,7 @@ class Shard:
         self._scoring = scoring
         self._fuse = fuse
         self._workers = workers
-        self._bm25 = BM25()
+        self._sides: tuple[Scores, ...] = (BM25().scores, context_scores)
         self._states: OrderedDict[str, _State] = OrderedDict()
 
     def facts(self) -> Facts:
@@ -142,7 +146,8 @@ class Shard:
             )
             cells, below = whole.terms.cells[number], whole.terms.below[number]
             counts = whole.terms._replace(cells=(cells,), below=(below,))
-            return self._lexical_density(alone, counts, 0), self._lexical_density(alone, counts, 1)
+            text, above = (self._lexical_density(alone, counts, side) for side in self._sides)
+            return text, above
 
         evidence = Evidence(
             wanted.question,
@@ -230,7 +235,7 @@ class Shard:
         if question.mode != "bm25":
             s3 = self._paper(question, whole) if question.shared is not None else self._s3(state, whole)
         if question.mode != "s3":
-            bm25 = self._lexical_density(question, whole.terms)
+            bm25 = self._lexical_density(question, whole.terms, *self._sides)
         return Densities(s3, bm25)
 
     def _s3(self, state: _State, whole: Counted) -> Float32:
@@ -257,19 +262,17 @@ class Shard:
             counts += cell_counts(snapshot.parts, tap, features, (times * rarity).astype(np.float32))
         return paper_density(counts, snapshot.document_cells)
 
-    def _lexical_density(self, question: Question, whole: TermCounts, part: int | None = None) -> Float32:
-        """Return the density of BM25; part 0 is for words in the texts only, 1 for words above them."""
-        snapshot, terms = self._snapshot, question.terms
-        words = (term.exact or term.term for term in terms)
+    def _lexical_density(self, question: Question, whole: TermCounts, *sides: Scores) -> Float32:
+        """Return the density of BM25, of what some sides give: words in the texts, words above them."""
+        words = (term.exact or term.term for term in question.terms)
         surprise = dict(zip(words, question.surprise, strict=True))
 
         def scored(boost: RarityBoost | None) -> Float64:
-            text = functools.partial(self._bm25.scores, snapshot, terms, boost, whole=whole)
-            above = functools.partial(context_scores, snapshot, terms, boost, whole=whole)
-            return text() + above() if part is None else (text, above)[part]()
+            scores = (side(self._snapshot, question.terms, boost, whole=whole) for side in sides)
+            return functools.reduce(np.add, scores)
 
         alone = question.mode == "bm25"
-        return lexical_density(self._scoring, snapshot, scored, surprise.__getitem__, alone=alone)
+        return lexical_density(self._scoring, self._snapshot, scored, surprise.__getitem__, alone=alone)
 
     def _densest(self, state: _State, densities: Densities, most: int) -> Cells:
         density, cells_of = state.density, self._snapshot.document_cells

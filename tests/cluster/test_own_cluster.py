@@ -15,6 +15,13 @@ ASKING = """
 import sys
 import ray
 from s3_retriever import S3Retriever
+from s3_retriever.errors import IndexFormatError
+try:
+    S3Retriever.load(sys.argv[1] + "-that-is-not-there", shards=2)
+except IndexFormatError:
+    assert not ray.is_initialized()  # nothing is begun for an index that is not there
+else:
+    raise AssertionError
 asked = S3Retriever.load(sys.argv[1], host=sys.argv[2], shards=2, timeout=200)
 found = asked.retrieve("Where are the keys?", 60)
 assert [node["Alive"] for node in ray.nodes()] == [True]  # whoever knows the nodes is there still
