@@ -48,7 +48,8 @@ def _aligned(size: int) -> Float32:
 
 
 aligned = njit(cache=True, nogil=True)(_aligned)
-"""The same for kernels. NumPy asks for huge pages for a large array, and Numba does not."""
+"""The same for kernels. A large array is better made by NumPy, which asks for huge pages; Numba does not
+(``findings/numba-arrays-without-huge-pages.sh``)."""
 
 
 def n_groups(n_rows: int) -> int:
