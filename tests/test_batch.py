@@ -24,6 +24,7 @@ from s3_retriever.encode.question import QueryRows, encode_question, encode_ques
 from s3_retriever.encode.question import _passes as passes_of
 from s3_retriever.host import QueryHead
 from s3_retriever.host.one_core import OneCoreThreads
+from s3_retriever.index.words import asked
 from s3_retriever.search import answer, rank
 from s3_retriever.search.kernels import cell_masses
 from s3_retriever.search.lexical import LexicalIndex
@@ -228,10 +229,10 @@ def test_an_error_of_one_question_is_raised(
     expected = retriever.retrieve_batch(QUESTIONS)
     scores = LexicalIndex.scores
 
-    def failing(self: Any, snapshot: Any, question: Any, boost: Any = None) -> Any:
-        if question == QUESTIONS[3]:
+    def failing(self: Any, lookup: Any, terms: Any, boost: Any = None) -> Any:
+        if terms == asked(QUESTIONS[3]):
             raise MemoryError
-        return scores(self, snapshot, question, boost)
+        return scores(self, lookup, terms, boost)
 
     with monkeypatch.context() as failure:
         failure.setattr(LexicalIndex, "scores", failing)

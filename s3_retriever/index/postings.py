@@ -228,6 +228,46 @@ def restore_terms(gaps, pointers):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def count_term(gaps, pointers, n_cells, before):  # type: ignore[no-untyped-def]
+    """Return the cells of a term, each once, and how often each has it.
+
+    Args:
+        gaps: uint8, of the whole segment.
+        pointers: int64 (2,), where those of the term begin and end.
+        n_cells: Cells of the segment.
+        before: int64 (n_cells + 1,), how many cells before each one count, and all that do: the others are
+            left out, and cells are numbered without them. Empty: all count.
+
+    Returns:
+        int64 (n,), ascending; int32 (n,); whether all cells are there.
+    """
+    size = pointers[1] - pointers[0]
+    cells, counts = np.empty(size, np.int64), np.empty(size, np.int32)
+    n, counted = 0, False
+    cell, last, gap, shift = 0, -1, 0, 0
+    for i in range(pointers[0], pointers[1]):
+        byte = gaps[i]
+        gap |= (byte & 127) << shift
+        if byte >= 128:
+            shift = min(shift + 7, 56)
+            continue
+        cell += gap
+        gap, shift = 0, 0
+        if not 0 <= cell < n_cells:
+            return cells[:0], counts[:0], False
+        if cell != last:
+            counted = len(before) == 0 or before[cell + 1] > before[cell]
+            if counted:
+                cells[n] = before[cell] if len(before) else cell
+                counts[n] = 1
+                n += 1
+            last = cell
+        elif counted:
+            counts[n - 1] += 1
+    return cells[:n], counts[:n], True
+
+
+@njit(cache=True, nogil=True)
 def find_term(text, offsets, key):  # type: ignore[no-untyped-def]
     """Return the number of a term among terms that ascend, or -1.
 

@@ -70,6 +70,27 @@ class LiveSegment:
         """Terms of live documents, repeated ones counted."""
         return int(self.segment.terms.cell_lengths[self.live_cells].sum(dtype=np.int64))
 
+    def term_cells(self, term: str) -> tuple[Int64, npt.NDArray[np.int32]]:
+        """Return which of the live cells have a term, int64 (n,), ascending, and how often, int32 (n,).
+
+        Raises:
+            IndexFormatError: The postings name a cell that is not there.
+        """
+        return self.segment.terms.counted(term, None if self.whole else self.cells_before)
+
+    def term_ranges(self, term: str) -> Int64:
+        """Return above which of the live cells a marked term stands, int64 (n, 2): ranges, first and end.
+
+        Raises:
+            IndexFormatError: The postings are none of ranges.
+        """
+        context = self.segment.context
+        borders = context.cells(term)
+        if len(borders) % 2:
+            context.contradict()
+        ranges: Int64 = borders.reshape(-1, 2) + np.array([0, 1])
+        return ranges if self.whole or not len(ranges) else self.cells_before[ranges]
+
     def find(self, doc_id: str) -> int | None:
         """Return a live document's place among the live ones, if it is here."""
         number = self.segment.numbers.get(doc_id)
@@ -157,6 +178,12 @@ class Snapshot:
         """int32 (n_cells,): tokens in each cell."""
         tokens = [part.segment.cell_tokens[part.cells] for part in self.parts]
         return np.concatenate([np.zeros(0, np.int32), *tokens])
+
+    @cached_property
+    def cell_terms(self) -> npt.NDArray[np.unsignedinteger]:
+        """Unsigned (n_cells,): terms in each cell, repeated ones counted."""
+        terms = [part.segment.terms.cell_lengths[part.cells] for part in self.parts]
+        return np.concatenate([np.zeros(0, np.uint8), *terms])
 
     @cached_property
     def document_characters(self) -> Int64:

@@ -86,11 +86,34 @@ class TermPostings:
         Raises:
             IndexFormatError: The gaps name a cell that is not there.
         """
-        key = np.frombuffer(term.encode("utf-8", "surrogatepass"), np.uint8)
-        number = postings.find_term(self.arrays["term_text"], self._offsets, key)
+        number = self._number(term)
+        return (
+            self._restored(self._pointers[number : number + 2])[1] if number >= 0 else np.empty(0, np.int64)
+        )
+
+    def counted(self, term: str, before: Int64 | None = None) -> tuple[Int64, npt.NDArray[np.int32]]:
+        """Return the cells of a term, int64 (n,), ascending, and how often each has it, int32 (n,).
+
+        Args:
+            term: The term.
+            before: int64 (n_cells + 1,), how many cells before each one count, and all that do; the others
+                are left out, and cells are numbered without them. None: all count.
+
+        Raises:
+            IndexFormatError: The gaps name a cell that is not there.
+        """
+        number = self._number(term)
         if number < 0:
-            return np.empty(0, np.int64)
-        return self._restored(self._pointers[number : number + 2])[1]
+            return np.empty(0, np.int64), np.empty(0, np.int32)
+        cells, counts, sound = postings.count_term(
+            self.arrays["term_cells"],
+            self._pointers[number : number + 2],
+            len(self.cell_lengths),
+            np.empty(0, np.int64) if before is None else before,
+        )
+        if not sound:
+            self.contradict()
+        return cells, counts
 
     def occurrences(self) -> Iterator[tuple[npt.NDArray[np.uint32], Int64]]:
         """Yield all occurrences by term and cell: numbers of terms, uint32 (n,), and cells, int64 (n,).
@@ -106,6 +129,11 @@ class TermPostings:
             numbers, cells = self._restored(pointers[first : end + 1])
             yield numbers + np.uint32(first), cells
             first = end
+
+    def _number(self, term: str) -> int:
+        """Return the number of a term, or -1."""
+        key = np.frombuffer(term.encode("utf-8", "surrogatepass"), np.uint8)
+        return int(postings.find_term(self.arrays["term_text"], self._offsets, key))
 
     def _restored(self, pointers: Int64) -> tuple[npt.NDArray[np.uint32], Int64]:
         """Return the occurrences of some terms side by side, the terms numbered from 0."""

@@ -117,11 +117,25 @@ def average(values: npt.NDArray[np.floating], document_cells: Int64, sigma: floa
         sigma: Standard deviation of the Gaussian window in cells; ``inf`` means the whole document.
     """
     row = np.ascontiguousarray(values, np.float32)
-    if math.isinf(sigma):
-        return _spread(_document_means(row[None], document_cells)[0], document_cells)
-    out = np.empty_like(row)
-    _average(row, tiles_of(document_cells), gaussian(sigma), out)
+    out = np.zeros_like(row)
+    _add_averages(row, document_cells, np.ones(len(document_cells) - 1, np.bool_), sigma, 1.0, out)
     return out
+
+
+def _add_averages(
+    row: Float32,
+    document_cells: Int64,
+    documents: npt.NDArray[np.bool_],
+    sigma: float,
+    weight: float,
+    out: Float32,
+) -> None:
+    """Add the averages of some documents, bool (D,), times a weight to ``out``, float32 (C,)."""
+    if math.isinf(sigma):
+        means = np.where(documents, _document_means(row, document_cells), np.float32(0))
+        out += np.float32(weight) * np.repeat(means, np.diff(document_cells))
+    else:
+        _add_tiles(row, tiles_of(document_cells, documents), gaussian(sigma), np.float32(weight), out)
 
 
 def bm25_density(
@@ -129,6 +143,7 @@ def bm25_density(
     document_cells: Int64,
     widths: Mapping[float, float],
     wider: Float32 | None = None,
+    documents: npt.NDArray[np.bool_] | None = None,
 ) -> Float32:
     """Average BM25 scores per cell at several widths and sum them, float32 (C,).
 
@@ -137,18 +152,16 @@ def bm25_density(
         document_cells: int64 (D + 1,).
         widths: Weight of each width (sigma in cells).
         wider: float32 (D,), how many times wider each document is looked at; None: none is.
+        documents: bool (D,), those that are averaged; the others get 0. None: all are.
     """
-    density = np.zeros(len(scores), np.float32)
-    if wider is None or not len(wider):
-        wider = np.ones(1, np.float32)
-    counts = np.diff(document_cells)
-    for times in np.unique(wider).tolist():
-        chosen = np.broadcast_to(wider == times, counts.shape)
-        cells = np.repeat(chosen, counts)
-        own, begins = scores[cells], np.concatenate([[0], np.cumsum(counts[chosen])])
+    row = np.ascontiguousarray(scores, np.float32)
+    density = np.zeros_like(row)
+    times = np.ones(len(document_cells) - 1, np.float32) if wider is None else wider
+    chosen = np.ones(len(times), np.bool_) if documents is None else documents
+    for one in np.unique(times[chosen]).tolist():
         for sigma, weight in widths.items():
             if weight:
-                density[cells] += np.float32(weight) * average(own, begins, times * sigma)
+                _add_averages(row, document_cells, chosen & (times == one), one * sigma, weight, density)
     return density
 
 
@@ -157,24 +170,26 @@ def paper_density(counts: Float32, document_cells: Int64) -> Float32:
     return average(counts, document_cells, 1.0)
 
 
-def _document_means(rows: Float32, document_cells: Int64) -> Float32:
-    """Return the mean of each row over each document, float32 (R, D); 0 for documents without cells."""
+def _document_means(row: Float32, document_cells: Int64) -> Float32:
+    """Return the mean over each document, float32 (D,); 0 for documents without cells."""
     counts = np.diff(document_cells)
-    means = np.zeros((len(rows), len(counts)), np.float32)
+    means = np.zeros(len(counts), np.float32)
     filled = counts > 0
     if filled.any():
-        sums = np.add.reduceat(rows, document_cells[:-1][filled], axis=1)
-        means[:, filled] = sums / counts[filled].astype(np.float32)
+        means[filled] = np.add.reduceat(row, document_cells[:-1][filled]) / counts[filled].astype(np.float32)
     return means
 
 
-def _spread(per_document: Float32, document_cells: Int64) -> Float32:
-    return np.repeat(per_document, np.diff(document_cells))
+def tiles_of(document_cells: Int64, documents: npt.NDArray[np.bool_] | None = None) -> Int64:
+    """Cut documents into tiles; int64 (n, 4): first and last cell of the tile, then of its document.
 
-
-def tiles_of(document_cells: Int64) -> Int64:
-    """Cut documents into tiles; int64 (n, 4): first and last cell of the tile, then of its document."""
+    Args:
+        document_cells: int64 (D + 1,), first cell of each document, and the number of cells.
+        documents: bool (D,), those that are cut; None: all are.
+    """
     begins, ends = document_cells[:-1], document_cells[1:]
+    if documents is not None:
+        begins, ends = begins[documents], ends[documents]
     counts = -(-(ends - begins) // TILE)
     document = np.repeat(np.arange(len(counts)), counts)
     within = np.arange(len(document)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -222,12 +237,16 @@ def tile_norms(tile: Int64, kernel: Float32, out: Float32) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _average(row: Float32, tiles: Int64, kernel: Float32, out: Float32) -> None:
+def _add_tiles(row: Float32, tiles: Int64, kernel: Float32, weight: np.float32, out: Float32) -> None:
+    """Add the averages of some tiles times a weight to ``out``; where all is 0, there is nothing to add."""
     sums = np.empty(TILE, np.float32)
     norms = np.empty(TILE, np.float32)
+    radius = len(kernel) // 2
     for t in range(len(tiles)):
-        first, last = tiles[t, 0], tiles[t, 1]
+        first, last, begin, end = tiles[t]
+        if not row[max(begin, first - radius) : min(end, last + radius)].any():
+            continue
         tile_norms(tiles[t], kernel, norms)
         _average_tile(row, tiles[t], kernel, sums)
         for c in range(last - first):
-            out[first + c] = sums[c] * norms[c]
+            out[first + c] += weight * (sums[c] * norms[c])

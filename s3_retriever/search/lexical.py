@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,36 +12,40 @@ import numpy.typing as npt
 
 from s3_retriever.checks import Uncopyable, check, check_library, choice, pip_install
 from s3_retriever.compiled import njit
-from s3_retriever.index.snapshot import LiveSegment, Snapshot
-from s3_retriever.index.words import Asked, asked
+from s3_retriever.index.snapshot import Snapshot
+from s3_retriever.index.words import Asked
 from s3_retriever.locks import ThreadLock
 from s3_retriever.search.context import TermCounts, context_scores
-from s3_retriever.search.rarity import RarityBoost, idf, n_exact, occurrences, weighted_idf
+from s3_retriever.search.lookup import TermLookup
+from s3_retriever.search.rarity import RarityBoost, idf, weighted_idf
 
 K1 = 1.5
 B = 0.75
 
 Float64 = npt.NDArray[np.float64]
 
+Scores = Callable[..., Float64]
+"""Scores cells, with arguments as of :meth:`BM25.scores`."""
+
 
 @njit(cache=True, nogil=True)
-def _add_scores(cells, norms, idf, scale, total):  # type: ignore[no-untyped-def]
-    """Add a term's scores to those of a segment's cells, by the operations of ``rank_bm25`` in their order.
+def _add_scores(cells, counts, lengths, average, value, k1, b, total):  # type: ignore[no-untyped-def]
+    """Add a term's scores to those of cells, by the operations of ``rank_bm25`` in their order.
 
     Args:
-        cells: int64 (n,), of each occurrence of the term, ascending.
-        norms: float64 (n_cells,).
-        idf: Of the term.
-        scale: k1 + 1.
-        total: float64 (n_cells,), added to.
+        cells: int64 (n,), that have the term.
+        counts: int32 (n,), how often each has it.
+        lengths: Unsigned (C,), terms in each cell.
+        average: Of the lengths.
+        value: What the term's idf counts.
+        k1: Saturation of a count.
+        b: How much the length of a cell counts.
+        total: float64 (C,), added to.
     """
-    count = 0
     for i in range(len(cells)):
-        cell = cells[i]
-        count += 1
-        if i + 1 == len(cells) or cells[i + 1] != cell:
-            total[cell] += idf * (count * scale / (count + norms[cell]))
-            count = 0
+        cell, count = cells[i], counts[i]
+        norm = k1 * (1 - b + b * lengths[cell] / average)
+        total[cell] += value * (count * (k1 + 1) / (count + norm))
 
 
 class BM25:
@@ -60,45 +64,36 @@ class BM25:
 
     def scores(
         self,
-        snapshot: Snapshot,
+        lookup: TermLookup,
         terms: Sequence[Asked],
         boost: RarityBoost | None = None,
         *,
         whole: TermCounts | None = None,
     ) -> Float64:
-        """Return the score of every cell, float64 (snapshot.n_cells,); 0 where no term occurs.
+        """Return the score of every cell, float64 (n_cells,); 0 where no term occurs.
 
         Args:
-            snapshot: What is searched.
+            lookup: Of what is searched.
             terms: Of the question; a term counts as often as it is given, times its weight.
             boost: Tells how many times each term counts; None is plain BM25.
             whole: Counts of the corpus that the snapshot is a part of; None: it is all of it.
         """
-        parts = snapshot.parts
+        snapshot = lookup.snapshot
+        total = np.zeros(snapshot.n_cells)
         n_cells, n_terms = whole[:2] if whole else (snapshot.n_cells, snapshot.n_terms)
         if not n_terms:
-            return np.zeros(snapshot.n_cells)
-        average = n_terms / n_cells
-        norms = [self._norms(part, average) for part in parts]
-        totals = [np.zeros(len(norm)) for norm in norms]
-        for i, one_asked in enumerate(terms):
-            cells, n = occurrences(parts, one_asked.term)
-            exact = n_exact(parts, one_asked) if n and whole is None else 0
+            return total
+        lengths, average = snapshot.cell_terms, n_terms / n_cells
+        for i, one in enumerate(terms):
+            cells, counts = lookup.inside(one.term)
             if whole is not None:
                 n, exact = whole.cells[i]
-            if not n:
-                continue
-            value = weighted_idf(one_asked, min(n + exact, n_cells), n_cells, boost)
-            for one, norm, total in zip(cells, norms, totals, strict=True):
-                _add_scores(one, norm, value, self._k1 + 1, total)
-        live = [total[part.cells] for part, total in zip(parts, totals, strict=True)]
-        return np.concatenate([np.zeros(0), *live])
-
-    def _norms(self, part: LiveSegment, average: float) -> Float64:
-        """Return what the length of each cell of a segment adds to a count, float64 (n_cells,)."""
-        lengths = part.segment.terms.cell_lengths.astype(np.float64)
-        norms: Float64 = self._k1 * (1 - self._b + self._b * lengths / average)
-        return norms
+            else:
+                n, exact = len(cells), lookup.n_exact(one) if len(cells) else 0
+            if len(cells):
+                value = weighted_idf(one, min(n + exact, n_cells), n_cells, boost)
+                _add_scores(cells, counts, lengths, average, value, self._k1, self._b, total)
+        return total
 
 
 class BM25S:
@@ -120,8 +115,9 @@ class BM25S:
         self._lock = ThreadLock()
         self._matrices: WeakKeyDictionary[Snapshot, Any] = WeakKeyDictionary()
 
-    def scores(self, snapshot: Snapshot, terms: Sequence[Asked], boost: RarityBoost | None = None) -> Float64:
-        """Return the score of every cell, float64 (snapshot.n_cells,); 0 where no term occurs."""
+    def scores(self, lookup: TermLookup, terms: Sequence[Asked], boost: RarityBoost | None = None) -> Float64:
+        """Return the score of every cell, float64 (n_cells,); 0 where no term occurs."""
+        snapshot = lookup.snapshot
         with self._lock:
             if snapshot not in self._matrices:
                 self._matrices[snapshot] = self._matrix_of(snapshot)
@@ -183,24 +179,20 @@ class LexicalIndex(Uncopyable):
         check("bm25", backend, choice(tuple(BACKENDS)))
         self._bm25 = BACKENDS[backend]()
 
-    def scores(
-        self, snapshot: Snapshot, question: str | Sequence[Asked], boost: RarityBoost | None = None
-    ) -> Float64:
+    @property
+    def sides(self) -> tuple[Scores, Scores]:
+        """What scores words in the cells, and words above them; arguments as of :meth:`scores`."""
+        return self._bm25.scores, context_scores
+
+    def scores(self, lookup: TermLookup, terms: Sequence[Asked], boost: RarityBoost | None = None) -> Float64:
         """Return BM25 of every cell, and what it gets for titles and the like above it; float64 (n_cells,).
 
         Plain BM25 without a boost.
 
         Args:
-            snapshot: What is searched.
-            question: A question, or terms of one.
+            lookup: Of what is searched.
+            terms: Of the question.
             boost: Tells how many times each term counts.
         """
-        text, above = self.parts(snapshot, question, boost)
+        text, above = (side(lookup, terms, boost) for side in self.sides)
         return text + above
-
-    def parts(
-        self, snapshot: Snapshot, question: str | Sequence[Asked], boost: RarityBoost | None = None
-    ) -> tuple[Float64, Float64]:
-        """Return the summands of :meth:`scores`: for words in the cells, and for words above them."""
-        terms = asked(question) if isinstance(question, str) else question
-        return self._bm25.scores(snapshot, terms, boost), context_scores(snapshot, terms, boost)

@@ -13,10 +13,12 @@ import numpy.typing as npt
 from s3_retriever.checks import check_settings, instance
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
+from s3_retriever.index.words import asked as asked_terms
 from s3_retriever.search.coactivation import coactivation
 from s3_retriever.search.density import Float32, paper_density, token_weights
 from s3_retriever.search.kernels import LANES, cell_counts, cell_masses, n_groups
-from s3_retriever.search.lexical import LexicalIndex
+from s3_retriever.search.lexical import Float64, LexicalIndex
+from s3_retriever.search.lookup import TermLookup
 from s3_retriever.search.rarity import RarityBoost
 from s3_retriever.search.scoring import Scoring, lexical_density
 from s3_retriever.search.totals import totals
@@ -96,25 +98,23 @@ class Ranker:
             alone: Whether no other side is added: plain BM25, averaged at :data:`BM25_WIDTHS`. Else rare
                 words count more, and widths and weights are those of the scoring, but for source code.
         """
-
-        def scored(boost: RarityBoost | None) -> npt.NDArray[np.float64]:
-            return self.lexical.scores(snapshot, question, boost)
-
-        return lexical_density(self.scoring, snapshot, scored, self.surprise, alone=alone)
+        lookup = TermLookup(snapshot)
+        terms = asked_terms(question) if isinstance(question, str) else question
+        return self._lexical(lookup, lambda boost: self.lexical.scores(lookup, terms, boost), alone)
 
     def bm25_parts(self, snapshot: Snapshot, term: Asked, *, alone: bool) -> tuple[Float32, Float32]:
         """Return the summands of :meth:`bm25` for one term: for words in texts, and for words above them."""
+        lookup = TermLookup(snapshot)
+        text, above = (
+            self._lexical(lookup, lambda boost, side=side: side(lookup, [term], boost), alone)  # type: ignore[misc]
+            for side in self.lexical.sides
+        )
+        return text, above
 
-        def part(number: int) -> Float32:
-            return lexical_density(
-                self.scoring,
-                snapshot,
-                lambda boost: self.lexical.parts(snapshot, [term], boost)[number],
-                self.surprise,
-                alone=alone,
-            )
-
-        return part(0), part(1)
+    def _lexical(
+        self, lookup: TermLookup, scored: Callable[[RarityBoost | None], Float64], alone: bool
+    ) -> Float32:
+        return lexical_density(self.scoring, lookup.snapshot, scored, self.surprise, alone=alone)
 
     def s3(
         self,

@@ -8,14 +8,9 @@ of (Kamphuis et al., "Which BM25 do you mean?", ECIR 2020).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from s3_retriever.compiled import njit
-from s3_retriever.index.snapshot import LiveSegment
 from s3_retriever.index.words import Asked
 
 
@@ -49,33 +44,6 @@ class RarityBoost:
 def idf(n: int, n_cells: int) -> float:
     """Return the inverse document frequency of a term that n cells have."""
     return math.log(1 + (n_cells - n + 0.5) / (n + 0.5))
-
-
-@njit(cache=True, nogil=True)
-def _frequency(cells, is_live):  # type: ignore[no-untyped-def]
-    """Return how many live cells have a term.
-
-    Args:
-        cells: int64 (n,), of each occurrence in a segment, ascending.
-        is_live: bool (n_cells,).
-    """
-    n, before = 0, -1
-    for cell in cells:
-        if cell != before and is_live[cell]:
-            n += 1
-        before = cell
-    return n
-
-
-def occurrences(parts: Sequence[LiveSegment], term: str) -> tuple[list[npt.NDArray[np.int64]], int]:
-    """Return the cells of a term in each segment, a cell as often as it is there, and how many are live."""
-    cells = [part.segment.terms.cells(term) for part in parts]
-    return cells, sum(_frequency(own, part.live_cells) for part, own in zip(parts, cells, strict=True))
-
-
-def n_exact(parts: Sequence[LiveSegment], term: Asked) -> int:
-    """Return how many live cells have the word that a term is a weaker form of; 0 where it is none."""
-    return occurrences(parts, term.exact)[1] if term.exact else 0
 
 
 def weighted_idf(term: Asked, n: int, n_cells: int, boost: RarityBoost | None) -> float:

@@ -133,7 +133,7 @@ def lexical_density(
     wider = widening(snapshot.document_characters, cells)
     if alone:
         return bm25_density(scored(None), cells, BM25_WIDTHS, wider)
-    density, counts = np.zeros(snapshot.n_cells, np.float32), np.diff(cells)
+    density = np.zeros(snapshot.n_cells, np.float32)
     total = math.fsum(scoring.bm25_widths.values())
     in_code = {sigma: total * weight for sigma, weight in CODE_WIDTHS.items()}
     for are_kind, widths, power in (
@@ -141,9 +141,7 @@ def lexical_density(
         (snapshot.are_code, in_code, CODE_RARITY * scoring.bm25_rarity),
     ):
         if are_kind.any():
-            of_kind, borders = np.repeat(are_kind, counts), np.cumsum([0, *counts[are_kind]])
-            scores = scored(RarityBoost(power, surprise))[of_kind]
-            density[of_kind] = bm25_density(scores, borders, widths, wider[are_kind])
+            density += bm25_density(scored(RarityBoost(power, surprise)), cells, widths, wider, are_kind)
     return density
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from s3_retriever.errors import ShardStateError
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import coactivation
-from s3_retriever.search.context import Float64, TermCounts, context_scores, term_counts
+from s3_retriever.search.context import TermCounts, term_counts
 from s3_retriever.search.density import Float32, paper_density
 from s3_retriever.search.evidence import Evidence, least_of, means_of
 from s3_retriever.search.exchange import (
@@ -37,7 +37,8 @@ from s3_retriever.search.exchange import (
 from s3_retriever.search.explain import explain_spans
 from s3_retriever.search.filters import as_filter, matching
 from s3_retriever.search.kernels import cell_counts, cell_masses
-from s3_retriever.search.lexical import BM25
+from s3_retriever.search.lexical import Float64, LexicalIndex, Scores
+from s3_retriever.search.lookup import TermLookup
 from s3_retriever.search.passages import Page
 from s3_retriever.search.profile import Profile, profile_of, ranges_of
 from s3_retriever.search.rank import TOGETHER, Densities, Fuse
@@ -50,15 +51,12 @@ _KEPT_BYTES = 1 << 30  # of masses, from the first round to the second
 _QUESTIONS = 16  # whose first round is remembered
 
 
-Scores = Callable[..., Float64]
-"""Scores the cells of a snapshot, with arguments as of :func:`context_scores`."""
-
-
 @dataclass
 class _State:
     question: Question
     excluded: npt.NDArray[np.bool_]
     masses: list[Float32] | None = None
+    lookup: TermLookup | None = None
     densities: Densities | None = None
     density: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
 
@@ -78,7 +76,7 @@ class Shard:
         self._scoring = scoring
         self._fuse = fuse
         self._workers = workers
-        self._sides: tuple[Scores, ...] = (BM25().scores, context_scores)
+        self._sides = LexicalIndex().sides
         self._states: OrderedDict[str, _State] = OrderedDict()
 
     def facts(self) -> Facts:
@@ -109,13 +107,15 @@ class Shard:
             size += masses.nbytes
             if size <= _KEPT_BYTES:
                 kept.append(masses)
+        lookup = TermLookup(snapshot)
+        terms = term_counts(lookup, question.terms)
         state.masses = kept if size <= _KEPT_BYTES else None
+        state.lookup = lookup if size + lookup.nbytes <= _KEPT_BYTES else None
         self._states[token] = state
         while len(self._states) > _QUESTIONS:
             self._states.popitem(last=False)
         shared = question.shared or ()
         frequencies = tuple(snapshot.frequencies(tap)[features] for tap, features, _ in shared)
-        terms = term_counts(snapshot, question.terms)
         return Counted(int(eligible.sum()), snapshot.n_tokens, terms, tuple(sums), frequencies)
 
     def cells(self, token: str, whole: Counted, most: int) -> Cells:
@@ -140,13 +140,15 @@ class Shard:
             for span in wanted.spans
         ]
 
+        lookup = TermLookup(snapshot)
+
         def of_term(number: int, term: Asked) -> tuple[Float32, Float32]:
             alone = replace(
                 state.question, terms=(term,), surprise=state.question.surprise[number : number + 1]
             )
             cells, below = whole.terms.cells[number], whole.terms.below[number]
             counts = whole.terms._replace(cells=(cells,), below=(below,))
-            text, above = (self._lexical_density(alone, counts, side) for side in self._sides)
+            text, above = (self._lexical_density(alone, lookup, counts, side) for side in self._sides)
             return text, above
 
         evidence = Evidence(
@@ -222,7 +224,7 @@ class Shard:
             raise ShardStateError(msg)
         if state.densities is None:
             state.densities = self._scored(state, whole)
-            state.masses = None
+            state.masses = state.lookup = None
             state.density = state.densities.fused(self._fuse)
             state.density[state.excluded] = -np.inf
             if state.question.mode == "bm25":
@@ -235,7 +237,8 @@ class Shard:
         if question.mode != "bm25":
             s3 = self._paper(question, whole) if question.shared is not None else self._s3(state, whole)
         if question.mode != "s3":
-            bm25 = self._lexical_density(question, whole.terms, *self._sides)
+            lookup = state.lookup or TermLookup(self._snapshot)
+            bm25 = self._lexical_density(question, lookup, whole.terms, *self._sides)
         return Densities(s3, bm25)
 
     def _s3(self, state: _State, whole: Counted) -> Float32:
@@ -262,13 +265,15 @@ class Shard:
             counts += cell_counts(snapshot.parts, tap, features, (times * rarity).astype(np.float32))
         return paper_density(counts, snapshot.document_cells)
 
-    def _lexical_density(self, question: Question, whole: TermCounts, *sides: Scores) -> Float32:
+    def _lexical_density(
+        self, question: Question, lookup: TermLookup, whole: TermCounts, *sides: Scores
+    ) -> Float32:
         """Return the density of BM25, of what some sides give: words in the texts, words above them."""
         words = (term.exact or term.term for term in question.terms)
         surprise = dict(zip(words, question.surprise, strict=True))
 
         def scored(boost: RarityBoost | None) -> Float64:
-            scores = (side(self._snapshot, question.terms, boost, whole=whole) for side in sides)
+            scores = (side(lookup, question.terms, boost, whole=whole) for side in sides)
             return functools.reduce(np.add, scores)
 
         alone = question.mode == "bm25"

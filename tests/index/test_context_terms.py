@@ -90,7 +90,9 @@ def test_nothing_stands_above_no_cells() -> None:
 
 def test_postings_that_are_no_ranges_are_refused() -> None:
     from s3_retriever.index import Index, Layout, SegmentBuilder
+    from s3_retriever.index.words import asked
     from s3_retriever.search.lexical import LexicalIndex
+    from s3_retriever.search.lookup import TermLookup
 
     builder = SegmentBuilder(Layout(taps=("0.0",), n_features=(4,), k=(1,)))
     builder.begin(Document("a", "boats", "Ferry"))
@@ -99,10 +101,10 @@ def test_postings_that_are_no_ranges_are_refused() -> None:
     builder.end()
     index = Index(builder.layout, {})
     index.add(builder.build())
-    assert LexicalIndex().scores(index.snapshot, "ferry") > 0
+    assert LexicalIndex().scores(TermLookup(index.snapshot), asked("ferry")) > 0
     one = TermBuilder()
     one.append([(["ferry"], np.zeros(1, np.int64))], 1)
     arrays = one.build().arrays
     index.snapshot.segments[0].context = TermPostings({name: arrays[name] for name in ARRAYS})
     with pytest.raises(IndexFormatError, match="index the documents again"):
-        LexicalIndex().scores(index.snapshot, "ferry")
+        LexicalIndex().scores(TermLookup(index.snapshot), asked("ferry"))

@@ -20,6 +20,7 @@ from s3_retriever.errors import MissingDependencyError
 from s3_retriever.index import Index, Layout, SegmentBuilder, Snapshot
 from s3_retriever.index.words import Asked
 from s3_retriever.search.lexical import BM25, BM25S
+from s3_retriever.search.lookup import TermLookup
 from s3_retriever.search.rarity import RarityBoost
 
 TERMS = st.lists(st.sampled_from("abcdefgh"), max_size=6)
@@ -27,7 +28,7 @@ CELLS = st.lists(TERMS, max_size=12)
 KINDS = pytest.mark.parametrize("kind", [BM25, BM25S])
 
 
-def snapshot(*segments: list[list[str]]) -> Snapshot:
+def looked_up(*segments: list[list[str]]) -> TermLookup:
     """Segments of documents of one token, and so of one cell; each is given as its terms."""
     index = Index(Layout(taps=("0.0",), n_features=(1,), k=(1,)), {})
     for number, cells in enumerate(segments):
@@ -37,7 +38,7 @@ def snapshot(*segments: list[list[str]]) -> Snapshot:
             builder.add(np.zeros(1), np.zeros(1), [np.zeros((1, 1), np.uint16)], [np.zeros((1, 1))])
             builder.end()
         append(index, builder.build())
-    return index.snapshot
+    return TermLookup(index.snapshot)
 
 
 class LuceneOkapi(BM25Okapi):
@@ -56,7 +57,7 @@ def asking(query: list[str]) -> list[Asked]:
 @given(st.lists(CELLS, max_size=3), TERMS)
 def test_scores_are_those_of_rank_bm25(segments: list[list[list[str]]], query: list[str]) -> None:
     cells = [cell for segment in segments for cell in segment]
-    scores = BM25().scores(snapshot(*segments), asking(query))
+    scores = BM25().scores(looked_up(*segments), asking(query))
     assert scores.shape == (len(cells),)
     if any(cells):
         assert scores.tobytes() == LuceneOkapi(cells).get_scores(query).tobytes()
@@ -67,11 +68,13 @@ def test_scores_follow_the_formula() -> None:
     n_cells, average = 4, 6 / 4
     idf = math.log(1 + (n_cells - 1 + 0.5) / (1 + 0.5))
     expected = idf * 2 * 2.5 / (2 + 1.5 * (1 - 0.75 + 0.75 * 3 / average))
-    np.testing.assert_allclose(BM25().scores(snapshot(cells), asking(["a"])), [expected, 0, 0, 0], rtol=1e-15)
+    np.testing.assert_allclose(
+        BM25().scores(looked_up(cells), asking(["a"])), [expected, 0, 0, 0], rtol=1e-15
+    )
 
 
 def test_a_term_in_most_cells_still_counts_for_them() -> None:
-    assert (BM25().scores(snapshot([["a"], ["a"], ["a", "b"], ["c"]]), asking(["a"]))[:3] > 0).all()
+    assert (BM25().scores(looked_up([["a"], ["a"], ["a", "b"], ["c"]]), asking(["a"]))[:3] > 0).all()
 
 
 def alike(_: str) -> float:
@@ -81,7 +84,7 @@ def alike(_: str) -> float:
 
 def test_emphasis_lets_one_rare_term_outweigh_several_common_ones() -> None:
     others = [["who", "bought", "mill", f"name{i}"] for i in range(10)]
-    cells = snapshot([*others, ["name10", *"abcdefgh"], *([["other"]] * 39)])
+    cells = looked_up([*others, ["name10", *"abcdefgh"], *([["other"]] * 39)])
     query = ["who", "bought", "mill", "name10"]
     plain, rare = (
         BM25().scores(cells, asking(query)),
@@ -95,7 +98,7 @@ def test_emphasis_lets_one_rare_term_outweigh_several_common_ones() -> None:
 
 
 def test_a_word_that_is_rare_here_only_does_not_speak_for_a_name() -> None:
-    cells = snapshot([["what", "happen"], ["mill", "ulvenholt"], *([["mill"]] * 8)])
+    cells = looked_up([["what", "happen"], ["mill", "ulvenholt"], *([["mill"]] * 8)])
     query = ["what", "happen", "mill", "ulvenholt"]
     common = {"what": 0.5, "happen": 0.7}
     scores = BM25().scores(cells, asking(query), RarityBoost(2.0, lambda word: common.get(word, 1.0)))
@@ -112,7 +115,7 @@ def test_a_word_that_is_rare_here_only_does_not_speak_for_a_name() -> None:
 @given(CELLS, TERMS, st.floats(0, 8))
 def test_bm25s_knows_emphasis_too(cells: list[list[str]], query: list[str], power: float) -> None:
     emphasis = RarityBoost(power, lambda term: 1 / (1 + ord(term) % 3))
-    ours, theirs = (kind().scores(snapshot(cells), asking(query), emphasis) for kind in (BM25, BM25S))
+    ours, theirs = (kind().scores(looked_up(cells), asking(query), emphasis) for kind in (BM25, BM25S))
     np.testing.assert_allclose(theirs, ours, rtol=1e-9, atol=1e-12)
 
 
@@ -120,7 +123,7 @@ def test_bm25s_knows_emphasis_too(cells: list[list[str]], query: list[str], powe
 @settings(deadline=None)
 @given(CELLS, TERMS)
 def test_bm25s_takes_over_with_the_same_ranking(cells: list[list[str]], query: list[str]) -> None:
-    ours, theirs = (kind().scores(snapshot(cells), asking(query)) for kind in (BM25, BM25S))
+    ours, theirs = (kind().scores(looked_up(cells), asking(query)) for kind in (BM25, BM25S))
     np.testing.assert_allclose(theirs, ours, rtol=1e-12)
 
 
@@ -130,7 +133,7 @@ def test_bm25s_ranks_a_large_corpus_alike() -> None:
     cells = [[f"w{i}" for i in rng.zipf(1.4, size=24)] for _ in range(2000)]
     query = ["w1", "w2", "w2", "w7", "w40", "unknown"]
     ours, theirs = (
-        kind().scores(snapshot(cells[:700], cells[700:]), asking(query)) for kind in (BM25, BM25S)
+        kind().scores(looked_up(cells[:700], cells[700:]), asking(query)) for kind in (BM25, BM25S)
     )
     assert ours.tobytes() == LuceneOkapi(cells).get_scores(query).tobytes()
     np.testing.assert_allclose(theirs, ours, rtol=1e-12)
@@ -150,7 +153,7 @@ def test_bm25s_keeps_what_it_made_of_each_version_that_somebody_has(monkeypatch:
         return matrix
 
     monkeypatch.setattr(BM25S, "_matrix_of", noting)
-    backend, versions = BM25S(), [snapshot([["a"], ["b"]]), snapshot([["a"], ["a", "c"]])]
+    backend, versions = BM25S(), [looked_up([["a"], ["b"]]), looked_up([["a"], ["a", "c"]])]
     for _ in range(3):
         for one in versions:
             assert backend.scores(one, asking(["a"])).any()
@@ -167,7 +170,7 @@ def test_bm25s_keeps_what_it_made_of_each_version_that_somebody_has(monkeypatch:
 def test_nothing_in_common_scores_zero(
     kind: type[BM25 | BM25S], cells: list[list[str]], query: list[str]
 ) -> None:
-    scores = kind().scores(snapshot(cells), asking(query))
+    scores = kind().scores(looked_up(cells), asking(query))
     assert scores.dtype == np.float64
     assert scores.tolist() == [0.0] * len(cells)
 

@@ -20,6 +20,7 @@ from s3_retriever.index import CELL, Index, Layout, Segment, SegmentBuilder, Sna
 from s3_retriever.index.documents import DocumentStore
 from s3_retriever.index.words import asked, words
 from s3_retriever.search.lexical import BACKENDS, LexicalIndex
+from s3_retriever.search.lookup import TermLookup
 from s3_retriever.search.rarity import RarityBoost
 
 LAYOUT = Layout(taps=("0.0",), n_features=(4,), k=(1,))
@@ -60,6 +61,12 @@ def segment(*ids: str) -> Segment:
         builder.add(np.array(starts, np.int64), np.zeros(n, np.int32), [features], [weights])
         builder.end()
     return builder.build()
+
+
+def scores_of(
+    lexical: LexicalIndex, snapshot: Snapshot, question: str, boost: RarityBoost | None = None
+) -> np.ndarray:
+    return lexical.scores(TermLookup(snapshot), asked(question), boost)
 
 
 def from_scratch(snapshot: Snapshot) -> Snapshot:
@@ -126,13 +133,13 @@ def test_any_history_scores_as_an_index_from_scratch(
             index = Index.load(folder)
         scratch = from_scratch(index.snapshot)
         for boost in BOOSTS:
-            scores = lexical.scores(index.snapshot, QUESTION, boost)
+            scores = scores_of(lexical, index.snapshot, QUESTION, boost)
             assert scores.shape == (index.snapshot.n_cells,)
-            assert scores.tobytes() == LexicalIndex(backend).scores(scratch, QUESTION, boost).tobytes()
+            assert scores.tobytes() == scores_of(LexicalIndex(backend), scratch, QUESTION, boost).tobytes()
         if backend == "rank_bm25":
             for question in (QUESTION, WEAKER):
                 expected = rank_bm25(index.snapshot, question)
-                assert lexical.scores(index.snapshot, question).tobytes() == expected.tobytes()
+                assert scores_of(lexical, index.snapshot, question).tobytes() == expected.tobytes()
     scratch = from_scratch(index.snapshot)
     index.merge()
     assert [one.name for one in index.snapshot.segments] == [one.name for one in scratch.segments]
@@ -147,8 +154,8 @@ def test_searches_may_read_old_and_new_versions_in_turns(backend: str) -> None:
     index.add(segment("d", "a"))
     new = index.snapshot
     for snapshot in (old, new, old, new):
-        expected = LexicalIndex(backend).scores(from_scratch(snapshot), QUESTION)
-        assert lexical.scores(snapshot, QUESTION).tobytes() == expected.tobytes()
+        expected = scores_of(LexicalIndex(backend), from_scratch(snapshot), QUESTION)
+        assert scores_of(lexical, snapshot, QUESTION).tobytes() == expected.tobytes()
         assert expected.any()
 
 
@@ -168,12 +175,12 @@ def test_no_question_reads_a_document(backend: str, tmp_path: Path) -> None:
     index, lexical = Index(LAYOUT, {}), LexicalIndex(backend)
 
     def check() -> None:
-        expected = LexicalIndex(backend).scores(from_scratch(index.snapshot), QUESTION)
+        expected = scores_of(LexicalIndex(backend), from_scratch(index.snapshot), QUESTION)
         assert expected.any()
         make_unreadable(index.snapshot)
         with pytest.raises(ValueError):
             index.snapshot.document(0)
-        assert lexical.scores(index.snapshot, QUESTION).tobytes() == expected.tobytes()
+        assert scores_of(lexical, index.snapshot, QUESTION).tobytes() == expected.tobytes()
 
     index.add(segment("a", "b", "c"))
     index.save(tmp_path)
@@ -212,8 +219,8 @@ def test_a_search_reads_the_documents_that_it_returns(
 def test_words_the_corpus_lacks_score_nothing() -> None:
     index = Index(LAYOUT, {})
     index.add(segment("a", "b"))
-    assert not LexicalIndex().scores(index.snapshot, "zebra?").any()
-    assert not LexicalIndex().scores(index.snapshot, "?").any()
+    assert not scores_of(LexicalIndex(), index.snapshot, "zebra?").any()
+    assert not scores_of(LexicalIndex(), index.snapshot, "?").any()
 
 
 def test_an_unknown_backend_is_refused_by_name() -> None:

@@ -1,0 +1,88 @@
+"""Where the terms of a question stand in a snapshot: in which cells, and above which."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from s3_retriever.index.snapshot import Snapshot
+from s3_retriever.index.words import Asked
+
+Int64 = npt.NDArray[np.int64]
+
+
+class Occurrences(NamedTuple):
+    """The cells of a snapshot that have a term.
+
+    Attributes:
+        cells: int64 (n,), ascending.
+        counts: int32 (n,), how often each has it.
+    """
+
+    cells: Int64
+    counts: npt.NDArray[np.int32]
+
+
+class TermLookup:
+    """Looks up the terms of one question, each once, and keeps what it found.
+
+    Attributes:
+        snapshot: What is searched.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._inside: dict[str, Occurrences] = {}
+        self._above: dict[str, Int64] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is kept."""
+        inside = sum(array.nbytes for found in self._inside.values() for array in found)
+        return inside + sum(ranges.nbytes for ranges in self._above.values())
+
+    def inside(self, term: str) -> Occurrences:
+        """Return which cells have a term.
+
+        Raises:
+            IndexFormatError: The postings name a cell that is not there.
+        """
+        if term not in self._inside:
+            cells, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+            first = 0
+            for part in self.snapshot.parts:
+                own, own_counts = part.term_cells(term)
+                cells.append(own + first)
+                counts.append(own_counts)
+                first += len(part.cells)
+            self._inside[term] = Occurrences(np.concatenate(cells), np.concatenate(counts))
+        return self._inside[term]
+
+    def above(self, term: str) -> Int64:
+        """Return above which cells a marked term stands, int64 (n, 2): ranges, each one's first and its end.
+
+        Args:
+            term: With the mark of where it stands.
+
+        Raises:
+            IndexFormatError: The postings are none of ranges.
+        """
+        if term not in self._above:
+            ranges = [np.zeros((0, 2), np.int64)]
+            first = 0
+            for part in self.snapshot.parts:
+                ranges.append(part.term_ranges(term) + first)
+                first += len(part.cells)
+            self._above[term] = np.concatenate(ranges)
+        return self._above[term]
+
+    def n_exact(self, term: Asked) -> int:
+        """Return how many cells have the word that a term is a weaker form of; 0 where it is none."""
+        return len(self.inside(term.exact).cells) if term.exact else 0
+
+    def n_above(self, term: Asked, mark: str) -> int:
+        """Return above how many cells a term stands, and the word of which it is a weaker form."""
+        ranges = [self.above(mark + one) for one in (term.term, term.exact) if one]
+        return sum(int((own[:, 1] - own[:, 0]).sum()) for own in ranges)
