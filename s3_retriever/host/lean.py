@@ -1,12 +1,14 @@
 """Hosts of the plainest family, read without ``transformers``, which takes seconds to import.
 
-What is read is the same to the bit. Only what is known to mean what it means here is taken: any setting that
-stands in neither list below leaves a host to ``transformers``.
+What is read is the same: of rows of up to 64 tokens to the bit, of longer ones as near to exact numbers. Only
+what is known to mean what it means here is taken: any setting that stands in neither list below leaves a host
+to ``transformers``.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +67,9 @@ _OTHER = {
     "unk_token_id",
     "use_cache",
 }
+_ROWS = 64
+"""Tokens whose attention is computed at a time in a longer row."""
+
 _TOKENIZER_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")  # what tokenizer.json says, as it is
 _OF_TOKENIZER = {
     "backend",
@@ -212,6 +217,8 @@ class _Norm(_Weighted):
 class LeanDecoder(nn.Module):
     """A Llama decoder up to its last layer: the operations of ``transformers``, in their order.
 
+    Only attention of long rows is computed otherwise, see :func:`_in_blocks`.
+
     Args:
         config: As of :class:`Lean`.
         dtype: To compute in.
@@ -304,11 +311,42 @@ def _attended(
     first = 0
     for n, padded in joined:
         own = slice(first, first + n)
-        q, k, v = (F.pad(one[:, :, own], (0, 0, 0, padded - n)) for one in (queries, keys, values))
-        attended = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-        out[:, :, own] = attended[:, :, :n]
+        if n > _ROWS and _blocks_are_faster(queries):
+            out[:, :, own] = _in_blocks(queries[:, :, own], keys[:, :, own], values[:, :, own])
+        else:
+            q, k, v = (F.pad(one[:, :, own], (0, 0, 0, padded - n)) for one in (queries, keys, values))
+            attended = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+            out[:, :, own] = attended[:, :, :n]
         first += n
     return out
+
+
+def _blocks_are_faster(heads: torch.Tensor) -> bool:
+    """Whether a CPU takes longer for torch's attention: for bfloat16 without AMX, more than twice as long."""
+    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", bool)()  # older torch lacks it: bool() is False
+    return heads.dtype == torch.bfloat16 and not has_amx
+
+
+def _in_blocks(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Let a row attend, :data:`_ROWS` tokens at a time to those up to them; (1, heads, n, d) each.
+
+    Scores and the softmax are float32, as in torch's own kernel, whose numbers these are up to rounding.
+    """
+    _, n_heads, n, width = queries.shape
+    n_keys = keys.shape[1]
+    together = n_heads // n_keys  # query heads that ask the same keys
+    asking = (queries[0].float() * width**-0.5).view(n_keys, together, n, width)
+    asked, given = keys[0].float().transpose(1, 2), values[0]
+    out = torch.empty_like(queries).view(n_keys, together, n, width)
+    later = torch.full((_ROWS, _ROWS), -math.inf).triu(1)
+    for first in range(0, n, _ROWS):
+        end = min(first + _ROWS, n)
+        size = end - first
+        scores = torch.bmm(asking[:, :, first:end].reshape(n_keys, -1, width), asked[:, :, :end])
+        scores.view(n_keys, together, size, end)[..., first:] += later[:size, :size]
+        shares = torch.softmax(scores, -1).to(values.dtype)
+        out[:, :, first:end] = torch.bmm(shares, given[:, :end]).view(n_keys, together, size, width)
+    return out.view_as(queries)
 
 
 def _repeated(table: torch.Tensor, joined: Joined, n: int) -> torch.Tensor:

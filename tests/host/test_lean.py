@@ -16,7 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from s3_retriever import Document, ScanConfig
 from s3_retriever.errors import UnsupportedHostError
-from s3_retriever.host import Family, Generator, Host, QueryHead, Sampling, Tap, families, loading
+from s3_retriever.host import Family, Generator, Host, QueryHead, Sampling, Tap, families, lean, loading
 from s3_retriever.host.lean import read_lean
 from s3_retriever.host.scan import scan
 
@@ -74,15 +74,15 @@ def test_a_plain_host_reads_what_transformers_reads_to_the_bit(
     plain_folder: Path, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading, "cpu_dtype", lambda: dtype)
-    lean, whole = Host.load(plain_folder), Host.load(plain_folder)
+    plain, whole = Host.load(plain_folder), Host.load(plain_folder)
     checked = Host(model=whole.model, tokenizer=whole.tokenizer, name="plain-host")
-    assert is_lean(lean)
+    assert is_lean(plain)
     assert not is_lean(checked)
     assert checked.model.dtype == dtype
-    assert lean.identity == checked.identity
-    assert (lean.max_tokens, lean.on_cpu, lean.value_dim) == (256, True, 16)
+    assert plain.identity == checked.identity
+    assert (plain.max_tokens, plain.on_cpu, plain.value_dim) == (256, True, 16)
     for number, layer in checked.places.heads.items():
-        mine = lean.places.heads[number]
+        mine = plain.places.heads[number]
         assert (str(mine.queries), str(mine.keys), mine.asks) == (
             str(layer.queries),
             str(layer.keys),
@@ -90,40 +90,68 @@ def test_a_plain_host_reads_what_transformers_reads_to_the_bit(
         )
     text = "The quick brown fox <|end|> naïve 🙂 1997."
     for left, right in zip(
-        vars(lean.encode(text)).values(), vars(checked.encode(text)).values(), strict=True
+        vars(plain.encode(text)).values(), vars(checked.encode(text)).values(), strict=True
     ):
         np.testing.assert_array_equal(left, right)
     rng = np.random.default_rng(0)
     for lengths in ([1], [31], [64, 3, 40], [200]):
         batch = [rng.integers(0, 400, n).astype(np.int32) for n in lengths]
-        ours, theirs = (one.project(batch, taps=TAPS, heads=HEADS, values=TAPS) for one in (lean, checked))
-        for mine, other in zip(ours, theirs, strict=True):
+        ours, theirs = (one.project(batch, taps=TAPS, heads=HEADS, values=TAPS) for one in (plain, checked))
+        for ids, mine, other in zip(batch, ours, theirs, strict=True):
+            if dtype == torch.bfloat16 and len(ids) > 64:
+                continue  # by attention of our own; see the next test
             for left, right in zip(mine, other, strict=True):
                 np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.parametrize("length", [65, 127, 128, 129, 250])
+def test_long_rows_are_as_near_to_exact_numbers_as_those_of_transformers(
+    plain_folder: Path, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With attention in blocks, as where torch's takes long, and without. No token sees later ones."""
+    row = np.random.default_rng(length).integers(0, 400, length).astype(np.int32)
+    monkeypatch.setattr(loading, "cpu_dtype", lambda: torch.float64)
+    exact = Host.load(plain_folder).project([row], taps=TAPS, heads=HEADS, values=TAPS)[0]
+    monkeypatch.setattr(loading, "cpu_dtype", lambda: torch.bfloat16)
+    whole = Host.load(plain_folder)
+    theirs = Host(model=whole.model, tokenizer=whole.tokenizer, name="plain-host")
+    rounded = theirs.project([row], taps=TAPS, heads=HEADS, values=TAPS)[0]
+    changed = row.copy()
+    changed[-1] = (changed[-1] + 1) % 400
+    for blocks in (False, True):
+        monkeypatch.setattr(lean, "_blocks_are_faster", lambda _, blocks=blocks: blocks)
+        host = Host.load(plain_folder)
+        found = host.project([row], taps=TAPS, heads=HEADS, values=TAPS)[0]
+        for mine, other, right in zip(found, rounded, exact, strict=True):
+            assert np.abs(mine - right).mean() <= 1.1 * np.abs(other - right).mean()
+            assert np.array_equal(mine, other) != blocks
+        before = host.project([changed], taps=TAPS, heads=HEADS, values=TAPS)[0]
+        for mine, other in zip(found, before, strict=True):
+            np.testing.assert_array_equal(mine[:-1], other[:-1])
+
+
 def test_rows_of_all_lengths_share_a_pass_and_give_what_each_gives_alone(plain_folder: Path) -> None:
-    """Bit for bit, of transformers too, which pads them."""
-    lean, whole = Host.load(plain_folder), Host.load(plain_folder)
+    """Bit for bit; those of up to 64 tokens also what transformers gives, which pads them."""
+    plain, whole = Host.load(plain_folder), Host.load(plain_folder)
     padding = Host(model=whole.model, tokenizer=whole.tokenizer, name="plain-host")
-    assert (lean.joins_rows, padding.joins_rows) == (True, False)
+    assert (plain.joins_rows, padding.joins_rows) == (True, False)
     rng = np.random.default_rng(0)
     for lengths in ([1, 0, 250, 33, 32], [0], [7] * 9, [*range(40)]):
         batch = [rng.integers(0, 400, n).astype(np.int32) for n in lengths]
         for ids, together in zip(
-            batch, lean.project(batch, taps=TAPS, heads=HEADS, values=TAPS), strict=True
+            batch, plain.project(batch, taps=TAPS, heads=HEADS, values=TAPS), strict=True
         ):
-            for host in (lean, padding):
+            for host in (plain, padding) if len(ids) <= 64 else (plain,):
                 (alone,) = host.project([ids], taps=TAPS, heads=HEADS, values=TAPS)
                 for left, right in zip(together, alone, strict=True):
                     np.testing.assert_array_equal(left, right)
-    assert lean.project([], taps=TAPS) == []
+    assert plain.project([], taps=TAPS) == []
 
 
 def test_a_scan_fills_passes_with_chunks_of_all_lengths(
     plain_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lean, whole = Host.load(plain_folder), Host.load(plain_folder)
+    plain, whole = Host.load(plain_folder), Host.load(plain_folder)
     padding = Host(model=whole.model, tokenizer=whole.tokenizer, name="plain-host")
     sizes: list[list[int]] = []
     keys = Host.keys
@@ -136,7 +164,7 @@ def test_a_scan_fills_passes_with_chunks_of_all_lengths(
     config = ScanConfig(chunk_tokens=64, overlap_tokens=16, batch_tokens=128)
     expected = list(scan(documents, padding, TAPS, config, threads=1))
     monkeypatch.setattr(Host, "keys", noting)
-    found = list(scan(documents, lean, TAPS, config, threads=2))
+    found = list(scan(documents, plain, TAPS, config, threads=2))
     for one, other in zip(found, expected, strict=True):
         assert (one.document, one.first, one.last) == (other.document, other.first, other.last)
         np.testing.assert_array_equal(one.keys, other.keys)
