@@ -72,8 +72,9 @@ def pursue(
             _descend(gram, goal, fit, used, _SWEEPS)
             rest[:] = x[i]
             for q in range(used):
+                atom, weight = atoms[chosen[q]], fit[q]
                 for j in range(dim):
-                    rest[j] -= fit[q] * atoms[chosen[q], j]
+                    rest[j] -= weight * atom[j]
         _descend(gram, goal, fit, used, _LAST_SWEEPS)
         for q in range(used):
             slot = q

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.checks import check, whole
 from s3_retriever.compiled import njit
+from s3_retriever.encode.encoder import Codes, Encoder, multiply
 from s3_retriever.encode.pursuit import Features, Floats, pursue
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.locks import cached_property
 
 __all__ = [
     "Codes",
-    "Encoder",
     "Features",
     "Floats",
     "Quality",
@@ -24,62 +23,6 @@ __all__ = [
     "center_and_normalize",
     "unexplained",
 ]
-
-# Rows encoded at a time: with 2,048 features they give 8 MB of pre-activations, which stay in the cache.
-_BLOCK_ROWS = 1024
-# Features that the top-k kernel compares at once: one AVX-512 register of float32.
-_LANES = 16
-# Columns of a product computed at a time: four rows of results fit the first-level cache.
-_COLUMNS = 512
-# Strongest activations that matching pursuit chooses from; more of them cost time and gain little.
-_CANDIDATES = 32
-
-
-class Codes(NamedTuple):
-    """Sparse codes of n vectors, sorted by descending weight; unused slots have weight 0.
-
-    Attributes:
-        features: uint16 (n, k).
-        weights: float32 (n, k), >= 0.
-    """
-
-    features: Features
-    weights: Floats
-
-
-class Encoder:
-    """The encoder of an SAE, laid out for the kernels: the largest values of ReLU(x W + b).
-
-    Args:
-        weight: float32 (d, m).
-        bias: float32 (m,).
-    """
-
-    def __init__(self, weight: Floats, bias: Floats) -> None:
-        padding = -len(bias) % _LANES
-        self._size = len(bias)
-        self._weight = np.pad(weight, ((0, 0), (0, padding)))
-        self._bias = np.pad(bias, (0, padding), constant_values=-np.inf).reshape(-1, _LANES)
-
-    def candidates(self, x: Floats, k: int) -> Codes:
-        """Return the activations that :func:`pursued` chooses the k features of each row from."""
-        return self.strongest(x, min(max(_CANDIDATES, k), self._size))
-
-    def strongest(self, x: Floats, k: int) -> Codes:
-        """Return the k largest positive activations of each row of x (n, d), largest first."""
-        codes = Codes(np.zeros((len(x), k), np.uint16), np.zeros((len(x), k), np.float32))
-        scratch = np.empty((min(_BLOCK_ROWS, len(x)), self._bias.size), np.float32)
-        for start in range(0, len(x), _BLOCK_ROWS):
-            block = x[start : start + _BLOCK_ROWS]
-            activations = scratch[: len(block)]
-            multiply(block, self._weight, activations)
-            _keep_top_k(
-                activations.reshape(len(block), *self._bias.shape),
-                self._bias,
-                codes.features[start : start + len(block)],
-                codes.weights[start : start + len(block)],
-            )
-        return codes
 
 
 def pursued(x: Floats, candidates: Codes, dictionary: Floats, k: int) -> Codes:
@@ -296,66 +239,6 @@ def center_and_normalize(x: npt.ArrayLike, mean: npt.ArrayLike) -> Floats:
     norms = np.linalg.norm(centred, axis=-1, keepdims=True)
     np.divide(centred, norms, out=centred, where=norms > 0)
     return centred
-
-
-# NumPy's product is not used: the threads of its BLAS spin for a while after each call. Taps are encoded in
-# threads of their own, and the spinning halves the speed of all.
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def multiply(x: Floats, matrix: Floats, out: Floats) -> None:
-    """Write ``x @ matrix`` to ``out``, four rows by two terms at a time, which saves loads and stores."""
-    n, dim = x.shape
-    size = matrix.shape[1]
-    rows, terms = n - n % 4, dim - dim % 2
-    for first in range(0, size, _COLUMNS):
-        last = min(size, first + _COLUMNS)
-        out[:, first:last] = 0
-        for i in range(0, rows, 4):
-            a, b = out[i, first:last], out[i + 1, first:last]
-            c, d = out[i + 2, first:last], out[i + 3, first:last]
-            for j in range(0, terms, 2):
-                one, two = matrix[j, first:last], matrix[j + 1, first:last]
-                a1, b1, c1, d1 = x[i, j], x[i + 1, j], x[i + 2, j], x[i + 3, j]
-                a2, b2, c2, d2 = x[i, j + 1], x[i + 1, j + 1], x[i + 2, j + 1], x[i + 3, j + 1]
-                for f in range(last - first):
-                    u, v = one[f], two[f]
-                    a[f] += a1 * u + a2 * v
-                    b[f] += b1 * u + b2 * v
-                    c[f] += c1 * u + c2 * v
-                    d[f] += d1 * u + d2 * v
-        for i in range(n):
-            for j in range(0 if i >= rows else terms, dim):
-                for f in range(first, last):
-                    out[i, f] += x[i, j] * matrix[j, f]
-
-
-@njit(cache=True, nogil=True)
-def _keep_top_k(activations: Floats, bias: Floats, features: Features, weights: Floats) -> None:
-    """Write the k largest positive ``activations + bias`` of each row, largest first.
-
-    Most groups of lanes hold nothing above the k-th largest value so far. The first loop skips them; it
-    compiles to one vector comparison. ``features`` and ``weights`` must be 0 on entry.
-    """
-    n, groups, lanes = activations.shape
-    k = features.shape[1]
-    for i in range(n):
-        threshold = np.float32(0)
-        for group in range(groups):
-            hit = False
-            for lane in range(lanes):
-                hit |= activations[i, group, lane] + bias[group, lane] > threshold
-            if not hit:
-                continue
-            for lane in range(lanes):
-                value = activations[i, group, lane] + bias[group, lane]
-                if value > threshold:
-                    slot = k - 1
-                    while slot > 0 and weights[i, slot - 1] < value:
-                        weights[i, slot] = weights[i, slot - 1]
-                        features[i, slot] = features[i, slot - 1]
-                        slot -= 1
-                    weights[i, slot] = value
-                    features[i, slot] = group * lanes + lane
-                    threshold = weights[i, k - 1]
 
 
 @njit(cache=True, nogil=True)

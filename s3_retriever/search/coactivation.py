@@ -14,10 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from s3_retriever.compiled import njit
+from s3_retriever.compiled import aligned_in_kernel, njit
 from s3_retriever.index.layout import CELL
 from s3_retriever.search.density import TILE, Float32, Int64, Scale, gaussian, tile_norms, tiles_of
-from s3_retriever.search.kernels import LANES, aligned, n_groups
+from s3_retriever.search.kernels import LANES, n_groups
 from s3_retriever.search.totals import Totals, sums_of_tiles, tile_tasks, total_of
 from s3_retriever.search.workers import Workers
 
@@ -148,19 +148,19 @@ def _add_tiles(
     for s in range(n_scales):
         widest = max(widest, (borders[s + 1] - borders[s]) // 2)
     n = (TILE + 2 * widest) * LANES
-    repeated = aligned((n_runs + 1) * n_groups * n).reshape(n_runs + 1, n_groups, n)
+    repeated = aligned_in_kernel((n_runs + 1) * n_groups * n).reshape(n_runs + 1, n_groups, n)
     for g in range(n_groups):
         for i in range(n):
             repeated[n_runs, g, i] = factors[g, i % LANES]
             for w in range(n_runs):
                 repeated[w, g, i] = weights[w, g, i % LANES]
     of_cells = np.empty(TILE, np.float32)
-    norms = aligned(n_scales * TILE * LANES).reshape(n_scales, TILE * LANES)
-    window = aligned(n)
-    sums = aligned(TILE * LANES)
-    values = aligned(TILE * LANES)
-    bits, exponents = values.view(np.int32), aligned(TILE * LANES)
-    logarithms = aligned(TILE * LANES)
+    norms = aligned_in_kernel(n_scales * TILE * LANES).reshape(n_scales, TILE * LANES)
+    window = aligned_in_kernel(n)
+    sums = aligned_in_kernel(TILE * LANES)
+    values = aligned_in_kernel(TILE * LANES)
+    bits, exponents = values.view(np.int32), aligned_in_kernel(TILE * LANES)
+    logarithms = aligned_in_kernel(TILE * LANES)
     for t in range(len(tiles)):
         first, last, begin, end = tiles[t]
         size = (last - first) * LANES

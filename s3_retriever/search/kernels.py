@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from s3_retriever.compiled import njit
+from s3_retriever.compiled import aligned, aligned_in_kernel, njit
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.index.layout import BLOCK, CELL, N_LEVELS, STEP
 from s3_retriever.index.packed import level_of, place_of, unpack
@@ -34,22 +34,6 @@ MAX_SCORE = 20.0
 _ALONE = 1 << 15  # cells times rows that one thread has scored before others have begun
 _TASKS = 2  # per thread of the last blocks, about, so that all end together
 _BLOCK_CELLS = BLOCK // CELL
-_LINE = 64  # bytes of a cache line
-
-
-def _aligned(size: int) -> Float32:
-    """Return float32 (size,) with anything in it, whose first number begins a cache line.
-
-    Vectors that lie across two lines take twice as long to read and write.
-    """
-    whole = np.empty(size + _LINE // 4, np.float32)
-    first = (_LINE - whole.ctypes.data % _LINE) % _LINE // 4
-    return whole[first : first + size]
-
-
-aligned = njit(cache=True, nogil=True)(_aligned)
-"""The same for kernels. A large array is better made by NumPy, which asks for huge pages; Numba does not
-(``findings/numba-arrays-without-huge-pages.sh``)."""
 
 
 def n_groups(n_rows: int) -> int:
@@ -86,7 +70,7 @@ def cell_masses(
     """
     n_cells = sum(len(part.cells) for part in parts)
     shape = n_groups(len(features)), n_cells, LANES
-    masses = _aligned(math.prod(shape)).reshape(shape)
+    masses = aligned(math.prod(shape)).reshape(shape)
     masses[-1:, :, len(features) % LANES or LANES :] = 0
     if not masses.size:
         return masses
@@ -278,9 +262,9 @@ def _add_masses(  # type: ignore[no-untyped-def]
     size = 1
     while size < block_cells[first_block] * CELL:
         size *= 2
-    values = aligned(size)
+    values = aligned_in_kernel(size)
     values[:] = 1
-    masses = aligned(block_cells[first_block])
+    masses = aligned_in_kernel(block_cells[first_block])
     read = np.empty(counts.shape[1], np.int64)  # where the postings of each list begin that was read
     for b in range(first_block, last_block):
         base = b * _BLOCK_CELLS

@@ -17,16 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.compiled import njit
-from s3_retriever.encode.sae import (
-    Codes,
-    Encoder,
-    Features,
-    Floats,
-    TopKSAE,
-    center_and_normalize,
-    multiply,
-    pursued,
-)
+from s3_retriever.encode.encoder import Codes, Encoder, multiply
+from s3_retriever.encode.sae import Features, Floats, TopKSAE, center_and_normalize, pursued
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.training.resume import Arrays
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3_retriever.encode import Codes, TopKSAE, center_and_normalize
+from s3_retriever.encode.encoder import Encoder
 from s3_retriever.errors import InvalidInputError
 
 
@@ -70,6 +71,23 @@ def test_more_rows_than_a_block_are_encoded_alike() -> None:
 def test_equal_activations_keep_the_lower_ids() -> None:
     sae = TopKSAE(np.ones((1, 40)), np.zeros(40), np.ones((40, 1)), np.zeros(1), k=3)
     assert sae.encode([[1.0]]).features.tolist() == [[0, 1, 2]]
+
+
+@settings(deadline=None)
+@given(st.integers(1, 200), st.integers(1, 40), st.sampled_from([1, 3, 1000]), st.integers(0, 2**32 - 1))
+def test_of_whole_numbers_the_strongest_are_exact_and_ties_go_to_lower_ids(
+    m: int, k: int, most: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    x, weight, bias = (
+        rng.integers(-most, most + 1, shape).astype(np.float32) for shape in ((5, 3), (3, m), m)
+    )
+    codes = Encoder(weight, bias).strongest(x, min(k, m))
+    values = np.maximum(x @ weight + bias, 0)
+    order = np.argsort(-values, axis=1, kind="stable")[:, : min(k, m)]
+    expected = np.take_along_axis(values, order, axis=1)
+    np.testing.assert_array_equal(codes.weights, expected)
+    np.testing.assert_array_equal(codes.features, np.where(expected > 0, order, 0))
 
 
 def test_unit_codes_reconstruct_unit_vectors() -> None:
