@@ -16,7 +16,16 @@ import numpy.typing as npt
 
 from s3_retriever.compiled import aligned_in_kernel, njit
 from s3_retriever.index.layout import CELL
-from s3_retriever.search.density import TILE, Float32, Int64, Scale, gaussian, tile_norms, tiles_of
+from s3_retriever.search.density import (
+    TILE,
+    Float32,
+    Int64,
+    Scale,
+    gaussian,
+    tile_norms,
+    tiles_of,
+    weights_before,
+)
 from s3_retriever.search.kernels import LANES, n_groups
 from s3_retriever.search.totals import Totals, sums_of_tiles, tile_tasks, total_of
 from s3_retriever.search.workers import Workers
@@ -161,11 +170,16 @@ def _add_tiles(
     values = aligned_in_kernel(TILE * LANES)
     bits, exponents = values.view(np.int32), aligned_in_kernel(TILE * LANES)
     logarithms = aligned_in_kernel(TILE * LANES)
+    before_of = np.empty(len(kernel) + n_scales)  # of each width, one after the other
+    for s in range(n_scales):
+        before_of[borders[s] + s : borders[s + 1] + s + 1] = weights_before(
+            kernel[borders[s] : borders[s + 1]]
+        )
     for t in range(len(tiles)):
         first, last, begin, end = tiles[t]
         size = (last - first) * LANES
         for s in range(n_scales):
-            tile_norms(tiles[t], kernel[borders[s] : borders[s + 1]], of_cells)
+            tile_norms(tiles[t], before_of[borders[s] + s : borders[s + 1] + s + 1], of_cells)
             for c in range(last - first):
                 norms[s, c * LANES : (c + 1) * LANES] = of_cells[c] * inverse[s]
         margin = min(widest, end - begin - 1)  # cells beyond are of other documents

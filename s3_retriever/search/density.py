@@ -224,16 +224,31 @@ def _average_tile(row: Float32, tile: Int64, kernel: Float32, out: Float32) -> N
 
 
 @njit(cache=True, nogil=True)
-def tile_norms(tile: Int64, kernel: Float32, out: Float32) -> None:
-    """Write 1 / (the kernel's weight inside the document) for each cell of a tile."""
-    first, last, begin, end = tile
-    radius = len(kernel) // 2
-    before = np.zeros(len(kernel) + 1, np.float64)  # the weight before each place of the kernel
+def weights_before(kernel: Float32) -> npt.NDArray[np.float64]:
+    """Return the weight before each place of a kernel, and all of it, float64 (len(kernel) + 1,)."""
+    before = np.zeros(len(kernel) + 1, np.float64)
     for j in range(len(kernel)):
         before[j + 1] = before[j] + kernel[j]
+    return before
+
+
+@njit(cache=True, nogil=True)
+def tile_norms(tile: Int64, before: npt.NDArray[np.float64], out: Float32) -> None:
+    """Write 1 / (the kernel's weight inside the document) for each cell of a tile.
+
+    Args:
+        tile: As of :func:`tiles_of`.
+        before: What :func:`weights_before` gives for the kernel.
+        out: float32 (cells of the tile,).
+    """
+    first, last, begin, end = tile
+    radius = len(before) // 2 - 1
+    out[: last - first] = 1 / (before[-1] - before[0])
+    low, high = min(last, begin + radius), max(first, end - radius)  # between them the kernel is all inside
     for c in range(first, last):
-        inside = before[min(radius, end - 1 - c) + radius + 1] - before[max(radius - (c - begin), 0)]
-        out[c - first] = 1 / inside
+        if c < low or c >= high:
+            inside = before[min(radius, end - 1 - c) + radius + 1] - before[max(radius - (c - begin), 0)]
+            out[c - first] = 1 / inside
 
 
 @njit(cache=True, nogil=True)
@@ -241,12 +256,12 @@ def _add_tiles(row: Float32, tiles: Int64, kernel: Float32, weight: np.float32, 
     """Add the averages of some tiles times a weight to ``out``; where all is 0, there is nothing to add."""
     sums = np.empty(TILE, np.float32)
     norms = np.empty(TILE, np.float32)
-    radius = len(kernel) // 2
+    radius, before = len(kernel) // 2, weights_before(kernel)
     for t in range(len(tiles)):
         first, last, begin, end = tiles[t]
         if not row[max(begin, first - radius) : min(end, last + radius)].any():
             continue
-        tile_norms(tiles[t], kernel, norms)
+        tile_norms(tiles[t], before, norms)
         _average_tile(row, tiles[t], kernel, sums)
         for c in range(last - first):
             out[first + c] += weight * (sums[c] * norms[c])
