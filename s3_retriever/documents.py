@@ -116,13 +116,14 @@ class WordMatch:
         word: Of the question, as it stands there: ``question[word_start : word_start + len(word)]``.
         word_start: Its first character, offset into the question.
         text: What it met, as it stands in the document: ``document.text[start:end]``; for the fields "title"
-            and "path", ``document.title[start:end]`` and ``document.id[start:end]``.
+            and "path", ``document.title[start:end]`` and ``document.id[start:end]``; for "page", its number.
         start: First character, offset there.
         end: One past the last character.
         s3: What S3 gave, as a part of all matches of the explanation, in [0, 1].
         bm25: What BM25 gave, likewise; above 0 only where both are the same search term.
         field: "text": it stands in the passage. Else above it: in the document's title, in the path that is
-            its id, in a heading, or in a line that opens a function or class around it ("opening").
+            its id, in a heading, or in a line that opens a function or class around it ("opening"); or the
+            question names its page ("page"), whose borders the offsets are.
     """
 
     word: str

@@ -19,7 +19,7 @@ ChangeMode = Literal["append", "overwrite", "upsert"]
 SpanKind = Literal["prose", "heading", "list", "table", "code", "data", "furniture"]
 """What a passage is; see :class:`s3_retriever.Span`."""
 
-MatchField = Literal["text", "title", "path", "heading", "opening"]
+MatchField = Literal["text", "title", "path", "heading", "opening", "page"]
 """Where a word stands that one of the question met; see :class:`s3_retriever.WordMatch`."""
 
 SPAN_KINDS: tuple[SpanKind, ...] = get_args(SpanKind)

@@ -52,7 +52,13 @@ class Stretch(NamedTuple):
     matches: tuple[WordMatch, ...]
 
 
-ABOVE = {"title": "the title", "path": "the path", "heading": "a heading", "opening": "a line that opens it"}
+ABOVE = {
+    "title": "the title",
+    "path": "the path",
+    "heading": "a heading",
+    "opening": "a line that opens it",
+    "page": "the number of its page",
+}
 """What people call the fields of matches above a passage."""
 
 

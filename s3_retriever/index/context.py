@@ -1,4 +1,4 @@
-"""What stands above a text: the words of titles, paths, headings and openings, and the cells below them."""
+"""What stands above a text: titles, paths, headings, openings, page numbers; and the cells below them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from s3_retriever.documents import Document
 from s3_retriever.index.terms import ARRAYS as TERM_ARRAYS
-from s3_retriever.index.words import words
+from s3_retriever.index.words import PAGE, words
 from s3_retriever.structure import Kind, Units
 
 ARRAYS = tuple(f"context_{name}" for name in TERM_ARRAYS)
@@ -45,7 +45,8 @@ def context_terms(
 
     All cells stand below the title, and below the id where that is a path. Below a heading stand those up to
     the next heading of its level or a higher one; its words are marked. Below a line that opens a function or
-    class stand those up to the next statement that is indented no more.
+    class stand those up to the next statement that is indented no more. The number of a page stands above the
+    cells on it.
 
     Args:
         document: The document.
@@ -62,6 +63,7 @@ def context_terms(
     found: defaultdict[str, list[int]] = defaultdict(list)
     for name in (document.title, document.id if is_path(document.id) else ""):
         _add(found, name, 0, last)
+    _add_pages(found, document, cell_starts)
     text, borders = document.text, [*units.starts.tolist(), len(document.text)]
     sections = sorted([*_sections(units, _HEADINGS, _HEADINGS), *_sections(units, _STATEMENTS, _OPENERS)])
     marks = ["" if kind == Kind.OPENER else HEADING for kind in units.kinds[[unit for unit, _ in sections]]]
@@ -81,6 +83,18 @@ def _add(found: defaultdict[str, list[int]], name: str, first: int, last: int, m
             ranges[-1] = max(ranges[-1], last)
         else:
             ranges += (first, last)
+
+
+def _add_pages(
+    found: defaultdict[str, list[int]], document: Document, cell_starts: npt.NDArray[np.integer]
+) -> None:
+    """Add the cells of each page that has characters."""
+    borders = np.array([*document.pages, len(document.text)], np.int64)
+    numbers = np.flatnonzero(borders[:-1] < borders[1:])
+    places = np.stack([borders[numbers], borders[numbers + 1] - 1], axis=1)
+    cells = np.maximum(np.searchsorted(np.asarray(cell_starts, np.int64), places, side="right") - 1, 0)
+    for number, ends in zip(numbers.tolist(), cells.tolist(), strict=True):
+        found[f"{PAGE}{number + 1}"] += ends
 
 
 def _sections(units: Units, among: Sequence[int], opening: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -30,9 +30,20 @@ RUN = re.compile(
 )
 """A run that may be one word, in group 1, with hyphens at ends of lines and separators of numbers."""
 
+PAGE = "\f"
+"""Begins the term of a page's number, which no text has and a question that names the page."""
+
 LONG_QUESTION = 512
 """Terms of a question from which on each of them counts once."""
 
+_MOST_PAGES = 16  # of a range that a question names
+_NUMBER = r"(\d{1,5})(?!\w|[.,]\d)(?:\s?[-\u2013]\s?(\d{1,5})(?!\w|[.,]\d))?"
+_NAMED_PAGES = re.compile(
+    rf"\b(?:pages?|pp?\.|seiten?|p[aá]ginas?|pagin[ae]|p[aá]gs?\.|stron[ay]|str\.|страниц\w*|стр\."
+    rf"|sayfa|trang|पृष्ठ|पेज|صفحة|halaman|sid[ae]n?|bladzijden?|blz\.)\s?{_NUMBER}"
+    r"|(?<!\w)第?\s?(\d{1,5})\s?(?:页|頁|ページ|쪽|페이지)",
+    re.IGNORECASE,
+)
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 _PIECE = 1 << 13  # words handled at a time
 _CACHED = 64  # characters of the longest run whose terms are kept for the next time
@@ -83,7 +94,8 @@ def placed_words(text: str) -> Iterator[tuple[str, int, int]]:
 def asked(question: str) -> list[Asked]:
     """Return the terms that a question asks for, in their order.
 
-    One that it has twice is there twice. Of a long question, such as a stack trace, each is there once: what
+    One that it has twice is there twice. Behind them come the pages that it names by their numbers, "page 12"
+    or "p. 12", in some twenty languages. Of a long question, such as a stack trace, each is there once: what
     that repeats says least.
     """
     found = [
@@ -93,12 +105,22 @@ def asked(question: str) -> list[Asked]:
         if form.weight
         for one in _asked(form)
     ]
+    found += _named_pages(question)
     if len(found) <= LONG_QUESTION:
         return found
     once: dict[tuple[str, str], Asked] = {}
     for one in found:
         once.setdefault((one.term, one.exact), one)
     return list(once.values())
+
+
+def _named_pages(question: str) -> Iterator[Asked]:
+    for match in _NAMED_PAGES.finditer(question):
+        number = 1 if match[1] else 3
+        first = int(match[number])
+        last = int(match[2] or first)
+        for page in range(first, min(max(first, last), first + _MOST_PAGES - 1) + 1):
+            yield Asked(f"{PAGE}{page}", start=match.start(number), end=match.end(number))
 
 
 def cell_terms(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from s3_retriever.documents import Document, WordMatch
 from s3_retriever.index.context import LONGEST, is_path
 from s3_retriever.index.layout import CELL
-from s3_retriever.index.words import asked, placed_words
+from s3_retriever.index.words import PAGE, asked, placed_words
 from s3_retriever.names import MatchField
 from s3_retriever.search.density import Float32
 from s3_retriever.search.evidence import Evidence, LookedUp
@@ -111,9 +111,10 @@ def met_words(
         bm25: What each word of the question gave to BM25's density at the peak.
     """
     seen = _Pieces(document.text[span.start : span.end])
+    cell = _peak(evidence, span, page)
     sides = (
         {} if evidence.looked_up is None else _by_s3(evidence, evidence.looked_up, span, seen),
-        _by_bm25(bm25, seen, span.start, _names(evidence, span, document, page)),
+        _by_bm25(bm25, seen, span.start, _names(span, document, page, cell), _pages(document, cell)),
     )
     found: defaultdict[tuple[_Place, _Target], list[float]] = defaultdict(lambda: [0.0, 0.0])
     for i, (side, share) in enumerate(zip(sides, shares, strict=True)):
@@ -128,7 +129,7 @@ def met_words(
         WordMatch(
             word=evidence.question[begin:end],
             word_start=begin,
-            text={"title": document.title, "path": document.id}.get(field, document.text)[first:last],
+            text=_met(document, field, first, last),
             start=first,
             end=last,
             s3=s3 / total,
@@ -140,16 +141,37 @@ def met_words(
     )
 
 
+def _peak(evidence: Evidence, span: SelectedSpan, page: Page) -> _Place | None:
+    """Return the characters of a span's densest cell, None where it has none."""
+    if span.peak is None:
+        return None
+    token = CELL * (span.peak - int(evidence.snapshot.document_cells[span.doc]))
+    return page.of_tokens(token, token + CELL)
+
+
+def _pages(document: Document, cell: _Place | None) -> dict[str, list[_Target]]:
+    """Return the pages that a cell lies on, by the terms of their numbers."""
+    numbers = () if cell is None else document.pages_of(*cell)
+    borders = [*document.pages, len(document.text)]
+    return {f"{PAGE}{number}": [("page", borders[number - 1], borders[number])] for number in numbers}
+
+
+def _met(document: Document, field: MatchField, first: int, last: int) -> str:
+    """Return the text of a match; see :class:`WordMatch`."""
+    if field == "page":
+        return str(document.pages_of(first, last)[0])
+    return {"title": document.title, "path": document.id}.get(field, document.text)[first:last]
+
+
 def _names(
-    evidence: Evidence, span: SelectedSpan, document: Document, page: Page
+    span: SelectedSpan, document: Document, page: Page, cell: _Place | None
 ) -> list[tuple[MatchField, int, str]]:
     """Return what stands above a span's peak: its field, where it begins there, and its text."""
     path = document.id if is_path(document.id) else ""
     found: list[tuple[MatchField, int, str]] = [("title", 0, document.title), ("path", 0, path)]
-    if span.peak is None:
+    if cell is None:
         return found
-    token = CELL * (span.peak - int(evidence.snapshot.document_cells[span.doc]))
-    start, end = page.of_tokens(token, token + CELL)
+    start, end = cell
     units = range(page.unit_at(start), page.unit_at(max(start, end - 1)) + 1)
     for field, first, last in dict.fromkeys(above for unit in units for above in page.above(unit)):
         inside = span.start <= first and last <= span.end
@@ -158,13 +180,17 @@ def _names(
 
 
 def _by_bm25(
-    parts: Sequence[Given], seen: _Pieces, start: int, names: Sequence[tuple[MatchField, int, str]]
+    parts: Sequence[Given],
+    seen: _Pieces,
+    start: int,
+    names: Sequence[tuple[MatchField, int, str]],
+    pages: Mapping[str, list[_Target]],
 ) -> _Strengths:
     """Lay what each word of the question gave on its occurrences in a passage, and above it."""
     wanted = {part.term for part in parts}
     found: defaultdict[tuple[_Place, _Target], float] = defaultdict(float)
     own = _targets(wanted, "text", start, seen)
-    above: _Targets = defaultdict(list)
+    above: _Targets = defaultdict(list, pages)
     for field, first, text in names:
         for term, targets in _targets(wanted, field, first, _Pieces(text)).items():
             above[term] += targets

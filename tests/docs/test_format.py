@@ -433,13 +433,18 @@ def test_terms(read: ReadIndex) -> None:
 
 
 def test_context(read: ReadIndex) -> None:
-    """The page's rules, for each unit and cell: titles, file names, headings, lines that open functions."""
+    """The rules, for each unit and cell: titles, file names, pages, headings, lines that open functions."""
     for segment in read.segments:
         expected = []
         for document, starts, units in zip(segment.documents, segment.starts, segment.units(), strict=True):
             names = [document["title"], document["id"] if document["id"].endswith(".md") else ""]
             cells = [{term for name in names for term, _ in plain_terms(name)} for _ in starts[::CELL]]
             borders = [*accumulate((len(text) for text, *_ in units), initial=0)]
+            places = [*enumerate(pairwise([0, *starts[CELL::CELL], 10**9]))] if starts else []
+            for number, (begin, end) in enumerate(pairwise([*document["pages"], len(document["text"])]), 1):
+                for n, (first, after) in places:
+                    if first < end and begin < min(end, after):
+                        cells[n].add(f"\f{number}")
             for i, (text, kind, level, _) in enumerate(units):
                 closing = {2: (2,), 7: (6, 7)}.get(kind, ())
                 ends = [

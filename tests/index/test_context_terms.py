@@ -11,7 +11,7 @@ from s3_retriever import Document
 from s3_retriever.errors import IndexFormatError
 from s3_retriever.index.context import HEADING, context_terms, is_path
 from s3_retriever.index.terms import ARRAYS, TermBuilder, TermPostings
-from s3_retriever.index.words import words
+from s3_retriever.index.words import PAGE, words
 from s3_retriever.structure import Kind, find_units
 
 LINES = (
@@ -39,6 +39,12 @@ def above(document: Document, starts: np.ndarray) -> list[set[str]]:
     if is_path(document.id):
         everywhere |= {term for term, _ in words(document.id)}
     cells = [set(everywhere) for _ in starts]
+    for i, own in enumerate(cells):
+        last = starts[i + 1] if i + 1 < len(starts) else len(text)
+        pages = document.pages_of(starts[i] if i else 0, last)
+        own |= {
+            f"{PAGE}{page}" for page in pages if document.pages[page - 1] < [*document.pages, len(text)][page]
+        }
     for unit in range(len(units)):
         kind = Kind(units.kinds[unit])
         if kind not in (Kind.HEADING, Kind.OPENER):
@@ -62,7 +68,10 @@ def test_words_stand_above_the_cells_of_their_sections(seed: int) -> None:
     for number in range(12):
         lines = LINES[:6] if number % 3 == 0 else LINES[6:] if number % 3 == 1 else LINES
         text = "\n".join(draw.choice(lines) for _ in range(draw.randrange(1, 40))) + "\n"
-        document = Document(draw.choice(["a", "src/pier.py"]), text, draw.choice(["", "The Pier"]))
+        pages = (0, *sorted(draw.choices(range(len(text) + 1), k=draw.randrange(6)))) if number % 2 else ()
+        document = Document(
+            draw.choice(["a", "src/pier.py"]), text, draw.choice(["", "The Pier"]), pages=pages
+        )
         starts = np.array(sorted(draw.sample(range(len(text)), draw.randrange(1, 9))), np.int64)
         found: list[set[str]] = [set() for _ in starts]
         for terms, cells in context_terms(document, find_units(text), starts):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from linear_work import work
 
 from s3_retriever.index import scripts
-from s3_retriever.index.words import RUN, asked, cell_terms, placed_words, words
+from s3_retriever.index.words import PAGE, RUN, asked, cell_terms, placed_words, words
 
 # Marks, breaks and scripts that decide borders, plus anything at all, lone surrogates included.
 CRITICAL = st.text(
@@ -387,3 +387,33 @@ def test_what_a_long_question_repeats_counts_once() -> None:
     assert {one.term for one in found} >= {"engine", "step_7", "49", "traceback"}
     assert [one.start for one in found] == sorted(one.start for one in found)
     assert sum(one.term == "engine" for one in asked(frame.format(1) * 2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("question", "pages"),
+    [
+        ("What does page 12 say about tides?", [12]),
+        ("see p. 3, and pp. 7-9", [3, 7, 8, 9]),
+        ("Pages 4 \u2013 5?", [4, 5]),
+        ("Was steht auf Seite 31?", [31]),
+        ("¿Qué dice la página 8?", [8]),
+        ("第12页讲什么? 第 3 頁 / 5ページ", [12, 3, 5]),
+        ("на странице 40", [40]),
+        ("page 9 to 2", [9]),
+        ("pages 5-3", [5]),
+        ("pages 1-99999", [*range(1, 17)]),
+        ("page 1.5, page 3x, rampage 12, homepage 4, page -3, 12 pages, 12 page", []),
+    ],
+)
+def test_pages_that_a_question_names_are_terms_behind_the_others(question: str, pages: list[int]) -> None:
+    found = asked(question)
+    named = [one for one in found if one.term.startswith(PAGE)]
+    assert [one.term for one in named] == [f"{PAGE}{page}" for page in pages]
+    assert found[len(found) - len(named) :] == named
+    for one in named:
+        assert question[one.start : one.end].isdigit()
+        assert (one.weight, one.exact) == (1.0, "")
+
+
+def test_no_text_has_the_term_of_a_page() -> None:
+    assert not any(term.startswith(PAGE) for term, _ in words("\f12 \f 12\f\n page\f12"))

@@ -90,3 +90,33 @@ def test_a_title_that_is_gone_gives_nothing(tiny_host: Host, tiny_artifact: Arti
     assert {span.doc_id for span in made.retrieve("trains", 60, mode="bm25")} == {"titled"}
     made.delete(["titled"])
     assert made.retrieve("trains", 60, mode="bm25") == []
+
+
+def paged() -> Document:
+    texts = [f"Sheet {i + 1}. {PARAGRAPH * 8}\n" for i in range(12)]
+    return Document("report", "".join(texts), pages=tuple(np.cumsum([0, *map(len, texts[:-1])]).tolist()))
+
+
+@pytest.mark.parametrize("question", ["Who was late on page 7?", "Was sagt Seite 7?", "第7页"])
+def test_a_page_that_a_question_names_comes_first(
+    tiny_host: Host, tiny_artifact: Artifact, question: str
+) -> None:
+    """And the explanation says so; after the document's pages are gone, nothing of it is left."""
+    document = paged()
+    made = S3Retriever.from_documents([document], host=tiny_host, artifact=tiny_artifact, config=CONFIG)
+    (span,) = made.retrieve(question, 120, mode="bm25", explain=True, top_k=1, unique=False)
+    assert 7 in span.pages
+    (match,) = (one for one in span.explanation.words if one.field == "page")
+    assert (match.word, match.text) == ("7", "7")
+    assert document.pages_of(match.start, match.end) == (7,)
+    assert document.text[match.start : match.end].startswith("Sheet 7.")
+    assert match.bm25 > 0 == match.s3
+    made.update([Document("report", document.text)])
+    found = made.retrieve(question, 120, mode="bm25", explain=True, unique=False)
+    assert not any(word.field == "page" for one in found for word in one.explanation.words)
+
+
+def test_a_named_page_comes_first_beside_s3(host: Host) -> None:
+    made = S3Retriever.from_documents([paged()], host=host)
+    for page in (3, 11):
+        assert page in made.retrieve(f"Who was late on p. {page}?", unique=False)[0].pages

@@ -4,7 +4,13 @@ import { bar, element, grouped, lit, named, percents, visible } from "./text.js"
 
 export const NAMES = { hybrid: "S3 and BM25", s3: "S3 only", bm25: "BM25 only" };
 export const SHORT = { hybrid: "S3 and BM25", s3: "S3", bm25: "BM25" };
-const ABOVE = { title: "the title", path: "the path", heading: "a heading", opening: "a line that opens it" };
+const ABOVE = {
+  title: "the title",
+  path: "the path",
+  heading: "a heading",
+  opening: "a line that opens it",
+  page: "the number of its page",
+};
 const ROWS = 8;
 const COPIES = 4; // other places that are named
 
