@@ -12,12 +12,12 @@ from s3_retriever.encode.pursuit import Features, Floats
 
 # Rows encoded at a time: with 2,048 features they give 8 MB of pre-activations, which stay in the cache.
 _BLOCK_ROWS = 1024
-# What an activation has at least.
-_LEAST = np.finfo(np.float32).smallest_subnormal
 # Features that the top-k kernel compares at once: one AVX-512 register of float32.
 _LANES = 16
 # Columns of a product computed at a time: four rows of results fit the first-level cache.
 _COLUMNS = 512
+# Values of which the k-th largest is found by comparing all with all, which beats sorting of few.
+_FEW = 128
 # Strongest activations that matching pursuit chooses from; more of them cost time and gain little.
 _CANDIDATES = 32
 
@@ -119,13 +119,13 @@ def _keep_top_k(activations: Floats, bias: Floats, features: Features, weights: 
     hits, places = np.empty(groups + 1, np.int64), np.empty(groups * lanes + 1, np.int64)
     for i in range(n):
         _add_bias(activations[i], bias, values, greatest)
-        count = _find(values, max(_floor(greatest, k), _LEAST), hits, places)
-        for used in range(count):
-            feature = places[used]
+        used = 0
+        for feature in places[: _find(values, _floor(greatest, k), hits, places)]:
             value = values[feature // lanes, feature % lanes]
-            if used >= k and value <= weights[i, k - 1]:
+            if value <= 0 or (used >= k and value <= weights[i, k - 1]):
                 continue
             slot = min(used, k - 1)
+            used += 1
             while slot > 0 and weights[i, slot - 1] < value:
                 weights[i, slot] = weights[i, slot - 1]
                 features[i, slot] = features[i, slot - 1]
@@ -155,6 +155,10 @@ def _add_bias(activations: Floats, bias: Floats, values: Floats, greatest: Float
 def _floor(greatest: Floats, k: int) -> np.float32:
     """Return the k-th largest of some values, 0 where they are fewer."""
     floor = np.float32(0)
+    if len(greatest) < k:
+        return floor
+    if len(greatest) > _FEW:
+        return np.float32(np.sort(greatest)[len(greatest) - k])
     for one in greatest:
         count = np.int32(0)
         for other in greatest:

@@ -196,6 +196,20 @@ def invert_terms(numbers, cells, ranks, n_cells):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, nogil=True)
+def _next_gap(gaps, at, end):  # type: ignore[no-untyped-def]
+    """Return the gap that begins at a byte, and the byte behind it; -1 if it does not end before ``end``."""
+    gap, shift = 0, 0
+    while at < end:
+        byte = gaps[at]
+        at += 1
+        gap |= (byte & 127) << shift
+        if byte < 128:
+            return gap, at
+        shift = min(shift + 7, 56)
+    return -1, at
+
+
+@njit(cache=True, nogil=True)
 def restore_terms(gaps, pointers):  # type: ignore[no-untyped-def]
     """Undo :func:`invert_terms` for terms side by side.
 
@@ -212,18 +226,14 @@ def restore_terms(gaps, pointers):  # type: ignore[no-untyped-def]
     cells = np.empty(len(numbers), np.int64)
     n = 0
     for term in range(len(pointers) - 1):
-        cell, gap, shift = 0, 0, 0
-        for i in range(pointers[term], pointers[term + 1]):
-            byte = gaps[i]
-            gap |= (byte & 127) << shift
-            if byte >= 128:
-                shift = min(shift + 7, 56)
-                continue
+        cell = 0
+        gap, at = _next_gap(gaps, pointers[term], pointers[term + 1])
+        while gap >= 0:
             cell += gap
-            gap, shift = 0, 0
             numbers[n] = term
             cells[n] = cell
             n += 1
+            gap, at = _next_gap(gaps, at, pointers[term + 1])
     return numbers[:n], cells[:n]
 
 
@@ -244,15 +254,11 @@ def count_term(gaps, pointers, n_cells, before):  # type: ignore[no-untyped-def]
     size = pointers[1] - pointers[0]
     cells, counts = np.empty(size, np.int64), np.empty(size, np.int32)
     n, counted = 0, False
-    cell, last, gap, shift = 0, -1, 0, 0
-    for i in range(pointers[0], pointers[1]):
-        byte = gaps[i]
-        gap |= (byte & 127) << shift
-        if byte >= 128:
-            shift = min(shift + 7, 56)
-            continue
+    cell, last = 0, -1
+    gap, at = _next_gap(gaps, pointers[0], pointers[1])
+    while gap >= 0:
         cell += gap
-        gap, shift = 0, 0
+        gap, at = _next_gap(gaps, at, pointers[1])
         if not 0 <= cell < n_cells:
             return cells[:0], counts[:0], False
         if cell != last:

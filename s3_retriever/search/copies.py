@@ -201,12 +201,15 @@ class _Known:
             self._having[shingle].append(number)
 
     def best(self, said: _Said) -> tuple[int, float] | None:
-        """Return the number of the passage of which one is a copy, and how similar they are."""
+        """Return the number of the passage of which one is a copy, and how similar they are.
+
+        Of equally similar ones, the first: shingles have no order that two processes share.
+        """
         if said.words in self._equal:
             return self._equal[said.words], 1.0
         shared = Counter(number for shingle in said.shingles for number in self._having.get(shingle, ()))
         found = None
-        for number, n in shared.items():
+        for number, n in sorted(shared.items()):
             other = self._said[number]
             similarity = n / len(said.shingles)
             if (

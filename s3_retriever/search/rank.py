@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -100,21 +101,19 @@ class Ranker:
         """
         lookup = TermLookup(snapshot)
         terms = asked_terms(question) if isinstance(question, str) else question
-        return self._lexical(lookup, lambda boost: self.lexical.scores(lookup, terms, boost), alone)
+        return self._lexical(snapshot, partial(self.lexical.scores, lookup, terms), alone)
 
     def bm25_parts(self, snapshot: Snapshot, term: Asked, *, alone: bool) -> tuple[Float32, Float32]:
         """Return the summands of :meth:`bm25` for one term: for words in texts, and for words above them."""
         lookup = TermLookup(snapshot)
-        text, above = (
-            self._lexical(lookup, lambda boost, side=side: side(lookup, [term], boost), alone)  # type: ignore[misc]
-            for side in self.lexical.sides
-        )
+        sides = (partial(side, lookup, [term]) for side in self.lexical.sides)
+        text, above = (self._lexical(snapshot, side, alone) for side in sides)
         return text, above
 
     def _lexical(
-        self, lookup: TermLookup, scored: Callable[[RarityBoost | None], Float64], alone: bool
+        self, snapshot: Snapshot, scored: Callable[[RarityBoost | None], Float64], alone: bool
     ) -> Float32:
-        return lexical_density(self.scoring, lookup.snapshot, scored, self.surprise, alone=alone)
+        return lexical_density(self.scoring, snapshot, scored, self.surprise, alone=alone)
 
     def s3(
         self,

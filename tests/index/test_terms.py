@@ -170,8 +170,10 @@ def test_arrays_that_contradict_each_other_are_refused(
 def test_a_cell_that_is_not_there_is_refused(three: dict[str, np.ndarray]) -> None:
     terms = TermPostings(three | {"term_cells": np.array([0, 2, 0], np.uint8)})
     assert terms.cells("and").tolist() == [0]
-    with pytest.raises(IndexFormatError, match="2 cells"):
-        terms.cells("lamp")
+    assert [array.tolist() for array in terms.counted("and")] == [[0], [1]]
+    for read in (terms.cells, terms.counted):
+        with pytest.raises(IndexFormatError, match="2 cells"):
+            read("lamp")
     with pytest.raises(IndexFormatError, match="2 cells"):
         list(terms.occurrences())
 
@@ -183,6 +185,46 @@ def test_a_gap_that_makes_no_sense_leads_nowhere(three: dict[str, np.ndarray], g
     try:
         terms = TermPostings(three | {"term_cells": cells, "term_gap_bytes": n_bytes})
         assert set(terms.cells("lamp").tolist()) <= {0, 1}
+        assert set(terms.counted("lamp")[0].tolist()) <= {0, 1}
         assert {cell for _, found in terms.occurrences() for cell in found.tolist()} <= {0, 1}
     except IndexFormatError as error:
         assert "2 cells" in str(error)
+
+
+@given(st.lists(st.integers(0, 9), max_size=30), st.sets(st.integers(0, 9)), st.integers(0, 40))
+def test_counting_is_reading_and_counting(cells: list[int], left_out: set[int], spacing: int) -> None:
+    """Of the cells that count, numbered without the others; gaps of several bytes too."""
+    wide = 1 + 10 * spacing
+    text_cells = sorted(cell * wide for cell in cells)
+    builder = TermBuilder()
+    if text_cells:
+        builder.append([(["oil"] * len(cells), np.array(text_cells, np.int64))], 10 * wide)
+    else:
+        builder.append([], 10 * wide)
+    terms = builder.build()
+    counts = np.ones(10 * wide, np.bool_)
+    counts[[cell * wide for cell in left_out]] = False
+    before = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    for known, expected in (
+        (None, Counter(text_cells)),
+        (before, Counter(int(before[cell]) for cell in text_cells if counts[cell])),
+    ):
+        found, times = terms.counted("oil", known)
+        assert dict(zip(found.tolist(), times.tolist(), strict=True)) == expected
+        assert (np.diff(found) > 0).all()
+    assert [len(one) for one in terms.counted("lamps", before)] == [0, 0]
+
+
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=30))
+def test_damaged_gaps_are_counted_as_they_are_read_or_refused(gaps: list[int]) -> None:
+    arrays = built([("oil", [0, 50])]).arrays
+    lengths = {"term_gap_bytes": np.array([len(gaps)], np.uint8), "term_cells": np.array(gaps, np.uint8)}
+    try:
+        terms = TermPostings(arrays | lengths)
+        expected = Counter(terms.cells("oil").tolist())
+    except IndexFormatError:
+        with pytest.raises(IndexFormatError):
+            TermPostings(arrays | lengths).counted("oil")
+    else:
+        cells, counts = terms.counted("oil")
+        assert dict(zip(cells.tolist(), counts.tolist(), strict=True)) == expected

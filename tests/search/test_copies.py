@@ -11,7 +11,7 @@ from s3_retriever import Copy, Document, Host, RetrieverConfig, S3Retriever, Sca
 from s3_retriever.encode import Artifact
 from s3_retriever.index import CELL
 from s3_retriever.index.words import words
-from s3_retriever.search.copies import LEAST, select_unique
+from s3_retriever.search.copies import LEAST, _Known, _Said, select_unique
 from s3_retriever.search.passages import Page
 from s3_retriever.search.spans import SelectedSpan, select_spans
 from s3_retriever.structure import find_units
@@ -218,3 +218,15 @@ def test_a_span_says_where_else_it_stands(retriever: S3Retriever, mode: str) -> 
 def test_copies_that_a_filter_leaves_out_are_not_named(retriever: S3Retriever) -> None:
     spans = retriever.retrieve("spilled oil", where={"tenant": ["0", "2"]})
     assert {one.doc_id for span in spans for one in span.also_in} <= {"manual 0", "manual 2"}
+
+
+def test_of_two_passages_as_much_alike_the_first_has_the_copy() -> None:
+    """Shingles are sets of texts, whose order is another one in each process."""
+    for n in range(2, 60):
+        text = [letter * n for letter in "abcdefghijklm"]
+        known = _Known()
+        for said in (["other", *text[1:]], [*text[:-1], "other"]):
+            known.add(_Said(" ".join(said)))
+        found = known.best(_Said(" ".join(text)))
+        assert found is not None
+        assert found[0] == 0

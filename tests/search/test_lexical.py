@@ -18,7 +18,7 @@ from s3_retriever.encode import Artifact
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.index import CELL, Index, Layout, Segment, SegmentBuilder, Snapshot
 from s3_retriever.index.documents import DocumentStore
-from s3_retriever.index.words import asked, words
+from s3_retriever.index.words import Asked, asked, words
 from s3_retriever.search.lexical import BACKENDS, LexicalIndex
 from s3_retriever.search.lookup import TermLookup
 from s3_retriever.search.rarity import RarityBoost
@@ -143,6 +143,34 @@ def test_any_history_scores_as_an_index_from_scratch(
     scratch = from_scratch(index.snapshot)
     index.merge()
     assert [one.name for one in index.snapshot.segments] == [one.name for one in scratch.segments]
+
+
+def test_a_word_above_counts_with_those_that_it_is_a_weaker_form_of() -> None:
+    """As many live cells as stand below either, whichever segment they are in."""
+    builder, index = SegmentBuilder(LAYOUT), Index(LAYOUT, {})
+    for titles in (("Café", "Cafe", "Lamp"), ("Cafe", "Café", "Bar")):
+        for title in titles:
+            builder.begin(Document(f"{title}{len(index)}", "a b c", title))
+            builder.add(
+                np.arange(3),
+                np.zeros(3, np.int32),
+                [np.zeros((3, 1), np.uint16)],
+                [np.zeros((3, 1), np.float32)],
+            )
+            builder.end()
+        index.add(builder.build())
+        builder = SegmentBuilder(LAYOUT)
+    index.delete(["Cafe0"])
+    lookup = TermLookup(index.snapshot)
+    found = {(one.term, one.exact): lookup.n_above(one, "") for one in asked("café")}
+    weaker = [n for (_, exact), n in found.items() if exact]
+    assert weaker
+    assert found["café", ""] == 2
+    assert all(
+        lookup.n_above(one, "") == 2 + lookup.n_above(Asked(one.term), "")
+        for one in asked("café")
+        if one.exact
+    )
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

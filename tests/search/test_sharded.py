@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +15,11 @@ import pytest
 from s3_retriever import Artifact, Compare, Document, Host, RetrieverConfig, S3Retriever, Scale, ScanConfig
 from s3_retriever.errors import InvalidInputError, ShardStateError, UnknownDocumentError, UnknownKeyWarning
 from s3_retriever.index.layout import CELL
+from s3_retriever.index.snapshot import Snapshot
+from s3_retriever.search import shard
 from s3_retriever.search.coactivation import coactivation, grouped
 from s3_retriever.search.exchange import Facts
+from s3_retriever.search.lookup import TermLookup
 from s3_retriever.search.rank import Ranker
 from s3_retriever.search.shard import Shard
 from s3_retriever.search.shards import ShardedIndex
@@ -179,6 +184,33 @@ def test_a_shard_that_is_started_anew_changes_nothing(
     assert shards.calls.count("count") == 2
     with pytest.raises(ShardStateError):
         shards.shards[0].cells("never counted", None, 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kept", [0, shard._KEPT_BYTES])
+def test_what_terms_were_found_in_is_kept_for_the_second_round_only(
+    whole: S3Retriever, folder: Path, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not so long where it is too much; a shard remembers questions that ended nowhere."""
+    lookups: list[weakref.ref[TermLookup]] = []
+    alive: list[tuple[str, int]] = []
+
+    class Noted(TermLookup):
+        def __init__(self, snapshot: Snapshot) -> None:
+            super().__init__(snapshot)
+            lookups.append(weakref.ref(self))
+
+    class Watched(InOneProcess):
+        def each(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
+            found = super().each(method, arguments)
+            gc.collect()
+            alive.append((method, sum(one() is not None for one in lookups)))
+            return found
+
+    monkeypatch.setattr(shard, "_KEPT_BYTES", kept)
+    monkeypatch.setattr(shard, "TermLookup", Noted)
+    found = sharded(whole, Watched(folder, 2, whole.ranker)).retrieve(QUESTIONS[0], 300)
+    assert found == whole.retrieve(QUESTIONS[0], 300)
+    assert alive[:2] == [("count", 2 if kept else 0), ("cells", 0)]
 
 
 def test_few_rounds(whole: S3Retriever, folder: Path) -> None:
