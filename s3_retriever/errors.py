@@ -99,6 +99,10 @@ class ShardStateError(ShardError):
     """A shard was started anew in the middle of a question, which has to be asked again."""
 
 
+class ClusterError(S3RetrieverError, ConnectionError):
+    """There is no cluster at an address; the message names it."""
+
+
 class ServerError(S3RetrieverError, ConnectionError):
     """A server cannot be reached, refuses the caller, or failed; the message says which."""
 

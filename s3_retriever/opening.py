@@ -88,7 +88,7 @@ class Opened:
 
         Args:
             dataset: Rows with a ``text``, and maybe an ``id`` (or ``_id``), a ``title``, and ``metadata``, a
-                mapping or its JSON; other columns are ignored.
+                mapping or its JSON; what other columns hold is metadata, too.
             path: Where the index lies: a folder that all machines see, or a URL such as
                 ``s3://bucket/my-index``.
             host: A hub name, or a folder that each machine has; None: the default host.

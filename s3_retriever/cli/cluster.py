@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import time
 
 from s3_retriever.checks import check_library, pip_install
@@ -17,12 +18,14 @@ def _index(args: argparse.Namespace) -> int:
 
     from s3_retriever import Artifact
     from s3_retriever.cluster.config import ClusterConfig
+    from s3_retriever.cluster.connection import connect
     from s3_retriever.cluster.dataset import index_dataset
     from s3_retriever.cluster.reading import read_sources
 
     artifact = Artifact.load(args.artifact)
     reading = file_settings(args)
-    ray.init(args.ray, log_to_driver=False, ignore_reinit_error=True)
+    connect(args.ray)
+    _quieten(logging.WARNING if args.no_progress else logging.INFO)
     if args.checkpoint:
         from ray.data.checkpoint import CheckpointConfig
 
@@ -51,6 +54,13 @@ def _index(args: argparse.Namespace) -> int:
         f"{report.tokens / seconds:,.0f} tokens/s; {len(report.failures)} skipped"
     )
     return SOME_UNREAD if report.failures else 0
+
+
+def _quieten(least: int) -> None:
+    """Have Ray Data write errors into its own log only: the one that ends a job is told by the command."""
+    for handler in logging.getLogger("ray.data").handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.addFilter(lambda record: least <= record.levelno < logging.ERROR)
 
 
 INDEX_CLUSTER = Command(

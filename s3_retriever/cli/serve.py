@@ -53,8 +53,7 @@ def _serve(args: argparse.Namespace) -> None:
 
 def _serve_on_ray(args: argparse.Namespace) -> None:
     check_library("servers of an index in shards", "Ray", "ray.serve", pip_install("ray"))
-    import ray
-
+    from s3_retriever.cluster.connection import connect
     from s3_retriever.server.on_ray import Sharded, run
 
     chosen = _settings(args)
@@ -62,7 +61,7 @@ def _serve_on_ray(args: argparse.Namespace) -> None:
         msg = "--port 0 takes a free one, which Ray Serve cannot; name one"
         raise InvalidInputError(msg)
     what = Sharded(str(args.index), args.shards or _SHARDS, replace(chosen, poll=_POLL), args.host)
-    ray.init(args.ray, log_to_driver=False, ignore_reinit_error=True)
+    connect(args.ray)
     how = f"in {what.shards} shards, for reading only"
     run(what, ready=lambda url: note(f"serving {what.path} ({how}) at {url}"))
 

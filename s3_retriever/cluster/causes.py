@@ -12,10 +12,16 @@ def cause_of(error: BaseException | None) -> S3RetrieverError | None:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, S3RetrieverError):
-            for kind in type(error).__mro__:  # Ray makes a class of its own of both
-                if kind.__module__ == S3RetrieverError.__module__:
-                    return error if type(error) is kind else kind(*error.args)
         cause: Any = getattr(error, "cause", None)
+        # Ray makes a class of its own of both; its cause is the error of ours.
+        if isinstance(error, S3RetrieverError) and not isinstance(cause, S3RetrieverError):
+            return _as_raised(error)
         error = cause if isinstance(cause, BaseException) else error.__cause__ or error.__context__
     return None
+
+
+def _as_raised(error: S3RetrieverError) -> S3RetrieverError:
+    """Return an error of ours, whose message is one line, without the lines that Ray Data adds to it."""
+    kind = next(kind for kind in type(error).__mro__ if kind.__module__ == S3RetrieverError.__module__)
+    args = tuple(one.partition("\n")[0] if isinstance(one, str) else one for one in error.args)
+    return error if type(error) is kind and args == error.args else kind(*args)

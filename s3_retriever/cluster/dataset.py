@@ -66,7 +66,7 @@ def index_dataset(
 
     Args:
         dataset: Rows with a ``text``, and maybe an ``id`` (or ``_id``), a ``title``, and ``metadata``, a
-            mapping or its JSON; other columns are ignored.
+            mapping or its JSON; what other columns hold is metadata, too.
         path: Where the index lies: a folder that all machines see, or a URL that fsspec knows.
         host: A hub name or a folder that each machine has; None: the default host.
         artifact: Learned for it.

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import secrets
 import signal
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
 from ray import serve
+from ray.exceptions import RayError
+from ray.serve.context import _get_global_client
+from ray.serve.exceptions import RayServeException
+from ray.serve.schema import ApplicationStatus
 from starlette.types import ASGIApp
 
 from s3_retriever.errors import InvalidInputError
@@ -45,8 +52,13 @@ class Sharded:
     host: str | None = None
 
 
-def application(what: Sharded) -> serve.Application:
-    """Return an application for ``serve.run``: one replica, which has the host, and a shard per actor."""
+def application(what: Sharded, name: str = APPLICATION) -> serve.Application:
+    """Return an application for ``serve.run``: one replica, which has the host, and a shard per actor.
+
+    Args:
+        what: What is served.
+        name: Of its deployment.
+    """
 
     def build() -> ASGIApp:  # runs in the replica, which opens the index there
         served = ServedShards(what.path, what.shards, host=what.host, timeout=what.settings.timeout)
@@ -55,24 +67,24 @@ def application(what: Sharded) -> serve.Application:
 
     waiting = what.settings.max_waiting + what.settings.max_together
     ingress = serve.ingress(build)()
-    return serve.deployment(name=APPLICATION, max_ongoing_requests=waiting)(ingress).bind()
+    return serve.deployment(name=name, max_ongoing_requests=waiting)(ingress).bind()
 
 
-def run(what: Sharded, *, ready: Callable[[str], None]) -> None:
+def run(what: Sharded, *, ready: Callable[[str], None], patience: float = 600.0) -> None:
     """Serve on the cluster that this process is connected to, until SIGINT or SIGTERM.
 
     Args:
         what: What is served.
         ready: Told the address when questions are answered.
+        patience: Seconds to wait until the cluster has started what answers them.
 
     Raises:
         IndexFormatError: There is no index, or its manifest is damaged.
-        InvalidInputError: The application cannot start.
+        InvalidInputError: The address is taken, or Ray Serve listens at another one already; the application
+            cannot start, or does not in time.
     """
     opened_content(place_of(what.path))  # its absence is said here, not in the log of a replica
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    host, port = what.settings.host, what.settings.port
-    serve.start(http_options={"host": host, "port": port})
     stopped = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -80,14 +92,81 @@ def run(what: Sharded, *, ready: Callable[[str], None]) -> None:
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        serve.run(application(what), name=APPLICATION, route_prefix="/")
-        ready(url_of(host, port))
-        while not stopped.wait(_PAUSE):
-            pass
-    except RuntimeError as error:
-        msg = f"Ray Serve cannot start the application ({error}); its logs say why"
-        raise InvalidInputError(msg) from error
+        with _serve_at(what.settings.host, what.settings.port), _deployed(what):
+            if _is_started(stopped, patience):
+                ready(url_of(what.settings.host, what.settings.port))
+            while not stopped.wait(_PAUSE):
+                pass
     finally:
-        serve.delete(APPLICATION)  # others may have applications there, too
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _serve_at(host: str, port: int) -> Iterator[None]:
+    """Have Ray Serve listen there, and end it if it was begun here and nothing else has come to use it.
+
+    Where it runs already, it keeps its address whatever is asked for, and might let others ask of whom no
+    token is demanded.
+    """
+    begun = _get_global_client(raise_if_no_controller_running=False) is None
+    try:
+        if begun:
+            _begin(host, port)
+        now = _get_global_client().http_config
+        if (now.host, now.port) != (host, port):
+            msg = (
+                f"Ray Serve listens at {now.host}, port {now.port}, of this cluster already, not at {host}, "
+                f"port {port}: give that address by --bind and --port, or end it by 'serve shutdown'"
+            )
+            raise InvalidInputError(msg)
+        yield
+    finally:
+        if begun and not serve.status().applications:
+            serve.shutdown()
+
+
+def _begin(host: str, port: int) -> None:
+    try:
+        serve.start(http_options={"host": host, "port": port})
+    except (RuntimeError, TimeoutError) as error:
+        reason = getattr(error, "cause", error)  # without the stack of the process where it happened
+        msg = f"Ray Serve cannot listen at {host}, port {port}; choose another --port or --bind ({reason})"
+        raise InvalidInputError(msg) from error
+
+
+@contextlib.contextmanager
+def _deployed(what: Sharded) -> Iterator[None]:
+    """Have the application on the cluster, beside those of others, until another command replaces it."""
+    name = f"{APPLICATION}-{secrets.token_hex(4)}"
+    try:
+        target = serve.RunTarget(application(what, name), APPLICATION, "/")
+        serve.run_many([target], wait_for_applications_running=False)
+        yield
+    except (RayError, RayServeException) as error:
+        msg = f"Ray Serve cannot serve the application ({getattr(error, 'cause', error)}); its logs say why"
+        raise InvalidInputError(msg) from error
+    finally:
+        found = serve.status().applications.get(APPLICATION)
+        if found and name in found.deployments:
+            serve.delete(APPLICATION)
+
+
+def _is_started(stopped: threading.Event, patience: float) -> bool:
+    """Wait until the application answers; False where this is stopped before.
+
+    Raises:
+        InvalidInputError: It cannot start, or does not in time.
+    """
+    until = time.monotonic() + patience
+    while not stopped.is_set():
+        found = serve.status().applications.get(APPLICATION)
+        state = found.status if found else ApplicationStatus.NOT_STARTED
+        if state is ApplicationStatus.RUNNING:
+            return True
+        if state is ApplicationStatus.DEPLOY_FAILED or time.monotonic() > until:
+            why = found.message.strip() if found else ""
+            msg = f"Ray Serve cannot start the application ({state.value}: {why})"
+            raise InvalidInputError(msg)
+        stopped.wait(_PAUSE)
+    return False

@@ -290,6 +290,10 @@ def test_the_command_indexes_and_names_what_it_skipped(
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     arguments = ["index-cluster", str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "index")]
     arguments += ["--host", host, "--artifact", str(tmp_path / "artifact"), "--workers", "1", "--no-progress"]
+    assert main(arguments) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("s3-retriever: error: document 'bad': ")
+    assert said.endswith("; on_error='skip', or --skip-errors, leaves it out")
     assert main([*arguments, "--skip-errors"]) == 3
     captured = capsys.readouterr()
     assert "s3-retriever: skipped bad: " in captured.err

@@ -7,14 +7,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from s3_retriever import Artifact, Client, Document, S3Retriever
 from s3_retriever.cli.main import main
-from s3_retriever.errors import ReadOnlyError, ServerError
+from s3_retriever.errors import InvalidInputError, ReadOnlyError, ServerError
 
 pytestmark = pytest.mark.long
 QUESTION = "Where are the keys?"
@@ -84,13 +84,122 @@ def test_shards_are_served_as_every_other_index(
         assert main(["serve", str(index), "--ray", "--shards", "2", "--host", host, "--port", str(port)]) == 0
     finally:
         asking.join()
+        proxies = serve.status().proxies
         serve.shutdown()
     if failed:
         raise failed[0]
+    assert not proxies  # Ray Serve, which the command began, has ended with it
     assert (
         f"serving {index} (in 2 shards, for reading only) at http://127.0.0.1:{port}"
         in capsys.readouterr().err
     )
+
+
+@pytest.fixture
+def index(
+    cluster: None,
+    tmp_path: Path,
+    host: str,
+    artifact: Artifact,
+    documents: list[Document],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[str]:
+    """An index that can be served on the cluster, where Ray Serve does not run before or after."""
+    from ray import serve
+
+    monkeypatch.delenv("S3_RETRIEVER_TOKEN", raising=False)
+    S3Retriever.from_documents(documents[:9], host=host, artifact=artifact).save(tmp_path / "index")
+    yield str(tmp_path / "index")
+    serve.shutdown()
+
+
+def test_ray_serve_that_listens_elsewhere_is_not_taken_for_the_address_asked_for(
+    index: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would answer others than this machine, and nobody was asked for a token."""
+    from ray import serve
+
+    port = free_port()
+    serve.start(http_options={"host": "0.0.0.0", "port": port})  # noqa: S104
+    assert main(["serve", index, "--ray", "--port", str(port)]) == 2
+    said = capsys.readouterr().err
+    assert f"Ray Serve listens at 0.0.0.0, port {port}" in said
+    assert f"not at 127.0.0.1, port {port}" in said
+    status = serve.status()
+    assert status.proxies, "it belongs to somebody else"
+    assert not status.applications
+
+
+def test_a_port_that_is_taken_is_said_in_a_line(index: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from ray import serve
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["serve", index, "--ray", "--port", str(port)]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"Ray Serve cannot listen at 127.0.0.1, port {port}; choose another --port or --bind" in said
+    assert not serve.status().proxies
+
+
+@pytest.fixture
+def full(cluster: None) -> Iterator[None]:
+    """The cluster has no CPU left."""
+    import ray
+
+    @ray.remote(num_cpus=2)
+    class Busy:
+        def ready(self) -> None:
+            pass
+
+    busy = Busy.remote()
+    ray.get(busy.ready.remote())
+    yield
+    ray.kill(busy)
+
+
+@pytest.mark.usefixtures("full")
+def test_waiting_for_room_ends_when_told_so_and_after_a_while(index: str) -> None:
+    from ray import serve
+
+    from s3_retriever.server.on_ray import APPLICATION, Sharded, run
+    from s3_retriever.server.settings import ServerSettings
+
+    what = Sharded(index, 2, ServerSettings(port=free_port()))
+    told: list[str] = []
+
+    def end() -> None:
+        wait_for(lambda: APPLICATION in serve.status().applications)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    run(what, ready=told.append)
+    ending.join()
+    with pytest.raises(InvalidInputError, match=r"cannot start the application .DEPLOYING"):
+        run(what, ready=told.append, patience=1)
+    assert not told
+    assert not serve.status().applications
+
+
+def test_a_command_that_was_replaced_leaves_what_replaced_it(index: str, host: str) -> None:
+    from ray import serve
+
+    from s3_retriever.server.on_ray import APPLICATION, Sharded, run
+    from s3_retriever.server.settings import ServerSettings
+
+    @serve.deployment
+    class Other:
+        def __call__(self) -> str:
+            return "other"
+
+    def replace(_url: str) -> None:
+        serve.run(Other.bind(), name=APPLICATION)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    run(Sharded(index, 1, ServerSettings(port=free_port()), host), ready=replace)
+    assert [*serve.status().applications[APPLICATION].deployments] == ["Other"]
 
 
 def test_what_cannot_be_served_in_shards_is_said_in_a_line(
