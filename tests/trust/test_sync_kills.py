@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import random
 import shutil
 import signal
+import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +24,7 @@ from s3_retriever.saved import read_saved
 from s3_retriever.sources.corpus import Corpus
 from s3_retriever.syncing import sync
 
+_PATIENCE = 300  # seconds for a command; one that stands still says where, and fails
 KILLS = size("SYNC_KILLS", 8)
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 SENTENCES = (
@@ -152,6 +156,9 @@ def end_of(command: list[str], sent: signal.Signals, seconds: float | None) -> s
     child = os.fork()
     if not child:
         status = 99
+        sys.settrace(None)  # what coverage would see is lost with the child
+        threading.settrace(None)  # type: ignore[arg-type]
+        faulthandler.dump_traceback_later(_PATIENCE, exit=True, file=sys.__stderr__)
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             status = main(command)
