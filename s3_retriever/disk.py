@@ -228,7 +228,7 @@ def refuse_url(path: Path) -> None:
         InvalidInputError: It is one; names it.
     """
     if url := url_in(path):
-        takers = "load(), from_dataset(), and the commands search, info, index-cluster and serve --ray"
+        takers = "load(), from_dataset(), and the commands search, info, index --ray and serve --ray"
         msg = f"{url} is a URL; give a folder of this machine: URLs are for {takers}"
         raise InvalidInputError(msg)
 

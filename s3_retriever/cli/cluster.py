@@ -1,4 +1,4 @@
-"""The command ``index-cluster``: write an index on a cluster of machines."""
+"""What ``index`` does with ``--ray``: the same on a cluster of machines."""
 
 from __future__ import annotations
 
@@ -7,23 +7,64 @@ import logging
 import time
 
 from s3_retriever.checks import check_library, pip_install
-from s3_retriever.cli.index import FILE_OPTIONS, SOME_UNREAD, file_settings
-from s3_retriever.cli.shared import PROGRAM, Command, common, count, note, required, say
+from s3_retriever.cli.shared import Options, count, say
+from s3_retriever.errors import InvalidInputError
 from s3_retriever.names import CHANGE_MODES, DATASET_FORMATS
+from s3_retriever.sources.corpus import Problem
+from s3_retriever.sources.files import FileSettings
+
+CLUSTER_OPTIONS: Options = {
+    "--ray ADDRESS": {
+        "nargs": "?",
+        "const": "local",
+        "help": "scan on the Ray cluster at ADDRESS, on one that is found (auto), or on a new one of this "
+        "machine (local, which may be left out)",
+    },
+    "--format FORMAT": {"choices": DATASET_FORMATS, "help": "with --ray: what the sources hold"},
+    "--mode MODE": {
+        "choices": CHANGE_MODES,
+        "help": "with --ray: what becomes of documents that DIR has: all stay, none, or those without a new "
+        f"version (default: {CHANGE_MODES[0]})",
+    },
+    "--checkpoint PATH": "with --ray: where it notes what is done, so that the same command goes on there",
+    "--workers N": count("with --ray: actors that scan (default: as many as the cluster has cores, or GPUs)"),
+    "--gpus N": count("with --ray: GPUs of each (default: 0)", least=0),
+}
+_OF_CLUSTERS = ("format", "mode", "checkpoint", "workers", "gpus")
 
 
-def _index(args: argparse.Namespace) -> int:
+def check_options(args: argparse.Namespace) -> None:
+    """Refuse options of clusters where there is none, and others where there is one.
+
+    Raises:
+        InvalidInputError: Names the option.
+    """
+    if args.ray is None:
+        given = [f"--{name}" for name in _OF_CLUSTERS if getattr(args, name) is not None]
+        if given:
+            msg = f"{given[0]} goes with --ray"
+            raise InvalidInputError(msg)
+        return
+    if args.commit_every is not None:
+        msg = "--commit-every does not go with --ray: a job is committed once; see --checkpoint"
+        raise InvalidInputError(msg)
+    if args.overwrite and args.mode not in (None, "overwrite"):
+        msg = f"--overwrite does not go with --mode {args.mode}"
+        raise InvalidInputError(msg)
+
+
+def index_on_cluster(args: argparse.Namespace, reading: FileSettings) -> list[Problem]:
+    """Scan on a cluster; return what is not in the index."""
     check_library("indexes made on a cluster", "Ray", "ray.data", pip_install("ray"))
     import ray.data
 
-    from s3_retriever import Artifact
+    from s3_retriever import Artifact, RetrieverConfig
     from s3_retriever.cluster.config import ClusterConfig
     from s3_retriever.cluster.connection import connect
     from s3_retriever.cluster.dataset import index_dataset
     from s3_retriever.cluster.reading import read_sources
 
-    artifact = Artifact.load(args.artifact)
-    reading = file_settings(args)
+    artifact = Artifact.load(args.artifact or "fast")
     connect(args.ray)
     _quieten(logging.WARNING if args.no_progress else logging.INFO)
     if args.checkpoint:
@@ -34,26 +75,25 @@ def _index(args: argparse.Namespace) -> int:
     ray.data.DataContext.get_current().enable_progress_bars = not args.no_progress
     start = time.perf_counter()
     report = index_dataset(
-        read_sources(args.sources, args.format or "", reading),
+        read_sources(args.paths, args.format or "", reading),
         args.out,
         host=args.host,
         artifact=artifact,
-        mode=args.mode,
+        config=RetrieverConfig(bm25=args.bm25) if args.bm25 else None,
+        mode=args.mode or ("overwrite" if args.overwrite else CHANGE_MODES[0]),
         cluster=ClusterConfig(
             workers=args.workers,
-            threads=args.threads,
-            gpus=args.gpus,
-            on_error="skip" if args.skip_errors else "stop",
+            threads=args.threads or 1,
+            gpus=args.gpus or 0,
+            on_error="stop" if args.strict else "skip",
         ),
     )
-    for failure in report.failures:
-        note(f"{PROGRAM}: skipped {failure.id}: {failure.reason}")
     seconds = time.perf_counter() - start
     say(
         f"indexed {report.documents:,} documents, {report.tokens:,} tokens in {seconds:.1f} s: "
-        f"{report.tokens / seconds:,.0f} tokens/s; {len(report.failures)} skipped"
+        f"{report.tokens / seconds:,.0f} tokens/s"
     )
-    return SOME_UNREAD if report.failures else 0
+    return [Problem(one.id, one.reason) for one in report.failures]
 
 
 def _quieten(least: int) -> None:
@@ -61,34 +101,3 @@ def _quieten(least: int) -> None:
     for handler in logging.getLogger("ray.data").handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.addFilter(lambda record: least <= record.levelno < logging.ERROR)
-
-
-INDEX_CLUSTER = Command(
-    "index-cluster",
-    "scan documents on a Ray cluster and write an index, or add to one",
-    (
-        "index-cluster s3://bucket/texts/part.parquet --out s3://bucket/my-index --ray auto",
-        "index-cluster manuals --out /mnt/shared/my-index --skip-errors",
-    ),
-    {
-        "sources SOURCE ...": "files, folders, URLs: .parquet, .jsonl, else all kinds that 'index' reads",
-        "--out OUT": required("folder that all machines see, or URL, for the index"),
-        "--ray ADDRESS": "address of the cluster, or auto (default: one of this machine)",
-        "--format FORMAT": {"choices": DATASET_FORMATS, "help": "what the sources hold"},
-        "--mode MODE": {
-            "choices": CHANGE_MODES,
-            "default": "append",
-            "help": "what becomes of documents that OUT has: all stay, none, or those without a new version "
-            "(default: %(default)s)",
-        },
-        "--checkpoint PATH": "where Ray notes what is done: run again, the command goes on where it was",
-        "--workers N": count("actors that scan (default: as many as the cluster has cores, or GPUs)"),
-        "--threads N": count("threads of each (default: %(default)s)", default=1),
-        "--gpus N": count("GPUs of each (default: %(default)s)", least=0, default=0),
-        "--skip-errors": "leave out documents that cannot be indexed, and name them",
-        **FILE_OPTIONS,
-        **common("--host", "--artifact"),
-        "--no-progress": "do not show Ray's progress",
-    },
-    _index,
-)

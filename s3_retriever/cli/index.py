@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from s3_retriever.cli.cluster import CLUSTER_OPTIONS, check_options, index_on_cluster
 from s3_retriever.cli.shared import Command, Options, common, count, note, required, say, settings
 from s3_retriever.disk import check_writable, new_folder
 from s3_retriever.errors import IndexChangedError, InvalidInputError, S3RetrieverError
@@ -26,10 +27,16 @@ if TYPE_CHECKING:
 SOME_UNREAD = 3
 """Exit status where the index was written, but something could not be read."""
 
+_COMMIT_EVERY = 120  # seconds
 _SHOWN = 20  # documents that are named, of each kind of change
 
 
 def _index(args: argparse.Namespace) -> int:
+    check_options(args)
+    if args.ray is not None:
+        problems = index_on_cluster(args, _file_settings(args))
+        _list_problems(problems)
+        return SOME_UNREAD if problems else 0
     out = args.out
     is_there = _check_out(out)
     corpus = _survey(args, out)
@@ -90,13 +97,13 @@ def _watch(args: argparse.Namespace, out: Path, is_there: bool) -> None:
 
 def _survey(args: argparse.Namespace, out: Path) -> Corpus:
     """Look at the files; what is wrong with the command line is said before a host is loaded."""
-    corpus = Corpus(args.paths, file_settings(args), without=[out], strict=args.strict)
+    corpus = Corpus(args.paths, _file_settings(args), without=[out], strict=args.strict)
     corpus.survey()
     return corpus
 
 
-def file_settings(args: argparse.Namespace) -> FileSettings:
-    """Return what :data:`FILE_OPTIONS` say."""
+def _file_settings(args: argparse.Namespace) -> FileSettings:
+    """Return what the options of files say."""
     args.max_bytes = args.max_mb * 1_000_000
     return settings(FileSettings, args)
 
@@ -139,7 +146,7 @@ def _synced(
             retriever,
             corpus,
             lambda: retriever.save(folder),
-            commit_every=args.commit_every if seconds is None else seconds,
+            commit_every=seconds or args.commit_every or _COMMIT_EVERY,
             threads=args.threads,
             show_progress=not args.no_progress,
         )
@@ -200,7 +207,7 @@ _FILES: Options = {
     "Markdown, reStructuredText, HTML, PDF, DOCX, source code, CSV, TSV, JSON, and JSON Lines "
     "{_id, title, text, metadata}",
 }
-FILE_OPTIONS: Options = {
+_READING: Options = {
     "--exclude PATTERN": {
         "action": "append",
         "default": [],
@@ -211,13 +218,10 @@ FILE_OPTIONS: Options = {
         "help": "encoding of text files that are not UTF-8, such as cp1252 (default: none)",
     },
     "--max-mb N": count("do not read larger files, in megabytes (default: %(default)s)", default=50),
-}
-_READING: Options = {
-    **FILE_OPTIONS,
     "--strict": "stop at the first file or line that cannot be read, instead of listing all at the end",
     "--commit-every N": count(
-        "seconds of work that an interruption may cost: the index is saved this often (default: %(default)s)",
-        default=120,
+        "seconds of work that an interruption may cost: the index is saved this often "
+        f"(default: {_COMMIT_EVERY})"
     ),
     **common("--host"),
     "--artifact ARTIFACT": "for a new index: tiny, fast, best, or a folder (default: fast)",
@@ -226,7 +230,9 @@ _READING: Options = {
         "help": "for a new index: what computes BM25; bm25s makes a matrix of the corpus first "
         f"(default: {BM25_NAMES[0]})",
     },
-    "--threads N": count("threads that scan, on one core each (default: as many as cores may be used)"),
+    "--threads N": count(
+        "threads that scan, on one core each (default: as many as cores may be used; with --ray 1)"
+    ),
     "--no-progress": "do not show how far the scan is",
 }
 
@@ -238,12 +244,16 @@ INDEX = Command(
         "index manuals --out my-index",
         "index corpus.jsonl --out my-index",
         "index manuals src 'notes/*.md' --exclude '*.min.js' --out my-index",
+        "index s3://bucket/texts/part.parquet --out s3://bucket/my-index --ray auto",
     ),
     {
         **_FILES,
-        "--out DIR": required("folder for the index; one that holds the same paths is brought up to date"),
+        "--out DIR": required(
+            "folder for the index, with --ray also a URL; one that holds the same paths is brought up to date"
+        ),
         "--overwrite": "make the index that DIR holds anew",
         **_READING,
+        **CLUSTER_OPTIONS,
     },
     _index,
 )

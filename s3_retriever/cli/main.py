@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from s3_retriever import __version__
-from s3_retriever.cli import artifacts, cluster, evaluation, host, index, saes, search, serve
+from s3_retriever.cli import artifacts, evaluation, host, index, saes, search, serve
 from s3_retriever.cli.shared import PROGRAM, note
 from s3_retriever.errors import S3RetrieverError
 from s3_retriever.terminal import printable
@@ -22,7 +22,6 @@ from s3_retriever.terminal import printable
 COMMANDS = (
     index.INDEX,
     index.SYNC,
-    cluster.INDEX_CLUSTER,
     search.SEARCH,
     serve.SERVE,
     serve.MCP,

@@ -84,7 +84,7 @@ class Packer:
                 document = _document(row)
             except InvalidDocumentError as error:
                 if not self._skip:
-                    msg = f"document {doc_id!r}: {error}; on_error='skip', or --skip-errors, leaves it out"
+                    msg = f"document {doc_id!r}: {error}; on_error='skip' leaves it out"
                     raise InvalidDocumentError(msg) from error
                 failed.append(Failure(doc_id, str(error)))
                 continue

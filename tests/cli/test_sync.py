@@ -95,6 +95,26 @@ def test_a_wrong_option_is_named(
     assert_mistake(status, capsys.readouterr().err, said)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--workers", "2"], "--workers goes with --ray"),
+        (["--gpus", "0"], "--gpus goes with --ray"),
+        (["--mode", "upsert"], "--mode goes with --ray"),
+        (["--format", "jsonl"], "--format goes with --ray"),
+        (["--checkpoint", "there"], "--checkpoint goes with --ray"),
+        (["--ray", "--commit-every", "5"], "--commit-every does not go with --ray"),
+        (["--ray", "--overwrite", "--mode", "upsert"], "--overwrite does not go with --mode upsert"),
+    ],
+)
+def test_options_that_do_not_go_together_are_named(
+    arguments: list[str], said: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "index"
+    assert_mistake(main(["index", str(folder), "--out", str(out), *arguments]), capsys.readouterr().err, said)
+    assert not out.exists()
+
+
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_watch_follows_the_folder_until_it_is_interrupted(

@@ -20,13 +20,13 @@ def nobody() -> str:
         return f"127.0.0.1:{one.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("command", ["serve", "index-cluster"])
+@pytest.mark.parametrize("command", ["serve", "index"])
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_an_address_where_nobody_listens(
     command: str, scheme: str, nobody: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("ray.serve")
-    out = ["--out", str(tmp_path / "out")] if command == "index-cluster" else []
+    out = ["--out", str(tmp_path / "out")] if command == "index" else []
     assert main([command, str(tmp_path), *out, "--ray", scheme + nobody]) == 2
     assert f"there is no Ray cluster at {scheme + nobody!r}" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -288,15 +288,17 @@ def test_the_command_indexes_and_names_what_it_skipped(
     artifact.save(tmp_path / "artifact")
     lines = [{"_id": "oil", "text": "The keeper stores oil.", "part": 2}, {"_id": "bad", "text": 5}]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    arguments = ["index-cluster", str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "index")]
+    arguments = ["index", str(tmp_path / "a.jsonl"), "--ray", "auto", "--out", str(tmp_path / "index")]
     arguments += ["--host", host, "--artifact", str(tmp_path / "artifact"), "--workers", "1", "--no-progress"]
-    assert main(arguments) == 2
-    (said,) = capsys.readouterr().err.splitlines()
+    assert main([*arguments, "--strict"]) == 2
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    said = err.splitlines()[-1]
     assert said.startswith("s3-retriever: error: document 'bad': ")
-    assert said.endswith("; on_error='skip', or --skip-errors, leaves it out")
-    assert main([*arguments, "--skip-errors"]) == 3
+    assert said.endswith("; on_error='skip' leaves it out")
+    assert main(arguments) == 3
     captured = capsys.readouterr()
-    assert "s3-retriever: skipped bad: " in captured.err
+    assert "could not be read: 1\n  bad: document 2: text must be a str" in captured.err
     assert captured.out.startswith("indexed 1 documents, ")
     found = S3Retriever.load(tmp_path / "index", host=host)
     assert found.document_ids == ("oil",)
