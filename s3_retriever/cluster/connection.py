@@ -11,6 +11,7 @@ from s3_retriever.errors import ClusterError
 
 _PATIENCE = 10.0  # seconds for a connection; Ray tries for minutes
 _OF_RAY = ("", "auto", "local")
+_WAY_OUT = "name one that runs as host:port, or 'local' for a new one of this machine"
 
 
 def connect(address: str | None = None) -> None:
@@ -21,26 +22,32 @@ def connect(address: str | None = None) -> None:
             machine; None: one that runs, else a new one. For "auto" and None, ``RAY_ADDRESS`` names another.
 
     Raises:
-        ClusterError: There is none.
+        ClusterError: There is none, or Ray cannot connect to it.
     """
     named = os.environ.get("RAY_ADDRESS", "") if address in (None, "auto") else ""
     where = named or address or ""
-    way_out = "name one that runs as host:port, or 'local' for a new one of this machine"
+    source = "of RAY_ADDRESS, " if named else ""
     try:
         if where not in _OF_RAY:
             _knock(where)
+    except (OSError, ValueError) as error:
+        msg = f"there is no Ray cluster at {where!r} ({source}{error}): {_WAY_OUT}"
+        raise ClusterError(msg) from error
+    try:
         ray.init(address, log_to_driver=False, ignore_reinit_error=True)
     except (OSError, ValueError) as error:
-        reason = "none runs on this machine" if where == "auto" else error
-        source = "of RAY_ADDRESS, " if named else ""
-        msg = f"there is no Ray cluster at {where!r} ({source}{reason}): {way_out}"
+        if where in _OF_RAY:
+            msg = f"there is no Ray cluster on this machine: {_WAY_OUT}"
+        else:  # Ray does not say whether a token is missing
+            msg = f"Ray cannot connect to {where!r} ({source}{error}); for a token set RAY_AUTH_MODE=token"
         raise ClusterError(msg) from error
 
 
 def _knock(where: str) -> None:
     """Raise OSError where nobody listens, ValueError at what is no address."""
-    host, _, port = where.rpartition("://")[2].rpartition(":")
-    if not (host and port.isdigit()):
+    scheme, _, place = where.rpartition("://")
+    host, _, port = place.rpartition(":")
+    if scheme not in ("", "ray") or not host or not port.isdigit():
         msg = "an address is host:port"
         raise ValueError(msg)
     socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()

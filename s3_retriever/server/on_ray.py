@@ -32,7 +32,8 @@ from s3_retriever.store.opening import opened_content
 APPLICATION = "s3-retriever"
 """Its name in Ray Serve."""
 
-_PAUSE = 0.5  # seconds between two looks whether to stop
+_PAUSE = 0.5  # seconds between two looks whether the application has started
+_LOOK = 5.0  # seconds between two looks whether it is still there
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def run(what: Sharded, *, ready: Callable[[str], None], patience: float = 600.0)
     Raises:
         IndexFormatError: There is no index, or its manifest is damaged.
         InvalidInputError: The address is taken, or Ray Serve listens at another one already; the application
-            cannot start, or does not in time.
+            cannot start, does not in time, or is replaced by another command.
     """
     opened_content(place_of(what.path))  # its absence is said here, not in the log of a replica
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
@@ -92,11 +93,19 @@ def run(what: Sharded, *, ready: Callable[[str], None], patience: float = 600.0)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with _serve_at(what.settings.host, what.settings.port), _deployed(what):
-            if _is_started(stopped, patience):
+        with _serve_at(what.settings.host, what.settings.port), _deployed(what) as name:
+            until = time.monotonic() + patience
+            while not stopped.is_set() and not _answers(name):
+                if time.monotonic() > until:
+                    msg = (
+                        f"Ray Serve has not started the application in {patience:g} s: is there room for it?"
+                    )
+                    raise InvalidInputError(msg)
+                stopped.wait(_PAUSE)
+            if not stopped.is_set():
                 ready(url_of(what.settings.host, what.settings.port))
-            while not stopped.wait(_PAUSE):
-                pass
+            while not stopped.wait(_LOOK):
+                _answers(name)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -136,13 +145,13 @@ def _begin(host: str, port: int) -> None:
 
 
 @contextlib.contextmanager
-def _deployed(what: Sharded) -> Iterator[None]:
-    """Have the application on the cluster, beside those of others, until another command replaces it."""
+def _deployed(what: Sharded) -> Iterator[str]:
+    """Have the application on the cluster, beside those of others; gives the name of its deployment."""
     name = f"{APPLICATION}-{secrets.token_hex(4)}"
     try:
         target = serve.RunTarget(application(what, name), APPLICATION, "/")
         serve.run_many([target], wait_for_applications_running=False)
-        yield
+        yield name
     except (RayError, RayServeException) as error:
         msg = f"Ray Serve cannot serve the application ({getattr(error, 'cause', error)}); its logs say why"
         raise InvalidInputError(msg) from error
@@ -152,21 +161,18 @@ def _deployed(what: Sharded) -> Iterator[None]:
             serve.delete(APPLICATION)
 
 
-def _is_started(stopped: threading.Event, patience: float) -> bool:
-    """Wait until the application answers; False where this is stopped before.
+def _answers(name: str) -> bool:
+    """Tell whether the application answers, by the deployment of that name.
 
     Raises:
-        InvalidInputError: It cannot start, or does not in time.
+        InvalidInputError: It never will: it cannot start, or another one has taken its place.
     """
-    until = time.monotonic() + patience
-    while not stopped.is_set():
-        found = serve.status().applications.get(APPLICATION)
-        state = found.status if found else ApplicationStatus.NOT_STARTED
-        if state is ApplicationStatus.RUNNING:
-            return True
-        if state is ApplicationStatus.DEPLOY_FAILED or time.monotonic() > until:
-            why = found.message.strip() if found else ""
-            msg = f"Ray Serve cannot start the application ({state.value}: {why})"
-            raise InvalidInputError(msg)
-        stopped.wait(_PAUSE)
-    return False
+    found = serve.status().applications.get(APPLICATION)
+    if found is None or name not in found.deployments:
+        msg = f"another command has replaced or deleted the application {APPLICATION!r} of this cluster"
+        raise InvalidInputError(msg)
+    if found.status is ApplicationStatus.DEPLOY_FAILED:
+        why = found.deployments[name].message or found.message
+        msg = f"Ray Serve cannot start the application: {why.strip().splitlines()[-1]}"
+        raise InvalidInputError(msg)
+    return found.status is ApplicationStatus.RUNNING

@@ -12,6 +12,7 @@ def start_cluster(attempts: int = 4) -> None:
     """
     try:
         ray.init(
+            "local",  # not one that runs on this machine
             num_cpus=2,
             object_store_memory=150_000_000,
             include_dashboard=False,

@@ -177,13 +177,13 @@ def test_waiting_for_room_ends_when_told_so_and_after_a_while(index: str) -> Non
     ending.start()
     run(what, ready=told.append)
     ending.join()
-    with pytest.raises(InvalidInputError, match=r"cannot start the application .DEPLOYING"):
+    with pytest.raises(InvalidInputError, match="has not started the application in 1 s"):
         run(what, ready=told.append, patience=1)
     assert not told
     assert not serve.status().applications
 
 
-def test_a_command_that_was_replaced_leaves_what_replaced_it(index: str, host: str) -> None:
+def test_a_command_that_was_replaced_ends_and_leaves_what_replaced_it(index: str, host: str) -> None:
     from ray import serve
 
     from s3_retriever.server.on_ray import APPLICATION, Sharded, run
@@ -196,10 +196,18 @@ def test_a_command_that_was_replaced_leaves_what_replaced_it(index: str, host: s
 
     def replace(_url: str) -> None:
         serve.run(Other.bind(), name=APPLICATION)
-        os.kill(os.getpid(), signal.SIGTERM)
 
-    run(Sharded(index, 1, ServerSettings(port=free_port()), host), ready=replace)
+    with pytest.raises(InvalidInputError, match="another command has replaced"):
+        run(Sharded(index, 1, ServerSettings(port=free_port()), host), ready=replace)
     assert [*serve.status().applications[APPLICATION].deployments] == ["Other"]
+
+
+def test_a_host_that_is_not_there_is_named(
+    index: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = str(tmp_path / "no-host")
+    assert main(["serve", index, "--ray", "--port", str(free_port()), "--host", missing]) == 2
+    assert missing in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_what_cannot_be_served_in_shards_is_said_in_a_line(

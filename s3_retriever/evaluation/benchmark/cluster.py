@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     seconds: dict[int, list[float]] = {}
     starts: dict[int, list[float]] = {}
     same = True
-    ray.init(num_cpus=max(args.workers) + _SPARE, log_to_driver=False, ignore_reinit_error=True)
+    ray.init("local", num_cpus=max(args.workers) + _SPARE, log_to_driver=False, ignore_reinit_error=True)
     ray.data.DataContext.get_current().enable_progress_bars = False
     with tempfile.TemporaryDirectory(prefix="s3-bench-") as folder:
         for turn in range(args.rounds):
