@@ -100,7 +100,7 @@ class ShardStateError(ShardError):
 
 
 class ClusterError(S3RetrieverError, ConnectionError):
-    """There is no cluster at an address; the message names it."""
+    """There is no cluster at an address, or it refuses us; the message names it."""
 
 
 class ServerError(S3RetrieverError, ConnectionError):

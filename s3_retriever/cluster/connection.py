@@ -1,4 +1,4 @@
-"""Connecting this process to a cluster; an address where none is is said at once."""
+"""Connects this process to a cluster, and says at once where there is none."""
 
 from __future__ import annotations
 
