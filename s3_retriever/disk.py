@@ -221,6 +221,11 @@ def url_in(path: str | os.PathLike[str]) -> str:
     return text.replace(":/", ":///" if text.startswith(("file:", "local:")) else "://", 1)
 
 
+def found_anywhere(name: str) -> str:
+    """Return a path that is there as processes in other working folders find it; a name as it is."""
+    return str(Path(name).absolute()) if not url_in(name) and Path(name).exists() else name
+
+
 def refuse_url(path: Path) -> None:
     """Refuse a URL where a folder or a file is needed: it would become a folder called ``s3:``.
 

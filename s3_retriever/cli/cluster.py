@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 import time
+from pathlib import Path
 
 from s3_retriever.checks import check_library, pip_install
-from s3_retriever.cli.shared import Options, count, say
+from s3_retriever.cli.shared import Options, check_made_with, count, say
+from s3_retriever.disk import url_in
 from s3_retriever.errors import InvalidInputError
-from s3_retriever.names import CHANGE_MODES, DATASET_FORMATS
+from s3_retriever.names import BM25_NAMES, CHANGE_MODES, DATASET_FORMATS, ChangeMode
 from s3_retriever.sources.corpus import Problem
 from s3_retriever.sources.files import FileSettings
 
@@ -24,7 +26,7 @@ CLUSTER_OPTIONS: Options = {
     "--mode MODE": {
         "choices": CHANGE_MODES,
         "help": "with --ray: what becomes of documents that DIR has: all stay, none, or those without a new "
-        f"version (default: {CHANGE_MODES[0]})",
+        "version (default: upsert)",
     },
     "--checkpoint PATH": "with --ray: where it notes what is done, so that the same command goes on there",
     "--workers N": count("with --ray: actors that scan (default: as many as the cluster has cores, or GPUs)"),
@@ -63,24 +65,38 @@ def index_on_cluster(args: argparse.Namespace, reading: FileSettings) -> list[Pr
     from s3_retriever.cluster.connection import connect
     from s3_retriever.cluster.dataset import index_dataset
     from s3_retriever.cluster.reading import read_sources
+    from s3_retriever.store import place_of
+    from s3_retriever.store.commit import read_content
+    from s3_retriever.store.opening import saved_parts
 
-    artifact = Artifact.load(args.artifact or "fast")
+    mode: ChangeMode = args.mode or ("overwrite" if args.overwrite else "upsert")
+    place = place_of(args.out)
+    content, _ = read_content(place)
+    if content is None or mode == "overwrite":
+        artifact, config = (
+            Artifact.load(args.artifact or "fast"),
+            RetrieverConfig(bm25=args.bm25 or BM25_NAMES[0]),
+        )
+    else:
+        artifact, config = saved_parts(place, content)
+        check_made_with(args, artifact, config, place.name)
     connect(args.ray)
     _quieten(logging.WARNING if args.no_progress else logging.INFO)
     if args.checkpoint:
         from ray.data.checkpoint import CheckpointConfig
 
         context = ray.data.DataContext.get_current()
-        context.checkpoint_config = CheckpointConfig(id_column="id", checkpoint_path=args.checkpoint)
+        path = args.checkpoint if url_in(args.checkpoint) else str(Path(args.checkpoint).absolute())
+        context.checkpoint_config = CheckpointConfig(id_column="id", checkpoint_path=path)
     ray.data.DataContext.get_current().enable_progress_bars = not args.no_progress
     start = time.perf_counter()
     report = index_dataset(
-        read_sources(args.paths, args.format or "", reading),
-        args.out,
+        read_sources(args.paths, args.format or "", reading, without=[args.out]),
+        place.name,
         host=args.host,
         artifact=artifact,
-        config=RetrieverConfig(bm25=args.bm25) if args.bm25 else None,
-        mode=args.mode or ("overwrite" if args.overwrite else CHANGE_MODES[0]),
+        config=config,
+        mode=mode,
         cluster=ClusterConfig(
             workers=args.workers,
             threads=args.threads or 1,
@@ -89,11 +105,19 @@ def index_on_cluster(args: argparse.Namespace, reading: FileSettings) -> list[Pr
         ),
     )
     seconds = time.perf_counter() - start
+    problems = [Problem(one.id, one.reason) for one in report.failures]
+    if read_content(place)[0] is None:
+        msg = (
+            f"nothing could be read ({problems[0]})"
+            if problems
+            else "no document there; give a folder or files"
+        )
+        raise InvalidInputError(msg)
     say(
         f"indexed {report.documents:,} documents, {report.tokens:,} tokens in {seconds:.1f} s: "
         f"{report.tokens / seconds:,.0f} tokens/s"
     )
-    return [Problem(one.id, one.reason) for one in report.failures]
+    return problems
 
 
 def _quieten(least: int) -> None:

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3_retriever.cli.cluster import CLUSTER_OPTIONS, check_options, index_on_cluster
-from s3_retriever.cli.shared import Command, Options, common, count, note, required, say, settings
+from s3_retriever.cli.shared import (
+    Command,
+    Options,
+    check_made_with,
+    common,
+    count,
+    note,
+    required,
+    say,
+    settings,
+)
 from s3_retriever.disk import check_writable, new_folder
 from s3_retriever.errors import IndexChangedError, InvalidInputError, S3RetrieverError
 from s3_retriever.names import BM25_NAMES
@@ -118,17 +128,10 @@ def _new(args: argparse.Namespace) -> S3Retriever:
 
 def _existing(args: argparse.Namespace, out: Path) -> S3Retriever:
     """Open an index, which was made with the options given, if any."""
-    from s3_retriever import Artifact, S3Retriever
+    from s3_retriever import S3Retriever
 
     retriever = S3Retriever.load(out, host=args.host)
-    wanted = Artifact.load(args.artifact).quantized().digest if args.artifact else None
-    for option, given, found in (
-        ("--artifact", wanted, retriever.artifact.digest),
-        ("--bm25", args.bm25, retriever.config.bm25),
-    ):
-        if given not in (None, found):
-            msg = f"{out} was made with another {option}; leave it out, or make a new one: index --overwrite"
-            raise InvalidInputError(msg)
+    check_made_with(args, retriever.artifact, retriever.config, out)
     return retriever
 
 
@@ -249,7 +252,7 @@ INDEX = Command(
     {
         **_FILES,
         "--out DIR": required(
-            "folder for the index, with --ray also a URL; one that holds the same paths is brought up to date"
+            "folder for the index, with --ray also a URL; one that is there is brought up to date"
         ),
         "--overwrite": "make the index that DIR holds anew",
         **_READING,

@@ -19,6 +19,8 @@ from s3_retriever.terminal import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from s3_retriever import Artifact, RetrieverConfig
+
 PROGRAM = "s3-retriever"
 
 Option = str | Mapping[str, Any]
@@ -164,6 +166,23 @@ def settings(
             place = r"\b" if "_" in name else "^"
             text = re.sub(rf"{place}(?:{kind.__name__}\.)?{name}\b", options[name], text)
         raise InvalidInputError(text) from error
+
+
+def check_made_with(
+    args: argparse.Namespace, artifact: Artifact, config: RetrieverConfig, out: Path | str
+) -> None:
+    """Refuse options for new indexes that differ from what an index was made with.
+
+    Raises:
+        InvalidInputError: Names the option.
+    """
+    from s3_retriever import Artifact
+
+    wanted = Artifact.load(args.artifact).quantized().digest if args.artifact else None
+    for option, given, found in (("--artifact", wanted, artifact.digest), ("--bm25", args.bm25, config.bm25)):
+        if given not in (None, found):
+            msg = f"{out} was made with another {option}; leave it out, or make a new one: index --overwrite"
+            raise InvalidInputError(msg)
 
 
 def note(text: str) -> None:

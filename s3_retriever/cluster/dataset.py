@@ -33,6 +33,7 @@ from s3_retriever.cluster.records import (
 )
 from s3_retriever.cluster.scanner import Scanner, ScanSettings, files_of
 from s3_retriever.config import RetrieverConfig
+from s3_retriever.disk import found_anywhere
 from s3_retriever.encode.artifact import Artifact
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.indexing import layout_of
@@ -93,7 +94,7 @@ def index_dataset(
     place = place_of(path)
     settings = ScanSettings(
         place.name,
-        host,
+        host and found_anywhere(host),
         files_of(artifact),
         config,
         cluster.threads,

@@ -31,7 +31,13 @@ from s3_retriever.store.place import filesystem_of
 _ROWS = 1024  # of a block
 
 
-def read_sources(sources: Sequence[str], kind: str = "", settings: FileSettings | None = None) -> Dataset:
+def read_sources(
+    sources: Sequence[str],
+    kind: str = "",
+    settings: FileSettings | None = None,
+    *,
+    without: Sequence[Path] = (),
+) -> Dataset:
     """Return the documents of files and folders, on disks that all machines see or at URLs.
 
     What cannot be read is a row that says why; the job stops there, or leaves it out.
@@ -41,6 +47,7 @@ def read_sources(sources: Sequence[str], kind: str = "", settings: FileSettings 
         kind: What is in them, one of ``DATASET_FORMATS``; empty: what their endings say, ``.parquet``,
             ``.jsonl``, else files.
         settings: How files are read, and which are left out.
+        without: Folders to leave out, such as that of the index.
 
     Raises:
         InvalidInputError: There is no such format, or no source, or a source is not there.
@@ -54,19 +61,33 @@ def read_sources(sources: Sequence[str], kind: str = "", settings: FileSettings 
         raise InvalidInputError(msg)
     settings = settings or FileSettings()
     kinds = [kind or _kind_of(source) for source in sources]
-    alone = kinds.count("files") == 1
+    alone = len(sources) == 1
     parts = []
     for source, of_source in zip(sources, kinds, strict=True):
         if of_source == "parquet":
-            parts.append(ray.data.read_parquet(source))
+            parts.append(ray.data.read_parquet(_everywhere(source)))
             continue
-        files = list(_listed(source, settings, alone=alone))
+        files = list(_listed(source, settings, without, alone=alone))
         if of_source == "jsonl":
             parts.append(ray.data.read_datasource(DocumentFiles(files, _lines)))
             continue
         check_libraries(file.source.ending for file in files)
         parts.append(ray.data.read_datasource(DocumentFiles(files, partial(_documents, settings=settings))))
     return reduce(lambda one, other: one.union(other), parts)
+
+
+def _everywhere(source: str) -> str:
+    """Return a source as tasks find it, wherever they run.
+
+    Raises:
+        InvalidInputError: It is not there.
+    """
+    if url_in(source):
+        return source
+    if not Path(source).exists():
+        msg = f"{source} is no file and no folder"
+        raise InvalidInputError(msg)
+    return str(Path(source).absolute())
 
 
 def _kind_of(source: str) -> str:
@@ -98,7 +119,7 @@ class _File:
         return opened
 
 
-def _listed(source: str, settings: FileSettings, *, alone: bool) -> Iterator[_File]:
+def _listed(source: str, settings: FileSettings, without: Sequence[Path], *, alone: bool) -> Iterator[_File]:
     """Yield the files of a source, sorted; their ids are those that ``index`` gives."""
     if not url_in(source):
         problems: list[str] = []
@@ -106,7 +127,7 @@ def _listed(source: str, settings: FileSettings, *, alone: bool) -> Iterator[_Fi
         def note(path: str, error: OSError) -> None:
             problems.append(f"{path}: {error.strerror or error}")
 
-        files = list(find_files([source], settings, note, alone=alone))
+        files = list(find_files([source], settings, note, without=without, alone=alone))
         alone = alone and len(files) == 1 and not Path(source).is_dir()
         for file in files:
             path = file.path.absolute()

@@ -84,7 +84,8 @@ class Packer:
                 document = _document(row)
             except InvalidDocumentError as error:
                 if not self._skip:
-                    msg = f"document {doc_id!r}: {error}; on_error='skip' leaves it out"
+                    place = f"document {doc_id!r}: "
+                    msg = f"{place}{str(error).removeprefix(place)}; on_error='skip' leaves it out"
                     raise InvalidDocumentError(msg) from error
                 failed.append(Failure(doc_id, str(error)))
                 continue

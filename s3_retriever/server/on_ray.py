@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 
 from ray import serve
@@ -19,6 +19,7 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.schema import ApplicationStatus
 from starlette.types import ASGIApp
 
+from s3_retriever.disk import found_anywhere
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.server.app import make_app
 from s3_retriever.server.run import url_of
@@ -84,7 +85,9 @@ def run(what: Sharded, *, ready: Callable[[str], None], patience: float = 600.0)
         InvalidInputError: The address is taken, or Ray Serve listens at another one already; the application
             cannot start, does not in time, or is replaced by another command.
     """
-    opened_content(place_of(what.path))  # its absence is said here, not in the log of a replica
+    place = place_of(what.path)
+    opened_content(place)  # its absence is said here, not in the log of a replica
+    what = replace(what, path=place.name, host=what.host and found_anywhere(what.host))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     stopped = threading.Event()
 

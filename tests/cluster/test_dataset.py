@@ -303,3 +303,62 @@ def test_the_command_indexes_and_names_what_it_skipped(
     found = S3Retriever.load(tmp_path / "index", host=host)
     assert found.document_ids == ("oil",)
     assert found.document("oil").metadata == {"part": 2}
+
+
+@pytest.fixture
+def command(tmp_path: Path, host: str, artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Indexes a folder, named from where it lies, on the cluster, whose processes run elsewhere."""
+    artifact.save(tmp_path / "artifact")
+    (tmp_path / "manuals").mkdir()
+    (tmp_path / "manuals" / "oil.txt").write_text("The keeper stores oil.", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    options = ["--ray", "auto", "--artifact", "artifact", "--workers", "1", "--no-progress"]
+    return ["index", "manuals", "--out", "manuals/index", "--host", host, *options]
+
+
+def test_the_command_twice_leaves_out_the_index_and_brings_it_up_to_date(
+    command: list[str], tmp_path: Path, host: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command) == 0
+    (tmp_path / "manuals" / "oil.txt").write_text("The keeper stores oil and tea.", encoding="utf-8")
+    assert main(command) == 0
+    found = S3Retriever.load(tmp_path / "manuals" / "index", host=host)
+    assert found.document_ids == ("oil.txt",)
+    assert found.document("oil.txt").text.endswith("and tea.")
+    assert main([*command, "--bm25", "bm25s"]) == 2
+    assert "was made with another --bm25" in capsys.readouterr().err
+
+
+def test_the_command_names_files_as_index_does_and_finds_them_from_anywhere(
+    command: list[str], tmp_path: Path, host: str
+) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pa.table({"id": ["tea"], "text": ["Tea is at four."]}), tmp_path / "a.parquet")
+    assert main([*command[:2], "a.parquet", *command[2:]]) == 0
+    found = S3Retriever.load(tmp_path / "manuals" / "index", host=host)
+    assert set(found.document_ids) == {"manuals/oil.txt", "tea"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--host", "no-host"], "host 'no-host' is neither"),
+        (["nothing.parquet"], "nothing.parquet is no file and no folder"),
+        (["--exclude", "*.txt"], "no document there"),
+    ],
+)
+def test_what_cannot_be_indexed_is_said_in_a_line_and_leaves_no_index(
+    command: list[str], options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command[0], *options[:1], *command[1:]] if len(options) == 1 else [*command, *options]) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "manuals" / "index" / "index").exists()
+
+
+def test_nothing_that_can_be_read_is_an_error(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "manuals" / "oil.txt").rename(tmp_path / "manuals" / "oil.pdf")
+    assert main(command) == 2
+    assert "nothing could be read (oil.pdf: " in capsys.readouterr().err

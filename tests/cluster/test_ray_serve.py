@@ -45,7 +45,8 @@ def test_shards_are_served_as_every_other_index(
     from ray import serve
 
     monkeypatch.delenv("S3_RETRIEVER_TOKEN", raising=False)
-    index = tmp_path / "index"
+    monkeypatch.chdir(tmp_path)
+    index = Path("index")  # the cluster's processes run elsewhere
     whole = S3Retriever.from_documents(documents, host=host, artifact=artifact)
     whole.save(index)
     port = free_port()
