@@ -15,6 +15,7 @@ import numpy as np
 from s3_retriever.checks import check, whole
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
+from s3_retriever.index.scripts import MARKS, UNSPACED
 from s3_retriever.index.words import placed_words
 from s3_retriever.search.text import sentences
 from s3_retriever.sources.jsonl import read_objects, string_field
@@ -213,7 +214,9 @@ _COMMON = 0.01  # a word is telling in at most this share of the sentences,
 _SEVERAL = 5  # or in at most so many
 _LEAST_TELLING = 4
 _ASKED = range(3, 7)  # words of a question
-_SURFACE = re.compile(r"[\w’'-]*\w")
+_LETTER = rf"(?![{UNSPACED}])[\w{MARKS}]"
+# A word with its marks, hyphens and apostrophes; of a script without spaces two characters with their marks.
+_SURFACE = re.compile(rf"(?:{_LETTER}|['’-](?={_LETTER}))+|(?:[{UNSPACED}][{MARKS}]*){{1,2}}")
 
 
 @dataclass(frozen=True)

@@ -57,3 +57,24 @@ def test_any_text_gives_pairs_within_it_or_an_error(texts: list[str], more: int)
 def test_what_gives_no_question_is_named(documents: list[Document], max_pairs: int, part: str) -> None:
     with pytest.raises(InvalidInputError, match=part):
         make_pairs(documents, max_pairs=max_pairs)
+
+
+HINDI = "बस संख्या पाँच रविवार सुबह पहाड़ी गाँव से नदी पार बाज़ार तक जाती है और शाम को लौटती है।"
+CHINESE = (
+    "黄河全长约五千四百公里，从青海高原向东流去，先后经过九个省级行政区，"
+    "沿途灌溉大片农田，最后在山东半岛北面注入渤海。"
+)
+THAI = "เรือข้ามฟากออกจากท่าเรือเก่าทุกเช้าเวลาเจ็ดโมงครึ่งและกลับมาถึงฝั่งก่อนพระอาทิตย์ตก"
+
+
+@pytest.mark.parametrize(("text", "longest"), [(HINDI, 8), (CHINESE, 2), (THAI, 6)], ids=["hi", "zh", "th"])
+def test_words_have_their_marks_and_are_no_whole_sentences(text: str, longest: int) -> None:
+    """In scripts with vowel signs, and in those without spaces, a pair of characters with what is on them."""
+    pair = make_pairs([Document("one", text)])[0]
+    asked = pair.question.removeprefix("What ").removesuffix("?").split()
+    assert asked
+    for word in asked:
+        assert len(word) <= longest
+        assert word in text
+    if text is HINDI:
+        assert set(asked) <= set(re.findall(r"[^\s।]+", HINDI))
