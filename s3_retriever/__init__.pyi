@@ -20,6 +20,7 @@ from .encode.question import SharedFeatures as SharedFeatures
 from .errors import ArtifactError as ArtifactError
 from .errors import ArtifactFormatError as ArtifactFormatError
 from .errors import CheckpointError as CheckpointError
+from .errors import ClusterError as ClusterError
 from .errors import DiskFullError as DiskFullError
 from .errors import DuplicateDocumentError as DuplicateDocumentError
 from .errors import ForkedProcessError as ForkedProcessError
