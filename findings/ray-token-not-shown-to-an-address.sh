@@ -18,8 +18,9 @@ set -euo pipefail
 folder=$(mktemp -d)
 export RAY_TMPDIR=/tmp/ray-finding-$$
 stop() {
-    pkill -f "$RAY_TMPDIR" 2>/dev/null || true
+    pkill -f "$RAY_TMPDIR" || true
     sleep 3
+    pkill -KILL -f "$RAY_TMPDIR" || true  # gcs_server stays otherwise
 }
 trap 'stop; rm -rf "$folder" "$RAY_TMPDIR"' EXIT
 python3 -m venv "$folder/env"
