@@ -80,7 +80,8 @@ def index_dataset(
         InvalidDocumentError: A row is no document.
         DuplicateDocumentError: Two documents have one id.
         UnknownDocumentError: There is no document with an id to delete.
-        InvalidInputError: The index was made with another artifact; the checkpoint's id column is not ``id``.
+        InvalidInputError: The index was made with another artifact; the checkpoint's id column is not ``id``;
+            there is no document to overwrite the index with.
         IndexBusyError: Somebody else writes to the folder.
         IndexChangedError: Somebody else changed the index meanwhile, and again and again.
     """
@@ -158,7 +159,11 @@ class _Commit:
             msg = "the machines of the cluster loaded different hosts or settings; give all of them the same"
             raise InvalidInputError(msg)
         content, _ = read_content(self._place)
-        if records or self._delete or (self._mode == "overwrite" and content is not None):
+        if self._mode == "overwrite" and content is not None and not records:
+            why = f": {failures[0].id}: {failures[0].reason}" if failures else ""
+            msg = f"no document to overwrite {self._place.name} with{why}; delete the folder to be rid of it"
+            raise InvalidInputError(msg)
+        if records or self._delete:
             header = header if records or content is None else content["header"]
             layout = layout_of(self._artifact)
             change = Change(header, layout, segments, self._mode, self._delete, job=self._name)

@@ -17,7 +17,7 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import ReadTask
 
 from s3_retriever.cluster.records import ID, LINE, PROBLEM
-from s3_retriever.disk import url_in
+from s3_retriever.disk import found_anywhere, url_in
 from s3_retriever.documents import Document, as_document
 from s3_retriever.errors import InvalidInputError, UnreadableFileError
 from s3_retriever.index.documents import to_line, with_json_metadata
@@ -65,7 +65,10 @@ def read_sources(
     parts = []
     for source, of_source in zip(sources, kinds, strict=True):
         if of_source == "parquet":
-            parts.append(ray.data.read_parquet(_everywhere(source)))
+            if not url_in(source) and not Path(source).exists():
+                msg = f"{source} is no file and no folder"
+                raise InvalidInputError(msg)
+            parts.append(ray.data.read_parquet(found_anywhere(source)))
             continue
         files = list(_listed(source, settings, without, alone=alone))
         if of_source == "jsonl":
@@ -74,20 +77,6 @@ def read_sources(
         check_libraries(file.source.ending for file in files)
         parts.append(ray.data.read_datasource(DocumentFiles(files, partial(_documents, settings=settings))))
     return reduce(lambda one, other: one.union(other), parts)
-
-
-def _everywhere(source: str) -> str:
-    """Return a source as tasks find it, wherever they run.
-
-    Raises:
-        InvalidInputError: It is not there.
-    """
-    if url_in(source):
-        return source
-    if not Path(source).exists():
-        msg = f"{source} is no file and no folder"
-        raise InvalidInputError(msg)
-    return str(Path(source).absolute())
 
 
 def _kind_of(source: str) -> str:

@@ -54,7 +54,7 @@ class Sharded:
     host: str | None = None
 
 
-def application(what: Sharded, name: str = APPLICATION) -> serve.Application:
+def application(what: Sharded, name: str) -> serve.Application:
     """Return an application for ``serve.run``: one replica, which has the host, and a shard per actor.
 
     Args:

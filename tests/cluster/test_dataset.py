@@ -341,24 +341,36 @@ def test_the_command_names_files_as_index_does_and_finds_them_from_anywhere(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("sources", "options", "said"),
     [
-        (["--host", "no-host"], "host 'no-host' is neither"),
-        (["nothing.parquet"], "nothing.parquet is no file and no folder"),
-        (["--exclude", "*.txt"], "no document there"),
+        (["manuals"], ["--host", "no-host"], "host 'no-host' is neither"),
+        (["manuals", "nothing.parquet"], [], "nothing.parquet is no file and no folder"),
+        (["manuals"], ["--exclude", "*.txt"], "no document there"),
     ],
 )
 def test_what_cannot_be_indexed_is_said_in_a_line_and_leaves_no_index(
-    command: list[str], options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: list[str],
+    sources: list[str],
+    options: list[str],
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main([command[0], *options[:1], *command[1:]] if len(options) == 1 else [*command, *options]) == 2
+    assert main(["index", *sources, *command[2:], *options]) == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "manuals" / "index" / "index").exists()
 
 
-def test_nothing_that_can_be_read_is_an_error(
-    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_nothing_that_can_be_read_is_an_error_and_overwrites_nothing(
+    command: list[str], tmp_path: Path, host: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "manuals" / "oil.txt").rename(tmp_path / "manuals" / "oil.pdf")
     assert main(command) == 2
     assert "nothing could be read (oil.pdf: " in capsys.readouterr().err
+    (tmp_path / "manuals" / "oil.txt").write_text("The keeper stores oil.", encoding="utf-8")
+    assert main(command) == 3
+    (tmp_path / "manuals" / "oil.txt").unlink()
+    for options in ([], ["--exclude", "*.pdf"]):
+        assert main([*command, "--overwrite", *options]) == 2
+        assert "no document to overwrite" in capsys.readouterr().err.splitlines()[-1]
+    assert S3Retriever.load(tmp_path / "manuals" / "index", host=host).document_ids == ("oil.txt",)
