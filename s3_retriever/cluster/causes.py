@@ -9,7 +9,7 @@ from typing import Any
 from s3_retriever import errors
 from s3_retriever.errors import S3RetrieverError
 
-# Where an actor cannot be made, Ray has the error as the text of a stack only.
+# Where an actor cannot be made or a function is no generator, Ray has the error as the text of a stack only.
 _AS_TEXT = re.compile(rf"^{re.escape(errors.__name__)}\.(\w+): (.+)$", re.MULTILINE)
 
 
@@ -39,7 +39,10 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _as_raised(error: S3RetrieverError) -> S3RetrieverError:
-    """Return an error of ours, whose message is one line, without the lines that Ray Data adds to it."""
+    """Return an error of ours, whose message is one line, without the lines that Ray Data adds to it.
+
+    See ``findings/ray-data-adds-to-messages.sh``.
+    """
     kind = next(kind for kind in type(error).__mro__ if kind.__module__ == S3RetrieverError.__module__)
     args = tuple(one.partition("\n")[0] if isinstance(one, str) else one for one in error.args)
     return error if type(error) is kind and args == error.args else kind(*args)
