@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from s3_retriever.host.batches import Joined
+from s3_retriever.host.products import Product
 from s3_retriever.host.readings import Heads, LayerHeads, Part, Places
 from s3_retriever.json_form import parse_json
 
@@ -199,8 +200,12 @@ class _Weighted(nn.Module):
 
 
 class _Linear(_Weighted):
+    def __init__(self, weights: Weights, path: str, *shape: int) -> None:
+        super().__init__(weights, path, *shape)
+        self._product = Product()
+
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        return F.linear(hidden, self.weight_for(hidden))
+        return self._product(hidden, self.weight_for(hidden))
 
 
 class _Norm(_Weighted):
