@@ -124,7 +124,8 @@ USERS = {
 LOADS_NEITHER = (PACKAGE, "s3_retriever.index", "s3_retriever.search", "s3_retriever.cli")
 PARTS = {"KeyCodec", "LexicalIndex", "Segment", "Snapshot"}
 PUBLIC_UNDERSCORES = {"_asdict", "_replace", "_fields"}  # of a NamedTuple
-NOT_OURS = {"_attn_implementation"}  # of transformers: no public name exists
+# Of transformers and torch: no public names exist.
+NOT_OURS = {"_attn_implementation", "_linear_pointwise", "_reorder_linear_weight"}
 
 
 @dataclass(frozen=True)

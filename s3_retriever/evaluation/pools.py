@@ -7,6 +7,7 @@ cache then serves all of these questions.
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -104,7 +105,7 @@ def _parts(data: EvaluationSet, most: int, host: Host) -> list[_Cut]:
         borders = np.array([start for start, _ in sentences(document.text)] + [len(document.text)])
         start = 0
         while start < len(document.text):
-            first = int(np.searchsorted(starts, start))
+            first = bisect_left(starts, start)
             if first + most >= len(starts):
                 end = len(document.text)
             else:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
-
-import numpy as np
 
 from s3_retriever.evaluation.datasets import EvaluationSet
 from s3_retriever.evaluation.methods import Method
@@ -105,7 +104,7 @@ class Reader:
         text, units = self._texts[name, doc_id], self._units(name, doc_id)
         if count_words(text[start:end], SHORT_WORDS + 1) <= SHORT_WORDS:
             yield "short"
-        first, last = np.searchsorted(units.starts, [start, max(start, end - 1)], side="right") - 1
+        first, last = (bisect_right(units.starts, at) - 1 for at in (start, max(start, end - 1)))
         after = int(units.starts[last + 1]) if last + 1 < len(units) else len(text)
         if is_first and text[int(units.starts[first]) : start].strip():
             yield "begins_inside"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,6 +58,9 @@ class Page:
         self.starts = starts
         self.units = units
         self.kinds = units.kinds.tobytes()
+        # NumPy would copy all of an array to look up an int where its numbers are of another type
+        # (findings/numpy-searchsorted-copies.sh).
+        self._token_starts, self._unit_starts = starts.data, units.starts.data
         self._ends = np.append(units.starts, len(text)).astype(np.int64)
 
     def __len__(self) -> int:
@@ -70,7 +74,7 @@ class Page:
 
     def unit_at(self, offset: int) -> int:
         """Return the unit that holds a character."""
-        return max(0, int(self.units.starts.searchsorted(offset, "right")) - 1)
+        return max(0, bisect_right(self._unit_starts, offset) - 1)
 
     def characters(self, first: int, last: int) -> Range:
         """Return where some units begin and end."""
@@ -78,8 +82,8 @@ class Page:
 
     def token_range(self, start: int, end: int) -> Range:
         """Return the tokens that hold some characters: the first, and one past the last."""
-        first = max(0, int(self.starts.searchsorted(start, "right")) - 1)
-        return first, max(first, int(self.starts.searchsorted(end)))
+        first = max(0, bisect_right(self._token_starts, start) - 1)
+        return first, max(first, bisect_left(self._token_starts, end, first))
 
     def of_tokens(self, first: int, last: int) -> Range:
         """Return the characters of some tokens; what is before the first token belongs to it."""

@@ -269,7 +269,7 @@ class _Selection:
         touched = self._touched(page, parts, start, end)
         start = min([start, *(part.start for part in parts[touched])])
         end = max([end, *(part.end for part in parts[touched])])
-        if page.stripped(start, end)[0] == page.stripped(start, end)[1]:
+        if not page.text[start:end].strip():
             return 0
         best = max([*(part.best for part in parts[touched]), offer], key=lambda one: one.score)
         while True:

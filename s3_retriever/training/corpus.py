@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -293,8 +294,8 @@ class CellKeys:
             if not 0 <= start < end <= length:
                 msg = f"evidence [{start}, {end}] is not within the {length} characters of {pair.doc_id!r}"
                 raise InvalidInputError(msg)
-            first = max(0, int(np.searchsorted(starts, start, side="right")) - 1)
-            bounds = np.append(starts[first : np.searchsorted(starts, end)], end)
+            first = max(0, bisect_right(starts, start) - 1)
+            bounds = np.append(starts[first : bisect_left(starts, end)], end)
             for token, width in enumerate(np.diff(np.maximum(bounds, start)).tolist(), first):
                 cell = int(self.document_cells[number]) + token // CELL
                 shares[cell] = shares.get(cell, 0.0) + width

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import time
+import tracemalloc
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -449,3 +450,17 @@ def test_a_malformed_density_is_refused() -> None:
 def test_a_negative_setting_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="slack must be a whole number, 0 or more, not -1"):
         SpanConfig(slack=-1)
+
+
+def test_finding_a_place_in_a_long_document_copies_nothing() -> None:
+    """NumPy copies an array in which it looks for a number of another type."""
+    page = tokenise("One two three. " * 20_000)
+    assert len(page.starts) == 80_001
+    tracemalloc.start()
+    try:
+        tokens, unit = page.token_range(150_000, 150_040), page.unit_at(150_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (tokens, unit) == ((40_000, 40_011), 10_000)
+    assert peak < 10_000
