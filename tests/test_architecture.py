@@ -90,7 +90,7 @@ MAY_IMPORT = {
     "": RUN_TIME | {"client", "sources", "syncing"},  # s3_retriever/__init__.py
     "integration": RUN_TIME,
     "sources": BOTTOM,
-    "training": BOTTOM | {"sources", "host", "encode", "index", "search"},
+    "training": BOTTOM | {"sources", "host", "encode", "structure", "index", "search"},
     "evaluation": RUN_TIME | {"sources", "training", "client", ""},
     "analysis": RUN_TIME | {"sources", "training", ""},
     "server": RUN_TIME | {"wire", ""},

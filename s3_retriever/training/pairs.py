@@ -17,8 +17,8 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.index.scripts import MARKS, UNSPACED
 from s3_retriever.index.words import placed_words
-from s3_retriever.search.text import sentences
 from s3_retriever.sources.jsonl import read_objects, string_field
+from s3_retriever.structure import Kind, find_units
 
 _PASSAGE = 16_384  # characters
 
@@ -209,8 +209,10 @@ def _locate(item: Any, text: str, place: str) -> tuple[int, int] | None:
     return start, end
 
 
-_LENGTHS = range(50, 600)  # characters of a sentence that is asked about
-_COMMON = 0.01  # a word is telling in at most this share of the sentences,
+_LENGTHS = range(50, 600)  # characters of a unit that is asked about
+_RUNNING = (Kind.PROSE, Kind.LIST)
+_ASKED_ABOUT = (*_RUNNING, Kind.TABLE, Kind.CODE, Kind.DATA)
+_COMMON = 0.01  # a word is telling in at most this share of the units,
 _SEVERAL = 5  # or in at most so many
 _LEAST_TELLING = 4
 _ASKED = range(3, 7)  # words of a question
@@ -220,61 +222,67 @@ _SURFACE = re.compile(rf"(?:{_LETTER}|['’-](?={_LETTER}))+|(?:[{UNSPACED}][{MA
 
 
 @dataclass(frozen=True)
-class _Sentence:
-    """A sentence, with the terms in it and where each first stands in the document."""
+class _Unit:
+    """A unit without white space around it, with its terms and where each first stands in the document."""
 
     document: int
     start: int
     end: int
+    kind: int
     terms: dict[str, int]
 
 
 def make_pairs(documents: Sequence[Document], *, max_pairs: int = 500, seed: int = 0) -> list[Pair]:
-    """Make questions from documents.
+    """Make questions from documents: each about a sentence, a row of a table, a statement, a member of JSON.
 
     Args:
         documents: Any text.
         max_pairs: Pairs to make at most.
-        seed: Fixes which sentences are asked about, and with which words.
+        seed: Fixes which units are asked about, and with which words.
 
     Returns:
-        Pairs in the order of the documents, one per sentence that is asked about.
+        Pairs in the order of the documents, one per unit that is asked about.
 
     Raises:
-        InvalidInputError: ``max_pairs`` is below 1, or no sentence has enough telling words.
+        InvalidInputError: ``max_pairs`` is below 1, or no unit has enough telling words.
     """
     check("max_pairs", max_pairs, whole(1))
-    cut = [
-        _Sentence(number, *span, _terms(document.text, *span))
-        for number, document in enumerate(documents)
-        for span in sentences(document.text)
-    ]
-    counts = Counter(term for sentence in cut for term in sentence.terms)
+    cut = [unit for number, document in enumerate(documents) for unit in _units(number, document.text)]
+    counts = Counter(term for unit in cut for term in unit.terms)
     most = max(_SEVERAL, _COMMON * len(cut))
-    telling = [[term for term in sentence.terms if counts[term] <= most] for sentence in cut]
+    telling = [[term for term in unit.terms if counts[term] <= most] for unit in cut]
     suitable = [
         i
-        for i, sentence in enumerate(cut)
-        if len(telling[i]) >= _LEAST_TELLING and sentence.end - sentence.start in _LENGTHS
+        for i, unit in enumerate(cut)
+        if unit.kind in _ASKED_ABOUT
+        and len(telling[i]) >= _LEAST_TELLING
+        and unit.end - unit.start in _LENGTHS
     ]
     if not suitable:
         msg = (
-            f"none of {len(cut)} sentences in {len(documents)} documents has {_LEAST_TELLING} telling words: "
-            "questions are made from running text; give more of it"
+            f"none of {len(cut)} sentences, rows and statements in {len(documents)} documents has "
+            f"{_LEAST_TELLING} telling words: questions are made from text, tables and code; give more"
         )
         raise InvalidInputError(msg)
     rng = np.random.default_rng(seed)
     pairs = []
     for i in sorted(rng.permutation(suitable)[:max_pairs].tolist()):
-        sentence = cut[i]
-        document = documents[sentence.document]
-        before = cut[i - 1] if i and cut[i - 1].document == sentence.document else None
-        name = _name(document.text, before, telling[i - 1], sentence) if before else ""
-        asked = _asked(sentence, telling[i], counts, rng)
-        question = " ".join([*([name] if name else []), *(_surface(document.text, at) for at in asked)])
-        end = sentence.start + len(document.text[sentence.start : sentence.end].rstrip())
-        pairs.append(Pair(f"What {question}?", document.id, ((sentence.start, end),)))
+        unit, text = cut[i], documents[cut[i].document].text
+        name = _name(text, cut[i - 1], telling[i - 1], unit) if i else ""
+        asked = _asked(unit, telling[i], counts, rng)
+        question = " ".join([*([name] if name else []), *(_surface(text, at) for at in asked)])
+        pairs.append(Pair(f"What {question}?", documents[unit.document].id, ((unit.start, unit.end),)))
     return pairs
+
+
+def _units(number: int, text: str) -> Iterator[_Unit]:
+    units = find_units(text)
+    borders = [*units.starts.tolist(), len(text)]
+    for i, kind in enumerate(units.kinds.tolist()):
+        whole = text[borders[i] : borders[i + 1]]
+        start = borders[i] + len(whole) - len(whole.lstrip())
+        end = max(start, borders[i] + len(whole.rstrip()))
+        yield _Unit(number, start, end, kind, _terms(text, start, end))
 
 
 def _terms(text: str, start: int, end: int) -> dict[str, int]:
@@ -288,23 +296,22 @@ def _terms(text: str, start: int, end: int) -> dict[str, int]:
     return found
 
 
-def _asked(
-    sentence: _Sentence, telling: Sequence[str], counts: Counter[str], rng: np.random.Generator
-) -> list[int]:
+def _asked(unit: _Unit, telling: Sequence[str], counts: Counter[str], rng: np.random.Generator) -> list[int]:
     """Return the places of the question's words: some of the rarest ones, without the rarest of all."""
-    by_rarity = sorted(telling, key=lambda term: (counts[term], sentence.terms[term]))[1:]
+    by_rarity = sorted(telling, key=lambda term: (counts[term], unit.terms[term]))[1:]
     n = int(rng.integers(min(_ASKED.start, len(by_rarity)), min(_ASKED.stop, len(by_rarity) + 1)))
     near = by_rarity[: 2 * n]
     kept = rng.permutation(len(near))[:n]
-    return sorted(sentence.terms[near[k]] for k in kept.tolist())
+    return sorted(unit.terms[near[k]] for k in kept.tolist())
 
 
-def _name(text: str, before: _Sentence, telling: Sequence[str], sentence: _Sentence) -> str:
+def _name(text: str, before: _Unit, telling: Sequence[str], unit: _Unit) -> str:
     """Return a capitalised word inside the sentence before, or an empty string if there is none."""
-    for term in telling:
-        at = before.terms[term]
-        if text[at].isupper() and at > before.start and term not in sentence.terms:
-            return _surface(text, at)
+    if before.document == unit.document and before.kind in _RUNNING and unit.kind in _RUNNING:
+        for term in telling:
+            at = before.terms[term]
+            if text[at].isupper() and at > before.start and term not in unit.terms:
+                return _surface(text, at)
     return ""
 
 

@@ -78,3 +78,28 @@ def test_words_have_their_marks_and_are_no_whole_sentences(text: str, longest: i
         assert word in text
     if text is HINDI:
         assert set(asked) <= set(re.findall(r"[^\s।]+", HINDI))
+
+
+ROWS = [
+    f"| Harbour {name} | {100 + i} boats | harbour keeper {name}son | ferry to {name}holm every {i} hours |"
+    for i, name in enumerate(["Alder", "Birch", "Cedar", "Dogwood", "Elm", "Fir", "Gorse", "Hazel"], 2)
+]
+TABLE = "| place | boats | keeper | ferry |\n| --- | --- | --- | --- |\n" + "\n".join(ROWS) + "\n"
+STATEMENTS = [
+    f'    {name}_total = sum(read_{name}(path).values()) + offsets["{name}_shift"] - missing_{name}'
+    for name in ("salary", "bonus", "refund", "travel", "pension", "overtime")
+]
+CODE = "import csv\n\n\ndef combine(path, offsets):\n" + "\n".join(STATEMENTS) + "\n    return salary_total\n"
+
+
+@pytest.mark.parametrize(("text", "units"), [(TABLE, ROWS), (CODE, STATEMENTS)], ids=["table", "code"])
+def test_a_question_about_a_table_or_code_is_about_one_row_or_statement(text: str, units: list[str]) -> None:
+    pairs = make_pairs([Document("one", text)])
+    assert len(pairs) >= len(units) - 1
+    for pair in pairs:
+        ((start, end),) = pair.evidence
+        evidence = text[start:end]
+        assert evidence in {unit.strip() for unit in units}
+        words = pair.question.removeprefix("What ").removesuffix("?").split()
+        assert words
+        assert all(word in evidence for word in words)
