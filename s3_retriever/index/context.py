@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from s3_retriever.documents import Document
 from s3_retriever.index.terms import ARRAYS as TERM_ARRAYS
 from s3_retriever.index.words import PAGE, words
-from s3_retriever.structure import Kind, Units
+from s3_retriever.structure import Kind, Units, scope_level
 
 ARRAYS = tuple(f"context_{name}" for name in TERM_ARRAYS)
 """The arrays that make up the context of a segment's cells; see :func:`context_terms`."""
@@ -25,7 +25,7 @@ LONGEST = 1000
 """Characters of a title, an id, a heading or an opening line that are read."""
 
 _PATH = re.compile(r".*[/\\].*|.*[^.]\.(?=.*[^\W\d])\w{1,8}", re.DOTALL)
-_HEADINGS, _OPENERS, _STATEMENTS = (Kind.HEADING,), (Kind.OPENER,), (Kind.CODE, Kind.OPENER)
+_STATEMENTS = (Kind.CODE, Kind.OPENER)
 
 
 def is_path(doc_id: str) -> bool:
@@ -45,8 +45,8 @@ def context_terms(
 
     All cells stand below the title, and below the id where that is a path. Below a heading stand those up to
     the next heading of its level or a higher one; its words are marked. Below a line that opens a function or
-    class stand those up to the next statement that is indented no more. The number of a page stands above the
-    cells on it.
+    class stand those up to the next statement that ends it (``scope_level`` of ``structure/``), or to text
+    that is no code. The number of a page stands above the cells on it.
 
     Args:
         document: The document.
@@ -65,7 +65,7 @@ def context_terms(
         _add(found, name, 0, last)
     _add_pages(found, document, cell_starts)
     text, borders = document.text, [*units.starts.tolist(), len(document.text)]
-    sections = sorted([*_sections(units, _HEADINGS, _HEADINGS), *_sections(units, _STATEMENTS, _OPENERS)])
+    sections = sorted([*_headed(units), *_opened(units, text)])
     marks = ["" if kind == Kind.OPENER else HEADING for kind in units.kinds[[unit for unit, _ in sections]]]
     characters = np.array([(borders[unit], borders[end] - 1) for unit, end in sections], np.int64)
     cells = np.searchsorted(np.asarray(cell_starts, np.int64), characters, side="right") - 1
@@ -97,20 +97,43 @@ def _add_pages(
         found[f"{PAGE}{number + 1}"] += ends
 
 
-def _sections(units: Units, among: Sequence[int], opening: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield units that open something, and the unit that ends it: the next one of no higher level.
+def _headed(units: Units) -> Iterator[tuple[int, int]]:
+    """Yield headings, and the unit that ends what each heads: the next one of no higher level."""
+    headings = np.flatnonzero(units.kinds == Kind.HEADING)
+    levels = units.levels[headings].tolist()
+    return _sections(len(units), zip(headings.tolist(), levels, levels, strict=True))
+
+
+def _opened(units: Units, text: str) -> Iterator[tuple[int, int]]:
+    """Yield lines that open functions and classes, and the unit that ends each."""
+    if not (units.kinds == Kind.OPENER).any():
+        return iter(())
+    borders = [*units.starts.tolist(), len(text)]
+
+    def levels() -> Iterator[tuple[int, int | None, int | None]]:
+        for unit, (kind, level) in enumerate(zip(units.kinds.tolist(), units.levels.tolist(), strict=True)):
+            if kind == Kind.OPENER:
+                yield unit, level, level
+            elif kind == Kind.CODE:
+                yield unit, scope_level(text[borders[unit] : borders[unit + 1]], level), None
+            elif kind not in (Kind.DATA, Kind.FURNITURE):
+                yield unit, -1, None
+
+    return _sections(len(units), levels())
+
+
+def _sections(n: int, units: Iterable[tuple[int, int | None, int | None]]) -> Iterator[tuple[int, int]]:
+    """Yield units that open something, and the unit that ends it.
 
     Args:
-        units: Of a text.
-        among: Kinds that may end it.
-        opening: Kinds that open it.
+        n: All units; what is open then ends there.
+        units: Ascending, each with the level from which on it ends what is open, and the level of what it
+            opens; None for none.
     """
-    chosen = np.flatnonzero(np.isin(units.kinds, among))
-    opens = np.isin(units.kinds[chosen], opening).tolist()
     above: list[tuple[int, int]] = []
-    for unit, level, is_open in zip(chosen.tolist(), units.levels[chosen].tolist(), opens, strict=True):
-        while above and above[-1][1] >= level:
+    for unit, ends, opens in units:
+        while ends is not None and above and above[-1][1] >= ends:
             yield above.pop()[0], unit
-        if is_open:
-            above.append((unit, level))
-    yield from ((unit, len(units)) for unit, _ in above)
+        if opens is not None:
+            above.append((unit, opens))
+    yield from ((unit, n) for unit, _ in above)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from s3_retriever.locks import cached_property
 from s3_retriever.names import MatchField, SpanKind
 from s3_retriever.search.text import character_range, count_words
-from s3_retriever.structure import Kind, Units
+from s3_retriever.structure import Kind, Units, scope_level
 
 LEAST_WORDS = 11
 """Words that a passage has at least, where its surroundings have as many."""
@@ -21,6 +22,7 @@ _TABLE_REACH, _CODE_REACH = 128, 32  # tokens back to what opens a table, a func
 _GROWTH = 64  # units that are added to a short passage at most
 _DEPTH = 8  # headings above a passage
 _CHAIN = 3  # lines of functions and classes around a passage
+_LOOKED_AT = 64  # statements indented less, above a passage
 
 _NAMES: dict[Kind, SpanKind] = {
     Kind.PROSE: "prose",
@@ -38,6 +40,7 @@ _HEADING, _TABLE, _HEADER, _CODE, _OPENER, _DATA, _FURNITURE = map(
     int, (Kind.HEADING, Kind.TABLE, Kind.HEADER, Kind.CODE, Kind.OPENER, Kind.DATA, Kind.FURNITURE)
 )
 _ROW = bytes([_TABLE])
+_NOWHERE = 1 << 14  # columns
 _LEADING = (_HEADING, _HEADER, _OPENER)  # nothing without what follows
 _LONG = 400  # characters of a passage that is not short, however long its words are
 
@@ -233,17 +236,43 @@ class Page:
         return np.flatnonzero(self.units.kinds == _HEADER)
 
     @cached_property
-    def _openers(self) -> NDArray[np.intp]:
-        return np.flatnonzero(self.units.kinds == _OPENER)
-
-    @cached_property
     def _headings(self) -> NDArray[np.intp]:
         return np.flatnonzero(self.units.kinds == _HEADING)
 
     def _scopes(self, unit: int) -> Iterator[Range]:
         """Yield the lines that open the functions and classes around a statement, the innermost first."""
-        for one in self._above(self._openers, unit, int(self.units.levels[unit]), _CHAIN):
+        for one in islice(self._openers_above(unit), _CHAIN):
             yield one, one + 1
+
+    def _openers_above(self, unit: int) -> Iterator[int]:
+        """Yield the lines that open the functions and classes around a statement, the innermost first.
+
+        The statement stands in those that no statement between has ended, and no text between fences.
+        """
+        own = self._scope_level(unit)
+        level = int(self._indents[unit]) if own is None else own
+        for _ in range(_LOOKED_AT):
+            lower = np.flatnonzero(self._indents[:unit] < level)
+            unit = int(lower[-1]) if len(lower) else 0
+            if not len(lower) or self._indents[unit] < 0:
+                return
+            if self.kinds[unit] == _OPENER:
+                level = int(self._indents[unit])
+                yield unit
+            else:
+                ends = self._scope_level(unit)
+                level = level if ends is None else min(level, ends)
+
+    def _scope_level(self, unit: int) -> int | None:
+        return scope_level(self.text[slice(*self.characters(unit, unit + 1))], int(self._indents[unit]))
+
+    @cached_property
+    def _indents(self) -> NDArray[np.int16]:
+        """int16 (n_units,): columns of statements, -1 of text that is no code, many of the rest."""
+        kinds, levels = self.units.kinds, self.units.levels.astype(np.int16)
+        levels[~np.isin(kinds, (_CODE, _OPENER))] = -1
+        levels[np.isin(kinds, (_DATA, _FURNITURE))] = _NOWHERE
+        return levels
 
     def _above(self, among: NDArray[np.intp], unit: int, level: int, most: int) -> Iterator[int]:
         """Yield the last of some units before one that has a lower level, then the one above that."""
@@ -283,7 +312,7 @@ class Page:
         for one in self._headings_above(unit):
             yield "heading", *self.characters(one, one + 1)
         if self.kinds[unit] in (_CODE, _OPENER):
-            for one in self._above(self._openers, unit, int(self.units.levels[unit]), _DEPTH):
+            for one in islice(self._openers_above(unit), _DEPTH):
                 yield "opening", *self.characters(one, one + 1)
 
     def headings(self, unit: int) -> tuple[str, ...]:

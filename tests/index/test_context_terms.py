@@ -12,7 +12,7 @@ from s3_retriever.errors import IndexFormatError
 from s3_retriever.index.context import HEADING, context_terms, is_path
 from s3_retriever.index.terms import ARRAYS, TermBuilder, TermPostings
 from s3_retriever.index.words import PAGE, words
-from s3_retriever.structure import Kind, find_units
+from s3_retriever.structure import Kind, Units, find_units, scope_level
 
 LINES = (
     "# Ferries",
@@ -28,6 +28,9 @@ LINES = (
     "        pass",
     "def main():",
     "    run(Ferry())",
+    "# a note",
+    "for ferry in ferries:",
+    "{",
 )
 
 
@@ -49,9 +52,12 @@ def above(document: Document, starts: np.ndarray) -> list[set[str]]:
         kind = Kind(units.kinds[unit])
         if kind not in (Kind.HEADING, Kind.OPENER):
             continue
-        closing = (Kind.HEADING,) if kind == Kind.HEADING else (Kind.CODE, Kind.OPENER)
+        level = int(units.levels[unit])
         later = range(unit + 1, len(units))
-        ends = [i for i in later if units.kinds[i] in closing and units.levels[i] <= units.levels[unit]]
+        if kind == Kind.HEADING:
+            ends = [i for i in later if units.kinds[i] == kind and units.levels[i] <= level]
+        else:
+            ends = [i for i in later if ends_code(text[borders[i] : borders[i + 1]], units, i, level)]
         begin, end = borders[unit], borders[min([*ends, len(units)])]
         mark = HEADING if kind == Kind.HEADING else ""
         for i, own in enumerate(cells):
@@ -60,6 +66,15 @@ def above(document: Document, starts: np.ndarray) -> list[set[str]]:
             if begin < cell_end and cell_begin < end:
                 own |= {mark + term for term, _ in words(text[begin : borders[unit + 1]])}
     return cells
+
+
+def ends_code(unit: str, units: Units, number: int, level: int) -> bool:
+    """Whether a function or class of a level ends before a unit."""
+    kind = Kind(units.kinds[number])
+    if kind == Kind.CODE:
+        ends = scope_level(unit, int(units.levels[number]))
+        return ends is not None and ends <= level
+    return units.levels[number] <= level if kind == Kind.OPENER else kind not in (Kind.DATA, Kind.FURNITURE)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -327,6 +327,80 @@ def test_a_heading_comes_with_what_it_heads_and_never_ends_a_passage() -> None:
                 assert page.described(span.start, span.end)["heading_path"][0] == "Stores"
 
 
+PYTHON = """\
+def depart(day):
+    return 9
+
+with open("fares.csv") as handle:
+    fares = parse_fares(handle)
+    publish_fares(fares)
+
+class Boat(Ship):
+    def leave(self):
+        self.pier.open()
+# a note in the first column
+        return self.pier
+
+    for day in DAYS:
+        plan(day)
+"""
+BRACES = """\
+class Harbour : public Place
+{
+public:
+    int depth(int day)
+    {
+        return table[day];
+    }
+private:
+    int offset;
+};
+int main()
+{
+#ifdef LOUD
+    say_so();
+#endif
+    return run(3);
+}
+"""
+FENCES = """\
+# Guide
+
+The class is this.
+
+```python
+class Quay(Place):
+    def open(self):
+        return 3
+```
+
+It is used like this.
+
+```python
+    opened = quay.open()
+    closed = quay.close()
+```
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "header"),
+    [
+        (PYTHON, "publish_fares(fares)", []),
+        (PYTHON, "return 9", ["def depart(day):"]),
+        (PYTHON, "return self.pier", ["class Boat(Ship):", "    def leave(self):"]),
+        (PYTHON, "plan(day)", ["class Boat(Ship):"]),
+        (BRACES, "return table[day];", ["class Harbour : public Place", "    int depth(int day)"]),
+        (BRACES, "int offset;", ["class Harbour : public Place"]),
+        (BRACES, "say_so();", ["int main()"]),
+        (BRACES, "return run(3);", ["int main()"]),
+        (FENCES, "closed = quay.close()", []),
+    ],
+)
+def test_the_header_of_a_statement_is_what_it_stands_in(text: str, line: str, header: list[str]) -> None:
+    assert tokenise(text).header(text.index(line)) == "\n".join(header)
+
+
 def test_code_comes_in_statements_with_what_opens_its_function() -> None:
     body = "\n".join(
         f"        self.total += compute(value_{i}, [\n            {i},\n        ])" for i in range(40)
