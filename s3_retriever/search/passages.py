@@ -204,7 +204,7 @@ class Page:
             high -= 1
         while high - 1 > centre and self.kinds[high - 1] in _LEADING:
             high -= 1
-        return low, high
+        return None if self.kinds[high - 1] in _LEADING and self._follows(high) else (low, high)
 
     def openings(self, unit: int) -> list[Range]:
         """Return what must be read before a unit and stands above it, the outermost first: ranges of units.

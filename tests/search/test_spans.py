@@ -20,7 +20,7 @@ from s3_retriever.search import text as text_module
 from s3_retriever.search.passages import LEAST_WORDS, Page
 from s3_retriever.search.spans import SelectedSpan, SpanConfig, peaks, select_spans
 from s3_retriever.search.text import count_words, sentence_borders, sentences, splits_word
-from s3_retriever.structure import find_units
+from s3_retriever.structure import Kind, find_units
 
 # Sentences of all lengths, blank stretches, and characters of several tokens.
 WORDS = st.sampled_from(
@@ -325,6 +325,39 @@ def test_a_heading_comes_with_what_it_heads_and_never_ends_a_passage() -> None:
             assert not passage.splitlines()[-1].startswith("#")
             if not passage.startswith("#"):
                 assert page.described(span.start, span.end)["heading_path"][0] == "Stores"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_heading_ends_a_passage_where_the_rest_of_the_budget_has_no_room_for_more(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    words = [
+        "harbour",
+        "keeper",
+        "lamp",
+        "oil",
+        "ship",
+        "tide",
+        "rope",
+        "mast",
+        "of",
+        "the",
+        "in",
+        "and",
+        "for",
+        "every",
+    ]
+    parts = []
+    for i in range(40):
+        heading = " ".join(rng.choice(words, rng.integers(1, 14)))
+        lines = [" ".join(rng.choice(words, rng.integers(8, 30))) for _ in range(rng.integers(1, 4))]
+        parts.append(f"## Part {i} {heading}\n\n" + " ".join(f"Then {line}." for line in lines) + "\n\n")
+    page = tokenise("".join(parts))
+    headings = page.units.kinds == Kind.HEADING
+    assert headings.sum() == 40
+    for _ in range(60):
+        density = rng.random(int(document_cells([page])[-1]))
+        for span in select(density, [page], int(rng.integers(40, 200))):
+            assert not headings[page.unit_at(span.end - 1)]
 
 
 PYTHON = """\
