@@ -162,14 +162,15 @@ def make_tools(service: Service) -> MCPServer:
     @server.tool(name="list", annotations=_READS, title="List")
     async def listing(
         prefix: Annotated[str, Field(description="Only ids that begin so, such as a folder.")] = "",
-        after: Annotated[str | None, Field(description="Go on after this id: next of the last list.")] = None,
+        # Of "null", a union of str and None would make None (findings/mcp-string-null-becomes-none.sh).
+        after: Annotated[str, Field(description="Go on after this id: next of the last list.")] = "",
         limit: Annotated[int, Field(description="Most documents.")] = LISTED,
     ) -> Listing:
         """List documents: ids, titles, metadata, lengths in characters."""
 
         def some(version: Version) -> dict[str, Any]:
             check_json("limit", limit, whole(1, MOST_LISTED))
-            return document_list(version, after, prefix, limit)
+            return document_list(version, after or None, prefix, limit)
 
         found: Listing = await _reading(service.read(some))
         return found

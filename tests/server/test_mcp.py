@@ -92,6 +92,8 @@ async def test_an_agent_searches_reads_and_lists(
             ("read", {"id": "nothing"}, "nothing"),
             ("read", {"id": "bakery", "start": -1}, "start"),
             ("list", {"after": "nothing"}, "nothing"),
+            ("list", {"after": "null"}, "no document has the id 'null'"),
+            ("list", {"after": "[7]"}, "no document has the id '[7]'"),
             ("list", {"limit": 0}, "limit"),
             ("search", {"question": "a", "k": 3}, "unknown field 'k'; search takes question, token_budget"),
             ("read", {"doc_id": "bakery"}, "unknown field 'doc_id'; read takes id, start, end, around"),
