@@ -98,14 +98,13 @@ class Column:
         chosen[codes] = True
         return chosen
 
-    def equal(self, value: object) -> Bools:
-        """Return bool (V,): which value equals one."""
-        code = self._places.get(value_key(value))
-        return self.at([] if code is None else [code])
+    def equal(self, *values: object) -> Bools:
+        """Return bool (V,): which values equal one of some."""
+        return self.at([self._places[key] for key in map(value_key, values) if key in self._places])
 
-    def holding(self, value: object) -> Bools:
-        """Return bool (V,): which values are lists with an element that equals one."""
-        return self.at(self._holders.get(value_key(value), []))
+    def holding(self, *values: object) -> Bools:
+        """Return bool (V,): which values are lists with an element that equals one of some."""
+        return self.at([code for key in map(value_key, values) for code in self._holders.get(key, [])])
 
     @cached_property
     def lists(self) -> Bools:

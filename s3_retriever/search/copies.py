@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
@@ -25,6 +26,29 @@ LEAST = 512
 
 ROUNDS = 12
 """Selections at most, and doublings of the budget within which copies are looked for between two of them."""
+
+_MORE = 1.2  # times as many words as another passage has
+_DENIALS_BY_LANGUAGE = (  # "t" is what is cut from "don't"
+    "not no never nor neither without cannot t",
+    "nicht kein keine keinen keinem keiner keines nie niemals ohne",
+    "ne pas non jamais sans aucun aucune",
+    "no nunca sin ningún ninguno ninguna",
+    "non mai senza",
+    "não nunca sem",
+    "niet geen nooit zonder",
+    "nie bez",
+    "не нет ни без никогда",
+    "değil",
+    "inte ej ikke ei utan uden uten",
+    "δεν μη",
+    "नहीं मत",
+    "لا ليس لم لن غير",
+    "לא אין",
+    "không chưa đừng",
+    "tidak bukan jangan",
+)
+_DENIALS = frozenset(word for words in _DENIALS_BY_LANGUAGE for word in words.split())
+_DENYING = frozenset("不没沒無无未勿")
 
 
 class Select(Protocol):
@@ -59,7 +83,8 @@ def select_unique(
     """Select passages of which none is a copy of a better one; others take the place of copies.
 
     A passage is a copy if a better one has :data:`SIMILAR` of its shingles and all of its words with digits:
-    what differs by a number or a date says something else, and what says more is kept.
+    what differs by a number or a date says something else, and what says more is kept. So does
+    what differs by a word that denies, "not" or "ohne".
 
     Args:
         select: Selects passages.
@@ -165,24 +190,35 @@ def _with_copies(
 def _merged(copies: Sequence[Repeated], kept: SelectedSpan) -> tuple[Repeated, ...]:
     """Return copies without those that lie in another one or in the passage itself."""
     found: list[Repeated] = []
+    taken: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)  # by document, ascending
+    taken[kept.doc].append((kept.start, kept.end))
     for copy in sorted(copies, key=lambda one: (-one.span.score, one.span.start - one.span.end)):
-        if not any(_overlap(copy.span, other) for other in [kept, *(one.span for one in found)]):
+        ranges = taken[copy.span.doc]
+        place = bisect_left(ranges, (copy.span.end,))
+        if not place or ranges[place - 1][1] <= copy.span.start:
+            ranges.insert(place, (copy.span.start, copy.span.end))
             found.append(copy)
     return tuple(found)
 
 
-def _overlap(one: SelectedSpan, other: SelectedSpan) -> bool:
-    return one.doc == other.doc and one.start < other.end and other.start < one.end
-
-
 class _Said:
-    """What a passage says: its words, those with digits, and its shingles."""
+    """What a passage says: its words, those with digits, those that deny something, and its shingles."""
 
     def __init__(self, text: str) -> None:
         self.words = tuple(term for term, _ in words(text)) or (text.strip(),)
         self.numbers = {term for term in self.words if any(map(str.isdigit, term))}
+        self.denials = {term for term in self.words if term in _DENIALS or not _DENYING.isdisjoint(term)}
         last = max(len(self.words) - SHINGLE, 0)
         self.shingles = {self.words[at : at + SHINGLE] for at in range(last + 1)}
+
+
+def _agree(one: _Said, other: _Said) -> bool:
+    """Tell whether one passage denies nothing that another says, and the other way round.
+
+    Of one that says much more, the rest may deny anything.
+    """
+    says_more = len(other.words) > _MORE * len(one.words)
+    return one.denials <= other.denials if says_more else one.denials == other.denials
 
 
 class _Known:
@@ -215,6 +251,7 @@ class _Known:
             if (
                 similarity >= SIMILAR
                 and said.numbers <= other.numbers
+                and _agree(said, other)
                 and (not found or similarity > found[1])
             ):
                 found = number, similarity

@@ -290,15 +290,6 @@ def _compare(segment: Segment, where: Compare) -> Bools:
     return matched
 
 
-def _one_of(column: Column, values: Sequence[Any]) -> Bools:
-    return _union(column, [column.equal(value) for value in values])
-
-
-def _union(column: Column, choices: Sequence[Bools]) -> Bools:
-    joined: Bools = np.logical_or.reduce([column.at([]), *choices])
-    return joined
-
-
 def _ordered(column: Column, value: Any, bisect: Callable[[Any, Any], int], above: bool) -> Bools:
     """Return bool (V,): values of the type of ``value`` behind the place where it belongs, or before it."""
     values, codes = column.texts if isinstance(value, str) else column.numbers
@@ -324,16 +315,14 @@ _CHOOSERS: dict[str, Callable[[Column, Any], Bools]] = {
     "gte": lambda column, value: _ordered(column, value, bisect_left, above=True),
     "lt": lambda column, value: _ordered(column, value, bisect_left, above=False),
     "lte": lambda column, value: _ordered(column, value, bisect_right, above=False),
-    "in": _one_of,
-    "nin": lambda column, values: ~_one_of(column, values),
-    "any": lambda column, values: _union(column, [column.holding(value) for value in values]),
-    "all": lambda column, values: np.logical_and.reduce(
-        [column.lists, *(column.holding(value) for value in values)]
-    ),
+    "in": lambda column, values: column.equal(*values),
+    "nin": lambda column, values: ~column.equal(*values),
+    "any": lambda column, values: column.holding(*values),
+    "all": lambda column, values: reduce(np.logical_and, map(column.holding, values), column.lists),
     "text_match": lambda column, part: _texts(column, lambda text: part in text),
     "text_match_insensitive": _ignoring_case,
     "contains": Column.holding,
-    "is_empty": lambda column, _: _one_of(column, [None, "", []]),
+    "is_empty": lambda column, _: column.equal(None, "", []),
 }
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from linear_work import lines_run
 
 from s3_retriever import Copy, Document, Host, RetrieverConfig, S3Retriever, ScanConfig
 from s3_retriever.encode import Artifact
@@ -124,6 +125,39 @@ def test_nearly_the_same_is_a_copy(other: str) -> None:
     (copy,) = copies
     assert (copy.span.doc, copy.span.start, copy.span.end) == (1, 0, len(texts[1]))
     assert copy.similarity == 1 if other == SENTENCES[2] else 0.9 <= copy.similarity < 1
+
+
+CLAUSE = (
+    "The tenant and all persons who live with the tenant in the flat that stands above the harbour office "
+    "of the town shall {} be allowed to keep boats, nets and ropes in the yard behind the house at any time."
+)
+KLAUSEL = (
+    "Der Mieter und alle Personen, die mit ihm in der Wohnung über dem alten Hafenamt der Stadt leben, "
+    "dürfen im Hof hinter dem Haus zu jeder Zeit {} Boote, Netze und Seile lagern, wenn der Verwalter davon "
+    "weiß und alle zustimmen."
+)
+
+
+@pytest.mark.parametrize(("text", "denial"), [(CLAUSE, "not"), (CLAUSE, "never"), (KLAUSEL, "keine")])
+@pytest.mark.parametrize("first", [0, 1])
+def test_what_differs_by_a_denial_is_no_copy(text: str, denial: str, first: int) -> None:
+    texts = [text.format(denial), text.replace("{} ", "")]
+    library = Library([texts[first], texts[1 - first]])
+    density = np.arange(library.cells[-1], 0, -1).astype(np.float32)
+    assert [copies for _, copies in library.unique(density, 200)] == [(), ()]
+    other = [text.format("also"), text.replace("{} ", "")]
+    (_, copies), *rest = Library(other).unique(density, 200)
+    assert (len(copies), rest) == (1, [])
+
+
+def test_listing_a_crowd_of_copies_takes_work_in_proportion() -> None:
+    def work(n: int) -> int:
+        library = Library([NOTICE] * n)
+        density = np.ones(n, np.float32)
+        return lines_run(lambda: library.unique(density, 60))
+
+    few, many = work(300), work(1200)
+    assert many < 5 * few
 
 
 def test_a_crowd_of_copies_makes_room_in_few_selections() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -300,6 +301,23 @@ def test_no_document_is_read_and_values_are_compared_without_a_loop(
     assert chosen(index, where) == expected
     lines = lines_run(lambda: matching(index.snapshot, where))
     assert 10 < lines < 2_000  # for 20,000 documents, once the columns have been decoded
+
+
+@pytest.mark.parametrize("op", ["in", "nin", "any", "all"])
+def test_a_filter_of_many_values_takes_memory_in_proportion(op: str) -> None:
+    index = Index(LAYOUT, {})
+    index.add(segment({str(i): {"reader": f"u{i}", "readers": [f"u{i}", "all"]} for i in range(10_000)}))
+    values = ["all"] * 1000 if op == "all" else [f"u{i}" for i in range(0, 10_000, 4)]
+    where = Compare("readers" if op in ("any", "all") else "reader", op, values)
+    expected = [str(i) for i in range(10_000) if op == "all" or (i % 4 == 0) == (op != "nin")]
+    assert chosen(index, where) == expected
+    tracemalloc.start()
+    try:
+        matching(index.snapshot, where)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2e6  # a bool for each value and document would take 10 MB and more
 
 
 def test_a_filter_that_nests_too_deeply_is_one_error() -> None:
