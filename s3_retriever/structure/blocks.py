@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from s3_retriever.compiled import njit
 from s3_retriever.structure.characters import DIGIT, LETTER, LOWER, SPACE, STOP, UPPER, WIDE
@@ -37,9 +38,10 @@ from s3_retriever.structure.lines import (
     WORDS,
     Lines,
 )
-from s3_retriever.structure.scanning import contains, hash_word, marker_end, numbered, word_end
+from s3_retriever.structure.scanning import contains, hash_word, marker_end, numbered, ordinals, word_end
 
 _TITLE = 100  # characters of the longest heading that nothing marks
+_AHEAD = 24  # lines in which the next item of a list is looked for
 
 
 @njit(cache=True, nogil=True)
@@ -67,8 +69,10 @@ def _heading_level(
         at = end + 1
         if contains(sections, hash_word(points, first, end)) and at < last and flags[at] & (DIGIT | UPPER):
             return 1
+    if not ends and _is_named(points, flags, lines, i, i + 1 + below, sections):
+        return 1
     if row[UPPERS] >= 4 and not row[LOWERS] and row[LETTERS] >= 4 and not ends and row[LETTERS] * 2 > length:
-        return 2
+        return parts or 2
     if parts == 1 and below and not ends:
         return 1
     if ends or final == 58 or row[INDENT] > 8 or points[end] == 58:
@@ -89,6 +93,62 @@ def _heading_level(
 
 
 @njit(cache=True, nogil=True)
+def _is_named(points: Points, flags: Flags, lines: Lines, i: int, following: int, sections: Hashes) -> Any:
+    """Tell whether a line names a paragraph of a law, as "§ 5 Notice" or "Art. 12 Delivery", before text."""
+    first, last = lines[i, FIRST], lines[i, LAST]
+    end = first if points[first] == 0xA7 else word_end(points, flags, first, last)
+    if end + 2 >= last or (end > first and points[end] != 46) or following >= len(lines):
+        return False
+    at = end + 1
+    if not contains(sections, hash_word(points, first, at)):
+        return False
+    at += flags[at] & SPACE != 0
+    number = at
+    while at < last and flags[at] & DIGIT:
+        at += 1
+    if at > number and flags[at] & LOWER:
+        at += 1  # § 7a
+    if at == number or (at < last and not flags[at] & SPACE) or flags[min(at + 1, last - 1)] & LOWER:
+        return False
+    begin, reach = lines[following, FIRST], lines[following, LAST] - lines[following, FIRST]
+    same = points[begin] == points[first] and points[begin + 1] == points[first + 1]
+    return reach > last - first and not same
+
+
+@njit(cache=True, nogil=True)
+def _is_wrapped(points: Points, flags: Flags, lines: Lines, i: int, item: int) -> Any:
+    """Tell whether a line that looks like an item goes on with the sentence of the line before it.
+
+    ``item`` is the last line that began one; -1 where none did.
+    """
+    row, above = lines[i], lines[i - 1]
+    first = row[FIRST]
+    number, letter = ordinals(points, flags, first, row[LAST])
+    final = above[LAST] - 1
+    if not (number or letter) or above[WORDS] < 3 or not (flags[final] & LOWER or points[final] == 44):
+        return False
+    text = marker_end(points, flags, first, row[LAST])
+    if number == 1 or letter == 1 or (letter == 3 and flags[text] & DIGIT):  # "(c) 1997" is no wrapped line
+        return False
+    if item >= 0 and _is_next(points, flags, lines[item, FIRST], lines[item, LAST], number - 1, letter - 1):
+        return False
+    for k in range(i + 1, min(len(lines), i + 1 + _AHEAD)):
+        begin, last = lines[k, FIRST], lines[k, LAST]
+        if lines[k, INDENT] != row[INDENT] or marker_end(points, flags, begin, last) < 0:
+            continue
+        if _is_next(points, flags, begin, last, number + 1, letter + 1):
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _is_next(points: Points, flags: Flags, first: int, last: int, number: int, letter: int) -> Any:
+    """Tell whether a marker at ``first`` has this number above 0, or this letter above a."""
+    found, of_letter = ordinals(points, flags, first, last)
+    return (number > 0 and found == number) or (letter > 0 and of_letter == letter)
+
+
+@njit(cache=True, nogil=True)
 def mark_rest(
     points: Points, flags: Flags, lines: Lines, sections: Hashes, kinds: Bytes, levels: Bytes
 ) -> None:
@@ -102,6 +162,7 @@ def mark_rest(
         below[i] = below[i + 1] + 1 if lines[i, FIRST] == lines[i, END] else 0
     seen = np.zeros(8, np.int64)  # characters that underlined headings, in their order
     above, item, depth, before = 1, False, 0, BLANK
+    marked, hashed = -1, False  # the last line that began an item; whether a heading has number signs
     for i in range(n):
         row = lines[i]
         first, last = row[FIRST], row[LAST]
@@ -126,15 +187,14 @@ def mark_rest(
             if before == HEADING and above == 0:
                 kind = HEADING | JOINED
         elif point == 35 and _atx(points, flags, first, last):
-            kind, level = HEADING, _atx(points, flags, first, last)
+            kind, level, hashed = HEADING, _atx(points, flags, first, last), True
         elif rule and (before != PROSE or above):
             kind = HEADING
-            level = 1
-            while level < 7 and seen[level] and seen[level] != rule:
-                level += 1
-            seen[level] = rule
+            level = _underlined(seen, rule, hashed)
         else:
             text = marker_end(points, flags, first, last)
+            if text >= 0 and above == 0 and before == PROSE and _is_wrapped(points, flags, lines, i, marked):
+                text = -1
             title = 0
             if text < 0 or numbered(points, flags, first, last):
                 title = _heading_level(points, flags, lines, i, above, below[i + 1], sections)
@@ -147,7 +207,7 @@ def mark_rest(
             if title:
                 kind, level = HEADING, title
             elif text >= 0:
-                kind, depth, item = LIST, row[INDENT], True
+                kind, depth, item, marked = LIST, row[INDENT], True, i
                 level = min(row[INDENT], 255)
             elif item and before == LIST and (above == 0 or row[INDENT] > depth):
                 kind, level = LIST, min(depth, 255)
@@ -159,6 +219,22 @@ def mark_rest(
         before, above = kind & ~JOINED, 0
         if before != LIST:
             item = False
+
+
+@njit(cache=True, nogil=True)
+def _underlined(seen: npt.NDArray[np.int64], rule: int, hashed: bool) -> Any:
+    """Return the level of a heading with this underline, and note it among those that were seen, by level.
+
+    Below headings with number signs only an underline of equals signs is of level 1, as in Markdown.
+    """
+    for level in range(1, 8):
+        if seen[level] == rule:
+            return level
+    level = 2 if hashed and rule != 61 else 1
+    while level < 7 and seen[level]:
+        level += 1
+    seen[level] = rule
+    return level
 
 
 @njit(cache=True, nogil=True)

@@ -19,7 +19,7 @@ _SIZE = 0x20000
 # Sentence_Terminal of Unicode, without the full stop of ASCII. What is written without a space after it is
 # WIDE: the stops of Han, kana, Khmer, Myanmar, Ethiopic and Tibetan, and those that are inside no word.
 _STOPS = (
-    ".!?…\u203c\u203d\u2047-\u2049\u2e2e\u061d-\u061f\u0700-\u0702\u07f9\u1803\u1809"
+    ".!?…\u037e\u203c\u203d\u2047-\u2049\u2e2e\u061d-\u061f\u0700-\u0702\u07f9\u1803\u1809"
     "\u1944\u1945\ufe52\ufe56\ufe57\uff0e"
 )
 _WIDES = (

@@ -141,3 +141,36 @@ def numbered(points: Points, flags: Flags, first: int, last: int) -> Any:
         at += 1
     follows = flags[at]
     return parts if follows & LETTER and not follows & LOWER else 0
+
+
+@njit(cache=True, nogil=True)
+def bracketed(points: Points, flags: Flags, first: int, last: int) -> Any:
+    """Return the number in square brackets that begins a line, no lower-case letter behind it; else 0."""
+    at, number = first + 1, np.int64(0)
+    if points[first] != 91:
+        return 0
+    while at < last and at - first < 5 and 48 <= points[at] <= 57:
+        number = number * 10 + np.int64(points[at]) - 48
+        at += 1
+    if at + 2 >= last or points[at] != 93 or not flags[at + 1] & SPACE:
+        return 0
+    return 0 if flags[at + 2] & LOWER else number
+
+
+@njit(cache=True, nogil=True)
+def ordinals(points: Points, flags: Flags, first: int, last: int) -> Any:
+    """Return the number and the letter that an item's marker tells, or 0: of "ii)" 2, of "i)" 1 and 9."""
+    at = first + (points[first] == 40)
+    number, letter = np.int64(0), np.int64(0)
+    if flags[at] & LETTER and not flags[at + 1] & LETTER and points[at] < 128:
+        letter = (np.int64(points[at]) | 32) - 96
+    while at < last and 48 <= points[at] <= 57:
+        number = number * 10 + np.int64(points[at]) - 48
+        at += 1
+    before = 0
+    while at < last and (points[at] == 105 or points[at] == 118 or points[at] == 120):
+        value = 1 if points[at] == 105 else 5 if points[at] == 118 else 10
+        number += value - 2 * before if before < value else value
+        before = value
+        at += 1
+    return number, letter

@@ -20,7 +20,14 @@ from s3_retriever.structure.lines import COLUMNS, count_lines, look_at_lines
 from s3_retriever.structure.tables import mark_tables
 
 _PIECE = 1 << 22  # characters looked at together: what is found there takes up to ten times their memory
-_WORDS = (words.ABBREVIATIONS, words.MONTHS, words.OPENING_WORDS, words.CONTROL_WORDS, words.NUMBERED)
+_WORDS = (
+    words.OPENING_WORDS,
+    words.CONTROL_WORDS,
+    words.ABBREVIATIONS,
+    words.MONTHS,
+    words.NUMBERED,
+    words.CAPITALISED,
+)
 
 
 _NONE = np.zeros(0, np.uint32), np.zeros(0, np.uint8), np.zeros(0, np.uint8)

@@ -29,9 +29,10 @@ CONTROL_WORDS = hashes(
 SECTION_WORDS = hashes(
     "chapter section part appendix article annex book volume act scene table figure kapitel abschnitt "
     "teil anhang artikel chapitre partie annexe capítulo sección parte anexo artículo capitolo sezione "
-    "articolo глава раздел часть статья приложение"
+    "articolo глава раздел часть статья приложение "
+    "§ art. sec. kap. cap. čl. гл. ст."
 )
-"""First words of headings with a number."""
+"""First words of headings with a number; those with a stop, and the sign, stand before digits only."""
 
 # What a full stop follows without ending a sentence, whatever comes after it.
 ABBREVIATIONS = hashes(
@@ -39,14 +40,20 @@ ABBREVIATIONS = hashes(
     "approx ca fig figs eq eqs eqn sect ch chap vol vols nos pp eds refs jan feb apr aug sept oct nov nr "
     "bzw vgl usf abs abb bd hrsg evtl ggf inkl dipl ing frl hl str tel sra srta ud uds dña núm pág págs "
     "sig sigg dott avv art mgr chr env гл ст рис табл им ул обл г гг в вв тыс млн млрд руб см др пр tzn "
-    "np tj dn br nt inż ks bl dz dra drs bpk cmdr maj adm mt डॉ प्रो"
+    "np tj dn br nt inż ks bl dz dra drs bpk cmdr maj adm mt डॉ प्रो ড ডা মো zzgl ul św проф акад mevr"
 )
 
-NUMBERED = hashes("no sec para paras cl reg")
+NUMBERED = hashes(
+    "no sec para paras cl reg kl godz blz pag kap cap stk str č čl čp obr vyd tlf afd hfst mwst jg anm ziff "
+    "aufl taf tab rys poz zob ust lok кв корп оф разд прил чл"
+)
 """What a full stop follows without ending a sentence if a number comes next."""
 
+CAPITALISED = hashes("hr jh tp ts")
+"""What a full stop follows without ending a sentence if it begins with a capital: Hr., TP."""
+
 MONTHS = hashes(
-    "januar februar märz april mai juni juli august september oktober november dezember jahrhundert "
+    "januar februar märz april mai juni juli august september oktober november dezember jahrhundert jh "
     "jahrhunderts juillet klasse auflage etage stock mal geburtstag ausgabe"
 )
 """What follows a number with a full stop that is an ordinal, in German and its neighbours."""

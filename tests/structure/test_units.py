@@ -42,6 +42,19 @@ def of_kind(kind: str, text: str) -> list[str]:
         ["See No. 5 and sec. 4 of it.", "Cmdr. Lane says no.", "He sails to Mt. Athos."],
         ["قال د. أحمد إن الرحلة طويلة.", "ثم غادر."],
         ["डॉ. शर्मा ने यह कहा।", "वह चले गए।"],
+        ["그는 1931. 4. 5. 마르타를 만났다.", "그리고 떠났다."],
+        ["A kormány 1931. április 5-én kezdte.", "Aztán ment.", "Am 4. 5. 1931 kam er.", "Ja."],
+        ["It was in 1931.", "Nothing came.", "It was in 1932.", "12 men came in.", "3 boats left."],
+        ["Toget går kl. 9.30 i dag.", "Zie blz. 12 voor meer.", "Ring godz. 9 rano.", "Viz č. 12 zde."],
+        ["Siehe Kap. 3 dazu.", "Er wohnt Bahnhofstr. 12 in Bonn.", "Мира, кв. 12 справа.", "Да."],
+        ["Ich traf Hr. Meier aus dem 19. Jh. zzgl. Porto.", "It took 5 hr.", "The lamp is old."],
+        ["Na ul. Mira stoi św. Anna.", "Проф. Иванов и акад. Павлов ушли.", "Dag mevr. Jansen."],
+        ["Le livre de J.-C. Martin est là.", "Ở TP. Hồ Chí Minh, TS. Nam.", "Rồi."],
+        ["ড. রহমান ও মো. আলী এলেন।", "পরে।"],
+        ["«Когда?» — спросил он.", "„Kiedy?” – zapytał Piotr.", "«Да.» — Иванов молчал.", "Да? — сказал он."],
+        ["Πότε;", "Τώρα.", "Ναι\u037e", "Όχι; ναι.", "The lamp; Its oil; and α; Β is small."],
+        ["Սա առաջինն է:", "Սա երկրորդն է: սա։", "Note: The end."],
+        ["བོད་ཡིག ། །", "གཉིས་པ།"],
     ],
 )
 def test_sentences_with_spaces_between(sentences: list[str]) -> None:
@@ -55,6 +68,7 @@ def test_sentences_with_spaces_between(sentences: list[str]) -> None:
         ["猫が好きです。", "「行こう！」と彼は言った。", "はい。"],
         ["ខ្ញុំទៅផ្សារ។", "អ្នកទៅណា។"],
         ["သူသွားသည်။", "ငါလာသည်။"],
+        ["他来了（真的。）。", "“好。”", "她走了！"],
     ],
 )
 def test_sentences_without_spaces_between(sentences: list[str]) -> None:
@@ -66,6 +80,7 @@ def test_phrases_of_thai_stay_together_up_to_a_length() -> None:
     found = units(" ".join([phrase] * 6))
     assert len(found) == 3
     assert {piece for _, piece in found} == {f"{phrase} {phrase}"}
+    assert len(units(f"{phrase} {phrase} ๆ")) == 1
 
 
 def test_wrapped_lines_are_one_paragraph_and_short_ones_are_not() -> None:
@@ -77,6 +92,92 @@ def test_wrapped_lines_are_one_paragraph_and_short_ones_are_not() -> None:
     assert units(wrapped) == [("prose", wrapped)]
     address = "Harbour Office\n12 Quay Street\nOld Town\n"
     assert [piece for _, piece in units(address)] == ["Harbour Office", "12 Quay Street", "Old Town"]
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["Wir können die Pumpen am\n12. Mai liefern.", "Das ist alles."],
+        ["All the pipes have a total length of\n120.", "It is the longest of them."],
+        ["This is so, as said in part\n(b) of the contract."],
+        ["Der Hafen hat viele Lampen,\nz. B. rote."],
+    ],
+)
+def test_a_wrapped_line_that_begins_with_a_number_is_no_item(sentences: list[str]) -> None:
+    assert units(" ".join(sentences)) == [("prose", one) for one in sentences]
+
+
+@pytest.mark.parametrize(
+    ("opening", "items"),
+    [
+        ("You need", ["1. a pump", "2. a hose"]),
+        ("The parts that you need", ["3. a pump", "4. a hose"]),
+        ("All that you need is here.", ["7. a pump"]),
+        ("He must pay, as is said below,", ["(b) the rent", "(c) the oil"]),
+        ("The work is in these steps", ["i. a pump", "ii. a hose", "iii. a lamp"]),
+        ("You need to buy just this", ["- a pump"]),
+        ("Copyright 1997 Harbour Lamps Incorporated", ["(c) 1999 Lane"]),
+    ],
+)
+def test_a_list_may_follow_a_line_without_a_mark(opening: str, items: list[str]) -> None:
+    assert of_kind("list", "\n".join([opening, *items])) == items
+
+
+def test_a_list_goes_on_after_a_paragraph() -> None:
+    text = "1. a pump\n\nIt is old and made of iron\n2. a hose\n"
+    assert of_kind("list", text) == ["1. a pump", "2. a hose"]
+
+
+def test_references_begin_at_their_numbers() -> None:
+    entries = ["[1] Smith and Lane, on ferries, doi 10.1000/xyz", "[2] Jones, on the lamps of old harbours"]
+    assert [piece for _, piece in units("\n".join(entries))] == entries
+    text = "The lamp was lit in the harbour each day, as was shown by Smith and\n[2] Jones in a paper on it."
+    assert units(text) == [("prose", text)]
+
+
+def test_speech_on_a_line_of_its_own_begins_a_unit() -> None:
+    assert [piece for _, piece in units("«Да.»\n— Нет, — сказал он.")] == ["«Да.»", "— Нет, — сказал он."]
+
+
+def levels_of_headings(text: str) -> list[tuple[str, int]]:
+    levels = find_units(text).levels.tolist()
+    return [
+        (piece, level) for (kind, piece), level in zip(units(text), levels, strict=True) if kind == "heading"
+    ]
+
+
+def test_the_number_of_a_heading_decides_its_level() -> None:
+    parts = [
+        "2. RENT",
+        "It is due each month.",
+        "2.1 Amount",
+        "It is ten crowns.",
+        "HARBOUR RULES",
+        "They are.",
+    ]
+    text = "\n\n".join(parts)
+    assert levels_of_headings(text) == [("2. RENT", 1), ("2.1 Amount", 2), ("HARBOUR RULES", 2)]
+
+
+def test_a_line_of_hyphens_is_below_the_first_number_sign() -> None:
+    assert levels_of_headings("# Guide\n\nSetup\n-----\n\nWords.\n") == [("# Guide", 1), ("Setup\n-----", 2)]
+    assert levels_of_headings("Setup\n-----\n\nWords.\n") == [("Setup\n-----", 1)]
+
+
+@pytest.mark.parametrize("name", ["§ 5 Kündigung", "Art. 12 Delivery", "§ 7a Notice of leave"])
+@pytest.mark.parametrize("gap", ["\n", "\n\n"])
+def test_paragraphs_of_laws_have_headings(name: str, gap: str) -> None:
+    text = f"{name}{gap}All of it is due within two weeks of the order.\n"
+    assert levels_of_headings(text) == [(name, 1)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["§ 5 gilt nicht für alle Boote und ihre Lampen", "art. 12 of it", "§ 5 Lampen.", "Art 12 of all lamps,"],
+)
+def test_what_names_a_paragraph_of_a_law_may_be_prose(line: str) -> None:
+    assert levels_of_headings(f"{line}\n\nAll is due within two weeks of the order, as it was told.\n") == []
+    assert levels_of_headings("It is due as told in\n§ 5 Kündigung\nof the rules of the office.") == []
 
 
 def test_markdown() -> None:

@@ -1,0 +1,99 @@
+"""Which full stops end a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from s3_retriever.compiled import njit
+from s3_retriever.structure.characters import DIGIT, LETTER, LOWER, SPACE, UPPER
+from s3_retriever.structure.kinds import Flags, Hashes, Points
+from s3_retriever.structure.scanning import contains, hash_word, word_end
+
+
+@njit(cache=True, nogil=True)
+def is_full_stop(
+    points: Points,
+    flags: Flags,
+    begin: int,
+    stop: int,
+    following: int,
+    end: int,
+    words: tuple[Hashes, Hashes, Hashes, Hashes],
+) -> Any:
+    """Tell whether a single full stop ends a sentence: no initial, abbreviation, or number of an item."""
+    at = stop
+    while at > begin and flags[at - 1] & LETTER:
+        at -= 1
+    if at < stop:
+        return _ends_word(points, flags, begin, at, stop, following, words)
+    while at > begin and flags[at - 1] & DIGIT:
+        at -= 1
+    digits = stop - at
+    if not digits or digits > 4:
+        return True
+    if _is_dated(points, flags, begin, at, following, end) or flags[following] & LOWER:
+        return False
+    if digits == 4:
+        return True
+    if at == begin or (digits <= 2 and points[at - 1] == 10):
+        return False
+    if digits > 2:
+        return True
+    after = word_end(points, flags, following, following + 16)
+    return not contains(words[1], hash_word(points, following, after))
+
+
+@njit(cache=True, nogil=True)
+def _ends_word(
+    points: Points,
+    flags: Flags,
+    begin: int,
+    at: int,
+    stop: int,
+    following: int,
+    words: tuple[Hashes, Hashes, Hashes, Hashes],
+) -> Any:
+    """Tell whether a full stop after a word, which begins at ``at``, ends a sentence."""
+    abbreviations, _, numbered, capitalised = words
+    letters = stop - at
+    before = points[at - 1] if at > begin else np.uint32(32)
+    if before == 46:
+        return False  # e.g., U.S.
+    point = points[at]
+    # A lower-case letter with an accent is a word, as in Vietnamese.
+    is_word = flags[at] & LOWER and (0xDF <= point <= 0x24F or 0x1E00 <= point <= 0x1EFF)
+    has_no_case = 0x5D0 <= point <= 0x64A  # Hebrew and Arabic, in which no word has one letter
+    is_initial = letters == 1 and (flags[at] & (UPPER | LOWER) or has_no_case) and not is_word
+    if is_initial and (before == 32 or before == 40 or before == 10):
+        return False
+    if is_initial and before == 45 and at - begin >= 2 and points[at - 2] == 46:
+        return False  # J.-C.
+    word = hash_word(points, at, stop)
+    if contains(abbreviations, word) or (flags[at] & UPPER and contains(capitalised, word)):
+        return False
+    if flags[following] & DIGIT:
+        is_street = (
+            letters > 3 and points[stop - 3] == 115 and points[stop - 2] == 116 and points[stop - 1] == 114
+        )
+        if is_street or contains(numbered, word):
+            return False
+    return not (flags[following] & LOWER and letters <= 4)
+
+
+@njit(cache=True, nogil=True)
+def _is_dated(points: Points, flags: Flags, begin: int, at: int, following: int, end: int) -> Any:
+    """Tell whether a number that begins at ``at`` stands in a date such as "1931. 4. 5." or "4. 5. 1931"."""
+    inside = at - begin >= 3 and points[at - 1] == 32 and points[at - 2] == 46 and flags[at - 3] & DIGIT
+    if 0xAC00 <= points[following] <= 0xD7A3:
+        return inside
+    after = following
+    while after < end and after - following < 5 and flags[after] & DIGIT:
+        after += 1
+    digits = after - following
+    if digits == 4:
+        return inside
+    if not 1 <= digits <= 2 or after + 2 >= end or points[after] != 46 or not flags[after + 1] & SPACE:
+        return False
+    return flags[after + 2] & (DIGIT | LOWER) or 0xAC00 <= points[after + 2] <= 0xD7A3
