@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -29,20 +31,40 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _NAMED = re.compile(r"page|p\.|seite|pág|pag|стр|side|sida|strona|第|\W\d+\W", re.IGNORECASE)
-_ENTRY = re.compile(r"[.…·]\s*(\d{1,4}|[ivxlc]{1,6})\s*$", re.IGNORECASE)
+_LEADER = re.compile(r"(?:[.…·]\s*){2,}")
+_PAGE = re.compile(r"\d{1,4}|[ivxlc]{1,6}", re.IGNORECASE)
+_SECTION = re.compile(  # what numbers a heading; the named group is a heading by itself
+    r"\#*\s*(?:(?P<named>(?:chapter|section|sec\.|part|article|art\.|appendix|annex|book|kapitel|abschnitt|teil"
+    r"|artikel|anhang|chapitre|partie|capítulo|sección|capitolo|глава|раздел|часть|§)"
+    r"\s*(?:\d{1,3}(?:\.\d{1,3}){0,5}|[ivxlc]{1,6}|[a-z]))\b|\d{1,3}(?:\.\d{1,3}){0,5}(?![\d,])|[ivxlc]{1,6}[.)])"
+    r"[.):—–-]*(?:\s+|$)",
+    re.IGNORECASE,
+)
+_MONTH = (
+    r"(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec|january|february|march|april|june|july|august"
+    r"|september|october|november|december|januar|februar|märz|mai|juni|juli|oktober|dezember)\b"
+)
+_DATE = re.compile(  # numbers that count no pages: of dates, times, amounts
+    rf"\d+(?:[.,:-]\d+)+|\d+/\d+/\d+|\d{{1,2}}(?:st|nd|rd|th|\.)?\s(?:of\s)?{_MONTH}|\b{_MONTH}\.?\s\d{{1,2}}\b"
+    r"|\d{1,2}\.?\s(?:de\s)?[^\W\d]{3,12}\.?\s(?:de\s)?\d{4}\b|\b[^\W\d]{3,12}\.?\s\d{1,2},\s\d{4}\b|\d+\s?[年月日]",
+    re.IGNORECASE,
+)
 _LONGEST = 120  # characters of a line that can be furniture
 _SENTENCE = 6  # words of a line with a full stop that is taken for text
 _AT_BORDER = 2  # lines at either end of a page that can be
+_FRONT = range(-5, 31)  # how far the numbers on pages can be from those of the pages
+_COUNTED = 3  # pages whose numbers tell, at least, that they count pages
 _LEAST_PAGE = 8  # lines between two page numbers, at least, where no form feed tells pages
 
 
-def mark_furniture(text: str, lines: Lines, kinds: Bytes) -> None:
+def mark_furniture(text: str, lines: Lines, kinds: Bytes, pages_before: int = 0) -> None:
     """Mark lines that are furniture among those that are not marked yet.
 
     Args:
         text: What the lines are of.
         lines: Its lines.
         kinds: Of the lines; those that are found become furniture.
+        pages_before: How many pages came before the text, if it is a piece of a longer one.
     """
     filled = np.flatnonzero(lines[:, FIRST] < lines[:, END])
     if not len(filled):
@@ -50,41 +72,91 @@ def mark_furniture(text: str, lines: Lines, kinds: Bytes) -> None:
     length = lines[filled, LAST] - lines[filled, FIRST]
     pages = np.cumsum(lines[:, PAGE])[filled]
     if pages[-1] > pages[0]:
-        kinds[_at_page_borders(text, lines, filled[length <= _LONGEST], pages[length <= _LONGEST], pages)] = (
-            FURNITURE
-        )
+        short = length <= _LONGEST
+        border = _at_page_borders(filled[short], pages[short])
+        n_pages = int(pages[-1] - pages[0]) + 1
+        own = np.cumsum(lines[:, PAGE])[border] + pages_before + 1
+        kinds[_heads_and_numbers(text, lines, border, own, 3 if n_pages > 4 else 2)] = FURNITURE
     else:
         kinds[_lone_numbers(text, lines, filled)] = FURNITURE
     kinds[_contents(text, lines)] = FURNITURE
 
 
-def _at_page_borders(
-    text: str,
-    lines: Lines,
-    short: npt.NDArray[np.intp],
-    pages: npt.NDArray[np.int64],
-    every: npt.NDArray[np.int64],
-) -> npt.NDArray[np.intp]:
-    """Return lines that recur at the borders of pages, and page numbers there."""
+def _at_page_borders(lines: npt.NDArray[np.intp], pages: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+    """Return those of some lines that are the first and last of their pages."""
     starts = np.flatnonzero(np.diff(pages, prepend=-1))
     ends = np.append(starts[1:], len(pages))
-    picked = [
-        np.arange(a, min(a + _AT_BORDER, b)) for a, b in zip(starts.tolist(), ends.tolist(), strict=True)
-    ]
-    picked += [
-        np.arange(max(a, b - _AT_BORDER), b) for a, b in zip(starts.tolist(), ends.tolist(), strict=True)
-    ]
-    border = short[np.unique(np.concatenate(picked))]
-    shapes = lines[border, SHAPE]
-    _values, inverse, counts = np.unique(shapes, return_inverse=True, return_counts=True)
-    n_pages = int(every[-1] - every[0]) + 1
-    recurs = counts[inverse] >= (3 if n_pages > 4 else 2)
+    borders = list(zip(starts.tolist(), ends.tolist(), strict=True))
+    picked = [np.arange(a, min(a + _AT_BORDER, b)) for a, b in borders]
+    picked += [np.arange(max(a, b - _AT_BORDER), b) for a, b in borders]
+    border: npt.NDArray[np.intp] = lines[np.unique(np.concatenate(picked))]
+    return border
+
+
+def _heads_and_numbers(
+    text: str, lines: Lines, border: npt.NDArray[np.intp], pages: npt.NDArray[np.int64], least: int
+) -> npt.NDArray[np.intp]:
+    """Return lines at the borders of pages that recur on ``least`` pages, and page numbers there."""
     numbers = np.array([_is_number(text, lines, i) for i in border.tolist()], np.bool_)
     is_text = [text[lines[i, LAST] - 1] in ".!?。" and lines[i, WORDS] >= _SENTENCE for i in border.tolist()]
-    chosen: npt.NDArray[np.intp] = border[
-        (recurs & (lines[border, WORDS] <= 16) & ~np.array(is_text, np.bool_)) | numbers
-    ]
+    heads = np.zeros(len(border), np.bool_)
+    likely = np.flatnonzero((lines[border, WORDS] <= 16) & ~np.array(is_text, np.bool_))
+    _values, inverse, counts = np.unique(lines[border, SHAPE], return_inverse=True, return_counts=True)
+    recurs = likely[counts[inverse[likely]] >= least]
+    heads[recurs] = True
+    changing = recurs[lines[border[recurs], DIGITS] > 0]
+    for group in _groups(changing, inverse[changing]):
+        members = [" ".join(text[lines[i, FIRST] : lines[i, LAST]].split()) for i in border[group].tolist()]
+        if any(one != members[0] for one in members):
+            heads[group] = _stay(_without_counts(members, pages[group].tolist()), least)
+    chosen: npt.NDArray[np.intp] = border[heads | numbers]
     return chosen
+
+
+def _groups(places: npt.NDArray[np.intp], labels: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
+    """Return the places that have the same label together, each group in its order."""
+    order = np.argsort(labels, kind="stable")
+    return np.split(places[order], np.flatnonzero(np.diff(labels[order])) + 1) if len(places) else []
+
+
+def _without_counts(members: list[str], pages: list[int]) -> list[str]:
+    """Return lines of one shape without those of their numbers that count the pages."""
+    parts = [re.split(r"(\d+)", member) for member in members]
+    for column in range(1, min(map(len, parts)), 2):
+        values = [int(part[column]) if len(part[column]) <= 6 else -1 for part in parts]
+        offsets = [value - page for value, page in zip(values, pages, strict=True)]
+        offset, count = Counter(offsets).most_common(1)[0]
+        if (
+            offset not in _FRONT
+            or count < max(_COUNTED, 0.8 * len(parts))
+            or _is_of_date(parts, column, values)
+        ):
+            continue
+        for part, one in zip(parts, offsets, strict=True):
+            if one == offset:
+                part[column] = "#"
+    return ["".join(part) for part in parts]
+
+
+def _is_of_date(parts: list[list[str]], column: int, values: list[int]) -> bool:
+    """Tell whether a number that goes up from line to line is one of a date, a time or an amount."""
+    first = parts[0]
+    if first[column - 1].endswith("/"):
+        return True
+    if first[column + 1] == "/" and first[column + 2 :]:  # 3/7, whose second number is how many there are
+        wholes = {part[column + 2] for part in parts}
+        if len(wholes) > 1 or int(wholes.pop()[:9]) < max(values):
+            return True
+    place = len("".join(first[:column]))
+    return any(match.start() <= place < match.end() for match in _DATE.finditer("".join(first)))
+
+
+def _stay(members: Sequence[str], least: int) -> list[bool]:
+    """Tell which lines, in their order, stay the same over several pages, if most of them do."""
+    runs = Counter(member for member, _ in itertools.groupby(members))
+    counts = Counter(members)
+    found = [counts[member] >= least * runs[member] for member in members]
+    return found if sum(found) * 3 >= 2 * len(found) else [False] * len(found)
 
 
 def _is_number(text: str, lines: Lines, i: int) -> bool:
@@ -120,16 +192,62 @@ def _lone_numbers(text: str, lines: Lines, filled: npt.NDArray[np.intp]) -> list
 
 
 def _contents(text: str, lines: Lines) -> list[int]:
-    """Return the entries of contents pages: three or more with dot leaders and numbers that do not fall."""
+    """Return the entries of contents pages: titles that stand elsewhere, dot leaders, and numbers.
+
+    Three or more, whose numbers do not fall. Prices, stocks and directories look alike, but what they
+    list does not head anything.
+    """
+    groups = _with_leaders(text, lines)
+    if not groups:
+        return []
+    longest = max(len(title) for group in groups for _, title, _ in group)
+    headings = _headings(text, lines, 2 * longest + 40)
     found: list[int] = []
-    group: list[tuple[int, int]] = []
+    for group in groups:
+        known = sum(_title(title) in headings for _, title, _ in group)
+        if known >= max(2, len(group) / 3):
+            found += [line for line, _, _ in group]
+    return found
+
+
+def _with_leaders(text: str, lines: Lines) -> list[list[tuple[int, str, int]]]:
+    """Return groups of lines with dot leaders and numbers that do not fall: each with title and number."""
+    groups: list[list[tuple[int, str, int]]] = []
+    group: list[tuple[int, str, int]] = []
     for i in [*np.flatnonzero(lines[:, LEADERS] >= 4).tolist(), len(lines) + 9]:
         if group and i - group[-1][0] > 4:
-            numbers = [number for _, number in group]
-            rises = sum(a <= b for a, b in itertools.pairwise(numbers))
+            rises = sum(one[2] <= other[2] for one, other in itertools.pairwise(group))
             if len(group) >= 3 and rises * 10 >= 8 * (len(group) - 1):
-                found += [line for line, _ in group]
+                groups.append(group)
             group = []
-        if i < len(lines) and (match := _ENTRY.search(text, lines[i, FIRST], lines[i, LAST])):
-            group.append((i, int(match[1]) if match[1].isdecimal() else 0))
-    return found
+        if i >= len(lines):
+            break
+        line = text[lines[i, FIRST] : lines[i, LAST]]
+        if (leader := _LEADER.search(line)) and (number := _PAGE.fullmatch(line, leader.end())):
+            group.append((i, line[: leader.start()], int(number[0]) if number[0].isdecimal() else 0))
+    return groups
+
+
+def _headings(text: str, lines: Lines, longest: int) -> set[str]:
+    """Return what begins lines without leaders: all of a short one, what numbers it, a numbered sentence."""
+    found: set[str] = set()
+    for first, last in lines[lines[:, LEADERS] < 4][:, [FIRST, LAST]].tolist():
+        line = text[first : min(last, first + longest)]
+        section = _SECTION.match(line)
+        if last - first <= longest:
+            found.add(_title(line))
+        if section:
+            if section["named"]:
+                found.add(_plain(section["named"]))
+            found.add(_plain(re.split(r"[.:—–]\s", line[section.end() :], maxsplit=1)[0]))
+    return found - {""}
+
+
+def _title(line: str) -> str:
+    """Return a title without what numbers it, if it is more than that, and as it is compared."""
+    section = _SECTION.match(line)
+    return _plain(line[section.end() :] if section and section.end() < len(line.rstrip()) else line)
+
+
+def _plain(title: str) -> str:
+    return "".join(title.casefold().split()).strip("#*_.:—–-")

@@ -8,6 +8,7 @@ from s3_retriever.compiled import njit
 from s3_retriever.structure.characters import (
     BREAK,
     CLOSER,
+    DIGIT,
     LETTER,
     LOWER,
     SPACE,
@@ -129,10 +130,27 @@ def _look_at_stop(
 
 
 @njit(cache=True, nogil=True)
+def _leads(points: Points, end: int) -> Any:
+    """Tell whether four dots or more, spaces between them or not, end at an offset."""
+    at, dots = end - 1, 0
+    while at >= 0 and dots < 4 and end - at < 16:
+        if points[at] == 46 or points[at] == 0xB7:
+            dots += 1
+        elif points[at] == 0x2026:
+            dots += 3
+        elif points[at] != 32:
+            break
+        at -= 1
+    return dots >= 4
+
+
+@njit(cache=True, nogil=True)
 def _goes_on(points: Points, flags: Flags, at: int, gap: int, end: int, closed: bool) -> Any:
     """Tell whether what comes after marks and a gap cannot begin a sentence: a mark, or who spoke."""
     mark = points[gap]
-    if mark == 44 or mark == 59 or mark == 41 or mark == 0x3001 or mark == 0xFF0C:
+    if mark == 44 or mark == 59 or mark == 41 or mark == 0x3001 or mark == 0xFF0C or mark == 46:
+        return True
+    if flags[gap] & DIGIT and not closed and _leads(points, at):
         return True
     if flags[gap] & WIDE:
         return True

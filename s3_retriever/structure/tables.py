@@ -29,6 +29,9 @@ from s3_retriever.structure.lines import (
     Lines,
 )
 
+_VALUE = 60  # characters of the longest value behind dots that lead to it, some dots among them
+_NEAR = 4  # lines from one row with such dots to the next, at most
+
 
 @njit(cache=True, nogil=True)
 def _is_separator(points: Points, row: npt.NDArray[np.int64]) -> Any:
@@ -78,8 +81,44 @@ def _table_kind(lines: Lines, points: Points, i: int) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def _has_leader(points: Points, row: npt.NDArray[np.int64]) -> Any:
+    """Tell whether a label, dots that lead to a value, and a short value make up a line."""
+    if row[LEADERS] < 4:
+        return False
+    first, at, dots, words, digits = row[FIRST], row[LAST] - 1, 0, 1, 0
+    for place in (first, at):
+        if points[place] == 46 or points[place] == 0x2026 or points[place] == 0xB7:
+            return False
+    while at > first and row[LAST] - at <= _VALUE and words <= 6:
+        point = points[at]
+        if point == 46 or point == 0x2026 or point == 0xB7:
+            dots += 3 if point == 0x2026 else 1
+            if dots >= 4 and (digits or row[LEADERS] >= 5):
+                return True
+        elif point != 32 and point != 9:
+            dots = 0
+            digits += 48 <= point <= 57
+        elif not dots:
+            words += 1
+        at -= 1
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _mark_leaders(points: Points, lines: Lines, kinds: Bytes) -> None:
+    """Mark two lines or more with labels, dot leaders and values that are near each other as rows."""
+    before = -_NEAR - 1
+    for i in range(len(lines)):
+        if lines[i, LEADERS] >= 4 and not kinds[i] and _has_leader(points, lines[i]):
+            if i - before <= _NEAR:
+                kinds[before] = kinds[i] = TABLE
+            before = i
+
+
+@njit(cache=True, nogil=True)
 def mark_tables(points: Points, flags: Flags, lines: Lines, kinds: Bytes) -> None:
     """Mark rows of tables and of delimited text, and headers, among the lines that are not marked yet."""
+    _mark_leaders(points, lines, kinds)
     n = len(lines)
     i = 0
     while i < n:

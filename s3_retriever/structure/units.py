@@ -85,7 +85,10 @@ def find_units(text: str) -> Units:
         >>> units.starts.tolist(), [Kind(kind).name for kind in units.kinds]
         ([0, 11, 37], ['HEADING', 'PROSE', 'PROSE'])
     """
-    found = [_find(piece, offset) for offset, piece in _pieces(text)]
+    found, pages = [], 0
+    for offset, piece in _pieces(text):
+        found.append(_find(piece, offset, pages))
+        pages += piece.count("\f")
     starts, marked, levels = (
         (np.concatenate(column) for column in zip(*found, strict=True)) if found else _NONE
     )
@@ -116,9 +119,12 @@ def _pieces(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _find(
-    text: str, offset: int
+    text: str, offset: int, pages: int
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Return where units of a piece begin, their kinds, maybe with ``BEGINS``, and their levels."""
+    """Return where units of a piece begin, their kinds, maybe with ``BEGINS``, and their levels.
+
+    ``pages`` are those before it.
+    """
     points, flags = characters(text)
     lines = np.zeros((count_lines(points, flags), COLUMNS), np.int64)
     look_at_lines(points, flags, lines)
@@ -128,7 +134,7 @@ def _find(
         n = cut_members(points, flags, starts, found, levels)
     else:
         line_kinds, line_levels = np.zeros(len(lines), np.uint8), np.zeros(len(lines), np.uint8)
-        mark_furniture(text, lines, line_kinds)
+        mark_furniture(text, lines, line_kinds, pages)
         mark_code(points, flags, lines, words.CODE_WORDS, line_kinds)
         mark_tables(points, flags, lines, line_kinds)
         mark_rest(points, flags, lines, words.SECTION_WORDS, line_kinds, line_levels)

@@ -376,8 +376,122 @@ def test_furniture_of_pages() -> None:
 
 def test_contents_with_dot_leaders_are_furniture() -> None:
     entries = [f"{i} On the lamp of harbour {i} ........ {3 * i}" for i in range(1, 6)]
-    text = "\n".join([*entries, "", "The lamp is old. It is red."])
+    chapters = [f"{i} On the lamp of harbour {i}\n\nThe lamp is old. It is red.\n" for i in range(1, 6)]
+    text = "\n".join([*entries, "", *chapters])
     assert of_kind("furniture", text) == entries
+
+
+MENU = "Soup of the day ........ 5\nPlaice, fried .......... 18\nSteak with onions ...... 24"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        MENU,
+        MENU.replace(" 5", " 5.00").replace("18", "12.00").replace("24", "18.00"),
+        MENU.replace(" 5", " $5.00").replace("18", "$12.00").replace("24", "$18.00"),
+        MENU.replace(" 5", " 5 EUR").replace("18", "12 EUR").replace("24", "18 EUR"),
+        MENU.replace("......", ". . . . . "),
+        "Anne Miller........555-1234\nBo Berg............555-9876",
+        "Bakery ....... open daily\nButcher ....... Monday to Friday",
+        "Hose, 20 m ........ 3\nRope ........ 12\nWhere is the lamp? ........ 14",
+    ],
+)
+def test_rows_with_dot_leaders_that_are_no_contents_are_units(rows: str) -> None:
+    text = f"Served from noon until nine in the evening.\n\n{rows}\n\nAll prices include service.\n"
+    assert of_kind("table", text) == rows.split("\n")
+    assert of_kind("furniture", text) == []
+
+
+def test_a_price_list_that_comes_twice_is_no_contents() -> None:
+    assert (
+        of_kind("furniture", f"{MENU}\n\nThe soup is warm.\n\n{MENU}\n\nSteak with onions takes long.\n")
+        == []
+    )
+
+
+def test_a_lone_row_is_not_cut_after_its_leader() -> None:
+    assert units("Soup of the day ........ 5 EUR\n\nIt is warm.")[0][1] == "Soup of the day ........ 5 EUR"
+    assert units("Soup . . . . . . 5 EUR\n\nIt is warm.")[0][1] == "Soup . . . . . . 5 EUR"
+
+
+@pytest.mark.parametrize(
+    ("entry", "heading"),
+    [
+        ("{i}. Lamps of harbour {n} ........ {page}", "{i} LAMPS OF  HARBOUR {n}"),
+        ("{i}.1 Lamps of harbour {n} . . . . . {page}", "{i}.1. Lamps of harbour {n}. The keeper has them."),
+        ("Chapter {i} ........ {page}", "Chapter {i}: Of harbour {n}"),
+        ("Chapter {i}. Harbour {n} ........ {page}", "CHAPTER {i}\nHarbour {n}"),
+        ("第{n}章 港口 …… {page}", "第{n}章 港口"),
+    ],
+)
+def test_contents_name_what_stands_elsewhere(entry: str, heading: str) -> None:
+    numbers = [{"i": i, "n": name, "page": 3 * i} for i, name in enumerate(("one", "two", "three"), 1)]
+    entries = [entry.format(**one) for one in numbers]
+    chapters = [heading.format(**one) + "\n\nThe lamp is old. It is red.\n" for one in numbers]
+    assert of_kind("furniture", "\n".join([*entries, "", *chapters])) == entries
+
+
+def pages(*lines: str, n: int = 6) -> str:
+    """Pages with a text of their own; in the lines, ``i`` is the number of the page from 0."""
+    told = ["the third", "the fourth", "the ninth", "the tenth", "the last", "the first"]
+    page = "\n".join(
+        [*lines[:1], "Hose was delivered on {day} of May to the office of the harbour.", *lines[1:]]
+    )
+    return "\f".join(
+        page.format(i=i, one=i + 1, odd=1000 + 37 * i * i, day=told[i % 6], part=i // 3 + 1) + "\n"
+        for i in range(n)
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Invoice No. {odd}",
+        "Total {odd} EUR.",
+        "Invoice 100{one} of 7 May 2024",
+        "{one} May 2024",
+        "May {one}, 2024",
+        "2024-05-0{one}",
+        "Delivered 0{one}.05.2024",
+        "Customer {odd}, sheet {one}",
+        "Reading at {one}:30",
+    ],
+)
+def test_numbers_of_records_at_borders_of_pages_are_text(line: str) -> None:
+    for text in (pages(line), pages("Harbour", line), pages("Harbour", line, n=2)):
+        assert not {piece for piece in of_kind("furniture", text) if piece != "Harbour"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "- {one} -",
+        "Page {one} of 40",
+        "Seite {odd}",
+        "{odd} / 4000",
+        "Annual report of 2024, {one}",
+        "Sheet {one} of 7",
+        "{one} | Pumps of the harbour, 2nd edition",
+        "Section {part}, printed 3 May 2024",
+        "Section {part}, sheet {one}",
+        "Printed 3 May 2024 at 10:30",
+    ],
+)
+def test_numbers_that_count_pages_are_furniture(line: str) -> None:
+    assert len(of_kind("furniture", pages("Harbour", line))) == 12
+
+
+def test_heads_of_left_and_right_pages_are_furniture() -> None:
+    left, right = "{one} The harbour of Voss", "Of lamps and oil {one}"
+    both = "\f".join(pages((left, right)[i % 2], n=8).split("\f")[i] for i in range(8))
+    assert len(of_kind("furniture", both)) == 8
+
+
+def test_pages_are_counted_over_the_pieces_of_a_long_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = pages("Annual report, sheet {one}\n", n=100).replace("\f", "\n\f")
+    monkeypatch.setattr("s3_retriever.structure.units._PIECE", 1 << 12)
+    assert len(of_kind("furniture", text)) == 100
 
 
 def test_prose_is_not_taken_for_something_else() -> None:
