@@ -21,12 +21,12 @@ PIPES, TABS, COMMAS, SEMICOLONS, QUOTES, GAPS, WIDEST = range(10, 17)
 """Columns: such characters inside the line (commas and semicolons only where no white space follows); runs of
 two spaces or more, or with a tab, which no full stop precedes; and the longest of them, a tab being eight."""
 
-LEADERS, RULE, WORDS, PAGE, SHAPE = range(17, 22)
+LEADERS, RULE, WORDS, PAGE, SHAPE, LISTED = range(17, 23)
 """Columns: the longest run of dots, spaces between them or not; the character that alone makes up the line,
 white space aside; words, by the white space between; whether a form feed comes before; a hash of the
-line in which all numbers look alike."""
+line in which all numbers look alike; commas that white space follows."""
 
-COLUMNS = 22
+COLUMNS = 23
 
 Lines = npt.NDArray[np.int64]
 """int64 (n, COLUMNS), one row per line."""
@@ -52,7 +52,7 @@ def look_at_lines(points: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16],
         row = out[line]
         at, first, last, indent = begin, -1, begin, 0
         letters = uppers = lowers = digits = others = 0
-        pipes = tabs = commas = semicolons = quotes = gaps = widest = 0
+        pipes = tabs = commas = semicolons = listed = quotes = gaps = widest = 0
         dots = leaders = words = run = 0
         rule, only, has_tab, before, number = 0, True, False, 0, False
         shape = np.uint64(0xCBF29CE484222325)
@@ -105,6 +105,8 @@ def look_at_lines(points: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16],
                     if points[at + 1] > 32:
                         commas += point == 44
                         semicolons += point == 59
+                    else:
+                        listed += point == 44
                 elif point == 34:
                     quotes += 1
             if not kind & DIGIT:
@@ -120,7 +122,7 @@ def look_at_lines(points: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16],
         row[INDENT], row[LETTERS], row[UPPERS], row[LOWERS] = indent, letters, uppers, lowers
         row[DIGITS], row[OTHERS], row[PIPES], row[TABS], row[COMMAS] = digits, others, pipes, tabs, commas
         row[SEMICOLONS], row[QUOTES], row[GAPS], row[WIDEST] = semicolons, quotes, gaps, widest
-        row[LEADERS], row[WORDS], row[PAGE] = leaders, words, paged
+        row[LEADERS], row[WORDS], row[PAGE], row[LISTED] = leaders, words, paged, listed
         row[RULE] = rule if only and first >= 0 else 0
         row[SHAPE] = np.int64(shape >> np.uint64(1))
         paged = 1 if at < n and points[at] == 12 else 0

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from s3_retriever.compiled import njit
+from s3_retriever.structure.characters import LOWER
 from s3_retriever.structure.kinds import HEADER, JOINED, TABLE, Bytes, Flags, Points
 from s3_retriever.structure.lines import (
     COMMAS,
@@ -17,67 +15,166 @@ from s3_retriever.structure.lines import (
     GAPS,
     LAST,
     LEADERS,
-    LETTERS,
-    OTHERS,
+    LISTED,
     PIPES,
     QUOTES,
     RULE,
     SEMICOLONS,
     TABS,
+    UPPERS,
     WIDEST,
     WORDS,
     Lines,
 )
+from s3_retriever.structure.rows import (
+    BY_COMMA,
+    BY_COMMAS,
+    BY_GAPS,
+    BY_LISTED,
+    BY_PIPES,
+    BY_SEMICOLON,
+    BY_SEMICOLONS,
+    count_cells,
+    ends_quoted,
+    has_figures,
+    has_years,
+    is_separator,
+    is_short_row,
+    mark_of,
+    parts_a_number,
+    separators,
+)
 
 _VALUE = 60  # characters of the longest value behind dots that lead to it, some dots among them
 _NEAR = 4  # lines from one row with such dots to the next, at most
-
-
-@njit(cache=True, nogil=True)
-def _is_separator(points: Points, row: npt.NDArray[np.int64]) -> Any:
-    """Tell whether a line is made of dashes and the like alone, in columns or not."""
-    if row[LETTERS] or row[DIGITS] or row[OTHERS] < 3:
-        return False
-    for at in range(row[FIRST], row[LAST]):
-        point = points[at]
-        if not (
-            point == 32
-            or point == 9
-            or point == 45
-            or point == 61
-            or point == 124
-            or point == 43
-            or point == 58
-            or 0x2500 <= point <= 0x257F
-        ):
-            return False
-    return True
+_LONGEST_RECORD = 64  # lines that a quoted cell may go over
 
 
 @njit(cache=True, nogil=True)
 def _table_kind(lines: Lines, points: Points, i: int) -> Any:
-    """Return what row a line can be: 1 of pipes, 2 of columns, 3 of commas, 4 of semicolons, else 0."""
+    """Return what parts the cells of a line if it can be a row, else 0."""
     row = lines[i]
     if row[FIRST] == row[END]:
         return 0
     if row[PIPES]:
-        return 1
+        return BY_PIPES
     # In a border of columns, marks are more than gaps; a rule may be made of "* * *" or "- - -" too.
-    if _is_separator(points, row) and (
+    if is_separator(points, row) and (
         not row[RULE] or (row[WORDS] > 1 and row[LAST] - row[FIRST] >= 3 * row[WORDS])
     ):
-        return 2
+        return BY_GAPS
     if row[LEADERS] >= 4:
         return 0
-    if row[GAPS] and i + 1 < len(lines) and lines[i + 1, WORDS] > 1 and _is_separator(points, lines[i + 1]):
-        return 2
+    if row[GAPS] and i + 1 < len(lines) and lines[i + 1, WORDS] > 1 and is_separator(points, lines[i + 1]):
+        return BY_GAPS
     if (row[GAPS] >= 2 or row[WIDEST] >= 3) and row[WORDS] <= 4 * (row[GAPS] + 1):
-        return 2
+        return BY_GAPS
     if row[COMMAS] >= 2 and row[WORDS] <= 6 * (row[COMMAS] + 1):
-        return 3
+        return BY_COMMAS
     if row[SEMICOLONS] >= 2 and row[WORDS] <= 6 * (row[SEMICOLONS] + 1):
-        return 4
-    return 0
+        return BY_SEMICOLONS
+    return _strict_kind(lines, i)
+
+
+@njit(cache=True, nogil=True)
+def _strict_kind(lines: Lines, i: int) -> Any:
+    """Return what parts the cells of a line of which four alike are needed, else 0."""
+    row = lines[i]
+    if row[LISTED] >= 2 and not row[COMMAS]:
+        kind = BY_LISTED
+    elif row[COMMAS] == 1 and not row[LISTED]:
+        kind = BY_COMMA
+    elif row[SEMICOLONS] == 1:
+        kind = BY_SEMICOLON
+    else:
+        return 0
+    if i + 3 >= len(lines):
+        return 0
+    for at in range(i + 1, i + 4):
+        if separators(lines[at], kind) != separators(row, kind):
+            return 0
+    return kind
+
+
+@njit(cache=True, nogil=True)
+def _record_end(points: Points, lines: Lines, kinds: Bytes, i: int, kind: int) -> Any:
+    """Return the last line of the row that begins at a line, which goes on where a quote does not close."""
+    mark = mark_of(kind)
+    if kind < BY_COMMAS or not lines[i, QUOTES] or not ends_quoted(points, lines[i], mark, False):
+        return i
+    for at in range(i + 1, min(len(lines), i + _LONGEST_RECORD)):
+        if kinds[at] or lines[at, FIRST] == lines[at, END]:
+            break
+        if lines[at, QUOTES] and not ends_quoted(points, lines[at], mark, True):
+            return at
+    return i
+
+
+@njit(cache=True, nogil=True)
+def _fits(points: Points, flags: Flags, lines: Lines, begin: int, i: int, kind: int, ruled: bool) -> Any:
+    """Tell whether a line can be a row of the table that begins at another."""
+    row = lines[i]
+    found, wanted = separators(row, kind), separators(lines[begin], kind)
+    if kind == BY_LISTED and i > begin and flags[row[FIRST]] & LOWER and not row[DIGITS]:
+        return False  # maybe a sentence that goes on
+    if kind >= BY_LISTED:
+        return found == wanted and is_short_row(points, flags, row, kind)
+    if kind >= BY_COMMAS:
+        return found > 0 and (found == wanted or row[QUOTES] > 0 or (abs(found - wanted) <= 1 and found >= 2))
+    return (
+        is_separator(points, row)
+        or _table_kind(lines, points, i) == kind
+        or (kind == BY_GAPS and ruled and row[GAPS] > 0)
+    )
+
+
+@njit(cache=True, nogil=True)
+def _reach(points: Points, flags: Flags, lines: Lines, kinds: Bytes, begin: int, kind: int) -> Any:
+    """Return where the table that begins at a line ends, and how many rows it has."""
+    end, last, rows, missed, ragged = begin, begin, 0, 0, 0
+    ruled = False  # columns have a border, so that two spaces part them
+    while end < len(lines) and not kinds[end] and lines[end, FIRST] < lines[end, END]:
+        row = lines[end]
+        ruled |= kind == BY_GAPS and is_separator(points, row)
+        if _fits(points, flags, lines, begin, end, kind, ruled):
+            rows, missed = rows + 1, 0
+            end = last = _record_end(points, lines, kinds, end, kind)
+        else:
+            missed, ragged = missed + 1, ragged + 1
+            most = 12 if kind == BY_PIPES else 6 * (separators(row, kind) + 1)
+            if kind == BY_GAPS or missed > 3 or row[WORDS] > most:
+                break
+            if kind >= BY_COMMAS and (2 * ragged > rows or (kind >= BY_LISTED and rows < 4)):
+                break
+        end += 1
+    return last + 1, rows
+
+
+@njit(cache=True, nogil=True)
+def _is_piped(points: Points, lines: Lines, begin: int, end: int) -> Any:
+    """Tell whether lines with pipes are a table: by a rule, their pipes' places, or how many they have."""
+    places = run = 0
+    for i in range(begin, end):
+        row = lines[i]
+        if i > begin and is_separator(points, row) and (row[PIPES] or i + 1 < end):
+            return True
+        if not row[PIPES]:
+            continue
+        run = run + 1 if i > begin and row[PIPES] == lines[i - 1, PIPES] else 1
+        apart = points[row[FIRST]] == 124 and points[row[LAST] - 1] == 124
+        if not apart:
+            apart = True
+            for at in range(row[FIRST], row[LAST]):
+                if points[at] == 124 and not (
+                    (at == row[FIRST] or points[at - 1] <= 32)
+                    and (at + 1 == row[LAST] or points[at + 1] <= 32)
+                ):
+                    apart = False
+                    break
+        places += apart
+        if places >= 2 or run >= 3:
+            return True
+    return False
 
 
 @njit(cache=True, nogil=True)
@@ -123,81 +220,133 @@ def mark_tables(points: Points, flags: Flags, lines: Lines, kinds: Bytes) -> Non
     i = 0
     while i < n:
         kind = _table_kind(lines, points, i) if not kinds[i] else 0
-        if not kind:
+        if kind == BY_GAPS and i + 1 < n and lines[i + 1, PIPES] and is_separator(points, lines[i]):
+            kind = BY_PIPES  # the upper border of a grid
+        if not kind or (kind == BY_COMMA and parts_a_number(points, flags, lines[i])):
             i += 1
             continue
-        if kind == 2 and i + 1 < n and lines[i + 1, PIPES] and _is_separator(points, lines[i]):
-            kind = 1  # the upper border of a grid
-        end, rows, missed, open_quote, last = i, 0, 0, False, i
-        ruled = False  # columns have a border, so that two spaces part them
-        column = COMMAS if kind == 3 else SEMICOLONS
-        while end < n and not kinds[end] and lines[end, FIRST] < lines[end, END]:
-            row = lines[end]
-            if open_quote:
-                fits = True
-            elif kind >= 3:
-                fits = row[column] > 0 and (
-                    row[column] == lines[i, column]
-                    or row[QUOTES] > 0
-                    or points[row[LAST] - 1] == points[lines[i, FIRST]]
-                    or (abs(row[column] - lines[i, column]) <= 1 and row[column] >= 2)
-                )
-            else:
-                is_border = _is_separator(points, row)
-                ruled |= is_border and kind == 2
-                fits = is_border or _table_kind(lines, points, end) == kind or (ruled and row[GAPS] > 0)
-            if not fits:
-                missed += 1
-                if kind != 1 or missed > 3 or row[WORDS] > 12:
-                    break
-            else:
-                rows += not open_quote
-                missed, last = 0, end
-                if kind >= 3 and row[QUOTES] % 2:
-                    open_quote = not open_quote
-            end += 1
-        end = last + 1
-        if rows < (2 if kind == 1 else 3):
+        end, rows = _reach(points, flags, lines, kinds, i, kind)
+        least = 2 if kind == BY_PIPES else 3 if kind < BY_LISTED else 4
+        if rows < least:
             i += 1
-            continue
-        _mark_rows(points, lines, kinds, i, end, kind)
-        i = end
+        elif kind == BY_PIPES and not _is_piped(points, lines, i, end):
+            i = end
+        else:
+            head = _head_end(points, flags, lines, kinds, i, end, kind)
+            _mark_rows(points, lines, kinds, i, head, end, kind)
+            i = _go_on(points, flags, lines, kinds, i, end, kind)
 
 
 @njit(cache=True, nogil=True)
-def _mark_rows(points: Points, lines: Lines, kinds: Bytes, begin: int, end: int, kind: int) -> None:
-    """Mark the lines of one table."""
-    bordered = _is_separator(points, lines[begin])
-    head = begin  # one past the last line of the header
-    for i in range(begin + 1, min(end - 1, begin + 5)):  # one below the last row is its border
-        if _is_separator(points, lines[i]):
-            head = i + 1
+def _goes_on(points: Points, flags: Flags, lines: Lines, begin: int, before: int, i: int, kind: int) -> Any:
+    """Tell whether a line goes on with a delimited table, by its figures and separators."""
+    row, found = lines[i], separators(lines[i], kind)
+    if not found or (found != separators(lines[begin], kind) and found != separators(lines[before], kind)):
+        return False
+    _, figures, years, _ = count_cells(points, flags, row, kind)
+    if figures:
+        return True
+    headed = has_years(points, flags, row, kind) and not has_years(points, flags, lines[before], kind)
+    return years > 0 and not headed
+
+
+@njit(cache=True, nogil=True)
+def _go_on(points: Points, flags: Flags, lines: Lines, kinds: Bytes, begin: int, end: int, kind: int) -> Any:
+    """Mark what follows a delimited table after a blank line and belongs to it; return where all ends."""
+    while kind != BY_PIPES:
+        i = end
+        while i < min(len(lines), end + 3) and lines[i, FIRST] == lines[i, END]:
+            i += 1
+        if i == end or i == len(lines) or kinds[i]:
             break
-    if head == begin:
-        digits = 0
-        for i in range(begin + 1, end):
-            digits += lines[i, DIGITS] > 0
-        if kind != 2 or lines[begin, TABS] or (lines[begin, DIGITS] == 0 and digits * 2 > end - begin - 1):
-            head = begin + 1
-        if kind == 1:
-            while head < min(end - 1, begin + 8) and (
-                lines[head, PIPES] == 0
-                or (
-                    points[lines[head, FIRST]] == 124
-                    and points[lines[begin, FIRST]] == 124
-                    and points[lines[end - 1, FIRST]] != 124
-                )
-            ):
-                head += 1
-        if bordered and head == begin + 1:
+        if not _goes_on(points, flags, lines, begin, end - 1, i, kind):
+            break
+        stop, rows = _reach(points, flags, lines, kinds, i, kind)
+        if rows < 1 or (rows == 1 and kind != BY_GAPS and not is_short_row(points, flags, lines[i], kind)):
+            break
+        _mark_rows(points, lines, kinds, i, i, stop, kind)
+        end = stop
+    return end
+
+
+@njit(cache=True, nogil=True)
+def _ruled_end(points: Points, flags: Flags, lines: Lines, begin: int, end: int, kind: int) -> Any:
+    """Return where the lines end that a rule parts as header from the rows; the beginning if none does."""
+    first = begin + 1 if is_separator(points, lines[begin]) else begin
+    for i in range(begin, min(end - 1, begin + 5)):  # one below the last row is its border
+        if i > begin and is_separator(points, lines[i]):
+            return i + 1
+        if kind == BY_PIPES and i == first:
+            if i + 2 < end and is_separator(points, lines[i + 1]):
+                return i + 2
+        elif has_figures(points, flags, lines[i], kind):
+            return begin
+    return begin
+
+
+@njit(cache=True, nogil=True)
+def _head_end(
+    points: Points, flags: Flags, lines: Lines, kinds: Bytes, begin: int, end: int, kind: int
+) -> Any:
+    """Return where the header of a table ends; its beginning if it has none."""
+    head = _ruled_end(points, flags, lines, begin, end, kind) if kind <= BY_GAPS else begin
+    if head > begin:
+        return head
+    bordered = is_separator(points, lines[begin])
+    if kind == BY_PIPES:
+        head = begin + 1
+        while head < min(end - 1, begin + 8) and (
+            lines[head, PIPES] == 0
+            or (
+                points[lines[head, FIRST]] == 124
+                and points[lines[begin, FIRST]] == 124
+                and points[lines[end - 1, FIRST]] != 124
+            )
+        ):
             head += 1
-    quoted = False
+    elif _is_head(points, flags, lines, begin, end, kind):
+        head = _record_end(points, lines, kinds, begin, kind) + 1
+        while kind == BY_GAPS and head < min(end - 1, begin + 4):
+            if not has_years(points, flags, lines[head], kind):
+                break
+            head += 1
+    return head + 1 if bordered and head == begin + 1 else head
+
+
+@njit(cache=True, nogil=True)
+def _is_head(points: Points, flags: Flags, lines: Lines, begin: int, end: int, kind: int) -> Any:
+    """Tell whether the first line of a table without a rule is its header."""
+    first = lines[begin]
+    if has_figures(points, flags, first, kind):
+        return False
+    if (kind == BY_GAPS and first[TABS]) or (kind >= BY_COMMAS and kind != BY_LISTED):
+        return True
+    digits = uppers = 0
+    for i in range(begin + 1, end):
+        digits += lines[i, DIGITS] > 0
+        uppers += lines[i, UPPERS] > 0
+    rows = end - begin - 1
+    if kind == BY_LISTED and not first[UPPERS] and 2 * uppers > rows:
+        return True
+    headed = first[DIGITS] == 0
+    if not headed and kind == BY_GAPS:
+        cells, _, years, _ = count_cells(points, flags, first, kind)
+        headed = years == cells or has_years(points, flags, first, kind)
+    return headed and 2 * digits > rows
+
+
+@njit(cache=True, nogil=True)
+def _mark_rows(
+    points: Points, lines: Lines, kinds: Bytes, begin: int, head: int, end: int, kind: int
+) -> None:
+    """Mark the lines of one table."""
+    bordered = is_separator(points, lines[begin])
+    record = begin - 1  # the last line of the row
     for i in range(begin, end):
         row = lines[i]
+        joined = i <= record or (kind == BY_PIPES and row[PIPES] == 0) or is_separator(points, row)
+        if i > record:
+            record = _record_end(points, lines, kinds, i, kind)
         kinds[i] = HEADER if i < head else TABLE
-        joined = quoted or (kind == 1 and row[PIPES] == 0) or (i > begin and _is_separator(points, row))
-        joined = joined or (bordered and i == begin + 1)
-        if joined and i != begin:
+        if i > begin and (joined or (bordered and i == begin + 1)):
             kinds[i] |= JOINED
-        if kind >= 3 and row[QUOTES] % 2:
-            quoted = not quoted

@@ -287,6 +287,143 @@ def test_a_quoted_field_may_hold_a_line_break() -> None:
     assert of_kind("table", text) == ['Ann,Oslo,"two\nlines"', "Bo,Bergen,y", "Cy,Voss,z"]
 
 
+INVOICE = """Item                     Qty    Unit price      Amount
+Pump, type A              14        120.00    1,680.00
+Hose 20 m                  3         45.50      136.50
+------------------------------------------------------
+Subtotal                                      1,816.50
+VAT 25%                                         454.13
+TOTAL                                         2,270.63
+"""
+
+BALANCE = """Buildings                100       90
+Machines                  50       45
+-------------------------------------
+Fixed assets             150      135
+Cash                      20       10
+"""
+
+
+def test_a_rule_before_totals_parts_no_header() -> None:
+    assert of_kind("header", INVOICE) == [INVOICE.splitlines()[0]]
+    assert [row.split()[0] for row in of_kind("table", INVOICE)] == [
+        "Pump,",
+        "Hose",
+        "Subtotal",
+        "VAT",
+        "TOTAL",
+    ]
+    assert {kind for kind, _ in units(BALANCE)} == {"table"}
+    headed = "Year ended               2019     2018\n" + BALANCE
+    assert of_kind("header", headed) == [headed.splitlines()[0]]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "            2019    2018",
+        "            Q1      Q2",
+        "Place       31.12.2019    31.12.2018",
+        "            (1)     (2)",
+        "Sales of places\n            2019    2018",
+    ],
+)
+@pytest.mark.parametrize("rule", ["", "-------------------------\n"])
+def test_years_quarters_and_numbers_of_columns_are_a_header(head: str, rule: str) -> None:
+    rows = "North       1,200   1,310\nSouth         800     790\nTotal       2,000   2,100"
+    text = f"{head}\n{rule}{rows}"
+    assert of_kind("table", text) == rows.splitlines()
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_delimited_table_goes_on_after_a_blank_line(mark: str) -> None:
+    lines = [
+        mark.join(row.split()) for row in ("region q1 q2 q3", "North 1 2 4", "South 4 5 7", "East 7 8 1")
+    ]
+    more = [mark.join(row.split()) for row in ("West 3 4 5", "Mid 1 2 3", "Far 7 8 8")]
+    last = mark.join(["In", "1", "2", "3"])
+    text = "\n".join([*lines, "", *more, "", last])
+    assert of_kind("header", text) == lines[:1]
+    assert of_kind("table", text) == [*lines[1:], *more, last]
+    other = [mark.join(row.split()) for row in ("port 2021 2022 2023", "Oslo 1 2 4", "Voss 4 5 7")]
+    assert of_kind("header", "\n".join([*lines, "", *other])) == [lines[0], other[0]]
+
+
+def test_prose_after_a_delimited_table_is_no_row_of_it() -> None:
+    prose = "Sums of 1,200 and 3,400 crowns were paid to the keeper of the harbour."
+    assert units(f"port,fee,tax\nOslo,1,2\nVoss,3,4\n\n{prose}\n")[-1] == ("prose", prose)
+
+
+@pytest.mark.parametrize("ragged", ["Bo,Bergen", "Bo", "Bo,Bergen,x,y,z"])
+def test_a_ragged_row_does_not_end_a_table(ragged: str) -> None:
+    text = f"key,town,note\nAnn,Oslo,x\n{ragged}\nCy,Voss,z\nDi,Moss,w\n"
+    assert of_kind("header", text) == ["key,town,note"]
+    assert of_kind("table", text) == text.splitlines()[1:]
+
+
+CAPITALS = "country,capital\nDenmark,Copenhagen\nNorway,Oslo\nCosta Rica,San José\nChad,N'Djamena"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CAPITALS,
+        CAPITALS.replace(",", ";"),
+        "name, town, age\nAnn, Oslo, 30\nBo, , 41\nCy, Voss, 5\nDi, Moss, 6",
+    ],
+)
+def test_few_columns_and_spaces_behind_commas(text: str) -> None:
+    lines = text.splitlines()
+    assert units(text) == [("header", lines[0]), *(("table", line) for line in lines[1:])]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Staff 3,000\nSales 2,400\nBoats 1,200\nPorts 4,500\nTowns 5,600",
+        "The keeper, who was old and\nthe lamp, which was red and\nthe rope, now long and\nthe oil, now dark",
+        "the keeper, the lamp, and\nthe rope, the oil, all\nof them, not new, not\nred, but old, and long",
+        "- oil, rope, lamp\n- red, green, blue\n- one, two, three\n- a, b, c",
+    ],
+)
+def test_lines_with_a_few_commas_are_no_table(text: str) -> None:
+    assert {kind for kind, _ in units(text)} <= {"prose", "list"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Lane, Ann, Oslo\nVoss, Bo, Bergen\nMoss, Cy, Voss\nHill, Di, Moss",
+        "2011, 2012, Ann\n2013, 2014, Bo\n2015, 2016, Cy\n2017, 2018, Di",
+    ],
+)
+def test_names_and_years_with_commas_have_no_header(text: str) -> None:
+    assert units(text) == [("table", line) for line in text.splitlines()]
+
+
+def test_lines_between_few_semicolons_are_no_rows() -> None:
+    text = ">&#60;dir&#62;</TT\n>, <TT\nCLASS\n" * 4
+    assert {kind for kind, _ in units(text)} == {"prose"}
+
+
+def test_a_sign_of_inches_opens_no_quoted_cell() -> None:
+    text = (
+        'item,count,price\nPipe 6" steel,12,4.50\nHose,3,2.00\nPipe 8" steel,1,9.00\n"Say ""hi"", Bo",1,2\n'
+    )
+    assert of_kind("table", text) == text.splitlines()[1:]
+
+
+def test_prose_with_pipes_is_no_table() -> None:
+    text = (
+        "We write the probability P(A|B) of what is to come, whereas\n"
+        "the other one, P(B|A), is that of the cause.\n"
+    )
+    assert {kind for kind, _ in units(text)} == {"prose"}
+    assert units("On P(A|B)\n---------\n\nIt is small.")[0][0] == "heading"
+    for table in ("a | b\nc | d", "|a|b|\n|c|d|", "a|b\n---|---\nc|d", "a|b\nc|d\ne|f"):
+        assert units(table)[0][0] == "header"
+
+
 def test_members_of_json() -> None:
     text = '{\n  "name": "lamp, old",\n  "parts": [\n    {"id": 1, "size": [1, 2]},\n    {"id": 2}\n  ]\n}\n'
     assert units(text) == [
