@@ -172,6 +172,8 @@ def count_cells(points: Points, flags: Flags, row: Row, kind: int) -> Any:
 @njit(cache=True, nogil=True)
 def has_figures(points: Points, flags: Flags, row: Row, kind: int) -> Any:
     """Tell whether at least half of a row's cells are figures that are no years."""
+    if not row[DIGITS]:
+        return False
     cells, figures, _, numbered = count_cells(points, flags, row, kind)
     return figures > 0 and not numbered and 2 * figures >= cells
 
@@ -179,5 +181,7 @@ def has_figures(points: Points, flags: Flags, row: Row, kind: int) -> Any:
 @njit(cache=True, nogil=True)
 def has_years(points: Points, flags: Flags, row: Row, kind: int) -> Any:
     """Tell whether all cells of a row, maybe the first one aside, are years or quarters, two at least."""
+    if not row[DIGITS]:
+        return False
     cells, figures, years, numbered = count_cells(points, flags, row, kind)
     return (years if not figures else figures if numbered else 0) >= max(2, cells - 1)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from s3_retriever.compiled import njit
 from s3_retriever.structure.characters import LOWER
 from s3_retriever.structure.kinds import HEADER, JOINED, TABLE, Bytes, Flags, Points
@@ -135,10 +138,12 @@ def _reach(points: Points, flags: Flags, lines: Lines, kinds: Bytes, begin: int,
     ruled = False  # columns have a border, so that two spaces part them
     while end < len(lines) and not kinds[end] and lines[end, FIRST] < lines[end, END]:
         row = lines[end]
-        ruled |= kind == BY_GAPS and is_separator(points, row)
+        ruled = ruled or (kind == BY_GAPS and is_separator(points, row))
         if _fits(points, flags, lines, begin, end, kind, ruled):
             rows, missed = rows + 1, 0
-            end = last = _record_end(points, lines, kinds, end, kind)
+            if row[QUOTES]:
+                end = _record_end(points, lines, kinds, end, kind)
+            last = end
         else:
             missed, ragged = missed + 1, ragged + 1
             most = 12 if kind == BY_PIPES else 6 * (separators(row, kind) + 1)
@@ -272,16 +277,16 @@ def _go_on(points: Points, flags: Flags, lines: Lines, kinds: Bytes, begin: int,
 @njit(cache=True, nogil=True)
 def _ruled_end(points: Points, flags: Flags, lines: Lines, begin: int, end: int, kind: int) -> Any:
     """Return where the lines end that a rule parts as header from the rows; the beginning if none does."""
+    rule, last = begin + 1, min(end - 1, begin + 5)  # one below the last row is its border
+    while rule < last and not is_separator(points, lines[rule]):
+        rule += 1
+    if rule >= last:
+        return begin
     first = begin + 1 if is_separator(points, lines[begin]) else begin
-    for i in range(begin, min(end - 1, begin + 5)):  # one below the last row is its border
-        if i > begin and is_separator(points, lines[i]):
-            return i + 1
-        if kind == BY_PIPES and i == first:
-            if i + 2 < end and is_separator(points, lines[i + 1]):
-                return i + 2
-        elif has_figures(points, flags, lines[i], kind):
+    for i in range(first if kind == BY_GAPS else first + 1, rule):
+        if has_figures(points, flags, lines[i], kind):
             return begin
-    return begin
+    return rule + 1
 
 
 @njit(cache=True, nogil=True)
@@ -345,7 +350,7 @@ def _mark_rows(
     for i in range(begin, end):
         row = lines[i]
         joined = i <= record or (kind == BY_PIPES and row[PIPES] == 0) or is_separator(points, row)
-        if i > record:
+        if i > record and row[QUOTES]:
             record = _record_end(points, lines, kinds, i, kind)
         kinds[i] = HEADER if i < head else TABLE
         if i > begin and (joined or (bordered and i == begin + 1)):
