@@ -67,6 +67,7 @@ def read_docx(data: bytes) -> Content:
 
 def _markdown(html: str) -> Content:
     from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
+    from bs4.element import NavigableString
     from markdownify import MarkdownConverter
 
     converter = MarkdownConverter(
@@ -85,6 +86,9 @@ def _markdown(html: str) -> Content:
         title = soup.title.get_text(" ", strip=True) if soup.title else ""
         for unseen in soup.find_all(_UNSEEN):
             unseen.decompose()
+        for text in soup.find_all(string=lambda text: type(text) is NavigableString and "|" in text):
+            if text.find_parent(("td", "th")):  # markdownify 1.2.3 lets it part the cell
+                text.replace_with(text.replace("|", "\\|"))
         return Content(converter.convert_soup(soup).strip(), title)
     except RecursionError as error:
         msg = "it is nested too deeply"

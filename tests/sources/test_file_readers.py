@@ -64,6 +64,20 @@ def test_html_is_read_in_the_encoding_that_it_declares(head: str, tmp_path: Path
     assert read(tmp_path / "b.htm", "<meta charset=nonsense><p>灯台守").text == "灯台守"
 
 
+def test_a_pipe_within_a_cell_parts_no_cells(tmp_path: Path) -> None:
+    page = (
+        "<table><tr><th>Option</th><th>Meaning</th></tr>"
+        "<tr><td><code>a|b</code></td><td>first or last</td></tr>"
+        "<tr><td>x</td><td>in | out<!-- a|b --></td></tr></table>"
+    )
+    assert read(tmp_path / "page.html", page).text.splitlines() == [
+        "| Option | Meaning |",
+        "| --- | --- |",
+        r"| `a\|b` | first or last |",
+        r"| x | in \| out |",
+    ]
+
+
 def test_docx_becomes_markdown_with_its_tables(tmp_path: Path) -> None:
     path = tmp_path / "a.docx"
     write_docx(path, "Harbour", ["The keeper stores oil.", "In the cellar."], [["Name", "Age"], ["Ann", "3"]])
