@@ -26,13 +26,16 @@ class Product:
             rows: (..., n).
             weight: (m, n), the same at every call.
         """
-        if self._laid_out is not None:
+        fits = rows.dtype == weight.dtype == torch.bfloat16 and rows.device.type == "cpu"
+        if fits and self._laid_out is not None:
             return _multiplied(rows, self._laid_out)
         out = F.linear(rows, weight)
-        if self._is_first and rows.dtype == weight.dtype == torch.bfloat16 and rows.device.type == "cpu":
-            self._laid_out = _laid_out(weight, rows, out)
-        self._is_first = False
+        if fits and self._is_first:
+            self._laid_out, self._is_first = _laid_out(weight, rows, out), False
         return out
+
+    def __reduce__(self) -> tuple[type[Product], tuple[()]]:
+        return Product, ()  # what is laid out cannot be copied, and is made again
 
 
 def _laid_out(weight: torch.Tensor, rows: torch.Tensor, product: torch.Tensor) -> torch.Tensor | None:

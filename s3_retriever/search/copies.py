@@ -47,7 +47,6 @@ _DENIALS_BY_LANGUAGE = (  # "t" is what is cut from "don't"
     "không chưa đừng",
     "tidak bukan jangan",
 )
-_DENIALS = frozenset(word for words in _DENIALS_BY_LANGUAGE for word in words.split())
 _DENYING = frozenset("不没沒無无未勿")
 
 
@@ -207,9 +206,16 @@ class _Said:
     def __init__(self, text: str) -> None:
         self.words = tuple(term for term, _ in words(text)) or (text.strip(),)
         self.numbers = {term for term in self.words if any(map(str.isdigit, term))}
-        self.denials = {term for term in self.words if term in _DENIALS or not _DENYING.isdisjoint(term)}
+        denials = _denials()
+        self.denials = {term for term in self.words if term in denials or not _DENYING.isdisjoint(term)}
         last = max(len(self.words) - SHINGLE, 0)
         self.shingles = {self.words[at : at + SHINGLE] for at in range(last + 1)}
+
+
+@functools.cache
+def _denials() -> frozenset[str]:
+    """Return the terms of words that deny: "jamais" is cut as texts are."""
+    return frozenset(term for one in _DENIALS_BY_LANGUAGE for term, _ in words(one))
 
 
 def _agree(one: _Said, other: _Said) -> bool:

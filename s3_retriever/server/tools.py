@@ -74,7 +74,8 @@ class _Tools(MCPServer):
     """The protocol's server, whose errors name an argument and the way out in a line."""
 
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
-        """Call a tool; arguments that it does not have are refused, too."""
+        """Call a tool; arguments that it does not have are refused, too, and null is as if left out."""
+        arguments = {field: value for field, value in arguments.items() if value is not None}
         schemas = [tool.input_schema for tool in await self.list_tools() if tool.name == name]
         for schema in schemas:
             with _told():

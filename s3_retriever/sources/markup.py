@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import warnings
 import zipfile
+from typing import Any
 
 from s3_retriever.errors import UnreadableFileError
 from s3_retriever.sources.content import Content, decode, kind_of
 
+_CELLS = ("td", "th")
 _UNPACKED = 1 << 30  # bytes that a DOCX may hold
 _UNSEEN = ("script", "style", "template", "noscript", "head")
 _UNMARKED = ["a", "img", "b", "strong", "em", "i", "u", "s", "del"]  # marks within words would part them
@@ -67,7 +69,6 @@ def read_docx(data: bytes) -> Content:
 
 def _markdown(html: str) -> Content:
     from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
-    from bs4.element import NavigableString
     from markdownify import MarkdownConverter
 
     converter = MarkdownConverter(
@@ -86,10 +87,22 @@ def _markdown(html: str) -> Content:
         title = soup.title.get_text(" ", strip=True) if soup.title else ""
         for unseen in soup.find_all(_UNSEEN):
             unseen.decompose()
-        for text in soup.find_all(string=lambda text: type(text) is NavigableString and "|" in text):
-            if text.find_parent(("td", "th")):  # markdownify 1.2.3 lets it part the cell
-                text.replace_with(text.replace("|", "\\|"))
+        _keep_pipes(soup)
         return Content(converter.convert_soup(soup).strip(), title)
     except RecursionError as error:
         msg = "it is nested too deeply"
         raise UnreadableFileError(msg) from error
+
+
+def _keep_pipes(soup: Any) -> None:
+    """Write pipes in cells as Markdown has them: markdownify 1.2.3 lets them part the cell."""
+    from bs4.element import NavigableString, Tag
+
+    waiting = [(soup, False)]
+    while waiting:
+        node, is_in_cell = waiting.pop()
+        for child in list(node.children):
+            if isinstance(child, Tag):
+                waiting.append((child, is_in_cell or child.name in _CELLS))
+            elif is_in_cell and type(child) is NavigableString and "|" in child:
+                child.replace_with(child.replace("|", "\\|"))

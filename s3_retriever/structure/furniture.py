@@ -53,6 +53,10 @@ _LONGEST = 120  # characters of a line that can be furniture
 _SENTENCE = 6  # words of a line with a full stop that is taken for text
 _AT_BORDER = 2  # lines at either end of a page that can be
 _FRONT = range(-5, 31)  # how far the numbers on pages can be from those of the pages
+_PAGE_WORD = re.compile(
+    r"\b(?:page|p\.|seite|pág\.?|pag\.?|стр\.?|side|sida|strona)\s*$|第\s*$", re.IGNORECASE
+)
+_HEAD_WORDS = 3  # of a running head, at least, whose page may have any number
 _COUNTED = 3  # pages whose numbers tell, at least, that they count pages
 _LEAST_PAGE = 8  # lines between two page numbers, at least, where no form feed tells pages
 
@@ -126,16 +130,27 @@ def _without_counts(members: list[str], pages: list[int]) -> list[str]:
         values = [int(part[column]) if len(part[column]) <= 6 else -1 for part in parts]
         offsets = [value - page for value, page in zip(values, pages, strict=True)]
         offset, count = Counter(offsets).most_common(1)[0]
-        if (
-            offset not in _FRONT
+        is_named = all(_PAGE_WORD.search(part[column - 1]) for part in parts)
+        if not is_named and (
+            (offset not in _FRONT and not _is_head(parts[0], column))
             or count < max(_COUNTED, 0.8 * len(parts))
             or _is_of_date(parts, column, values)
         ):
             continue
         for part, one in zip(parts, offsets, strict=True):
-            if one == offset:
+            if one == offset or is_named:
                 part[column] = "#"
     return ["".join(part) for part in parts]
+
+
+def _is_head(parts: list[str], column: int) -> bool:
+    """Tell whether a number at an end of a line is the page of a running head, and not of a record."""
+    before, after = "".join(parts[:column]), "".join(parts[column + 1 :])
+    is_outside = not before.strip() or not after.strip()
+    words = re.findall(r"[^\W\d_]{2,}", before + after)
+    return (
+        is_outside and len(words) >= _HEAD_WORDS and not before.rstrip().endswith((".", ":", "#", "°", "№"))
+    )
 
 
 def _is_of_date(parts: list[list[str]], column: int, values: list[int]) -> bool:
@@ -144,7 +159,7 @@ def _is_of_date(parts: list[list[str]], column: int, values: list[int]) -> bool:
     if first[column - 1].endswith("/"):
         return True
     if first[column + 1] == "/" and first[column + 2 :]:  # 3/7, whose second number is how many there are
-        wholes = {part[column + 2] for part in parts}
+        wholes = {part[column + 2] for part in parts if len(part) > column + 2}
         if len(wholes) > 1 or int(wholes.pop()[:9]) < max(values):
             return True
     place = len("".join(first[:column]))

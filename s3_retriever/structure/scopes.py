@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 
-_COMMENT = re.compile(r"#|//|/\*|\*|--")
-# A brace on a line of its own opens what the line before named; access labels stand in the middle of a class.
-_INSIDE = re.compile(r"\{\s*\Z|(?:public|private|protected|signals|slots)\b[\w\s]*:\s*\Z")
+# Lines that may stand in any column within a function or class: comments, directives, a brace by itself,
+# labels. "else:" and the like are no labels.
+_APART = re.compile(
+    r"#|//|/\*|\*|--|\{\s*(?://.*|/\*.*)?$|(?:public|private|protected|signals|slots)\b[\w\s]*:$"
+    r"|(?!(?:else|try|finally|except)\b)\w+:$"
+)
+_TAB = " " * 4  # as indentation of units counts it
 
 
 def scope_level(statement: str, level: int) -> int | None:
     """Return the level from which on functions and classes end before a statement; None if none do.
 
-    Comments and directives of preprocessors stand in any column. The code behind them in a unit decides.
+    Comments, directives and labels stand in any column. The code behind them in a unit decides.
 
     Args:
         statement: The text of a unit of code.
@@ -22,12 +26,8 @@ def scope_level(statement: str, level: int) -> int | None:
         >>> scope_level("return 1", 4), scope_level("{", 0), scope_level("# note", 0)
         (4, None, None)
     """
-    if _INSIDE.match(statement):
-        return None
-    if not _COMMENT.match(statement):
-        return level
-    for line in statement.splitlines():
-        code = line.lstrip()
-        if code and not _COMMENT.match(code):
-            return len(line) - len(code)
+    for number, line in enumerate(statement.splitlines()):
+        code = line.strip()
+        if code and not _APART.match(code):
+            return len(line[: line.index(code)].replace("\t", _TAB)) if number else level
     return None

@@ -71,7 +71,8 @@ def _ends_word(
     if is_initial and before == 45 and at - begin >= 2 and points[at - 2] == 46:
         return False  # J.-C.
     word = hash_word(points, at, stop)
-    if contains(abbreviations, word) or (flags[at] & UPPER and contains(capitalised, word)):
+    is_capitalised = flags[at] & UPPER and letters > 1 and flags[at + 1] & LOWER
+    if contains(abbreviations, word) or (is_capitalised and contains(capitalised, word)):
         return False
     if flags[following] & DIGIT:
         is_street = (

@@ -40,7 +40,7 @@ ABBREVIATIONS = hashes(
     "approx ca fig figs eq eqs eqn sect ch chap vol vols nos pp eds refs jan feb apr aug sept oct nov nr "
     "bzw vgl usf abs abb bd hrsg evtl ggf inkl dipl ing frl hl str tel sra srta ud uds dña núm pág págs "
     "sig sigg dott avv art mgr chr env гл ст рис табл им ул обл г гг в вв тыс млн млрд руб см др пр tzn "
-    "np tj dn br nt inż ks bl dz dra drs bpk cmdr maj adm mt डॉ प्रो ড ডা মো zzgl ul św проф акад mevr"
+    "np tj dn br nt inż ks bl dz dra drs bpk cmdr maj adm mt डॉ प्रो ড ডা মো zzgl ul św проф акад mevr tp"
 )
 
 NUMBERED = hashes(
@@ -49,8 +49,8 @@ NUMBERED = hashes(
 )
 """What a full stop follows without ending a sentence if a number comes next."""
 
-CAPITALISED = hashes("hr jh tp ts")
-"""What a full stop follows without ending a sentence if it begins with a capital: Hr., TP."""
+CAPITALISED = hashes("hr jh")
+"""What a full stop follows without ending a sentence if its first letter alone is a capital: Hr., Jh."""
 
 MONTHS = hashes(
     "januar februar märz april mai juni juli august september oktober november dezember jahrhundert jh "

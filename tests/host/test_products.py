@@ -1,5 +1,7 @@
 """Products with weights that are laid out once are those of torch, to the bit."""
 
+import copy
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -29,6 +31,17 @@ def test_a_weight_may_lie_anywhere_in_memory() -> None:
         rows = torch.randn((7, weight.shape[1]), generator=made).bfloat16()
         for _ in range(2):
             assert torch.equal(product(rows, weight), F.linear(rows, weight))
+
+
+def test_rows_of_another_type_and_copies_are_multiplied_too() -> None:
+    made = torch.Generator().manual_seed(3)
+    weight = torch.randn((96, 64), generator=made)
+    product, rows = Product(), torch.randn((7, 64), generator=made)
+    halved = rows.bfloat16(), weight.bfloat16()
+    assert torch.equal(product(*halved), F.linear(*halved))
+    for one in (product, copy.deepcopy(product), pickle.loads(pickle.dumps(product))):  # noqa: S301
+        assert torch.equal(one(rows, weight), F.linear(rows, weight))
+        assert torch.equal(one(*halved), F.linear(*halved))
 
 
 def test_rows_of_any_strides_and_threads_share_a_product() -> None:

@@ -381,6 +381,31 @@ int main()
     return run(3);
 }
 """
+LABELS = """\
+int other(void)
+{ // the body
+    int y = 2;
+    if (y)
+        goto fail;
+    y = 3;
+fail:
+    release(y);
+    return y;
+}
+"""
+TABS = """\
+class Stack {
+\tint size;
+
+\tint pop() {
+\t\tint top = data[size];
+
+\t\t// shrink it now
+\t\tsize = size - 1;
+\t\treturn top;
+\t}
+}
+"""
 FENCES = """\
 # Guide
 
@@ -412,6 +437,11 @@ It is used like this.
         (BRACES, "int offset;", ["class Harbour : public Place"]),
         (BRACES, "say_so();", ["int main()"]),
         (BRACES, "return run(3);", ["int main()"]),
+        (LABELS, "y = 3;", ["int other(void)"]),
+        (LABELS, "release(y);", ["int other(void)"]),
+        (LABELS, "return y;", ["int other(void)"]),
+        (TABS, "size = size - 1;", ["class Stack {", "    int pop() {"]),
+        (TABS, "return top;", ["class Stack {", "    int pop() {"]),
         (FENCES, "closed = quay.close()", []),
     ],
 )

@@ -81,6 +81,8 @@ async def test_an_agent_searches_reads_and_lists(
         ugly = rest["documents"][0]["id"]
         assert ugly == DOCUMENTS[2].id.replace("\ud83d", "\ufffd")  # as JSON can say it
         assert rest["next"] is None
+        again = of(await agent.call_tool("list", {"after": None, "limit": 2}))
+        assert again["documents"] == listed["documents"]
 
         for name, arguments, part in (
             ("search", {}, "question"),

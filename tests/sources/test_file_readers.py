@@ -10,6 +10,7 @@ import pytest
 from file_kinds import add_unreadable, write_docx, write_pdf
 
 from s3_retriever import Document, InvalidInputError, MissingDependencyError, checks
+from s3_retriever.errors import UnreadableFileError
 from s3_retriever.sources.corpus import Corpus
 from s3_retriever.sources.files import FileSettings
 
@@ -76,6 +77,11 @@ def test_a_pipe_within_a_cell_parts_no_cells(tmp_path: Path) -> None:
         r"| `a\|b` | first or last |",
         r"| x | in \| out |",
     ]
+
+
+def test_pipes_in_deep_nesting_take_no_longer(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFileError, match="nested too deeply"):
+        read(tmp_path / "deep.html", "<div>|" * 20_000)  # took minutes where each pipe looked for its cell
 
 
 def test_docx_becomes_markdown_with_its_tables(tmp_path: Path) -> None:
