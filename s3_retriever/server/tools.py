@@ -75,11 +75,11 @@ class _Tools(MCPServer):
 
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
         """Call a tool; arguments that it does not have are refused, too, and null is as if left out."""
-        arguments = {field: value for field, value in arguments.items() if value is not None}
         schemas = [tool.input_schema for tool in await self.list_tools() if tool.name == name]
         for schema in schemas:
             with _told():
                 check_fields(name, arguments, tuple(schema["properties"]))
+        arguments = {field: value for field, value in arguments.items() if value is not None}
         try:
             return await super().call_tool(name, arguments, context)
         except ToolError as error:

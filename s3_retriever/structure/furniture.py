@@ -25,12 +25,14 @@ from s3_retriever.structure.lines import (
     Lines,
 )
 
+_PAGE_WORDS = r"(?:\b(?:page|p\.|seite|página|pág\.|pagina|pag\.|страница|стр\.|side|sida|strona)|第)"
 _NUMBER = re.compile(
-    r"[\W_]*(?:(?:page|p\.|seite|página|pág\.|pagina|pag\.|страница|стр\.|side|sida|strona|第)\s*)?"
+    rf"[\W_]*(?:{_PAGE_WORDS}\s*)?"
     r"(\d{1,4}|[ivxlc]{1,6})\s*页?(?:\s*(?:of|von|de|di|sur|из|/|z)\s*\d{1,4})?[\W_]*",
     re.IGNORECASE,
 )
-_NAMED = re.compile(r"page|p\.|seite|pág|pag|стр|side|sida|strona|第|\W\d+\W", re.IGNORECASE)
+_NAMED = re.compile(rf"{_PAGE_WORDS}|\W\d+\W", re.IGNORECASE)
+_NAMES = re.compile(rf"{_PAGE_WORDS}\s*$", re.IGNORECASE)
 _LEADER = re.compile(r"(?:[.…·]\s*){2,}")
 _PAGE = re.compile(r"\d{1,4}|[ivxlc]{1,6}", re.IGNORECASE)
 _SECTION = re.compile(  # what numbers a heading; the named group is a heading by itself
@@ -53,9 +55,6 @@ _LONGEST = 120  # characters of a line that can be furniture
 _SENTENCE = 6  # words of a line with a full stop that is taken for text
 _AT_BORDER = 2  # lines at either end of a page that can be
 _FRONT = range(-5, 31)  # how far the numbers on pages can be from those of the pages
-_PAGE_WORD = re.compile(
-    r"\b(?:page|p\.|seite|pág\.?|pag\.?|стр\.?|side|sida|strona)\s*$|第\s*$", re.IGNORECASE
-)
 _HEAD_WORDS = 3  # of a running head, at least, whose page may have any number
 _COUNTED = 3  # pages whose numbers tell, at least, that they count pages
 _LEAST_PAGE = 8  # lines between two page numbers, at least, where no form feed tells pages
@@ -130,7 +129,7 @@ def _without_counts(members: list[str], pages: list[int]) -> list[str]:
         values = [int(part[column]) if len(part[column]) <= 6 else -1 for part in parts]
         offsets = [value - page for value, page in zip(values, pages, strict=True)]
         offset, count = Counter(offsets).most_common(1)[0]
-        is_named = all(_PAGE_WORD.search(part[column - 1]) for part in parts)
+        is_named = all(_NAMES.search(part[column - 1]) for part in parts)
         if not is_named and (
             (offset not in _FRONT and not _is_head(parts[0], column))
             or count < max(_COUNTED, 0.8 * len(parts))

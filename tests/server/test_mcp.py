@@ -98,6 +98,7 @@ async def test_an_agent_searches_reads_and_lists(
             ("list", {"after": "[7]"}, "no document has the id '[7]'"),
             ("list", {"limit": 0}, "limit"),
             ("search", {"question": "a", "k": 3}, "unknown field 'k'; search takes question, token_budget"),
+            ("search", {"question": "a", "k": None}, "unknown field 'k'"),
             ("read", {"doc_id": "bakery"}, "unknown field 'doc_id'; read takes id, start, end, around"),
             ("read", {}, "id is missing"),
             ("write", {}, "write"),
