@@ -26,6 +26,7 @@ from s3_retriever.structure.lines import (
     DIGITS,
     END,
     FIRST,
+    GAPS,
     INDENT,
     LAST,
     LEADERS,
@@ -38,9 +39,19 @@ from s3_retriever.structure.lines import (
     WORDS,
     Lines,
 )
-from s3_retriever.structure.scanning import contains, hash_word, marker_end, numbered, ordinals, word_end
+from s3_retriever.structure.scanning import (
+    contains,
+    hash_word,
+    is_entry,
+    marker_end,
+    numbered,
+    ordinals,
+    word_end,
+)
 
 _TITLE = 100  # characters of the longest heading that nothing marks
+_UNDERLINED = 120  # characters of the longest line that is underlined
+_WRAPPED, _WRAPPED_WIDE = 30, 15  # characters after which a title can be wrapped; of Han and the like
 _AHEAD = 24  # lines in which the next item of a list is looked for
 
 
@@ -176,12 +187,7 @@ def mark_rest(
             continue
         kind, level = PROSE, 0
         point = points[first]
-        rule = 0
-        if i + 1 < n and not kinds[i + 1]:
-            rule = lines[i + 1, RULE]
-            short = lines[i + 1, LAST] - lines[i + 1, FIRST] < min(3, last - first)
-            if short or flags[lines[i + 1, FIRST]] & (LETTER | DIGIT) or rule == 46 or last - first > 120:
-                rule = 0
+        rule = _underline(flags, lines, kinds, i)
         if row[RULE] and not row[LETTERS] and not row[DIGITS] and last - first >= 3:
             kind = FURNITURE
             if before == HEADING and above == 0:
@@ -191,6 +197,9 @@ def mark_rest(
         elif rule and (before != PROSE or above):
             kind = HEADING
             level = _underlined(seen, rule, hashed)
+        elif above and _is_wrapped_title(points, flags, lines, kinds, i, hashed or seen[1] > 0):
+            kind, kinds[i + 1] = HEADING, HEADING | JOINED
+            level = _underlined(seen, lines[i + 2, RULE], hashed)
         else:
             text = marker_end(points, flags, first, last)
             if text >= 0 and above == 0 and before == PROSE and _is_wrapped(points, flags, lines, i, marked):
@@ -219,6 +228,49 @@ def mark_rest(
         before, above = kind & ~JOINED, 0
         if before != LIST:
             item = False
+
+
+@njit(cache=True, nogil=True)
+def _underline(flags: Flags, lines: Lines, kinds: Bytes, i: int) -> Any:
+    """Return the character of the line that underlines a line; 0 where none does."""
+    if i + 1 >= len(lines) or kinds[i + 1]:
+        return 0
+    length, below = lines[i, LAST] - lines[i, FIRST], lines[i + 1]
+    rule = below[RULE]
+    if below[LAST] - below[FIRST] < min(3, length) or length > _UNDERLINED or rule == 46:
+        return 0
+    return 0 if flags[below[FIRST]] & (LETTER | DIGIT) else rule
+
+
+@njit(cache=True, nogil=True)
+def _is_wrapped_title(
+    points: Points, flags: Flags, lines: Lines, kinds: Bytes, i: int, underlines: bool
+) -> Any:
+    """Tell whether a line and the next one are an underlined title, wrapped and no sentence.
+
+    ``underlines`` tells whether the text has headings with marks already: else hyphens may be a mere rule.
+    """
+    if i + 2 >= len(lines) or kinds[i + 1]:
+        return False
+    rule, length = _underline(flags, lines, kinds, i + 1), lines[i, LAST] - lines[i, FIRST]
+    if not rule or (rule != 61 and not underlines) or length > _UNDERLINED:
+        return False
+    second = lines[i + 1]
+    if 2 * (lines[i + 2, LAST] - lines[i + 2, FIRST]) < second[LAST] - second[FIRST]:
+        return False
+    for k in (i, i + 1):
+        at, last = lines[k, FIRST], lines[k, LAST]
+        if not flags[at] & (LETTER | DIGIT) or lines[k, GAPS] or is_entry(points, flags, at, last):
+            return False
+        if marker_end(points, flags, at, last) >= 0:
+            return False
+    if flags[lines[i, LAST] - 1] & (STOP | WIDE) or points[lines[i, LAST] - 1] == 58:
+        return False
+    final = second[LAST] - 1
+    if flags[final] & (STOP | WIDE) and points[final] != 63:
+        return False
+    wide = points[lines[i, FIRST]] >= 0x2E80
+    return length >= (_WRAPPED_WIDE if wide else _WRAPPED)
 
 
 @njit(cache=True, nogil=True)

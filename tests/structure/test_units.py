@@ -749,3 +749,41 @@ def test_quoted_mail_is_cut_by_sentences() -> None:
 def test_a_script_with_a_shebang_is_code() -> None:
     text = "#!/bin/sh\nset -e\nfor f in *.txt; do\n  echo it\ndone\nbuild the rest\n"
     assert {kind for kind, _ in units(text)} == {"code"}
+
+
+@pytest.mark.parametrize(
+    ("title", "rule"),
+    [
+        ("A guide to the ferries of the harbour\nand of all its islands", "="),
+        ("Ein Führer zu den Fähren des alten Hafens\nUnd zu allen Inseln (2. Auflage)", "-"),
+        ("港にある古い灯台と新しい船着き場と倉庫についての\n長い案内", "="),
+        ("O que é preciso saber antes de viajar\nnum barco do porto?", "~"),
+    ],
+)
+def test_a_title_of_two_lines_above_an_underline_is_one_heading(title: str, rule: str) -> None:
+    underlined = f"{title}\n{rule * 22}"
+    text = f"Harbour\n=======\n\nThe lamp is lit.\n\n{underlined}\n\nThe ferry leaves at nine. It is red.\n"
+    levels = {"=": 1, "-": 2, "~": 2}
+    assert levels_of_headings(text) == [("Harbour\n=======", 1), (underlined, levels[rule])]
+    assert of_kind("furniture", text) == []
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "The ferry is late today and so I will\nnot come to the office\n---",
+        "The ferry leaves at nine from the old harbour\nand comes back at ten.\n----------------------",
+        "The ferry leaves at nine from the harbour.\nIt comes back at ten\n----------------------",
+        "Harbour Office\n12 Quay Street\n==============",
+        "Keeper: Lane of the old harbour of Voss\nFerry: none yet\n======================",
+        "The lamp hangs above the whole harbour\nand was lit by the keeper\nof it each day\n==============",
+    ],
+)
+def test_a_rule_below_a_paragraph_makes_no_heading_of_it(lines: str) -> None:
+    text = f"Harbour\n=======\n\nThe lamp is lit.\n\n{lines}\n\nAnna is the keeper of it. She is old.\n"
+    assert levels_of_headings(text) == [("Harbour\n=======", 1)]
+
+
+def test_hyphens_below_two_lines_need_other_underlines() -> None:
+    text = "Greetings from all of us in the old harbour\nAnna Lane\n---------\n\nShe wrote it. It is old.\n"
+    assert levels_of_headings(text) == []
