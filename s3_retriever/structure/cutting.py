@@ -77,7 +77,7 @@ def cut_units(
             )
             i = end
             continue
-        while end < n and kinds[end] & JOINED and lines[end, FIRST] < lines[end, END]:
+        while end < n and kinds[end] & JOINED:
             end += 1
         starts[found], out_kinds[found], out_levels[found] = row[FIRST], kind | BEGINS, levels[i]
         found += 1

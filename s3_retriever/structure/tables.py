@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from s3_retriever.compiled import njit
 from s3_retriever.structure.characters import LOWER
+from s3_retriever.structure.grids import grid_head_end, is_grid, is_rule
 from s3_retriever.structure.kinds import HEADER, JOINED, TABLE, Bytes, Flags, Points
 from s3_retriever.structure.lines import (
     COMMAS,
@@ -238,7 +239,7 @@ def mark_tables(points: Points, flags: Flags, lines: Lines, kinds: Bytes) -> Non
             i = end
         else:
             head = _head_end(points, flags, lines, kinds, i, end, kind)
-            _mark_rows(points, lines, kinds, i, head, end, kind)
+            _mark_rows(points, flags, lines, kinds, i, head, end, kind)
             i = _go_on(points, flags, lines, kinds, i, end, kind)
 
 
@@ -269,7 +270,7 @@ def _go_on(points: Points, flags: Flags, lines: Lines, kinds: Bytes, begin: int,
         stop, rows = _reach(points, flags, lines, kinds, i, kind)
         if rows < 1 or (rows == 1 and kind != BY_GAPS and not is_short_row(points, flags, lines[i], kind)):
             break
-        _mark_rows(points, lines, kinds, i, i, stop, kind)
+        _mark_rows(points, flags, lines, kinds, i, i, stop, kind)
         end = stop
     return end
 
@@ -294,7 +295,9 @@ def _head_end(
     points: Points, flags: Flags, lines: Lines, kinds: Bytes, begin: int, end: int, kind: int
 ) -> Any:
     """Return where the header of a table ends; its beginning if it has none."""
-    head = _ruled_end(points, flags, lines, begin, end, kind) if kind <= BY_GAPS else begin
+    head = grid_head_end(points, lines, begin, end) if kind == BY_PIPES else begin
+    if head == begin and kind <= BY_GAPS:
+        head = _ruled_end(points, flags, lines, begin, end, kind)
     if head > begin:
         return head
     bordered = is_separator(points, lines[begin])
@@ -342,14 +345,16 @@ def _is_head(points: Points, flags: Flags, lines: Lines, begin: int, end: int, k
 
 @njit(cache=True, nogil=True)
 def _mark_rows(
-    points: Points, lines: Lines, kinds: Bytes, begin: int, head: int, end: int, kind: int
+    points: Points, flags: Flags, lines: Lines, kinds: Bytes, begin: int, head: int, end: int, kind: int
 ) -> None:
     """Mark the lines of one table."""
     bordered = is_separator(points, lines[begin])
+    grid = kind == BY_PIPES and is_grid(points, flags, lines, begin, end)
     record = begin - 1  # the last line of the row
     for i in range(begin, end):
         row = lines[i]
         joined = i <= record or (kind == BY_PIPES and row[PIPES] == 0) or is_separator(points, row)
+        joined |= grid and not is_rule(points, lines[i - 1])
         if i > record and row[QUOTES]:
             record = _record_end(points, lines, kinds, i, kind)
         kinds[i] = HEADER if i < head else TABLE

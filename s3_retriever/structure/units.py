@@ -15,6 +15,7 @@ from s3_retriever.structure.characters import characters
 from s3_retriever.structure.code import mark_code
 from s3_retriever.structure.cutting import cut_members, cut_units
 from s3_retriever.structure.furniture import mark_furniture
+from s3_retriever.structure.grids import mark_simple_tables
 from s3_retriever.structure.kinds import BEGINS
 from s3_retriever.structure.lines import COLUMNS, count_lines, look_at_lines
 from s3_retriever.structure.tables import mark_tables
@@ -136,6 +137,7 @@ def _find(
         line_kinds, line_levels = np.zeros(len(lines), np.uint8), np.zeros(len(lines), np.uint8)
         mark_furniture(text, lines, line_kinds, pages)
         mark_code(points, flags, lines, words.CODE_WORDS, line_kinds)
+        mark_simple_tables(text, points, lines, line_kinds)
         mark_tables(points, flags, lines, line_kinds)
         mark_rest(points, flags, lines, words.SECTION_WORDS, line_kinds, line_levels)
         n = cut_units(points, flags, lines, line_kinds, line_levels, _WORDS, starts, found, levels)

@@ -669,8 +669,18 @@ PLAIN = [
     "\t",
 ]
 MARKED = ["- item\n", "1. ", "# a\n", "| a | b |\n", "a,b,c\n", "```\n", "---\n", "\f", "12\n", "....... 3\n"]
+RULED = [
+    "+--+--+\n",
+    "+==+==+\n",
+    "| a  |  |\n",
+    "==  ==\n",
+    "    b\n",
+    "-----\n",
+    "=====\n",
+    "A title of an\n",
+]
 CODED = ["def f():\n", "    x = (1,\n", '"""', "}\n", "{", '"', "[", "],\n", "\r\n"]
-WORDS = st.sampled_from([*PLAIN, *MARKED, *CODED])
+WORDS = st.sampled_from([*PLAIN, *MARKED, *RULED, *CODED])
 
 
 @given(st.one_of(st.lists(WORDS, max_size=120).map("".join), st.text(max_size=200)))
@@ -787,3 +797,122 @@ def test_a_rule_below_a_paragraph_makes_no_heading_of_it(lines: str) -> None:
 def test_hyphens_below_two_lines_need_other_underlines() -> None:
     text = "Greetings from all of us in the old harbour\nAnna Lane\n---------\n\nShe wrote it. It is old.\n"
     assert levels_of_headings(text) == []
+
+
+GRID = """+--------+---------------------+
+| Port   | Note                |
+| (town) |                     |
++========+=====================+
+| Oslo   | Leaves at nine and  |
+|        | comes back at ten.  |
++--------+---------------------+
+| Voss   | Two lines:          |
+|        |                     |
+|        | - one               |
++--------+---------------------+
+| Bergen | A full line of text |
+| by sea | and another one     |
++--------+---------------------+"""
+
+
+def test_a_row_of_a_grid_is_all_lines_between_two_rules() -> None:
+    lines = GRID.splitlines()
+    rows = ["\n".join(lines[first:last]) for first, last in ((4, 7), (7, 11), (11, 14))]
+    assert units(GRID) == [("header", "\n".join(lines[:4])), *(("table", row) for row in rows)]
+    plain = GRID.replace("=", "-").replace("| (town) |                     |\n", "")
+    lines = plain.splitlines()
+    assert units(plain)[:2] == [("header", "\n".join(lines[:3])), ("table", "\n".join(lines[3:6]))]
+
+
+def test_a_header_of_a_grid_may_have_several_rows_and_many_lines() -> None:
+    head = GRID.splitlines()
+    above = "\n".join([head[0], *head[1:3] * 4, head[0], "| a      | b                   |", head[3]])
+    text = "\n".join([above, *head[4:]])
+    assert "\n".join(of_kind("header", text)) == above
+    assert len(of_kind("table", text)) == 3
+
+
+def test_cells_of_a_grid_may_span_rows_and_columns() -> None:
+    text = """+------------+------------+-----------+
+| Header 1   | Header 2   | Header 3  |
++============+============+===========+
+| body row 2 | Cells may span columns.|
++------------+------------+-----------+
+| body row 3 | Cells may  | - Cells   |
++------------+ span rows. | - contain |
+| body row 4 |            | - blocks. |
++------------+------------+-----------+"""
+    lines = text.splitlines()
+    assert of_kind("table", text) == ["\n".join(lines[3:5]), "\n".join(lines[5:])]
+
+
+@pytest.mark.parametrize("total", ["", "| sum    |    60 |\n+--------+-------+\n"])
+def test_rows_of_a_result_of_sql_are_single_lines(total: str) -> None:
+    head = "+--------+-------+\n| port   | fare  |\n+--------+-------+\n"
+    rows = ["| Oslo   |    30 |", "| Voss   |    20 |", "| Bergen |    10 |"]
+    border = "+--------+-------+"
+    text = head + "\n".join(rows) + f"\n{border}\n{total}"
+    assert units(text)[:3] == [("header", head.strip()), *(("table", row) for row in rows[:2])]
+    assert len(of_kind("table", text)) == 3 + bool(total)
+
+
+SIMPLE = """======  =====================
+Port    Note
+======  =====================
+Oslo    Leaves at nine and
+        comes back at ten.
+Voss    Has no ferry.
+
+Bergen  Leaves at noon. It
+        is full.
+
+        It is old.
+======  ====================="""
+
+
+@pytest.mark.parametrize(("indent", "end"), [("", ""), ("", "\n\nAfter it. It is red.\n"), ("    ", "\n")])
+def test_a_row_of_a_simple_table_goes_on_below_an_empty_first_column(indent: str, end: str) -> None:
+    lines = [(indent + line).rstrip() for line in SIMPLE.splitlines()]
+    text = "The ports. All of them.\n\n" + "\n".join(lines) + end
+    found = [("\n".join(lines[first:last])).strip() for first, last in ((0, 3), (3, 5), (5, 6), (7, 12))]
+    assert of_kind("header", text) == found[:1]
+    assert of_kind("table", text) == found[1:]
+    assert of_kind("furniture", text) == []
+
+
+def test_headers_of_simple_tables_may_span_columns() -> None:
+    text = """=====  =====  ======
+   Inputs     Output
+------------  ------
+  A      B    A or B
+=====  =====  ======
+False  False  False
+True   False  True
+=====  =====  ======"""
+    lines = text.splitlines()
+    assert units(text) == [
+        ("header", "\n".join(lines[:5])),
+        ("table", lines[5]),
+        ("table", "\n".join(lines[6:])),
+    ]
+
+
+def test_simple_tables_in_wide_characters_and_without_a_header() -> None:
+    text = """======  ==========
+港      時刻
+======  ==========
+大阪    九時に出て
+        十時に戻る
+東京    船はない
+======  =========="""
+    lines = text.splitlines()
+    assert of_kind("table", text) == ["\n".join(lines[3:5]), "\n".join(lines[5:])]
+    bare = "\n".join([lines[0], *lines[3:]])
+    assert units(bare) == [("table", "\n".join([lines[0], *lines[3:5]])), ("table", "\n".join(lines[5:]))]
+
+
+def test_rules_in_columns_around_prose_are_no_simple_table() -> None:
+    told = "The ferry leaves at nine. It is red."
+    text = f"=====  =====\n{told}\n=====  =====\n"
+    assert [piece for kind, piece in units(text) if kind in ("table", "header")] == []
+    assert ("prose", "It is red.") in units(f"=====  =====\n\n{told}\n\n=====  =====\n")
