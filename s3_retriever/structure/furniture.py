@@ -33,6 +33,16 @@ _NUMBER = re.compile(
 )
 _NAMED = re.compile(rf"{_PAGE_WORDS}|\W\d+\W", re.IGNORECASE)
 _NAMES = re.compile(rf"{_PAGE_WORDS}\s*$", re.IGNORECASE)
+_SET_OFF = re.compile(  # what parts a page number from the words before it; "Record 3" has none of it
+    r"[\s–—-]*|.*(?:[,;|·•/]\s*|\s[–—-]\s*|\s{3}"
+    rf"|(?:{_PAGE_WORDS}|\b(?:sheet|slide|blatt|folie|folio|hoja|лист|слайд))\s*)",
+    re.IGNORECASE,
+)
+_LETTERED = r"(?<![\w-])(?:[A-Z]|[IVXLC]{1,6})[-–—]"  # the chapter before its page, as in "A-3" and "II-7"
+_LETTERED_PAGE = re.compile(rf"{_LETTERED}(?=\d{{1,3}}(?![\w-]))")
+_CHAPTER = rf"(?:{_LETTERED}|(?<![\w-])(?:\d{{1,2}}|#)[-–—])"
+_AFTER_CHAPTER = re.compile(rf"{_CHAPTER}$")
+_OF_CHAPTER = re.compile(rf"{_CHAPTER}#")
 _LEADER = re.compile(r"(?:[.…·]\s*){2,}")
 _PAGE = re.compile(r"\d{1,4}|[ivxlc]{1,6}", re.IGNORECASE)
 _SECTION = re.compile(  # what numbers a heading; the named group is a heading by itself
@@ -47,7 +57,7 @@ _MONTH = (
     r"|september|october|november|december|januar|februar|märz|mai|juni|juli|oktober|dezember)\b"
 )
 _DATE = re.compile(  # numbers that count no pages: of dates, times, amounts
-    rf"\d+(?:[.,:-]\d+)+|\d+/\d+/\d+|\d{{1,2}}(?:st|nd|rd|th|\.)?\s(?:of\s)?{_MONTH}|\b{_MONTH}\.?\s\d{{1,2}}\b"
+    rf"\d+(?:[.,:]\d+)+|\d+(?:-\d+){{2,}}|\d{{3,}}[-–]\d+|\d+[-–](?=\d)|\d+/\d+/\d+|\d{{1,2}}(?:st|nd|rd|th|\.)?\s(?:of\s)?{_MONTH}|\b{_MONTH}\.?\s\d{{1,2}}\b"
     r"|\d{1,2}\.?\s(?:de\s)?[^\W\d]{3,12}\.?\s(?:de\s)?\d{4}\b|\b[^\W\d]{3,12}\.?\s\d{1,2},\s\d{4}\b|\d+\s?[年月日]",
     re.IGNORECASE,
 )
@@ -56,7 +66,9 @@ _SENTENCE = 6  # words of a line with a full stop that is taken for text
 _AT_BORDER = 2  # lines at either end of a page that can be
 _FRONT = range(-5, 31)  # how far the numbers on pages can be from those of the pages
 _HEAD_WORDS = 3  # of a running head, at least, whose page may have any number
+_ANEW = 2  # the first number in a chapter that has its own, at most
 _COUNTED = 3  # pages whose numbers tell, at least, that they count pages
+_WIDE_LINE = 20  # characters of a line in a script without cases that is broken by the width of a page
 _LEAST_PAGE = 8  # lines between two page numbers, at least, where no form feed tells pages
 
 
@@ -104,16 +116,29 @@ def _heads_and_numbers(
     is_text = [text[lines[i, LAST] - 1] in ".!?。" and lines[i, WORDS] >= _SENTENCE for i in border.tolist()]
     heads = np.zeros(len(border), np.bool_)
     likely = np.flatnonzero((lines[border, WORDS] <= 16) & ~np.array(is_text, np.bool_))
-    _values, inverse, counts = np.unique(lines[border, SHAPE], return_inverse=True, return_counts=True)
+    shapes = _shapes(text, lines, border)
+    _values, inverse, counts = np.unique(shapes, return_inverse=True, return_counts=True)
     recurs = likely[counts[inverse[likely]] >= least]
     heads[recurs] = True
     changing = recurs[lines[border[recurs], DIGITS] > 0]
     for group in _groups(changing, inverse[changing]):
-        members = [" ".join(text[lines[i, FIRST] : lines[i, LAST]].split()) for i in border[group].tolist()]
+        members = [text[lines[i, FIRST] : lines[i, LAST]].expandtabs() for i in border[group].tolist()]
         if any(one != members[0] for one in members):
             heads[group] = _stay(_without_counts(members, pages[group].tolist()), least)
     chosen: npt.NDArray[np.intp] = border[heads | numbers]
     return chosen
+
+
+def _shapes(text: str, lines: Lines, border: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+    """Return the shapes of lines, in which the letters of chapters look alike too: of "A-3" and "II-7"."""
+    shapes: npt.NDArray[np.int64] = lines[border, SHAPE].copy()
+    known: dict[str, int] = {}
+    for place in np.flatnonzero(lines[border, DIGITS] > 0).tolist():
+        line = text[lines[border[place], FIRST] : lines[border[place], LAST]]
+        shape, n = _LETTERED_PAGE.subn("A-", line)
+        if n:
+            shapes[place] = -known.setdefault(re.sub(r"\d+", "0", shape), len(known) + 1)
+    return shapes
 
 
 def _groups(places: npt.NDArray[np.intp], labels: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
@@ -127,19 +152,35 @@ def _without_counts(members: list[str], pages: list[int]) -> list[str]:
     parts = [re.split(r"(\d+)", member) for member in members]
     for column in range(1, min(map(len, parts)), 2):
         values = [int(part[column]) if len(part[column]) <= 6 else -1 for part in parts]
-        offsets = [value - page for value, page in zip(values, pages, strict=True)]
-        offset, count = Counter(offsets).most_common(1)[0]
         is_named = all(_NAMES.search(part[column - 1]) for part in parts)
+        counting = _counting(values, pages, _is_head(parts[0], column))
         if not is_named and (
-            (offset not in _FRONT and not _is_head(parts[0], column))
-            or count < max(_COUNTED, 0.8 * len(parts))
+            sum(counting) < max(_COUNTED, 0.8 * len(parts))
+            or not (_is_head(parts[0], column) or _is_set_off(parts[-1], column))
             or _is_of_date(parts, column, values)
         ):
             continue
-        for part, one in zip(parts, offsets, strict=True):
-            if one == offset or is_named:
+        for part, counts in zip(parts, counting, strict=True):
+            if counts or is_named:
                 part[column] = "#"
-    return ["".join(part) for part in parts]
+    return [" ".join(_OF_CHAPTER.sub("#", "".join(part)).split()) for part in parts]
+
+
+def _counting(values: list[int], pages: list[int], anywhere: bool) -> list[bool]:
+    """Tell which numbers go up with the pages: from the first one, from ``anywhere``, or in each chapter."""
+    offsets = [value - page for value, page in zip(values, pages, strict=True)]
+    most = Counter(offsets).most_common(1)[0][0]
+    found: list[bool] = []
+    for offset, run in itertools.groupby(zip(offsets, values, strict=True), key=lambda one: one[0]):
+        numbers = [value for _, value in run]
+        is_most = offset == most and (most in _FRONT or anywhere)
+        found += [is_most or (len(numbers) > 1 and 0 <= numbers[0] <= _ANEW)] * len(numbers)
+    return found
+
+
+def _is_set_off(parts: list[str], column: int) -> bool:
+    """Tell whether a number begins its line, that of its chapter aside, or a mark parts it from the words."""
+    return _SET_OFF.fullmatch(_AFTER_CHAPTER.sub("", "".join(parts[:column]))) is not None
 
 
 def _is_head(parts: list[str], column: int) -> bool:
@@ -201,8 +242,32 @@ def _lone_numbers(text: str, lines: Lines, filled: npt.NDArray[np.intp]) -> list
             for j, other, _ in near
         ]
         if any(ascends) and (named or (len(alone) >= 3 and all(ascends))):
-            found.append(i)
-    return found
+            found.append((i, named))
+    bare = [i for i, named in found if not named]
+    is_parting = 3 * sum(_parts_a_sentence(text, lines, filled, i) for i in bare) >= len(bare)
+    return [i for i, named in found if named or is_parting]
+
+
+def _parts_a_sentence(text: str, lines: Lines, filled: npt.NDArray[np.intp], i: int) -> bool:
+    """Tell whether a sentence goes on below a line: a page may end within one, a record or a stanza does not.
+
+    A running head may stand between.
+    """
+    place = int(np.searchsorted(filled, i))
+    above, below = _two_nearest(filled[:place][::-1]), _two_nearest(filled[place + 1 :])
+    open_above = [k for k in above if text[lines[k, LAST] - 1] not in ".!?:。！？："]
+    initials = [text[lines[k, FIRST]] for k in below]
+    if not open_above or not below:
+        return False
+    is_wide = initials[0].isalpha() and initials[0].lower() == initials[0].upper()
+    longest = max(lines[k, LAST] - lines[k, FIRST] for k in open_above)
+    return any(map(str.islower, initials)) or (is_wide and longest >= _WIDE_LINE)
+
+
+def _two_nearest(filled: npt.NDArray[np.intp]) -> list[int]:
+    """Return the first of some lines, and the second if a blank line parts them."""
+    two: list[int] = filled[:2].tolist()
+    return two if len(two) == 2 and abs(two[1] - two[0]) > 1 else two[:1]
 
 
 def _contents(text: str, lines: Lines) -> list[int]:

@@ -644,6 +644,121 @@ def test_pages_are_counted_over_the_pieces_of_a_long_text(monkeypatch: pytest.Mo
     assert len(of_kind("furniture", text)) == 100
 
 
+CHAPTERS = [(chapter, page) for chapter in range(3) for page in range(4)]
+
+
+def chapters(line: str, of: list[tuple[int, int]] = CHAPTERS) -> str:
+    """Pages of chapters, each numbered from 1, with a line at the head and a text of their own."""
+    told = "Hose was delivered on the {i}th of May to the office of the harbour.\n"
+    return "\f".join(
+        f"{line}\n{told}".format(n=c + 1, letter="ABC"[c], roman=("I", "II", "III")[c], p=p + 1, i=3 * i * i)
+        for i, (c, p) in enumerate(of)
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{n}-{p}",
+        "{letter}-{p}",
+        "{roman}-{p}",
+        "- {n}-{p} -",
+        "Page {n}-{p}",
+        "Page {letter}-{p}",
+        "{n}-{p} Lamps",
+        "Pumps of the harbour {n}-{p}",
+        "Pumps, {letter}-{p}",
+        "Chapter {n}, Lamps | {p}",
+        "Lamps    {n}\u2013{p}",
+        "Chapter {n} of the Lamps {p}",
+    ],
+)
+def test_pages_that_each_chapter_counts_anew_are_furniture(line: str) -> None:
+    assert len(of_kind("furniture", chapters(line))) == 12
+
+
+@pytest.mark.parametrize(
+    "line", ["{n}-{p}", "{letter}-{p}", "{roman}-{p}", "Pumps of all kinds {letter}-{p}"]
+)
+def test_pages_of_short_chapters_are_furniture(line: str) -> None:
+    short = [one for one in CHAPTERS if one[1] < 2 or not one[0]]
+    assert len(of_kind("furniture", chapters(line, short))) == len(short)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Record {n}-{p}",
+        "Figure {letter}-{p}",
+        "Minutes of the council 202{n}-{p}",
+        "{p}-{n} goals",
+        "Lamp No. {p}",
+        "Room {roman}{p}",
+        "Question {p}",
+        "{n}.{p} Scope",
+        "{n}:{p}",
+    ],
+)
+def test_records_that_are_numbered_anew_are_text(line: str) -> None:
+    assert of_kind("furniture", chapters(line)) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Record {one}",
+        "Customer No. {one}",
+        "Question {one}",
+        "Question {one} of 6",
+        "Form {one}: Lamps",
+        "Lamp-{one}",
+        "Day {one} of the voyage",
+        "Fragebogen {one}",
+        "Patient #{one}",
+        "\u8bb0\u5f55 {one}",
+    ],
+)
+def test_records_of_which_each_has_a_page_are_text(line: str) -> None:
+    for text in (pages(line), pages("Harbour", line)):
+        assert not {piece for piece in of_kind("furniture", text) if piece != "Harbour"}
+
+
+def broken_by_numbers(ends: str, begins: str, n: int = 5) -> str:
+    """Parts of ten lines that end and begin so, the number of each above it."""
+    middle = "\n".join(f"The lamp of the harbour is lit by the keeper in month {i}," for i in range(8))
+    return "\n\n".join(f"{i}\n\n{begins}\n{middle}\n{ends}" for i in range(1, n + 1))
+
+
+@pytest.mark.parametrize(
+    ("ends", "begins"),
+    [
+        ("Note: none", "Name: Ann"),
+        ("and so it burns.", "The keeper is old, and the lamp"),
+        ("and so it burns", "Here stands the keeper"),
+        ("\u7070\u8272\u7684\u706f", "\u59d3\u540d \u5f20\u4e09"),
+    ],
+)
+def test_numbers_of_records_and_stanzas_are_text(ends: str, begins: str) -> None:
+    assert of_kind("furniture", broken_by_numbers(ends, begins)) == []
+
+
+@pytest.mark.parametrize(
+    ("ends", "begins"),
+    [
+        ("and is lit by the", "keeper at nine"),
+        ("and is lit by the", "THE HARBOUR\n\nkeeper at nine"),
+        ("\u4eca\u5929\u7684\u6e2f\u53e3" * 5, "\u8239\u53ea\u5f88\u591a"),
+    ],
+)
+def test_numbers_that_part_sentences_are_those_of_pages(ends: str, begins: str) -> None:
+    numbers = [str(i) for i in range(1, 6)]
+    assert of_kind("furniture", broken_by_numbers(ends, begins)) == numbers
+    named = broken_by_numbers("It burns.", "The lamp")
+    for i in numbers:
+        named = named.replace(f"{i}\n\n", f"Page {i}\n\n")
+    assert of_kind("furniture", named) == [f"Page {i}" for i in numbers]
+
+
 def test_prose_is_not_taken_for_something_else() -> None:
     text = (
         "He said, in short, that the lamp, the oil and the rope were old. She knew.\n"
