@@ -33,7 +33,7 @@ def cut_units(
     lines: Lines,
     kinds: Bytes,
     levels: Bytes,
-    words: tuple[Hashes, Hashes, Hashes, Hashes, Hashes, Hashes],
+    words: tuple[Hashes, Hashes, Hashes, Hashes, Hashes, Hashes, Hashes],
     starts: Starts,
     out_kinds: Bytes,
     out_levels: Bytes,
@@ -47,7 +47,7 @@ def cut_units(
         kinds: Of the lines.
         levels: Of the lines.
         words: Hashes of words that open functions, and other blocks; of abbreviations, of months, of
-            abbreviations before numbers, and of those with a capital.
+            abbreviations before numbers, of those with a capital, and of words before ordinals.
         starts: Where each unit begins, to be written.
         out_kinds: Their kinds, to be written.
         out_levels: Their levels, to be written.

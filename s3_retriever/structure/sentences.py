@@ -32,7 +32,7 @@ def cut_sentences(
     points: Points,
     flags: Flags,
     lines: Lines,
-    words: tuple[Hashes, Hashes, Hashes, Hashes],
+    words: tuple[Hashes, Hashes, Hashes, Hashes, Hashes],
     starts: Starts,
     found: int,
 ) -> Any:
@@ -42,8 +42,8 @@ def cut_sentences(
         points: The text.
         flags: Bits of its characters.
         lines: Of the block.
-        words: Hashes of abbreviations, of months, of abbreviations before numbers, and of those with a
-            capital.
+        words: Hashes of abbreviations, of months, of abbreviations before numbers, of those with a
+            capital, and of words before ordinals.
         starts: Where each unit begins, to be written.
         found: How many units there are before.
     """
@@ -93,7 +93,7 @@ def _look_at_stop(
     begin: int,
     at: int,
     end: int,
-    words: tuple[Hashes, Hashes, Hashes, Hashes],
+    words: tuple[Hashes, Hashes, Hashes, Hashes, Hashes],
 ) -> Any:
     """Return where the marks at an offset end, where text goes on, and whether a sentence begins there."""
     first, wide = at, False

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from s3_retriever.compiled import njit
-from s3_retriever.structure.characters import DIGIT, LETTER, LOWER, SPACE, UPPER
+from s3_retriever.structure.characters import CLOSER, DIGIT, LETTER, LOWER, SPACE, STOP, UPPER, WIDE
 from s3_retriever.structure.kinds import Flags, Hashes, Points
 from s3_retriever.structure.scanning import contains, hash_word, word_end
+
+_NOUN = 4  # letters of what follows an ordinal, at least: what is shorter is mostly a pronoun
 
 
 @njit(cache=True, nogil=True)
@@ -20,7 +22,7 @@ def is_full_stop(
     stop: int,
     following: int,
     end: int,
-    words: tuple[Hashes, Hashes, Hashes, Hashes],
+    words: tuple[Hashes, Hashes, Hashes, Hashes, Hashes],
 ) -> Any:
     """Tell whether a single full stop ends a sentence: no initial, abbreviation, or number of an item."""
     at = stop
@@ -39,9 +41,14 @@ def is_full_stop(
         return True
     if at == begin or (digits <= 2 and points[at - 1] == 10):
         return False
+    before = at - 1
+    while before > begin and flags[before - 1] & LETTER:
+        before -= 1
+    after = word_end(points, flags, following, following + 16)
+    if after - following >= _NOUN and contains(words[4], hash_word(points, before, at - 1)):
+        return False
     if digits > 2:
         return True
-    after = word_end(points, flags, following, following + 16)
     return not contains(words[1], hash_word(points, following, after))
 
 
@@ -53,10 +60,10 @@ def _ends_word(
     at: int,
     stop: int,
     following: int,
-    words: tuple[Hashes, Hashes, Hashes, Hashes],
+    words: tuple[Hashes, Hashes, Hashes, Hashes, Hashes],
 ) -> Any:
     """Tell whether a full stop after a word, which begins at ``at``, ends a sentence."""
-    abbreviations, _, numbered, capitalised = words
+    abbreviations, _, numbered, capitalised, _ = words
     letters = stop - at
     before = points[at - 1] if at > begin else np.uint32(32)
     if before == 46:
@@ -70,17 +77,52 @@ def _ends_word(
         return False
     if is_initial and before == 45 and at - begin >= 2 and points[at - 2] == 46:
         return False  # J.-C.
+    if letters > 1 and _roman_end(points, at, stop) == stop and _begins_sentence(points, flags, begin, at):
+        return False
+    if _is_doubled(points, flags, at, stop) and _is_doubled(points, flags, following, following + 2):
+        return flags[following + 2] & LETTER != 0  # EE. UU.
     word = hash_word(points, at, stop)
     is_capitalised = flags[at] & UPPER and letters > 1 and flags[at + 1] & LOWER
     if contains(abbreviations, word) or (is_capitalised and contains(capitalised, word)):
         return False
-    if flags[following] & DIGIT:
+    after = following + 8
+    roman = _roman_end(points, following, after)
+    if flags[following] & DIGIT or (following + 1 < roman < after and not flags[roman] & LETTER):
         is_street = (
             letters > 3 and points[stop - 3] == 115 and points[stop - 2] == 116 and points[stop - 1] == 114
         )
         if is_street or contains(numbered, word):
             return False
     return not (flags[following] & LOWER and letters <= 4)
+
+
+@njit(cache=True, nogil=True)
+def _roman_end(points: Points, at: int, end: int) -> Any:
+    """Return where the capitals of a Roman number that begin at an offset end."""
+    while at < end and (
+        points[at] == 73  # I, V, X, L, C, M
+        or points[at] == 86
+        or points[at] == 88
+        or points[at] == 76
+        or points[at] == 67
+        or points[at] == 77
+    ):
+        at += 1
+    return at
+
+
+@njit(cache=True, nogil=True)
+def _begins_sentence(points: Points, flags: Flags, begin: int, at: int) -> Any:
+    """Tell whether nothing stands between a word and the stop before it, as before "II. Rákóczi"."""
+    while at > begin and flags[at - 1] & SPACE:
+        at -= 1
+    return at == begin or flags[at - 1] & (STOP | WIDE | CLOSER) != 0
+
+
+@njit(cache=True, nogil=True)
+def _is_doubled(points: Points, flags: Flags, at: int, stop: int) -> Any:
+    """Tell whether a word is a capital twice, an abbreviated plural of Spanish and French."""
+    return stop - at == 2 and flags[at] & UPPER != 0 and points[at] == points[at + 1]
 
 
 @njit(cache=True, nogil=True)

@@ -28,6 +28,7 @@ _WORDS = (
     words.MONTHS,
     words.NUMBERED,
     words.CAPITALISED,
+    words.BEFORE_ORDINALS,
 )
 
 

@@ -40,20 +40,29 @@ ABBREVIATIONS = hashes(
     "approx ca fig figs eq eqs eqn sect ch chap vol vols nos pp eds refs jan feb apr aug sept oct nov nr "
     "bzw vgl usf abs abb bd hrsg evtl ggf inkl dipl ing frl hl str tel sra srta ud uds dña núm pág págs "
     "sig sigg dott avv art mgr chr env гл ст рис табл им ул обл г гг в вв тыс млн млрд руб см др пр tzn "
-    "np tj dn br nt inż ks bl dz dra drs bpk cmdr maj adm mt डॉ प्रो ড ডা মো zzgl ul św проф акад mevr tp"
+    "np tj dn br nt inż ks bl dz dra drs bpk cmdr maj adm mt डॉ प्रो ড ডা মো zzgl ul św проф акад mevr tp "
+    "exmo exma exmos exmas ilmo ilma profa dª mª avda gral cnel tte pdte pgs ths pl sz ifj özv gosp jl hab "
+    "płk ppłk mjr κα κκ просп наб пер бул вул ім пос напр ср англ лат нем греч исп např sv nám rndr mudr "
+    "judr phdr kgl resp exkl doç yrd örn bkz bijv dhr spett"
 )
 
 NUMBERED = hashes(
     "no sec para paras cl reg kl godz blz pag kap cap stk str č čl čp obr vyd tlf afd hfst mwst jg anm ziff "
-    "aufl taf tab rys poz zob ust lok кв корп оф разд прил чл"
+    "aufl taf tab rys poz zob ust lok séc кв корп оф разд прил чл"
 )
 """What a full stop follows without ending a sentence if a number comes next."""
 
-CAPITALISED = hashes("hr jh")
+CAPITALISED = hashes("hr jh sto sta ste dl dna brig av mah cad sok kab kec kel gent egr mw eng")
 """What a full stop follows without ending a sentence if its first letter alone is a capital: Hr., Jh."""
+
+BEFORE_ORDINALS = hashes(
+    "der die das dem den des im zum zur vom beim einen einem einer mein meinen meinem meiner meine sein "
+    "seinen seinem seiner seine ihr ihren ihrem ihrer ihre jeder jede jedes jeden jedem"
+)
+"""Words of German before a number with a full stop that is an ordinal if a word comes next."""
 
 MONTHS = hashes(
     "januar februar märz april mai juni juli august september oktober november dezember jahrhundert jh "
-    "jahrhunderts juillet klasse auflage etage stock mal geburtstag ausgabe"
+    "jahrhunderts juillet klasse auflage etage stock mal geburtstag ausgabe yüzyıl yüzyılın yüzyılda"
 )
 """What follows a number with a full stop that is an ordinal, in German and its neighbours."""

@@ -64,6 +64,81 @@ def test_sentences_with_spaces_between(sentences: list[str]) -> None:
 @pytest.mark.parametrize(
     "sentences",
     [
+        ["Kitap 19. yüzyılda yazıldı.", "Bina 5. katta.", "II. Dünya Savaşı uzun sürdü.", "IV. Murat döndü."],
+        ["II. Rákóczi Ferenc és pl. Anna jött.", "A XIX. században élt.", "A 3. emeleten lakik."],
+        [
+            "Los EE. UU. firmaron el tratado.",
+            "Las FF. AA. y los EE. UU. salieron.",
+            "Vive en EE. UU.",
+            "Ella no.",
+        ],
+        ["Das ist der 3. Platz.", "Der 2. Weltkrieg war im 20. Jahrhundert.", "Zum 3. Mal kam er.", "Ja."],
+        ["Den 2. verdenskrig begyndte i 1939.", "Hän tuli 3. tammikuuta 1990.", "V 19. století žil král."],
+        ["O Exmo. Sr. Presidente chegou.", "A Exma. Sra. Silva e a Profa. Costa saíram.", "Foi no séc. XIX."],
+        ["MM. Dupont et Martin sont là.", "M. Dupont part.", "Ste. Anne est là.", "C'est M. Martin."],
+        ["Mieszka na ul. Długiej 5 przy al. Jana Pawła II.", "Prof. dr hab. Jan Nowak i płk. Lis wyszli."],
+        [
+            "Он живёт в г. Москва, просп. Мира, т. е. там.",
+            "Это (англ. Lamp) лампа.",
+            "Ср. Иванов, напр. Петров.",
+        ],
+        ["Ông ở TP. HCM.", "PGS. Nguyễn Văn A và ThS. Trần Bình đến.", "GS.TS. Lê nói."],
+        ["Nel sec. XIX era così.", "Spett. Ditta Rossi, ecco.", "Vidi il cap. IV qui."],
+        ["Dl. Popescu a venit.", "Gosp. Horvat je došao.", "Jl. Merdeka di Kab. Bogor.", "Dhr. Jansen gaat."],
+        ["Ο κ. Νίκος και η κα. Μαρία ήρθαν.", "Живе на вул. Шевченка.", "Живее на бул. Левски."],
+        ["Doç. Dr. Ali Bey, bkz. Ankara, geldi.", "Dr. Ali Atatürk Cad. No. 5 adresinde.", "Evet."],
+        ["Av. Reforma 5 y Sto. Domingo.", "El Gral. San Martín y Dª. Ana vinieron.", "Sí."],
+        ["Např. Karel a sv. Václav, resp. Anna.", "RNDr. Novák přišel.", "Brig. Gen. Lane came."],
+    ],
+)
+def test_ordinals_and_titles_of_many_languages_end_no_sentence(sentences: list[str]) -> None:
+    assert units(" ".join(sentences)) == [("prose", one) for one in sentences]
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["He was 19.", "Then he left.", "I am 19.", "You know."],
+        [
+            "Er ist 19.",
+            "Dann ging er.",
+            "Bu 19.",
+            "Sonra gitti.",
+            "Tengo 19.",
+            "Luego salí.",
+            "Mødet er den 3.",
+            "Vi ses.",
+        ],
+        ["Papst Johannes Paul II.", "Er starb 2005.", "It is the cap.", "It is red.", "No.", "I said no."],
+        [
+            "It is in the brig.",
+            "It has 5 mm.",
+            "The sta.",
+            "He said sto.",
+            "You sat on the ste.",
+            "It is so.",
+        ],
+        [
+            "Vive con él en EE. UU.",
+            "Luego se va.",
+            "No hay más UU.",
+            "Así es.",
+            "It is in the sec.",
+            "I saw it.",
+            "It has 5 MW.",
+            "An eSIM.",
+            "It is TS.",
+            "We use it.",
+        ],
+    ],
+)
+def test_what_is_no_ordinal_or_title_ends_a_sentence(sentences: list[str]) -> None:
+    assert units(" ".join(sentences)) == [("prose", one) for one in sentences]
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
         ["他来了。", "为什么？", "“好的。”", "三点一刻到了！"],
         ["猫が好きです。", "「行こう！」と彼は言った。", "はい。"],
         ["ខ្ញុំទៅផ្សារ។", "អ្នកទៅណា។"],
