@@ -214,7 +214,7 @@ class Search:
             looked_up,
             means_of(means, looked_up),
             self._ranker.scoring,
-            lambda _, term: self._ranker.bm25_parts(self._snapshot, term, alone=alone),
+            lambda terms, cells: self._ranker.bm25_parts(self._snapshot, terms, cells, alone=alone),
         )
 
     def _with_densities(

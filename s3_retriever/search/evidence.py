@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -70,8 +70,8 @@ class Evidence(NamedTuple):
         looked_up: What the host's heads looked up; None where the host was not asked.
         means: float32 (H, n), the mean of exp(s) over all that was searched, for each token and head.
         scoring: Constants.
-        of_term: Returns BM25's density over the cells of the snapshot for one term of the question alone,
-            given its number and the term, in two parts: for words in texts, and for words above them.
+        of_terms: Yields BM25's density at some cells for each term of the question alone, given the terms
+            and the cells, in two parts: for words in texts, and for words above them.
     """
 
     question: str
@@ -81,7 +81,7 @@ class Evidence(NamedTuple):
     looked_up: LookedUp | None
     means: Float32
     scoring: Scoring
-    of_term: Callable[[int, Asked], tuple[Float32, Float32]]
+    of_terms: Callable[[Sequence[Asked], Int64], Iterable[tuple[Float32, Float32]]]
 
 
 def means_of(pieces: Sequence[Float32], looked_up: LookedUp | None) -> Float32:

@@ -79,11 +79,12 @@ def term_parts(evidence: Evidence, peaks: Sequence[int]) -> list[TermPart]:
     if evidence.densities.bm25 is None:
         return []
     seen = _Pieces(evidence.question)
-    parts = []
-    for number, one in enumerate(asked(evidence.question)):
-        text, above = (density[list(peaks)] for density in evidence.of_term(number, one))
-        parts.append(TermPart(seen.of_term(one.start, one.end), one.term, text, above))
-    return parts
+    terms = asked(evidence.question)
+    found = evidence.of_terms(terms, np.array(peaks, np.int64))
+    return [
+        TermPart(seen.of_term(one.start, one.end), one.term, text, above)
+        for one, (text, above) in zip(terms, found, strict=True)
+    ]
 
 
 def met_words(

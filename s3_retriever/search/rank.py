@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -16,12 +16,13 @@ from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
 from s3_retriever.index.words import asked as asked_terms
 from s3_retriever.search.coactivation import coactivation
-from s3_retriever.search.density import Float32, paper_density, token_weights
+from s3_retriever.search.density import Float32, Int64, paper_density, token_weights
 from s3_retriever.search.kernels import LANES, cell_counts, cell_masses, n_groups
 from s3_retriever.search.lexical import Float64, LexicalIndex
 from s3_retriever.search.lookup import TermLookup
 from s3_retriever.search.rarity import RarityBoost
 from s3_retriever.search.scoring import Scoring, lexical_density
+from s3_retriever.search.stretches import Stretches
 from s3_retriever.search.totals import totals
 from s3_retriever.search.workers import Workers
 
@@ -101,19 +102,34 @@ class Ranker:
         """
         lookup = TermLookup(snapshot)
         terms = asked_terms(question) if isinstance(question, str) else question
-        return self._lexical(snapshot, partial(self.lexical.scores, lookup, terms), alone)
+        return self._lexical(Stretches.whole(snapshot), partial(self.lexical.scores, lookup, terms), alone)
 
-    def bm25_parts(self, snapshot: Snapshot, term: Asked, *, alone: bool) -> tuple[Float32, Float32]:
-        """Return the summands of :meth:`bm25` for one term: for words in texts, and for words above them."""
+    def bm25_parts(
+        self, snapshot: Snapshot, terms: Sequence[Asked], cells: Int64, *, alone: bool
+    ) -> Iterator[tuple[Float32, Float32]]:
+        """Yield the summands of :meth:`bm25` at some cells, for each term of a question.
+
+        Args:
+            snapshot: What is searched.
+            terms: Of the question.
+            cells: int64 (n,).
+            alone: As of :meth:`bm25`.
+
+        Yields:
+            For words in texts, and for words above them, float32 (n,) each.
+        """
         lookup = TermLookup(snapshot)
-        sides = (partial(side, lookup, [term]) for side in self.lexical.sides)
-        text, above = (self._lexical(snapshot, side, alone) for side in sides)
-        return text, above
+        near = Stretches.around(snapshot, cells, self.scoring.all_bm25_widths)
+        places = near.places(cells)
+        for term in terms:
+            sides = (partial(side, lookup, [term]) for side in self.lexical.sides)
+            text, above = (self._lexical(near, side, alone)[places] for side in sides)
+            yield text, above
 
     def _lexical(
-        self, snapshot: Snapshot, scored: Callable[[RarityBoost | None], Float64], alone: bool
+        self, stretches: Stretches, scored: Callable[[RarityBoost | None], Float64], alone: bool
     ) -> Float32:
-        return lexical_density(self.scoring, snapshot, scored, self.surprise, alone=alone)
+        return lexical_density(self.scoring, stretches, scored, self.surprise, alone=alone)
 
     def s3(
         self,

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from s3_retriever.checks import check_settings, each, instance, number, whole
 from s3_retriever.errors import ArtifactFormatError, InvalidInputError
-from s3_retriever.index.snapshot import Snapshot
-from s3_retriever.search.density import Float32, Scale, bm25_density, widening
+from s3_retriever.search.density import Float32, Scale, bm25_density
 from s3_retriever.search.rarity import RarityBoost
+from s3_retriever.search.stretches import Stretches
 
 BM25_WIDTHS: Mapping[float, float] = {0.5: 1.0, 2.0: 1.0, 6.0: 1.0}
 """Widths in cells at which plain BM25 is averaged, with their weights. Wide ones count the words around a
@@ -71,6 +71,11 @@ class Scoring:
             msg = f"every query head needs {len(self.scales)} weights, one per scale"
             raise InvalidInputError(msg)
 
+    @property
+    def all_bm25_widths(self) -> set[float]:
+        """Widths at which BM25 is averaged in any mode and kind of text."""
+        return {*BM25_WIDTHS, *self.bm25_widths, *CODE_WIDTHS}
+
     def row_weights(self, token_weights: Float32) -> Float32:
         """Return the weight of each row at each scale, float32 (H * n, S), the rows head by head.
 
@@ -114,34 +119,34 @@ class Scoring:
 
 def lexical_density(
     scoring: Scoring,
-    snapshot: Snapshot,
+    stretches: Stretches,
     scored: Callable[[RarityBoost | None], npt.NDArray[np.float64]],
     surprise: Callable[[str], float],
     *,
     alone: bool,
 ) -> Float32:
-    """Return the density of BM25 of a snapshot's cells, float32 (C,).
+    """Return the density of BM25 of the cells of some stretches, float32 (C,).
 
     Args:
         scoring: Constants.
-        snapshot: What is searched.
-        scored: Returns BM25 of the cells, float64 (C,), with a boost of rare words, or plain.
+        stretches: What is averaged.
+        scored: Returns BM25 of all cells of the snapshot, float64, with a boost of rare words, or plain.
         surprise: How rare a word is in its language, in [0, 1].
         alone: Whether no other side is added: plain BM25 then, averaged at :data:`BM25_WIDTHS`.
     """
-    cells = snapshot.document_cells
-    wider = widening(snapshot.document_characters, cells)
+    cells, borders, wider, are_code = stretches
     if alone:
-        return bm25_density(scored(None), cells, BM25_WIDTHS, wider)
-    density = np.zeros(snapshot.n_cells, np.float32)
+        return bm25_density(scored(None)[cells], borders, BM25_WIDTHS, wider)
+    density = np.zeros(borders[-1], np.float32)
     total = math.fsum(scoring.bm25_widths.values())
     in_code = {sigma: total * weight for sigma, weight in CODE_WIDTHS.items()}
     for are_kind, widths, power in (
-        (~snapshot.are_code, scoring.bm25_widths, scoring.bm25_rarity),
-        (snapshot.are_code, in_code, CODE_RARITY * scoring.bm25_rarity),
+        (~are_code, scoring.bm25_widths, scoring.bm25_rarity),
+        (are_code, in_code, CODE_RARITY * scoring.bm25_rarity),
     ):
         if are_kind.any():
-            density += bm25_density(scored(RarityBoost(power, surprise)), cells, widths, wider, are_kind)
+            scores = scored(RarityBoost(power, surprise))[cells]
+            density += bm25_density(scores, borders, widths, wider, are_kind)
     return density
 
 

@@ -22,7 +22,7 @@ from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import coactivation
 from s3_retriever.search.context import TermCounts, term_counts
-from s3_retriever.search.density import Float32, paper_density
+from s3_retriever.search.density import Float32, Int64, paper_density
 from s3_retriever.search.evidence import Evidence, least_of, means_of
 from s3_retriever.search.exchange import (
     Cells,
@@ -44,6 +44,7 @@ from s3_retriever.search.profile import Profile, profile_of, ranges_of
 from s3_retriever.search.rank import TOGETHER, Densities, Fuse
 from s3_retriever.search.rarity import RarityBoost
 from s3_retriever.search.scoring import Scoring, lexical_density
+from s3_retriever.search.stretches import Stretches
 from s3_retriever.search.totals import totals
 from s3_retriever.search.workers import Workers
 
@@ -140,16 +141,19 @@ class Shard:
             for span in wanted.spans
         ]
 
-        lookup = TermLookup(snapshot)
-
-        def of_term(number: int, term: Asked) -> tuple[Float32, Float32]:
-            alone = replace(
-                state.question, terms=(term,), surprise=state.question.surprise[number : number + 1]
-            )
-            cells, below = whole.terms.cells[number], whole.terms.below[number]
-            counts = whole.terms._replace(cells=(cells,), below=(below,))
-            text, above = (self._lexical_density(alone, lookup, counts, side) for side in self._sides)
-            return text, above
+        def of_terms(terms: Sequence[Asked], cells: Int64) -> Iterator[tuple[Float32, Float32]]:
+            lookup = TermLookup(snapshot)
+            near = Stretches.around(snapshot, cells, self._scoring.all_bm25_widths)
+            places = near.places(cells)
+            for number, term in enumerate(terms):
+                alone = replace(
+                    state.question, terms=(term,), surprise=state.question.surprise[number : number + 1]
+                )
+                one, below = whole.terms.cells[number], whole.terms.below[number]
+                counts = whole.terms._replace(cells=(one,), below=(below,))
+                sides = (self._lexical_density(alone, lookup, near, counts, side) for side in self._sides)
+                text, above = (side[places] for side in sides)
+                yield text, above
 
         evidence = Evidence(
             wanted.question,
@@ -159,7 +163,7 @@ class Shard:
             wanted.looked_up,
             means_of([one.means for one in whole.totals], wanted.looked_up),
             self._scoring,
-            of_term,
+            of_terms,
         )
         read = functools.cache(snapshot.checked_document)
 
@@ -238,7 +242,8 @@ class Shard:
             s3 = self._paper(question, whole) if question.shared is not None else self._s3(state, whole)
         if question.mode != "s3":
             lookup = state.lookup or TermLookup(self._snapshot)
-            bm25 = self._lexical_density(question, lookup, whole.terms, *self._sides)
+            stretches = Stretches.whole(self._snapshot)
+            bm25 = self._lexical_density(question, lookup, stretches, whole.terms, *self._sides)
         return Densities(s3, bm25)
 
     def _s3(self, state: _State, whole: Counted) -> Float32:
@@ -266,7 +271,12 @@ class Shard:
         return paper_density(counts, snapshot.document_cells)
 
     def _lexical_density(
-        self, question: Question, lookup: TermLookup, whole: TermCounts, *sides: Scores
+        self,
+        question: Question,
+        lookup: TermLookup,
+        stretches: Stretches,
+        whole: TermCounts,
+        *sides: Scores,
     ) -> Float32:
         """Return the density of BM25, of what some sides give: words in the texts, words above them."""
         words = (term.exact or term.term for term in question.terms)
@@ -277,7 +287,7 @@ class Shard:
             return functools.reduce(np.add, scores)
 
         alone = question.mode == "bm25"
-        return lexical_density(self._scoring, self._snapshot, scored, surprise.__getitem__, alone=alone)
+        return lexical_density(self._scoring, stretches, scored, surprise.__getitem__, alone=alone)
 
     def _densest(self, state: _State, densities: Densities, most: int) -> Cells:
         density, cells_of = state.density, self._snapshot.document_cells

@@ -14,6 +14,7 @@ from s3_retriever.index.words import asked
 from s3_retriever.search.density import bm25_density, widening
 from s3_retriever.search.rarity import RarityBoost
 from s3_retriever.search.scoring import BM25_WIDTHS, CODE_RARITY, CODE_WIDTHS, lexical_density
+from s3_retriever.search.stretches import Stretches
 
 PROSE = "The ferry leaves the old pier at nine, and whoever is late waits for the next one. " * 30
 PYTHON = "".join(
@@ -69,7 +70,7 @@ def test_beside_s3_bm25_looks_wider_at_code_where_rare_words_count_less(
     def scored(boost: RarityBoost | None) -> np.ndarray:
         return by_power[powers.index(boost and boost.power)]
 
-    found = lexical_density(scoring, snapshot, scored, lambda _: 1.0, alone=alone)
+    found = lexical_density(scoring, Stretches.whole(snapshot), scored, lambda _: 1.0, alone=alone)
     wider = widening(snapshot.document_characters, snapshot.document_cells)
     for i, (first, last) in enumerate(pairwise(snapshot.document_cells)):
         widths, scores = (BM25_WIDTHS, by_power[0]) if alone else (scoring.bm25_widths, by_power[1])
@@ -86,5 +87,7 @@ def test_terms_add_up_to_the_density_of_the_question(retriever: S3Retriever, alo
     scoring = replace(retriever.ranker.scoring, bm25_rarity=2.0)
     ranker = replace(retriever.ranker, scoring=scoring)
     question = "which ferry leaves the old pier late, ferry_3 or ferry9?"
-    parts = [part for term in asked(question) for part in ranker.bm25_parts(snapshot, term, alone=alone)]
-    np.testing.assert_allclose(sum(parts), ranker.bm25(snapshot, question, alone=alone), rtol=1e-5)
+    cells = np.random.default_rng(0).permutation(snapshot.n_cells)
+    found = ranker.bm25_parts(snapshot, asked(question), cells, alone=alone)
+    total = sum(part for parts in found for part in parts)
+    np.testing.assert_allclose(total, ranker.bm25(snapshot, question, alone=alone)[cells], rtol=1e-5)
