@@ -206,8 +206,9 @@ class _Range:
 class _Selection:
     """The passages chosen so far and the budget that is left.
 
-    While much is left, a passage counts by its tokens in the document. Texts are tokenised by themselves once
-    little is left, or from the beginning where ``exact``, if tokens can be counted at all.
+    While much is left, a passage counts by its tokens in the document, also one that has more than what is
+    left. Texts are tokenised by themselves once little is left, or from the beginning where ``exact``, if
+    tokens can be counted at all.
     """
 
     def __init__(
@@ -276,7 +277,8 @@ class _Selection:
             room = self._left + sum(part.cost for part in parts[touched])
             merged = _Range(start, end, self._cost(page, start, end, room), best)
             excess = merged.cost - room
-            if excess <= -_MARGIN or self._exact or self._count is None:
+            is_clear = excess <= -_MARGIN or (excess > 0 and self._left > _PIECE + _MARGIN)
+            if is_clear or self._exact or self._count is None:
                 break
             self._count_exactly()
         if excess <= 0:

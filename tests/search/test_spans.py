@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import regex
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -18,7 +18,7 @@ from s3_retriever.errors import InvalidInputError
 from s3_retriever.index import CELL
 from s3_retriever.search import text as text_module
 from s3_retriever.search.passages import LEAST_WORDS, Page
-from s3_retriever.search.spans import SelectedSpan, SpanConfig, peaks, select_spans
+from s3_retriever.search.spans import SelectedSpan, SpanConfig, _select, _Selection, peaks, select_spans
 from s3_retriever.search.text import count_words, sentence_borders, sentences, splits_word
 from s3_retriever.structure import Kind, find_units
 
@@ -165,6 +165,46 @@ def test_passages_are_tokenised_only_when_the_budget_is_nearly_spent() -> None:
     spans = select(density, pages, 2000, count_tokens=counter)
     assert len(calls) < len(spans) + 10
     assert sum(count(pages[0].text[span.start : span.end]) for span in spans) <= 2000
+
+
+@pytest.mark.long
+@given(
+    st.lists(st.lists(WORDS, max_size=200).map("".join) | st.integers(0, 900).map("word and ".__mul__)),
+    st.integers(1, 1200),
+    st.integers(0, 1),
+    CONFIGS,
+    st.integers(0, 99),
+)
+def test_passages_are_those_of_texts_tokenised_from_the_beginning(
+    texts: list[str], budget: int, extra: int, config: SpanConfig, seed: int
+) -> None:
+    """Where texts by themselves have but a few tokens more than in their documents."""
+    pages = [tokenise(text) for text in texts[:8]]
+    density = np.random.default_rng(seed).random(document_cells(pages)[-1])
+
+    def counter(text: str) -> int:
+        return count(text) + extra
+
+    plain = _Selection(budget, pages.__getitem__, counter, config, exact=True)
+    _select(plain, density, document_cells(pages), config)
+    assume(len(plain.spans()) <= 20)
+    assert select(density, pages, budget, config, counter) == plain.spans()
+
+
+@pytest.mark.parametrize("sentence", ["word and ", "漢字と仮名", "x"])
+@pytest.mark.parametrize("others", [0, 50])
+def test_a_long_sentence_is_tokenised_a_few_times_only(sentence: str, others: int) -> None:
+    """However many peaks it has, and whatever was chosen before it."""
+    pages = [tokenise_finely(text) for text in (*["Another short text. "] * others, sentence * 20000)]
+    density = np.ones(document_cells(pages)[-1])
+    read = []
+
+    def counter(text: str) -> int:
+        read.append(len(text))
+        return count_finely(text)
+
+    spans = select(density, pages, 8000, count_tokens=counter)
+    assert sum(read) < 10 * sum(span.end - span.start for span in spans)
 
 
 @pytest.mark.long
