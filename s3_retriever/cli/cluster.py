@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from s3_retriever.checks import check_library, pip_install
-from s3_retriever.cli.shared import Options, check_made_with, count, say
+from s3_retriever.cli.shared import Options, address, check_made_with, count, say
 from s3_retriever.disk import url_in
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.names import BM25_NAMES, CHANGE_MODES, DATASET_FORMATS, ChangeMode
@@ -16,12 +16,7 @@ from s3_retriever.sources.corpus import Problem
 from s3_retriever.sources.files import FileSettings
 
 CLUSTER_OPTIONS: Options = {
-    "--ray ADDRESS": {
-        "nargs": "?",
-        "const": "local",
-        "help": "scan on the Ray cluster at ADDRESS, on one that is found (auto), or on a new one of this "
-        "machine (local, which may be left out)",
-    },
+    "--ray ADDRESS": address("scan on"),
     "--format FORMAT": {"choices": DATASET_FORMATS, "help": "with --ray: what the sources hold"},
     "--mode MODE": {
         "choices": CHANGE_MODES,

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from s3_retriever import __version__
 from s3_retriever.cli import artifacts, evaluation, host, index, saes, search, serve
@@ -38,6 +38,7 @@ COMMANDS = (
     saes.IMPORT,
 )
 
+_MISSING = "the following arguments are required: "  # as argparse begins its message
 _USER_ERROR, _BROKEN_PIPE, _INTERRUPTED = 2, 1, 130
 
 
@@ -74,8 +75,26 @@ def _fail(reason: str, status: int) -> int:
 class _Parser(argparse.ArgumentParser):
     """Says in one line what is wrong, and where help is."""
 
+    _given: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as argparse does, and keep what was given, for messages."""
+        self._given = sys.argv[1:] if args is None else args
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
+        """End with one line; where an option took what is missing, it says so."""
+        missing = message.removeprefix(_MISSING).split(", ")[0]
+        taker = next((one for one in map(self._taker, self._given) if one), None)
+        if message.startswith(_MISSING) and not missing.startswith("-") and taker:
+            message = f"{message}; {taker} took all that follows: write {missing} before it"
         self.exit(_USER_ERROR, f"{PROGRAM}: error: {printable(message)} (see {self.prog} --help)\n")
+
+    def _taker(self, given: str) -> str | None:
+        """Return the option that an argument names, or begins to name, if it takes any number of values."""
+        several = (one.option_strings for one in self._actions if one.nargs in ("+", "*"))
+        names = (names[-1] for names in several if names)
+        return next((name for name in names if len(given) > len("--") and name.startswith(given)), None)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from s3_retriever.checks import check_library, pip_install
-from s3_retriever.cli.shared import PROGRAM, Command, Options, count, note, plain_warnings, settings
+from s3_retriever.cli.shared import PROGRAM, Command, Options, address, count, note, plain_warnings, settings
 from s3_retriever.errors import ArtifactError, InvalidInputError
 from s3_retriever.wire import TOKEN_VARIABLE
 
@@ -164,12 +164,7 @@ _INDEX: Options = {
 }
 
 _CLUSTER: Options = {
-    "--ray ADDRESS": {
-        "nargs": "?",
-        "const": "local",
-        "help": "serve as an application of Ray Serve, for reading only, on the cluster at ADDRESS, on one "
-        "that is found (auto), or on a new one of this machine (local, which may be left out)",
-    },
+    "--ray ADDRESS": address("serve as an application of Ray Serve, for reading only, on"),
     "--shards N": count(f"actors on it that have a part of the documents each (default: {_SHARDS})"),
 }
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from s3_retriever.cluster.config import OF_RAY, host_and_port
 from s3_retriever.errors import InvalidInputError, UnknownKeyWarning
 from s3_retriever.terminal import printable
 
@@ -90,6 +91,23 @@ def count(words: str, *, least: int = 1, **more: Any) -> dict[str, Any]:
         return number
 
     return {"type": parse, "help": words, **more}
+
+
+def address(words: str) -> dict[str, Any]:
+    """Return an option that takes the address of a cluster, or none; its help begins with ``words``."""
+
+    def parse(text: str) -> str:
+        try:
+            if text not in OF_RAY:
+                host_and_port(text)
+        except ValueError as error:
+            msg = f"{text!r} is no address ({error}); write paths before --ray, or --ray=local"
+            raise argparse.ArgumentTypeError(msg) from error
+        return text
+
+    where = "the Ray cluster at ADDRESS, on one that is found (auto), or on a new one of this machine"
+    words = f"{words} {where} (local, which may be left out)"
+    return {"nargs": "?", "const": "local", "type": parse, "help": words}
 
 
 class OldName(argparse.Action):

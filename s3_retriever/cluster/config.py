@@ -9,6 +9,25 @@ from s3_retriever.checks import check_settings, choice, number, optional, whole
 
 OnError = Literal["stop", "skip"]
 
+_LAST_PORT = 65535
+
+OF_RAY = ("auto", "local")
+"""What stands for an address: a cluster that runs on this machine, or a new one of it."""
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Return the host and the port of a cluster's address, such as ``ray://head:10001``.
+
+    Raises:
+        ValueError: It is no address.
+    """
+    scheme, _, place = address.rpartition("://")
+    host, _, port = place.rpartition(":")
+    if scheme not in ("", "ray") or not host or not port.isdecimal() or int(port) > _LAST_PORT:
+        msg = "an address is host:port"
+        raise ValueError(msg)
+    return host.strip("[]"), int(port)
+
 
 @dataclass(frozen=True)
 class Failure:

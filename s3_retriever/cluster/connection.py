@@ -7,10 +7,10 @@ import socket
 
 import ray
 
+from s3_retriever.cluster.config import OF_RAY, host_and_port
 from s3_retriever.errors import ClusterError
 
 _PATIENCE = 10.0  # seconds for a connection; Ray tries for minutes
-_OF_RAY = ("", "auto", "local")
 _WAY_OUT = "name one that runs as host:port, or 'local' for a new one of this machine"
 
 
@@ -28,26 +28,16 @@ def connect(address: str | None = None) -> None:
     where = named or address or ""
     source = "of RAY_ADDRESS, " if named else ""
     try:
-        if where not in _OF_RAY:
-            _knock(where)
+        if where not in ("", *OF_RAY):
+            socket.create_connection(host_and_port(where), timeout=_PATIENCE).close()
     except (OSError, ValueError) as error:
         msg = f"there is no Ray cluster at {where!r} ({source}{error}): {_WAY_OUT}"
         raise ClusterError(msg) from error
     try:
         ray.init(address, log_to_driver=False, ignore_reinit_error=True)
     except (OSError, ValueError) as error:
-        if where in _OF_RAY:
+        if where in ("", *OF_RAY):
             msg = f"there is no Ray cluster on this machine: {_WAY_OUT}"
         else:  # Ray does not say whether a token is missing
             msg = f"Ray cannot connect to {where!r} ({source}{error}); for a token set RAY_AUTH_MODE=token"
         raise ClusterError(msg) from error
-
-
-def _knock(where: str) -> None:
-    """Raise OSError where nobody listens, ValueError at what is no address."""
-    scheme, _, place = where.rpartition("://")
-    host, _, port = place.rpartition(":")
-    if scheme not in ("", "ray") or not host or not port.isdigit():
-        msg = "an address is host:port"
-        raise ValueError(msg)
-    socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()

@@ -66,6 +66,37 @@ def test_arguments_that_cannot_be_parsed_have_status_2(
     assert line.endswith(" --help)")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["index", "--ray", "manuals", "--out", "index"], "'manuals' is no address"),
+        (["index", "--ray", "manuals", "notes", "--out", "index"], "'manuals' is no address"),
+        (["index", "--out", "index", "--ray", "s3://bucket/manuals"], "'s3://bucket/manuals' is no address"),
+        (["index", "notes", "--out", "index", "--ray", ""], "'' is no address"),
+        (["serve", "--ray", "index"], "write paths before --ray, or --ray=local"),
+        (["serve", "--allowed-host", "a", "index"], "required: DIR; --allowed-host took all that follows"),
+        (["mcp", "--http", "--cors-origin", "a", "b"], "write DIR before it"),
+        (["evaluate", "--out", "e", "--meth", "s3", "data"], "--methods took all that follows"),
+        (["serve", "--allowed-host=a"], "required: DIR (see"),
+        (["evaluate", "data", "--methods", "s3"], "required: --out (see"),
+        (["search", "--json"], "required: DIR, question (see"),
+    ],
+)
+def test_an_option_that_takes_a_path_for_its_value_is_named(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert_mistake(2, capsys.readouterr().err, said)
+
+
+@pytest.mark.parametrize("address", ["auto", "local", "ray://head:10001", "10.0.0.1:6379", "[::1]:6379"])
+def test_addresses_of_clusters_are_understood(address: str) -> None:
+    for arguments in (["index", "manuals", "--out", "index"], ["serve", "index"]):
+        assert _parser().parse_args([*arguments, "--ray", address]).ray == address
+        assert _parser().parse_args([arguments[0], f"--ray={address}", *arguments[1:]]).ray == address
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_help_shows_examples_and_each_is_understood(
     command: Command, capsys: pytest.CaptureFixture[str]

@@ -43,7 +43,7 @@ def test_the_environment_names_an_address(nobody: str, monkeypatch: pytest.Monke
             connect(address)
 
 
-@pytest.mark.parametrize("address", ["cluster", "cluster:", ":6379", "host:port", "10.0.0.1"])
+@pytest.mark.parametrize("address", ["cluster", "cluster:", ":6379", "host:port", "10.0.0.1", "head:65536"])
 def test_what_is_no_address(address: str) -> None:
     pytest.importorskip("ray")
     from s3_retriever.cluster.connection import connect
