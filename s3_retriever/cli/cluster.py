@@ -59,7 +59,7 @@ def index_on_cluster(args: argparse.Namespace, reading: FileSettings) -> list[Pr
     from s3_retriever.cluster.config import ClusterConfig
     from s3_retriever.cluster.connection import connect
     from s3_retriever.cluster.dataset import index_dataset
-    from s3_retriever.cluster.reading import read_sources
+    from s3_retriever.cluster.reading import find_sources, read_sources
     from s3_retriever.store import place_of
     from s3_retriever.store.commit import read_content
     from s3_retriever.store.opening import saved_parts
@@ -75,6 +75,10 @@ def index_on_cluster(args: argparse.Namespace, reading: FileSettings) -> list[Pr
     else:
         artifact, config = saved_parts(place, content)
         check_made_with(args, artifact, config, place.name)
+    sources = find_sources(args.paths, args.format or "", reading, without=[args.out])
+    if all(source.is_empty for source in sources):
+        msg = f"{', '.join(args.paths)}: no document there; give a folder or files that hold text"
+        raise InvalidInputError(msg)
     connect(args.ray)
     _quieten(logging.WARNING if args.no_progress else logging.INFO)
     if args.checkpoint:
@@ -86,7 +90,7 @@ def index_on_cluster(args: argparse.Namespace, reading: FileSettings) -> list[Pr
     ray.data.DataContext.get_current().enable_progress_bars = not args.no_progress
     start = time.perf_counter()
     report = index_dataset(
-        read_sources(args.paths, args.format or "", reading, without=[args.out]),
+        read_sources(sources, reading),
         place.name,
         host=args.host,
         artifact=artifact,

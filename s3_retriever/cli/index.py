@@ -44,6 +44,7 @@ _SHOWN = 20  # documents that are named, of each kind of change
 def _index(args: argparse.Namespace) -> int:
     check_options(args)
     if args.ray is not None:
+        _check_place(args.out)
         problems = index_on_cluster(args, _file_settings(args))
         _list_problems(problems)
         return SOME_UNREAD if problems else 0
@@ -187,6 +188,15 @@ def _list_problems(problems: Sequence[Problem]) -> None:
         note(f"could not be read: {len(problems):,}")
     for problem in problems:
         note(f"  {printable(str(problem))}")
+
+
+def _check_place(out: Path) -> None:
+    """Refuse a folder that cannot be written to; of a URL, that is not known before."""
+    from s3_retriever.store.place import folder_of
+
+    folder = folder_of(out)
+    if folder is not None:
+        _check_out(folder)
 
 
 def _check_out(out: Path) -> bool:

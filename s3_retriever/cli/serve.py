@@ -55,12 +55,15 @@ def _serve_on_ray(args: argparse.Namespace) -> None:
     check_library("servers of an index in shards", "Ray", "ray.serve", pip_install("ray"))
     from s3_retriever.cluster.connection import connect
     from s3_retriever.server.on_ray import Sharded, run
+    from s3_retriever.store import place_of
+    from s3_retriever.store.opening import opened_content
 
     chosen = _settings(args)
     if not chosen.port:
         msg = "--port 0 takes a free one, which Ray Serve cannot; name one"
         raise InvalidInputError(msg)
     what = Sharded(str(args.index), args.shards or _SHARDS, replace(chosen, poll=_POLL), args.host)
+    opened_content(place_of(what.path))  # its absence is said before a cluster is begun
     connect(args.ray)
     how = f"in {what.shards} shards, for reading only"
     run(what, ready=lambda url: note(f"serving {what.path} ({how}) at {url}"))

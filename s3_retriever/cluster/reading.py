@@ -31,59 +31,6 @@ from s3_retriever.store.place import filesystem_of
 _ROWS = 1024  # of a block
 
 
-def read_sources(
-    sources: Sequence[str],
-    kind: str = "",
-    settings: FileSettings | None = None,
-    *,
-    without: Sequence[Path] = (),
-) -> Dataset:
-    """Return the documents of files and folders, on disks that all machines see or at URLs.
-
-    What cannot be read is a row that says why; the job stops there, or leaves it out.
-
-    Args:
-        sources: Paths or URLs.
-        kind: What is in them, one of ``DATASET_FORMATS``; empty: what their endings say, ``.parquet``,
-            ``.jsonl``, else files.
-        settings: How files are read, and which are left out.
-        without: Folders to leave out, such as that of the index.
-
-    Raises:
-        InvalidInputError: There is no such format, or no source, or a source is not there.
-        MissingDependencyError: A library that reads some of the files is missing.
-    """
-    if kind not in ("", *DATASET_FORMATS) or not sources:
-        msg = (
-            f"format must be one of {', '.join(DATASET_FORMATS)}, and a source is needed; "
-            f"not {kind!r}, {sources!r}"
-        )
-        raise InvalidInputError(msg)
-    settings = settings or FileSettings()
-    kinds = [kind or _kind_of(source) for source in sources]
-    alone = len(sources) == 1
-    parts = []
-    for source, of_source in zip(sources, kinds, strict=True):
-        if of_source == "parquet":
-            if not url_in(source) and not Path(source).exists():
-                msg = f"{source} is no file and no folder"
-                raise InvalidInputError(msg)
-            parts.append(ray.data.read_parquet(found_anywhere(source)))
-            continue
-        files = list(_listed(source, settings, without, alone=alone))
-        if of_source == "jsonl":
-            parts.append(ray.data.read_datasource(DocumentFiles(files, _lines)))
-            continue
-        check_libraries(file.source.ending for file in files)
-        parts.append(ray.data.read_datasource(DocumentFiles(files, partial(_documents, settings=settings))))
-    return reduce(lambda one, other: one.union(other), parts)
-
-
-def _kind_of(source: str) -> str:
-    ending = source.rstrip("/").rpartition(".")[2]
-    return ending if ending in ("parquet", "jsonl") else "files"
-
-
 @dataclass(frozen=True)
 class _File:
     """A file to read.
@@ -106,6 +53,109 @@ class _File:
         filesystem, path = filesystem_of(self.place)
         opened: IO[bytes] = filesystem.open(path, "rb")
         return opened
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source that is there.
+
+    Attributes:
+        name: Its path or URL, as it was given.
+        kind: What is in it, one of ``DATASET_FORMATS``.
+        files: Its files; none of Parquet, which Ray lists.
+    """
+
+    name: str
+    kind: str
+    files: Sequence[_File] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no document can be in it."""
+        return not self.files and self.kind != "parquet"
+
+
+def find_sources(
+    sources: Sequence[str],
+    kind: str = "",
+    settings: FileSettings | None = None,
+    *,
+    without: Sequence[Path] = (),
+) -> list[Source]:
+    """Look for files and folders, on disks that all machines see or at URLs; no cluster is needed.
+
+    Args:
+        sources: Paths or URLs.
+        kind: What is in them, one of ``DATASET_FORMATS``; empty: what their endings say, ``.parquet``,
+            ``.jsonl``, else files.
+        settings: How files are read, and which are left out.
+        without: Folders to leave out, such as that of the index.
+
+    Raises:
+        InvalidInputError: There is no such format, or no source, or a source is not there, or two files have
+            one id.
+        UnreadableFileError: A folder cannot be read.
+        MissingDependencyError: A library that reads some of the files is missing.
+    """
+    if kind not in ("", *DATASET_FORMATS) or not sources:
+        msg = (
+            f"format must be one of {', '.join(DATASET_FORMATS)}, and a source is needed; "
+            f"not {kind!r}, {sources!r}"
+        )
+        raise InvalidInputError(msg)
+    settings = settings or FileSettings()
+    alone = len(sources) == 1
+    seen: dict[str, str] = {}
+    found = []
+    for source in sources:
+        one = kind or _kind_of(source)
+        if one == "parquet":
+            if not url_in(source) and not Path(source).exists():
+                msg = f"{source} is no file and no folder"
+                raise InvalidInputError(msg)
+            found.append(Source(source, one))
+            continue
+        files = list(_once(_listed(source, settings, without, alone=alone), seen))
+        if one == "files":
+            check_libraries(file.source.ending for file in files)
+        found.append(Source(source, one, files))
+    return found
+
+
+def read_sources(sources: Sequence[Source], settings: FileSettings | None = None) -> Dataset:
+    """Return the documents of sources that were found.
+
+    What cannot be read is a row that says why; the job stops there, or leaves it out.
+
+    Args:
+        sources: What :func:`find_sources` returned.
+        settings: How files are read.
+    """
+    read = partial(_documents, settings=settings or FileSettings())
+    parts = []
+    for one in sources:
+        if one.kind == "parquet":
+            parts.append(ray.data.read_parquet(found_anywhere(one.name)))
+        else:
+            files = DocumentFiles(one.files, _lines if one.kind == "jsonl" else read)
+            parts.append(ray.data.read_datasource(files))
+    return reduce(lambda one, other: one.union(other), parts)
+
+
+def _once(files: Iterable[_File], seen: dict[str, str]) -> Iterator[_File]:
+    """Yield files that were not seen yet, by their ids."""
+    for file in files:
+        other = seen.setdefault(file.source.id, file.place)
+        if other is file.place:
+            yield file
+        elif other != file.place:
+            msg = f"{other} and {file.place} would both have the id {file.source.id!r}; index them apart"
+            raise InvalidInputError(msg)
+
+
+def _kind_of(source: str) -> str:
+    ending = source.rstrip("/").rpartition(".")[2]
+    return ending if ending in ("parquet", "jsonl") else "files"
 
 
 def _listed(source: str, settings: FileSettings, without: Sequence[Path], *, alone: bool) -> Iterator[_File]:

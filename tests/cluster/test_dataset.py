@@ -125,7 +125,7 @@ def test_a_thousand_tiny_files_replace_what_is_there_and_a_bad_one_is_named(
 
     from s3_retriever.cluster.config import ClusterConfig
     from s3_retriever.cluster.dataset import index_dataset
-    from s3_retriever.cluster.reading import read_sources
+    from s3_retriever.cluster.reading import find_sources, read_sources
 
     path = tmp_path / "index"
     S3Retriever.from_documents(documents, host=host, artifact=artifact).save(path)
@@ -134,7 +134,7 @@ def test_a_thousand_tiny_files_replace_what_is_there_and_a_bad_one_is_named(
     for i, one in enumerate(new):
         line = {"_id": one.id, "text": one.text if i != 7 else None}
         (tmp_path / "files" / f"{i:04d}.jsonl").write_text(json.dumps(line), encoding="utf-8")
-    dataset = read_sources([str(tmp_path / "files")], "jsonl")
+    dataset = read_sources(find_sources([str(tmp_path / "files")], "jsonl"))
     how = ClusterConfig(workers=1, on_error="skip")
     report = index_dataset(dataset, str(path), host=host, artifact=artifact, mode="upsert", cluster=how)
     assert [one.id for one in report.failures] == ["d007"]
@@ -166,7 +166,7 @@ def test_a_resumed_job_finds_room_on_two_cpus(
     from ray.data.checkpoint import CheckpointConfig
 
     from s3_retriever.cluster.dataset import ClusterConfig, index_dataset
-    from s3_retriever.cluster.reading import read_sources
+    from s3_retriever.cluster.reading import find_sources, read_sources
 
     lines = [json.dumps({"_id": one.id, "text": one.text}) for one in documents]
     (tmp_path / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
@@ -179,7 +179,7 @@ def test_a_resumed_job_finds_room_on_two_cpus(
     context = ray.data.DataContext.get_current()
     context.checkpoint_config = CheckpointConfig(id_column="id", checkpoint_path=str(tmp_path / "checkpoint"))
     try:
-        dataset = read_sources([str(tmp_path / "a.jsonl")])
+        dataset = read_sources(find_sources([str(tmp_path / "a.jsonl")]))
         how = ClusterConfig(workers=2, pack_bytes=500)
         index_dataset(dataset, str(tmp_path / "index"), host=host, artifact=artifact, cluster=how)
     finally:
@@ -201,7 +201,7 @@ def test_a_job_that_was_killed_after_its_commit_is_known_again(
     from ray.data.checkpoint import CheckpointConfig
 
     from s3_retriever.cluster import dataset as jobs
-    from s3_retriever.cluster.reading import read_sources
+    from s3_retriever.cluster.reading import find_sources, read_sources
 
     lines = [json.dumps({"_id": one.id, "text": one.text}) for one in documents]
     (tmp_path / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
@@ -213,7 +213,7 @@ def test_a_job_that_was_killed_after_its_commit_is_known_again(
 
     try:
         for step in ("merge_segments", "collect_garbage", "delete_checkpoint"):
-            dataset = read_sources([str(tmp_path / "a.jsonl")])
+            dataset = read_sources(find_sources([str(tmp_path / "a.jsonl")]))
             how = jobs.ClusterConfig(workers=1, pack_bytes=500)
             run = partial(jobs.index_dataset, dataset, str(tmp_path / step), host=host, artifact=artifact)
             with monkeypatch.context() as kill:
@@ -233,7 +233,7 @@ def test_files_of_all_kinds_become_what_index_makes_of_them(
     tmp_path: Path, host: str, artifact: Artifact
 ) -> None:
     from s3_retriever.cluster.dataset import ClusterConfig, index_dataset
-    from s3_retriever.cluster.reading import read_sources
+    from s3_retriever.cluster.reading import find_sources, read_sources
 
     folder = make_folder(tmp_path / "files")
     broken = add_unreadable(folder)
@@ -244,7 +244,7 @@ def test_files_of_all_kinds_become_what_index_makes_of_them(
     corpus.survey()
     expected = {one.id: one for one in corpus.documents()}
     how = ClusterConfig(workers=1, on_error="skip")
-    dataset = read_sources([str(folder)], settings=settings)
+    dataset = read_sources(find_sources([str(folder)], settings=settings), settings)
     report = index_dataset(dataset, str(tmp_path / "index"), host=host, artifact=artifact, cluster=how)
     assert {(one.id, one.reason) for one in report.failures} == {
         (one.path, one.reason) for one in corpus.problems
@@ -255,14 +255,15 @@ def test_files_of_all_kinds_become_what_index_makes_of_them(
     for doc_id, document in expected.items():
         assert found.document(doc_id) == document
     assert any(document.pages for document in expected.values())
-    by_url = read_sources([f"file://{folder.as_posix()}"], settings=settings)
+    url = f"file://{folder.as_posix()}"
+    by_url = read_sources(find_sources([url], settings=settings), settings)
     assert by_url.take_all() == dataset.take_all()
 
 
 def test_lines_that_are_alone_keep_their_ids_as_with_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from s3_retriever.cluster.reading import read_sources
+    from s3_retriever.cluster.reading import find_sources, read_sources
     from s3_retriever.cluster.records import LINE
     from s3_retriever.index.documents import of_line
 
@@ -276,9 +277,9 @@ def test_lines_that_are_alone_keep_their_ids_as_with_index(
         corpus.survey()
         expected = list(corpus.documents())
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
-        assert [of_line(row[LINE]) for row in read_sources([source]).take_all()] == expected
+        assert [of_line(row[LINE]) for row in read_sources(find_sources([source])).take_all()] == expected
         if source != "-":
-            by_url = read_sources([f"file://{source}"]).take_all()
+            by_url = read_sources(find_sources([f"file://{source}"])).take_all()
             assert [of_line(row[LINE]) for row in by_url] == expected
 
 
@@ -358,7 +359,7 @@ def test_what_cannot_be_indexed_is_said_in_a_line_and_leaves_no_index(
 ) -> None:
     assert main(["index", *sources, *command[2:], *options]) == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
-    assert not (tmp_path / "manuals" / "index" / "index").exists()
+    assert not (tmp_path / "manuals" / "index").exists()
 
 
 def test_nothing_that_can_be_read_is_an_error_and_overwrites_nothing(
@@ -370,7 +371,7 @@ def test_nothing_that_can_be_read_is_an_error_and_overwrites_nothing(
     (tmp_path / "manuals" / "oil.txt").write_text("The keeper stores oil.", encoding="utf-8")
     assert main(command) == 3
     (tmp_path / "manuals" / "oil.txt").unlink()
-    for options in ([], ["--exclude", "*.pdf"]):
+    for options, said in (([], "no document to overwrite"), (["--exclude", "*.pdf"], "no document there")):
         assert main([*command, "--overwrite", *options]) == 2
-        assert "no document to overwrite" in capsys.readouterr().err.splitlines()[-1]
+        assert said in capsys.readouterr().err.splitlines()[-1]
     assert S3Retriever.load(tmp_path / "manuals" / "index", host=host).document_ids == ("oil.txt",)
