@@ -116,7 +116,7 @@ def _look_at_stop(
             closers, at, gap = after - gap, after, after
             while gap < end and flags[gap] & SPACE:
                 gap += 1
-    if gap >= end or _goes_on(points, flags, at, gap, end, closers > 0):
+    if first == begin or gap >= end or _goes_on(points, flags, at, gap, end, closers > 0):
         return at, gap, False
     if wide:
         ends = not (closers and gap == at and 0x3041 <= points[gap] <= 0x309F)  # と and the like go on

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from found_units import levels_of_headings, of_kind, units
 from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_retriever.structure import Kind, find_units
-
-
-def units(text: str) -> list[tuple[str, str]]:
-    """Each unit as the name of its kind and its text, without white space at the end."""
-    found = find_units(text)
-    borders = [*found.starts.tolist(), len(text)]
-    return [
-        (Kind(kind).name.lower(), text[begin:end].rstrip())
-        for kind, begin, end in zip(found.kinds.tolist(), borders, borders[1:], strict=False)
-    ]
-
-
-def of_kind(kind: str, text: str) -> list[str]:
-    return [piece for name, piece in units(text) if name == kind]
 
 
 @pytest.mark.parametrize(
@@ -212,13 +199,6 @@ def test_references_begin_at_their_numbers() -> None:
 
 def test_speech_on_a_line_of_its_own_begins_a_unit() -> None:
     assert [piece for _, piece in units("«Да.»\n— Нет, — сказал он.")] == ["«Да.»", "— Нет, — сказал он."]
-
-
-def levels_of_headings(text: str) -> list[tuple[str, int]]:
-    levels = find_units(text).levels.tolist()
-    return [
-        (piece, level) for (kind, piece), level in zip(units(text), levels, strict=True) if kind == "heading"
-    ]
 
 
 def test_the_number_of_a_heading_decides_its_level() -> None:
@@ -865,6 +845,20 @@ RULED = [
     "| a  |  |\n",
     "==  ==\n",
     "    b\n",
+    "== A\n",
+    "|===\n",
+    "----\n",
+    "* B\n",
+    "** TODO B\n",
+    "#+begin_src\n",
+    "#+end_src\n",
+    ":a:\n",
+    ":END:\n",
+    "\\section{A\n",
+    "\\item\n",
+    "\\begin{tabular}\n",
+    "\\end{tabular}\n",
+    "\\hline\n",
     "-----\n",
     "=====\n",
     "A title of an\n",
@@ -1106,3 +1100,11 @@ def test_rules_in_columns_around_prose_are_no_simple_table() -> None:
     text = f"=====  =====\n{told}\n=====  =====\n"
     assert [piece for kind, piece in units(text) if kind in ("table", "header")] == []
     assert ("prose", "It is red.") in units(f"=====  =====\n\n{told}\n\n=====  =====\n")
+
+
+@pytest.mark.parametrize(
+    "line", [".. _ferries:", ".. image:: lamp.png", "... And then he left", ". First of all"]
+)
+def test_a_stop_that_nothing_precedes_ends_no_sentence(line: str) -> None:
+    assert units(f"Words of it.\n\n{line}\n")[-1] == ("prose", line)
+    assert units(line) == [("prose", line)]
