@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from typing import Any
@@ -103,11 +104,16 @@ def _is_body(text: str, lines: Lines, top: int, end: int) -> bool:
     if border != _line(text, lines, end) or not lines[top + 1 : end, WORDS].any():
         return False
     gaps = [gap.span() for gap in re.finditer("(?<==) +", border)]
+
+    def crosses(line: str) -> bool:
+        within = itertools.takewhile(lambda gap: gap[0] < len(line), gaps)
+        return any(line[first:last].strip() for first, last in within)
+
     spanned = False
     for i in range(end - 1, top, -1):
         line = _line(text, lines, i)
         is_span = bool(line.strip()) and _SPAN.fullmatch(line) is not None
-        if not is_span and not spanned and any(line[first:last].strip() for first, last in gaps):
+        if not is_span and not spanned and crosses(line):
             return False
         spanned = is_span
     return True
@@ -118,11 +124,10 @@ def _mark_rows(text: str, lines: Lines, kinds: Bytes, top: int, head: int, end: 
     kinds[top : head + 1] = HEADER | JOINED if head > top else TABLE | JOINED
     kinds[top] ^= JOINED
     column = _line(text, lines, top).index(" ", lines[top, FIRST] - lines[top, START])
-    joined = True
-    for i in range(end, head, -1):
+    kinds[head + 1 : end + 1] = TABLE | JOINED
+    for i in range(head + 1, end):
         line = _line(text, lines, i)
-        if line:
-            joined = i == end or not line[:column].strip() or _SPAN.fullmatch(line) is not None
-        kinds[i] = (TABLE | JOINED if joined else TABLE) if line or joined else 0
+        if line[:column].strip() and not _SPAN.fullmatch(line):
+            kinds[i] = TABLE
     first = head + 1 + int(np.argmax(lines[head + 1 : end, WORDS] > 0))
     kinds[first] = TABLE if head > top else TABLE | JOINED

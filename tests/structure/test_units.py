@@ -6,6 +6,7 @@ import pytest
 from found_units import levels_of_headings, of_kind, units
 from hypothesis import given
 from hypothesis import strategies as st
+from linear_work import lines_run
 
 from s3_retriever.structure import Kind, find_units
 
@@ -1108,3 +1109,12 @@ def test_rules_in_columns_around_prose_are_no_simple_table() -> None:
 def test_a_stop_that_nothing_precedes_ends_no_sentence(line: str) -> None:
     assert units(f"Words of it.\n\n{line}\n")[-1] == ("prose", line)
     assert units(line) == [("prose", line)]
+
+
+def test_work_for_a_simple_table_is_linear_in_its_columns_and_rows() -> None:
+    def work(n: int) -> int:
+        border = " ".join(["="] * n)
+        text = "\n".join([border, *["x"] * n, border])
+        return lines_run(lambda: find_units(text))
+
+    assert work(400) < 3 * work(200)
