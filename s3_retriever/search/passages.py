@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from s3_retriever.locks import cached_property
 from s3_retriever.names import MatchField, SpanKind
 from s3_retriever.search.text import character_range, count_words
-from s3_retriever.structure import Kind, Units, scope_level
+from s3_retriever.structure import Kind, Units, scope_level, title_of
 
 LEAST_WORDS = 11
 """Words that a passage has at least, where its surroundings have as many."""
@@ -318,15 +318,9 @@ class Page:
     def headings(self, unit: int) -> tuple[str, ...]:
         """Return the headings that a unit stands below, the outermost first."""
         above = [*self._headings_above(unit)][::-1]
-        return tuple(_title(self.text[slice(*self.characters(one, one + 1))]) for one in above)
+        return tuple(title_of(self.text[slice(*self.characters(one, one + 1))]) for one in above)
 
     def _headings_above(self, unit: int) -> Iterator[int]:
         """Yield the headings that a unit stands below, the innermost first."""
         level = int(self.units.levels[unit]) if self.kinds[unit] == _HEADING else 256
         return self._above(self._headings, unit, level, _DEPTH)
-
-
-def _title(text: str) -> str:
-    """Return a heading without the marks that make it one, on one line."""
-    lines = [line.strip().strip("#").strip() for line in text.splitlines()]
-    return " ".join(line for line in lines if any(map(str.isalnum, line)))

@@ -183,7 +183,8 @@ def mark_rest(
                 before = BLANK
             continue
         if kinds[i]:
-            before, above, item = kinds[i] & ~JOINED, 0, False
+            before, above = kinds[i] & ~JOINED, 0
+            item, depth = before == LIST, row[INDENT]
             continue
         kind, level = PROSE, 0
         point = points[first]

@@ -65,8 +65,25 @@ def looks_like_code(points: Points, flags: Flags, row: npt.NDArray[np.int64], wo
 
 
 @njit(cache=True, nogil=True)
-def mark_code(points: Points, flags: Flags, lines: Lines, words: Hashes, kinds: Bytes) -> None:
-    """Mark lines of code: those between fences, texts that are code, blocks most of whose lines are."""
+def is_program(points: Points, flags: Flags, lines: Lines, words: Hashes, kinds: Bytes) -> Any:
+    """Tell whether a quarter of the lines that are not marked look like code and have no backslash first."""
+    total = coded = 0
+    for i in range(len(lines)):
+        row = lines[i]
+        if not kinds[i] and row[FIRST] < row[END]:
+            total += 1
+            coded += points[row[FIRST]] != 92 and looks_like_code(points, flags, row, words)
+    return 4 * coded >= total > 0
+
+
+@njit(cache=True, nogil=True)
+def mark_code(
+    points: Points, flags: Flags, lines: Lines, words: Hashes, kinds: Bytes, marked_up: bool
+) -> None:
+    """Mark lines of code: those between fences, texts that are code, blocks most of whose lines are.
+
+    A text that is ``marked_up`` is no program, and its markup has told its listings.
+    """
     n = len(lines)
     likely = np.zeros(n, np.bool_)
     total = coded = said = 0
@@ -74,6 +91,8 @@ def mark_code(points: Points, flags: Flags, lines: Lines, words: Hashes, kinds: 
     for i in range(n):
         row = lines[i]
         first, last = row[FIRST], row[LAST]
+        if marked_up and kinds[i]:
+            continue
         if first == row[END]:
             if fence:
                 kinds[i] = CODE | JOINED
@@ -99,8 +118,9 @@ def mark_code(points: Points, flags: Flags, lines: Lines, words: Hashes, kinds: 
         said += not likely[i] and row[INDENT] == 0 and row[WORDS] >= _SAID and flags[first] & LETTER != 0
     # A program has a third of such lines and hardly any prose at the margin; a manual with listings has much.
     shebang = n > 0 and lines[0, FIRST] == 0 and points[0] == 35 and points[1] == 33
-    whole = shebang or (
-        total >= 3 and (coded * 5 >= total * 3 or (coded * 20 >= total * 7 and said * 10 < total))
+    whole = not marked_up and (
+        shebang
+        or (total >= 3 and (coded * 5 >= total * 3 or (coded * 20 >= total * 7 and said * 10 < total)))
     )
     begin = 0
     while begin < n:

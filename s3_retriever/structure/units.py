@@ -18,6 +18,7 @@ from s3_retriever.structure.furniture import mark_furniture
 from s3_retriever.structure.grids import mark_simple_tables
 from s3_retriever.structure.kinds import BEGINS
 from s3_retriever.structure.lines import COLUMNS, count_lines, look_at_lines
+from s3_retriever.structure.markup import mark_markup
 from s3_retriever.structure.tables import mark_tables
 
 _PIECE = 1 << 22  # characters looked at together: what is found there takes up to ten times their memory
@@ -59,7 +60,8 @@ class Units:
         starts: uint32 (n,), offset of the first character of each. The first is 0.
         kinds: uint8 (n,), a :class:`Kind` each.
         levels: uint8 (n,): of headings their level, from 1; of items and of code the columns that they are
-            indented by; of members of JSON their depth; else 0.
+            indented by, and two for each star or dot of an item after the first; of members of JSON their
+            depth; else 0.
         begins: bool (n,), whether a block begins with it: a paragraph, an item, a row, a statement.
     """
 
@@ -76,7 +78,7 @@ def find_units(text: str) -> Units:
     r"""Find the units of a text, in time linear in its length.
 
     Sentences of prose and of list items, headings, rows of tables, statements of code, members of JSON, and
-    the furniture of pages. All is told from the text alone.
+    the furniture of pages. All is told from the text alone; so is the markup, of AsciiDoc, org or LaTeX.
 
     Args:
         text: Any ``str``.
@@ -137,7 +139,8 @@ def _find(
     else:
         line_kinds, line_levels = np.zeros(len(lines), np.uint8), np.zeros(len(lines), np.uint8)
         mark_furniture(text, lines, line_kinds, pages)
-        mark_code(points, flags, lines, words.CODE_WORDS, line_kinds)
+        marked_up = mark_markup(text, points, flags, lines, words.CODE_WORDS, line_kinds, line_levels)
+        mark_code(points, flags, lines, words.CODE_WORDS, line_kinds, marked_up)
         mark_simple_tables(text, points, lines, line_kinds)
         mark_tables(points, flags, lines, line_kinds)
         mark_rest(points, flags, lines, words.SECTION_WORDS, line_kinds, line_levels)

@@ -1,0 +1,29 @@
+"""What a heading says, without the marks that make it one."""
+
+from __future__ import annotations
+
+import re
+
+_MARKS = re.compile(r"(?:#+|=+|\*+|#\+title:)\s+", re.IGNORECASE)
+_LATEX = re.compile(r"\\[a-z]+\*?\s*(?:\[[^\]]*\])?\{(.*?)\}\s*(?:\\label\{[^{}]*\}\s*)?(?:%.*)?")
+
+
+def title_of(heading: str) -> str:
+    r"""Return a heading on one line, without its marks: of Markdown, AsciiDoc, org and LaTeX, and underlines.
+
+    Args:
+        heading: The text of a unit.
+
+    Examples:
+        >>> title_of("## Fares ##"), title_of("Fares\\n====="), title_of("\\\\section*{Fares}")
+        ('Fares', 'Fares', 'Fares')
+    """
+    lines = map(str.strip, heading.splitlines())
+    title = " ".join(line for line in lines if any(map(str.isalnum, line)))
+    if command := _LATEX.fullmatch(title):
+        return command[1]
+    if marks := _MARKS.match(title):
+        title = title[marks.end() :]
+        opened = title.rstrip("#=")
+        title = opened.rstrip() if opened[-1:].isspace() else title
+    return title
