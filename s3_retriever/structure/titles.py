@@ -15,7 +15,7 @@ def title_of(heading: str) -> str:
         heading: The text of a unit.
 
     Examples:
-        >>> title_of("## Fares ##"), title_of("Fares\\n====="), title_of("\\\\section*{Fares}")
+        >>> title_of("## Fares ##"), title_of("Fares\n====="), title_of("\\section*{Fares}")
         ('Fares', 'Fares', 'Fares')
     """
     lines = map(str.strip, heading.splitlines())
