@@ -84,7 +84,7 @@ def find_units(text: str) -> Units:
         text: Any ``str``.
 
     Examples:
-        >>> text = "# Ferries\\n\\nThe ferry leaves at nine. It is red."
+        >>> text = "# Ferries\n\nThe ferry leaves at nine. It is red."
         >>> units = find_units(text)
         >>> units.starts.tolist(), [Kind(kind).name for kind in units.kinds]
         ([0, 11, 37], ['HEADING', 'PROSE', 'PROSE'])
