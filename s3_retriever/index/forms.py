@@ -6,7 +6,7 @@ A run is normalised first and cut then; the place of every character in the run 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 from unicodedata import combining, decimal, is_normalized, normalize
@@ -31,6 +31,7 @@ _IGNORED = re.compile(f"[{IGNORABLE}]+")
 _OF_NUMBERS = re.compile(r"[^\D0-9]|[\u066b\u066c]")  # digits and separators other than those of ASCII
 _ARABIC = re.compile("[\u0620-\u06ff\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc]")
 _NORMALIZED = 1000  # characters normalised at a time: a run of combining marks takes quadratic time
+_SHORT = 8  # characters of the longest word whose normalised form is kept
 
 _LETTERS = rf"(?:(?![{UNSPACED}])[\w{MARKS}])+"
 _CUT = re.compile(
@@ -69,6 +70,12 @@ class Form(NamedTuple):
     weight: float = 1.0
 
 
+def _kept_where_short(function: Callable[[str], str]) -> Callable[[str], str]:
+    """Let a function of words keep what it returned for short ones, such as pairs of characters."""
+    kept = lru_cache(maxsize=1 << 16)(function)
+    return lambda word: kept(word) if len(word) <= _SHORT else function(word)
+
+
 def forms(run: str) -> Iterator[Form]:
     """Yield the words of a run of letters, digits and marks and their parts, in order of their places.
 
@@ -90,8 +97,11 @@ def forms(run: str) -> Iterator[Form]:
 
 def folded(term: str) -> str:
     """Return a term without accents and vowel marks; Indic vowels stay, which are letters."""
-    if term.isascii():
-        return term
+    return term if term.isascii() else _folded(term)
+
+
+@_kept_where_short
+def _folded(term: str) -> str:
     plain = "".join(one for one in _normalize("NFKD", term) if not _is_accent(one))
     return _normalize("NFKC", plain).translate(_PLAIN) or term
 
@@ -274,8 +284,11 @@ def _shape(character: str) -> str:
 
 def _term(word: str) -> str:
     """Return the form under which a word is indexed."""
-    if word.isascii():
-        return _singular(word.lower())
+    return _singular(word.lower()) if word.isascii() else _of_letters(word)
+
+
+@_kept_where_short
+def _of_letters(word: str) -> str:
     lower = _normalize("NFKC", word.casefold())
     return _singular(lower.replace("i\u0307", "i").replace("ı", "i"))  # as Turkish and others write them
 

@@ -301,6 +301,13 @@ def test_work_is_linear(unit: str) -> None:
     assert twice < 2.2 * once + 200
 
 
+def test_pairs_of_characters_that_come_again_take_less_work() -> None:
+    """A text without spaces has few of them, which are not normalised again and again."""
+    few = "灯台守は油を地下室に保管する" * 200
+    many = "".join(map(chr, range(0x4E00, 0x4E00 + len(few))))
+    assert 2 * work(terms, few) < work(terms, many)
+
+
 def test_marks_are_put_in_order_a_thousand_at_a_time() -> None:
     """To sort all marks of a word takes time quadratic in them; of a hundred thousand, minutes."""
     below, above = "\u0323", "\u0300"
