@@ -95,7 +95,8 @@ def select_unique(
     Returns:
         The passages, best first, each with the copies of it that were met.
     """
-    said = functools.cache(lambda span: _Said(text(span)))
+    of_text = functools.cache(_Said)  # copies are mostly equal
+    said = functools.cache(lambda span: of_text(text(span)))
     selected = select(density, budget)
     left, gone = density, list[SelectedSpan]()
     for _ in range(ROUNDS):

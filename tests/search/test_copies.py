@@ -160,6 +160,18 @@ def test_listing_a_crowd_of_copies_takes_work_in_proportion() -> None:
     assert many < 5 * few
 
 
+def test_texts_that_are_equal_are_cut_into_words_once() -> None:
+    """A crowd of equal notices takes less work than one of notices with other gaps between their words."""
+
+    def work(gaps: list[int]) -> int:
+        notice = " ".join([NOTICE[:-1]] * 16)
+        library = Library([notice.replace(" ", " " * gap, 1) for gap in gaps])
+        density = np.ones(library.cells[-1], np.float32)
+        return lines_run(lambda: library.unique(density, 1000))
+
+    assert 2 * work([1] * 100) < work([*range(1, 101)])
+
+
 def test_a_crowd_of_copies_makes_room_in_few_selections() -> None:
     """Of 2,000 documents with one notice, as of two, the notice comes once and others after it."""
     library = Library([NOTICE] * 2000 + SENTENCES)
