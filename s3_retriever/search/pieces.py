@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
+from s3_retriever.index.scripts import UNSPACED
 from s3_retriever.search.passages import Page, Range
 from s3_retriever.search.text import UNSPACED_CHARACTER, splits_character, splits_word, trails
 
 _BACK = 8  # white space looked back over
-_CLAUSE = frozenset(",;:—–，、；：।،؛)]」』）】”»")
+_MARKS = ",;:—–，、；：।،؛)]」』）】”»"
+_CLAUSE = frozenset(_MARKS)
+_SOME_CLAUSE = re.compile(rf"[{re.escape(_MARKS)}]|[{UNSPACED}]\s")  # what any end of a clause has before it
 
 
 def _clause(text: str, at: int) -> bool:
@@ -49,7 +53,8 @@ def piece_around(page: Page, core: Range, size: int) -> Range:
     first = max(0, min(centre - size // 2, n - size))
     last = min(n, first + size)
     start, end = page.of_tokens(first, last)
-    clauses = _narrowed(page, first, last, _clause)
+    has_clause = _SOME_CLAUSE.search(page.text, max(0, start - _BACK), end + 1)
+    clauses = _narrowed(page, first, last, _clause) if has_clause else None
     if clauses and 2 * (clauses[1] - clauses[0]) >= end - start:
         return clauses
     for may_cut in (_clean, _whole):

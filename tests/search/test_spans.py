@@ -12,12 +12,14 @@ import pytest
 import regex
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from linear_work import lines_run
 from numpy.typing import NDArray
 
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.index import CELL
 from s3_retriever.search import text as text_module
 from s3_retriever.search.passages import LEAST_WORDS, Page
+from s3_retriever.search.pieces import piece_around
 from s3_retriever.search.spans import SelectedSpan, SpanConfig, _select, _Selection, peaks, select_spans
 from s3_retriever.search.text import count_words, sentence_borders, sentences, splits_word
 from s3_retriever.structure import Kind, find_units
@@ -311,6 +313,13 @@ def test_what_is_longer_than_the_budget_is_cut_at_clauses_where_it_can_be(clause
     passage = text[span.start : span.end]
     assert passage in text
     assert set(passage.split(clause.strip())) <= {"", " "}
+
+
+@pytest.mark.parametrize("text", ["word and ", "ภาษาไทย", "漢字と仮名"])
+def test_where_no_clause_ends_none_is_looked_for_at_every_token(text: str) -> None:
+    page = tokenise_finely(text * 2000)
+    few, many = (lines_run(lambda size=size: piece_around(page, (500, 532), size)) for size in (50, 1000))
+    assert many < few + 100
 
 
 def test_touching_picks_become_one_span_with_the_best_score() -> None:
