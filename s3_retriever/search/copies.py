@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -229,7 +229,7 @@ def _agree(one: _Said, other: _Said) -> bool:
 
 
 class _Known:
-    """Passages met so far; looking for one like another takes time by what they have in common."""
+    """Passages met so far; looking for one like another takes time by how many have its rarest words."""
 
     def __init__(self) -> None:
         self._said: list[_Said] = []
@@ -240,8 +240,8 @@ class _Known:
         number = len(self._said)
         self._said.append(said)
         self._equal.setdefault(said.words, number)
-        for shingle in said.shingles:
-            self._having[shingle].append(number)
+        for one in {*said.shingles, *((term,) for term in said.numbers)}:
+            self._having[one].append(number)
 
     def best(self, said: _Said) -> tuple[int, float] | None:
         """Return the number of the passage of which one is a copy, and how similar they are.
@@ -250,11 +250,10 @@ class _Known:
         """
         if said.words in self._equal:
             return self._equal[said.words], 1.0
-        shared = Counter(number for shingle in said.shingles for number in self._having.get(shingle, ()))
         found = None
-        for number, n in sorted(shared.items()):
+        for number in sorted(self._alike(said)):
             other = self._said[number]
-            similarity = n / len(said.shingles)
+            similarity = len(said.shingles & other.shingles) / len(said.shingles)
             if (
                 similarity >= SIMILAR
                 and said.numbers <= other.numbers
@@ -263,3 +262,17 @@ class _Known:
             ):
                 found = number, similarity
         return found
+
+    def _alike(self, said: _Said) -> set[int]:
+        """Return the passages that may be like one: they have each of its words with digits.
+
+        They have one of its rarest shingles too, as they lack few; what fewer have is looked at.
+        """
+        lacking = int((1 - SIMILAR) * len(said.shingles)) + 1
+        some: list[list[tuple[str, ...]]] = [[(term,)] for term in said.numbers]
+        some.append(sorted(said.shingles, key=self._n_having)[: lacking + 1])
+        least = min(some, key=lambda keys: sum(map(self._n_having, keys)))
+        return {number for key in least for number in self._having.get(key, ())}
+
+    def _n_having(self, key: tuple[str, ...]) -> int:
+        return len(self._having.get(key, ()))

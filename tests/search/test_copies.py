@@ -160,6 +160,20 @@ def test_listing_a_crowd_of_copies_takes_work_in_proportion() -> None:
     assert many < 5 * few
 
 
+@pytest.mark.parametrize("text", ["Report of machine {}: all is well today", f"Number {{}}. {NOTICE * 5}"])
+def test_passages_that_differ_by_a_number_are_told_apart_with_work_in_proportion(text: str) -> None:
+    def work(n: int) -> int:
+        library = Library([text.format(1000 + i) for i in range(n)])
+        density = np.ones(library.cells[-1], np.float32)
+        found = []
+        lines = lines_run(lambda: found.extend(library.unique(density, 10**6)))
+        assert len(found) == n
+        return lines
+
+    few, many = work(100), work(400)
+    assert many < 5 * few
+
+
 def test_texts_that_are_equal_are_cut_into_words_once() -> None:
     """A crowd of equal notices takes less work than one of notices with other gaps between their words."""
 
