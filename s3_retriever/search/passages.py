@@ -65,6 +65,7 @@ class Page:
         # (findings/numpy-searchsorted-copies.sh).
         self._token_starts, self._unit_starts = starts.data, units.starts.data
         self._ends = np.append(units.starts, len(text)).astype(np.int64)
+        self._openings: dict[int, list[Range]] = {}  # by unit, of those that were asked for
 
     def __len__(self) -> int:
         return len(self.units)
@@ -211,12 +212,14 @@ class Page:
 
         The header of a row's table; the lines that open the functions and classes of a statement.
         """
-        kind = self.kinds[unit]
-        if kind == _TABLE:
-            return self._header(unit)
-        if kind in (_CODE, _OPENER, _DATA):
-            return [*self._scopes(unit)][::-1]
-        return []
+        if unit not in self._openings:
+            kind = self.kinds[unit]
+            if kind == _TABLE:
+                self._openings[unit] = self._header(unit)
+            else:
+                is_code = kind in (_CODE, _OPENER, _DATA)
+                self._openings[unit] = [*self._scopes(unit)][::-1] if is_code else []
+        return self._openings[unit]
 
     def _header(self, row: int) -> list[Range]:
         headers = self._headers
@@ -252,9 +255,8 @@ class Page:
         own = self._scope_level(unit)
         level = int(self._indents[unit]) if own is None else own
         for _ in range(_LOOKED_AT):
-            lower = np.flatnonzero(self._indents[:unit] < level)
-            unit = int(lower[-1]) if len(lower) else 0
-            if not len(lower) or self._indents[unit] < 0:
+            unit = last_below(self._indents, unit, level)
+            if unit < 0 or self._indents[unit] < 0:
                 return
             if self.kinds[unit] == _OPENER:
                 level = int(self._indents[unit])
@@ -324,3 +326,18 @@ class Page:
         """Yield the headings that a unit stands below, the innermost first."""
         level = int(self.units.levels[unit]) if self.kinds[unit] == _HEADING else 256
         return self._above(self._headings, unit, level, _DEPTH)
+
+
+def last_below(values: NDArray[np.integer], end: int, level: int) -> int:
+    """Return the place of the last of some values before ``end`` that is below a level; -1: none is.
+
+    Little more is looked at than lies between.
+    """
+    size = 64
+    while end > 0:
+        begin = max(0, end - size)
+        lower = np.flatnonzero(values[begin:end] < level)
+        if len(lower):
+            return begin + int(lower[-1])
+        end, size = begin, 2 * size
+    return -1

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from s3_retriever.errors import InvalidInputError
 from s3_retriever.index import CELL
 from s3_retriever.search import text as text_module
-from s3_retriever.search.passages import LEAST_WORDS, Page
+from s3_retriever.search.passages import LEAST_WORDS, Page, last_below
 from s3_retriever.search.pieces import piece_around
 from s3_retriever.search.spans import SelectedSpan, SpanConfig, _select, _Selection, peaks, select_spans
 from s3_retriever.search.text import count_words, sentence_borders, sentences, splits_word
@@ -496,6 +496,33 @@ It is used like this.
 )
 def test_the_header_of_a_statement_is_what_it_stands_in(text: str, line: str, header: list[str]) -> None:
     assert tokenise(text).header(text.index(line)) == "\n".join(header)
+
+
+def test_what_opens_a_statement_is_looked_for_once() -> None:
+    """Not with each unit by which a passage grows."""
+    page = tokenise("".join(" " * (i % 200) + "if word:\n" for i in range(400)))
+    once = lines_run(lambda: page.openings(390))
+    often = lines_run(lambda: [page.openings(391) for _ in range(50)])
+    assert often < 2 * once
+
+
+class Looked(np.ndarray):
+    """Numbers that count how many of them are looked at."""
+
+    looked = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            Looked.looked += len(range(len(self))[key])
+        return super().__getitem__(key)
+
+
+@given(st.lists(st.integers(-1, 5), max_size=400), st.integers(0, 400), st.integers(-1, 6))
+def test_the_last_lower_one_is_found_by_looking_back_to_it(values: list[int], end: int, level: int) -> None:
+    end, Looked.looked = min(end, len(values)), 0
+    plain = max((i for i in range(end) if values[i] < level), default=-1)
+    assert last_below(np.array(values, np.int16).view(Looked), end, level) == plain
+    assert Looked.looked <= 64 + 3 * (end - max(plain, 0))
 
 
 def test_code_comes_in_statements_with_what_opens_its_function() -> None:
