@@ -269,10 +269,11 @@ class _Known:
         They have one of its rarest shingles too, as they lack few; what fewer have is looked at.
         """
         lacking = int((1 - SIMILAR) * len(said.shingles)) + 1
-        some: list[list[tuple[str, ...]]] = [[(term,)] for term in said.numbers]
-        some.append(sorted(said.shingles, key=self._n_having)[: lacking + 1])
-        least = min(some, key=lambda keys: sum(map(self._n_having, keys)))
-        return {number for key in least for number in self._having.get(key, ())}
-
-    def _n_having(self, key: tuple[str, ...]) -> int:
-        return len(self._having.get(key, ()))
+        having = self._having
+        rarest = sorted([having.get(shingle, ()) for shingle in said.shingles], key=len)[: lacking + 1]
+        if not any(rarest):
+            return set()
+        of_numbers = min([having.get((term,), ()) for term in said.numbers], key=len, default=None)
+        if of_numbers is not None and len(of_numbers) < sum(map(len, rarest)):
+            return set(of_numbers)
+        return set().union(*rarest)
