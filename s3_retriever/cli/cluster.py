@@ -57,7 +57,7 @@ def index_on_cluster(args: argparse.Namespace, reading: FileSettings) -> list[Pr
 
     from s3_retriever import Artifact, RetrieverConfig
     from s3_retriever.cluster.config import ClusterConfig
-    from s3_retriever.cluster.connection import connect
+    from s3_retriever.cluster.connection import connect, terminable
     from s3_retriever.cluster.dataset import index_dataset
     from s3_retriever.cluster.reading import find_sources, read_sources
     from s3_retriever.store import place_of
@@ -89,20 +89,21 @@ def index_on_cluster(args: argparse.Namespace, reading: FileSettings) -> list[Pr
         context.checkpoint_config = CheckpointConfig(id_column="id", checkpoint_path=path)
     ray.data.DataContext.get_current().enable_progress_bars = not args.no_progress
     start = time.perf_counter()
-    report = index_dataset(
-        read_sources(sources, reading),
-        place.name,
-        host=args.host,
-        artifact=artifact,
-        config=config,
-        mode=mode,
-        cluster=ClusterConfig(
-            workers=args.workers,
-            threads=args.threads or 1,
-            gpus=args.gpus or 0,
-            on_error="stop" if args.strict else "skip",
-        ),
-    )
+    with terminable():
+        report = index_dataset(
+            read_sources(sources, reading),
+            place.name,
+            host=args.host,
+            artifact=artifact,
+            config=config,
+            mode=mode,
+            cluster=ClusterConfig(
+                workers=args.workers,
+                threads=args.threads or 1,
+                gpus=args.gpus or 0,
+                on_error="stop" if args.strict else "skip",
+            ),
+        )
     seconds = time.perf_counter() - start
     problems = [Problem(one.id, one.reason) for one in report.failures]
     if read_content(place)[0] is None:

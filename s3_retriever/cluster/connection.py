@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
+import sys
+from collections.abc import Iterator
+from types import FrameType
 
 import ray
 
@@ -34,10 +39,62 @@ def connect(address: str | None = None) -> None:
         msg = f"there is no Ray cluster at {where!r} ({source}{error}): {_WAY_OUT}"
         raise ClusterError(msg) from error
     try:
-        ray.init(address, log_to_driver=False, ignore_reinit_error=True)
+        with _apart():
+            ray.init(address, log_to_driver=False, ignore_reinit_error=True)
     except (OSError, ValueError) as error:
         if where in ("", *OF_RAY):
             msg = f"there is no Ray cluster on this machine: {_WAY_OUT}"
         else:  # Ray does not say whether a token is missing
             msg = f"Ray cannot connect to {where!r} ({source}{error}); for a token set RAY_AUTH_MODE=token"
         raise ClusterError(msg) from error
+
+
+_is_apart = False
+
+
+@contextlib.contextmanager
+def _apart() -> Iterator[None]:
+    """Give each process that begins in the block a session of its own.
+
+    A terminal, or ``kill %1``, sends signals to all processes of a command. Those of a cluster would end
+    before the command, which waits a minute for them. On Linux the kernel ends them with it; elsewhere Ray
+    ends them by the group that they are in.
+    """
+    global _is_apart
+    _is_apart = sys.platform == "linux"
+    try:
+        yield
+    finally:
+        _is_apart = False
+
+
+def _leave() -> None:
+    if _is_apart:
+        os.setsid()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_leave)
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Have SIGTERM interrupt the block, and then end the process as it does where nobody catches it.
+
+    Ray's own handler ends it with status 15 or by an abort. Call it in the main thread, connected.
+    """
+    told = False
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        nonlocal told
+        told = True
+        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        if told:
+            os.kill(os.getpid(), signal.SIGTERM)
+        signal.signal(signal.SIGTERM, before)

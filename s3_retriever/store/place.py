@@ -18,7 +18,7 @@ from s3_retriever.errors import IndexChangedError, InvalidInputError, MissingDep
 from s3_retriever.index.manifest import MANIFEST, sealed_manifest
 from s3_retriever.index.segment import Segment
 from s3_retriever.index.storage import SEGMENTS, write_segment
-from s3_retriever.saved import ARTIFACT, INDEX, check_target
+from s3_retriever.saved import ARTIFACT, INDEX, JOBS, check_target
 
 _FOLDER = "file://"
 
@@ -190,8 +190,23 @@ class _Folder:
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         check_target(self._path)
+        missing = [one for one in (self._path, *self._path.parents) if not one.exists()]
+        is_new = bool(missing) or not any(self._path.iterdir())
         with only_writer(self._path):
-            yield
+            try:
+                yield
+            except BaseException:
+                if is_new and not any((self._path / one).exists() for one in (f"{INDEX}/{MANIFEST}", JOBS)):
+                    self._undo(missing)
+                raise
+
+    def _undo(self, missing: list[Path]) -> None:
+        """Remove what failed before there was an index, and the folders that were missing."""
+        for entry in list(self._path.iterdir()):
+            remove(entry)
+        with contextlib.suppress(OSError):  # others have come
+            for folder in missing:
+                folder.rmdir()
 
 
 class _Remote:

@@ -341,6 +341,19 @@ def test_the_command_names_files_as_index_does_and_finds_them_from_anywhere(
     assert set(found.document_ids) == {"manuals/oil.txt", "tea"}
 
 
+def test_a_checkpoint_may_be_named_from_the_working_folder(
+    command: list[str], tmp_path: Path, host: str
+) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    (tmp_path / "manuals" / "tea.txt").write_text("Tea is at four.", encoding="utf-8")
+    (tmp_path / "marks").mkdir()
+    pq.write_table(pa.table({"id": ["oil.txt"]}), tmp_path / "marks" / "0.parquet")  # of a run before
+    assert main([*command, "--checkpoint", "marks"]) == 0
+    assert S3Retriever.load(tmp_path / "manuals" / "index", host=host).document_ids == ("tea.txt",)
+    assert not (tmp_path / "marks").exists()
+
+
 @pytest.mark.parametrize(
     ("sources", "options", "said"),
     [
