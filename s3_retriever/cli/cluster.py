@@ -59,7 +59,7 @@ def index_on_cluster(args: argparse.Namespace, reading: FileSettings) -> list[Pr
     from s3_retriever.cluster.config import ClusterConfig
     from s3_retriever.cluster.connection import connect, terminable
     from s3_retriever.cluster.dataset import index_dataset
-    from s3_retriever.cluster.reading import find_sources, read_sources
+    from s3_retriever.cluster.reading import check_ids, find_sources, read_sources
     from s3_retriever.store import place_of
     from s3_retriever.store.commit import read_content
     from s3_retriever.store.opening import saved_parts
@@ -81,13 +81,15 @@ def index_on_cluster(args: argparse.Namespace, reading: FileSettings) -> list[Pr
         raise InvalidInputError(msg)
     connect(args.ray)
     _quieten(logging.WARNING if args.no_progress else logging.INFO)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = not args.no_progress
+    with terminable():
+        check_ids(sources)
     if args.checkpoint:
         from ray.data.checkpoint import CheckpointConfig
 
-        context = ray.data.DataContext.get_current()
         path = args.checkpoint if url_in(args.checkpoint) else str(Path(args.checkpoint).absolute())
         context.checkpoint_config = CheckpointConfig(id_column="id", checkpoint_path=path)
-    ray.data.DataContext.get_current().enable_progress_bars = not args.no_progress
     start = time.perf_counter()
     with terminable():
         report = index_dataset(

@@ -19,7 +19,7 @@ from ray.data.datasource import ReadTask
 from s3_retriever.cluster.records import ID, LINE, PROBLEM
 from s3_retriever.disk import found_anywhere, url_in
 from s3_retriever.documents import Document, as_document
-from s3_retriever.errors import InvalidInputError, UnreadableFileError
+from s3_retriever.errors import DuplicateDocumentError, InvalidInputError, UnreadableFileError
 from s3_retriever.index.documents import to_line, with_json_metadata
 from s3_retriever.names import DATASET_FORMATS
 from s3_retriever.sources.corpus import Corpus
@@ -140,6 +140,27 @@ def read_sources(sources: Sequence[Source], settings: FileSettings | None = None
             files = DocumentFiles(one.files, _lines if one.kind == "jsonl" else read)
             parts.append(ray.data.read_datasource(files))
     return reduce(lambda one, other: one.union(other), parts)
+
+
+def check_ids(sources: Sequence[Source]) -> None:
+    """Refuse JSON lines two of which have one id; the cluster reads them for that, and scans nothing.
+
+    Ids of files are known to :func:`find_sources`; of Parquet, a commit looks at them.
+
+    Raises:
+        DuplicateDocumentError: Names the id, and where it stands.
+    """
+    seen: dict[str, str] = {}
+    for one in sources:
+        if one.kind == "jsonl":
+            ids = ray.data.read_datasource(DocumentFiles(one.files, _ids))
+            for batch in ids.iter_batches(batch_format="pyarrow"):
+                for doc_id in batch[ID].to_pylist():
+                    if doc_id in seen:
+                        where = " and ".join(dict.fromkeys((seen[doc_id], one.name)))
+                        msg = f"document id {doc_id!r} occurs twice, in {where}; give each its own"
+                        raise DuplicateDocumentError(msg)
+                    seen[doc_id] = one.name
 
 
 def _once(files: Iterable[_File], seen: dict[str, str]) -> Iterator[_File]:
@@ -279,6 +300,11 @@ def _lines(file: _File) -> Iterator[dict[str, Any]]:
                     yield _of_line(raw, number, f"{file.place}, line {number}")
     except OSError as error:
         yield _problem(file.source.id, error.strerror or error)
+
+
+def _ids(file: _File) -> Iterator[dict[str, Any]]:
+    """Return the ids of the lines of a file that are documents."""
+    yield from ({**row, LINE: b""} for row in _lines(file) if not row[PROBLEM])
 
 
 def _of_line(raw: bytes, number: int, place: str) -> dict[str, Any]:

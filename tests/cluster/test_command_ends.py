@@ -1,4 +1,4 @@
-"""How ``index --ray`` ends that was told to, or that failed: its status, and what it leaves."""
+"""How ``index --ray`` ends that is told to, or that fails: its status, and what it leaves."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from s3_retriever import Artifact, Document
+from s3_retriever.cli.main import main
 from s3_retriever.errors import InvalidDocumentError
 
 pytestmark = pytest.mark.long
@@ -102,3 +103,23 @@ def test_an_error_after_the_first_segments_leaves_nothing_but_what_a_checkpoint_
     assert not (tmp_path / "new").exists()
     assert not list((tmp_path / "empty").iterdir())
     assert (tmp_path / "kept" / "jobs").is_dir()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_two_lines_of_one_id_are_found_before_a_host_is_loaded(
+    tmp_path: Path, artifact: Artifact, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line that is no document has no id that counts."""
+    artifact.save(tmp_path / "artifact")
+    (tmp_path / "a.jsonl").write_text(json.dumps({"_id": "oil", "text": "The keeper stores oil."}), "utf-8")
+    (tmp_path / "b.jsonl").write_text(json.dumps({"_id": "oil", "text": None}), "utf-8")
+    out = ["--out", str(tmp_path / "new"), "--ray=auto", "--no-progress", "--workers", "1"]
+    options = [*out, "--artifact", str(tmp_path / "artifact"), "--host", "no-host"]
+    sources = [str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")]
+    assert main(["index", *sources, *options]) == 2
+    assert "host 'no-host' is neither" in capsys.readouterr().err.splitlines()[-1]
+    (tmp_path / "b.jsonl").write_text(json.dumps({"_id": "oil", "text": "More oil."}), "utf-8")
+    assert main(["index", *sources, *options]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"document id 'oil' occurs twice, in {' and '.join(sources)}; give each its own" in said
+    assert not (tmp_path / "new").exists()

@@ -349,7 +349,11 @@ def test_a_checkpoint_may_be_named_from_the_working_folder(
     (tmp_path / "manuals" / "tea.txt").write_text("Tea is at four.", encoding="utf-8")
     (tmp_path / "marks").mkdir()
     pq.write_table(pa.table({"id": ["oil.txt"]}), tmp_path / "marks" / "0.parquet")  # of a run before
-    assert main([*command, "--checkpoint", "marks"]) == 0
+    context = pytest.importorskip("ray.data").DataContext.get_current()
+    try:
+        assert main([*command, "--checkpoint", "marks"]) == 0
+    finally:
+        context.checkpoint_config = None
     assert S3Retriever.load(tmp_path / "manuals" / "index", host=host).document_ids == ("tea.txt",)
     assert not (tmp_path / "marks").exists()
 
