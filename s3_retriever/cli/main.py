@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: As argparse does, after help (0) and for arguments that cannot be parsed (2).
     """
+    _open_closed()
     args = _parser().parse_args(argv)
     if args.verbose:
         logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO)
@@ -65,6 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), _USER_ERROR)
     return status or 0
+
+
+def _open_closed() -> None:
+    """Open standard streams that are closed, to nowhere; or the next file would get the number of one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 def _fail(reason: str, status: int) -> int:

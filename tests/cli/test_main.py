@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -153,3 +154,15 @@ def test_as_a_program_it_survives_a_reader_that_leaves(indexed: Path, tmp_path: 
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 1
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_as_one_to_nowhere(closed: str, indexed: Path) -> None:
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "s3_retriever", "info"]
+    for index, status in ((indexed / "index", 0), (indexed / "nothing", 2)):
+        ended = subprocess.run([*command, str(index)], capture_output=True, text=True, check=False)  # noqa: S603
+        assert ended.returncode == status, ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert (ended.stdout == "") == (">&-" in closed.split() or status == 2)
