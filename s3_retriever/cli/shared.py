@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -65,11 +66,21 @@ class Command:
             what: dict[str, Any] = {}
             if values:
                 metavar = values.removesuffix(" ...")
-                kind = int if metavar == "N" else Path if _PATH.search(metavar) else str
+                kind: Callable[[str], Any] = int if metavar == "N" else Path if _PATH.search(metavar) else str
+                if _PATH.search(metavar) or metavar.endswith("PATH"):
+                    kind = partial(_not_empty, kind)
                 what = {"metavar": metavar, "type": kind, "nargs": None if values == metavar else "+"}
             elif isinstance(option, str):
                 what = {"action": "store_true"}
             parser.add_argument(name, **{**what, **given})
+
+
+def _not_empty(kind: Callable[[str], Any], text: str) -> Any:
+    """Parse a path; an empty one, which a shell makes of an unset variable, would be the working folder."""
+    if not text:
+        msg = "is empty; give a path, such as . for the working folder"
+        raise argparse.ArgumentTypeError(msg)
+    return kind(text)
 
 
 def required(words: str) -> dict[str, Any]:

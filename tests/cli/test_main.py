@@ -166,3 +166,24 @@ def test_a_stream_that_is_closed_is_as_one_to_nowhere(closed: str, indexed: Path
         assert ended.returncode == status, ended.stderr
         assert "Traceback" not in ended.stderr
         assert (ended.stdout == "") == (">&-" in closed.split() or status == 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["index", "", "--out", "index"], "argument PATH: is empty"),
+        (["index", "manuals", "--out", ""], "argument --out: is empty"),
+        (["sync", "manuals", ""], "argument DIR: is empty"),
+        (["search", "", "why?"], "argument DIR: is empty"),
+        (["info", ""], "argument DIR: is empty"),
+        (["serve", "index", "--host", ""], "argument --host: is empty"),
+        (["train", "--text", "", "--out", "made"], "argument --text: is empty"),
+    ],
+)
+def test_an_empty_path_is_not_the_working_folder(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shell gives one where a variable is not set."""
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert_mistake(2, capsys.readouterr().err, said)
