@@ -138,6 +138,7 @@ def _train(args: argparse.Namespace) -> None:
     heads, survey_config = read_choice(args)
     Artifact.folder_format.check_target(args.out)  # fails now rather than after the training
     name, made = args.name or args.out.name, _provenance(args, config)
+    next(read_texts(args.text), None)  # fails now rather than after the survey
     file = args.text.stat()
     options = SAEOptions(
         config=config,

@@ -122,7 +122,7 @@ def _analyze(args: argparse.Namespace) -> None:
     if args.plots:
         check_plots()
     refuse_foreign(args.out, "an analysis", lambda _: False, marker=_ANALYSIS)
-    args.text.stat()  # fails now rather than after the host is loaded
+    next(read_texts(args.text), None)  # fails now rather than after the host is loaded
     host = Host.load(args.host)
     results = analyze(host, read_texts(args.text), config, show_progress=shows_progress(args))
     report = to_markdown(results)

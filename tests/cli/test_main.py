@@ -187,3 +187,19 @@ def test_an_empty_path_is_not_the_working_folder(
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
     assert_mistake(2, capsys.readouterr().err, said)
+
+
+@pytest.mark.parametrize("command", ["train", "analyze"])
+@pytest.mark.parametrize(("text", "said"), [(".", "Is a directory"), ("no.jsonl", "no.jsonl, line 1: no")])
+def test_a_text_that_cannot_be_read_is_said_before_a_host_is_loaded(
+    command: str,
+    text: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_lines(tmp_path / "no.jsonl", [{"title": "x"}])
+    host = ["no-host"] if command == "analyze" else ["--host", "no-host"]
+    assert_mistake(main([command, *host, "--text", text, "--out", "made"]), capsys.readouterr().err, said)
