@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.compiled import njit
-from s3_retriever.structure.characters import DIGIT, LETTER
+from s3_retriever.structure.characters import DIGIT, LETTER, LOWER, STOP, UPPER
 from s3_retriever.structure.kinds import CODE, JOINED, Bytes, Flags, Hashes, Points
-from s3_retriever.structure.lines import END, FIRST, INDENT, LAST, LETTERS, OTHERS, WORDS, Lines
+from s3_retriever.structure.lines import END, FIRST, INDENT, LAST, LETTERS, OTHERS, PIPES, WORDS, Lines
 from s3_retriever.structure.scanning import contains, hash_word, word_end
 
 _LOOK = 80  # characters of a line that are looked at for signs of code
@@ -45,10 +45,11 @@ def looks_like_code(points: Points, flags: Flags, row: npt.NDArray[np.int64], wo
         or (initial == 60 and (second == 47 or second == 63 or second == 33 or 97 <= second <= 122))
         or ((initial == 41 or initial == 93) and row[WORDS] <= 2)
         or (initial == 34 and second == 34)
+        or (final == 124 and row[PIPES] == 2 and _takes_block(points, row))
     ):
         signs += 2
     if is_word:
-        signs += 1
+        signs += 1 + _is_block_of_words(points, flags, row, end)
     calls = assigns = joins = 0
     for at in range(first + 1, min(last - 1, first + _LOOK)):
         point = points[at]
@@ -62,6 +63,30 @@ def looks_like_code(points: Points, flags: Flags, row: npt.NDArray[np.int64], wo
             joins += 1
     signs += (calls > 0) + (assigns > 0) + (joins > 0)
     return signs >= 3 or (signs == 2 and (row[WORDS] <= 6 or row[OTHERS] * 6 >= row[LETTERS]))
+
+
+@njit(cache=True, nogil=True)
+def _takes_block(points: Points, row: npt.NDArray[np.int64]) -> Any:
+    """Tell whether a line that ends with the second of two pipes ends as in "each do |x|" or "each { |x|"."""
+    at = row[LAST] - 2
+    while points[at] != 124:
+        at -= 1
+    if at - row[FIRST] < 4 or points[at - 1] != 32:
+        return False
+    return points[at - 2] == 123 or (points[at - 2] == 111 and points[at - 3] == 100 and points[at - 4] == 32)
+
+
+@njit(cache=True, nogil=True)
+def _is_block_of_words(points: Points, flags: Flags, row: npt.NDArray[np.int64], end: int) -> Any:
+    """Tell whether a line, whose first word ends at an offset, reads like "end", "def full?" or "class A"."""
+    first, last = row[FIRST], row[LAST]
+    if not flags[first] & LOWER or row[WORDS] > 4 or row[OTHERS] > 2:
+        return False
+    ends_by_do = points[last - 1] == 111 and points[last - 2] == 100 and points[last - 3] == 32
+    is_def = points[first] == 100 and points[first + 1] == 101 and points[first + 2] == 102
+    is_name = row[WORDS] > 1 and flags[end + 1] & UPPER and not flags[last - 1] & STOP
+    is_class = end - first >= 5 and (points[first] == 99 or points[first] == 109)  # class, module
+    return row[WORDS] == 1 or ends_by_do or is_def or (is_class and is_name)
 
 
 @njit(cache=True, nogil=True)

@@ -33,7 +33,7 @@ def cut_units(
     lines: Lines,
     kinds: Bytes,
     levels: Bytes,
-    words: tuple[Hashes, Hashes, Hashes, Hashes, Hashes, Hashes, Hashes],
+    words: tuple[Hashes, ...],
     starts: Starts,
     out_kinds: Bytes,
     out_levels: Bytes,
@@ -46,8 +46,9 @@ def cut_units(
         lines: Of the text.
         kinds: Of the lines.
         levels: Of the lines.
-        words: Hashes of words that open functions, and other blocks; of abbreviations, of months, of
-            abbreviations before numbers, of those with a capital, and of words before ordinals.
+        words: Hashes of words that open functions and classes, of those of classes, and of those that open
+            other blocks; of abbreviations, of months, of abbreviations before numbers, of those with a
+            capital, and of words before ordinals.
         starts: Where each unit begins, to be written.
         out_kinds: Their kinds, to be written.
         out_levels: Their levels, to be written.
@@ -68,8 +69,7 @@ def cut_units(
                 flags,
                 lines[i:end],
                 kinds[i:end],
-                words[0],
-                words[1],
+                words[:3],
                 starts,
                 out_kinds,
                 out_levels,
@@ -83,7 +83,7 @@ def cut_units(
         found += 1
         if kind in (PROSE, LIST):
             first = found
-            found = cut_sentences(points, flags, lines[i:end], words[2:], starts, found)
+            found = cut_sentences(points, flags, lines[i:end], words[3:], starts, found)
             out_kinds[first:found] = kind
             out_levels[first:found] = levels[i]
         i = end

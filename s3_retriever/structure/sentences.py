@@ -32,7 +32,7 @@ def cut_sentences(
     points: Points,
     flags: Flags,
     lines: Lines,
-    words: tuple[Hashes, Hashes, Hashes, Hashes, Hashes],
+    words: tuple[Hashes, ...],
     starts: Starts,
     found: int,
 ) -> Any:
@@ -93,7 +93,7 @@ def _look_at_stop(
     begin: int,
     at: int,
     end: int,
-    words: tuple[Hashes, Hashes, Hashes, Hashes, Hashes],
+    words: tuple[Hashes, ...],
 ) -> Any:
     """Return where the marks at an offset end, where text goes on, and whether a sentence begins there."""
     first, wide = at, False

@@ -10,8 +10,10 @@ from s3_retriever.compiled import njit
 from s3_retriever.structure.characters import LETTER
 from s3_retriever.structure.kinds import BEGINS, CODE, JOINED, OPENER, Bytes, Flags, Hashes, Points, Starts
 from s3_retriever.structure.lines import END, FIRST, INDENT, LAST, Lines
-from s3_retriever.structure.scanning import contains, hash_word, word_end
+from s3_retriever.structure.openers import CLASS, NOTHING, opened_by
+from s3_retriever.structure.scanning import word_end
 
+_DEEPEST = 64  # levels of indentation that are told apart
 _COMMENTS, _STATEMENT = 600, 1200  # characters of comments, and of a statement, that stay together
 
 
@@ -21,17 +23,21 @@ def cut_code(
     flags: Flags,
     lines: Lines,
     kinds: Bytes,
-    opening: Hashes,
-    control: Hashes,
+    words: tuple[Hashes, ...],
     starts: Starts,
     out_kinds: Bytes,
     out_levels: Bytes,
     found: int,
 ) -> Any:
-    """Write the statements of a piece of code; return how many units there are now."""
+    """Write the statements of a piece of code; return how many units there are now.
+
+    ``words`` are those of :func:`~s3_retriever.structure.openers.opened_by`.
+    """
     n = len(lines)
     above, balance, quoted, held, commented, goes_on = True, 0, np.uint32(0), False, False, False
-    unit, base = lines[0, FIRST], 0
+    unit, base, depth = lines[0, FIRST], 0, 0
+    columns = np.zeros(_DEEPEST, np.int64)  # of the lines above that are indented less and less, and whether
+    classes = np.zeros(_DEEPEST, np.bool_)  # they open classes
     for i in range(n):
         row = lines[i]
         first, last = row[FIRST], row[LAST]
@@ -48,12 +54,16 @@ def cut_code(
             or (mark == 45 and second == 45)
         )
         is_closer = mark == 41 or mark == 93 or mark == 125
-        opens = (
-            not quoted
-            and not is_comment
-            and balance == 0
-            and _opens(points, flags, lines, i, opening, control)
-        )
+        opens = NOTHING
+        if not quoted and not is_comment and balance == 0:
+            is_label = points[last - 1] == 58 and word_end(points, flags, first, last) == last - 1
+            if not (is_closer or is_label or mark == 123):
+                while depth and columns[depth - 1] >= row[INDENT]:
+                    depth -= 1
+                opens = opened_by(points, flags, lines, i, words, depth > 0 and classes[depth - 1])
+                depth = min(depth, _DEEPEST - 1)
+                columns[depth], classes[depth] = row[INDENT], opens == CLASS
+                depth += 1
         length = first - unit
         if kinds[i] & JOINED:
             new = False
@@ -68,7 +78,7 @@ def cut_code(
         elif is_comment and commented and not above:
             new = length > _COMMENTS
         elif commented and not above:
-            new = opens or length > _COMMENTS // 2
+            new = opens != NOTHING or length > _COMMENTS // 2
         elif goes_on and not above:
             new = length > _STATEMENT
         else:
@@ -79,7 +89,7 @@ def cut_code(
             unit, base = first, row[INDENT]
             if not quoted:
                 balance = 0
-        if opens:
+        if opens != NOTHING:
             out_kinds[found - 1] = OPENER | BEGINS
         fenced = (mark == 96 or mark == 126) and second == mark and not kinds[i] & JOINED
         held = (mark == 64 and second > 64 and not quoted and last - first < 200) or fenced
@@ -90,39 +100,6 @@ def cut_code(
         final = points[last - 1]
         goes_on = final == 92 or final == 44 or (final == 61 and not is_comment)
     return found
-
-
-@njit(cache=True, nogil=True)
-def _opens(points: Points, flags: Flags, lines: Lines, i: int, opening: Hashes, control: Hashes) -> Any:
-    """Tell whether a line opens a function or class: it says so, what follows is indented or in braces."""
-    row = lines[i]
-    first, last = row[FIRST], row[LAST]
-    following = i + 1
-    while following < len(lines) and lines[following, FIRST] == lines[following, END]:
-        following += 1
-    deeper = following < len(lines) and lines[following, INDENT] > row[INDENT]
-    braced = points[last - 1] == 123 or (following < len(lines) and points[lines[following, FIRST]] == 123)
-    if not deeper and not braced:
-        return False
-    at, number, end = first, 0, min(last, first + 120)
-    calls = False
-    while at < end and number < 6:
-        point = points[at]
-        if point == 40 or point == 61 or point == 34 or point == 39:
-            calls = point == 40
-            break
-        if flags[at] & LETTER or point == 95:
-            stop = word_end(points, flags, at, end)
-            value = hash_word(points, at, stop)
-            if number == 0 and contains(control, value):
-                return False
-            if contains(opening, value) and stop < last and points[stop] == 32:
-                return True
-            number += 1
-            at = stop
-        else:
-            at += 1
-    return calls and braced and number >= 2
 
 
 @njit(cache=True, nogil=True)

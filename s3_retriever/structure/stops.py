@@ -22,7 +22,7 @@ def is_full_stop(
     stop: int,
     following: int,
     end: int,
-    words: tuple[Hashes, Hashes, Hashes, Hashes, Hashes],
+    words: tuple[Hashes, ...],
 ) -> Any:
     """Tell whether a single full stop ends a sentence: no initial, abbreviation, or number of an item."""
     at = stop
@@ -60,7 +60,7 @@ def _ends_word(
     at: int,
     stop: int,
     following: int,
-    words: tuple[Hashes, Hashes, Hashes, Hashes, Hashes],
+    words: tuple[Hashes, ...],
 ) -> Any:
     """Tell whether a full stop after a word, which begins at ``at``, ends a sentence."""
     abbreviations, _, numbered, capitalised, _ = words

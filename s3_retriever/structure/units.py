@@ -24,6 +24,7 @@ from s3_retriever.structure.tables import mark_tables
 _PIECE = 1 << 22  # characters looked at together: what is found there takes up to ten times their memory
 _WORDS = (
     words.OPENING_WORDS,
+    words.CLASS_WORDS,
     words.CONTROL_WORDS,
     words.ABBREVIATIONS,
     words.MONTHS,

@@ -10,19 +10,22 @@ CODE_WORDS = hashes(
     "enum impl use package namespace using export switch case throw catch interface extends type local "
     "end include define ifdef ifndef endif typedef template final override internal foreach do module "
     "require select insert update create alter drop echo fi done esac bool char float double long string "
-    "mut pub mod trait match unsafe"
+    "mut pub mod trait match unsafe defp defmodule"
 )
 """First words of lines of code."""
 
 OPENING_WORDS = hashes(
     "def class function func fn sub struct enum impl interface trait namespace module procedure record "
-    "object union protocol extension describe it test"
+    "object union protocol extension describe it test init deinit defp defmodule"
 )
 """Words in a line that opens what its lines belong to: a function, a class."""
 
+CLASS_WORDS = hashes("class struct enum impl interface trait record object protocol extension")
+"""Those of them whose lines are methods, which may have no word or type before their names."""
+
 CONTROL_WORDS = hashes(
     "if elif else for while try except finally with switch case do catch foreach match until unless when "
-    "return"
+    "return synchronized lock using fixed elseif elsif guard defer go"
 )
 """First words of lines that open a block which is no function."""
 

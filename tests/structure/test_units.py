@@ -559,6 +559,225 @@ def test_statements_of_c() -> None:
     assert [text for kind, text in found if kind == "prose"] == []
 
 
+def body(opener: str, closer: str = "}") -> str:
+    """A file with a function or class, after which more comes."""
+    return f"x = 1;\n{opener}\n    go(1);\n    stop(2);\n{closer}\n\ny = 2;\n"
+
+
+@pytest.mark.parametrize(
+    "opener",
+    [
+        "export const run = async (x: number): Promise<void> => {",
+        "const add = (a, b) => {",
+        "const twice = x => {",
+        "exports.fill = async (lamp, oil) => {",
+        "const old = function (a) {",
+        "lamp.fill = function(a) {",
+        "fill() {",
+        "init {",
+        "deinit {",
+        "impl<'a> Lamp<'a> {",
+        "impl<T: Oil> Fill for Lamp<T> {",
+        "func (l *Lamp) Fill(n int) error {",
+        "public function __construct(private A $a) {",
+        "public <R> List<R> all(@RequestParam String x,\n                       int y) throws IOException {",
+        "Lamp<T>::Lamp(int x)\n    : oil(x), port(2) {",
+        "fun <T> List<T>.second(): T {",
+        "override fun fill(x: Int) {",
+        "public Lamp(int a) : base(a) {",
+    ],
+)
+def test_openers_with_braces(opener: str) -> None:
+    assert of_kind("opener", body(opener))[0].startswith(opener.splitlines()[0])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "items.forEach((x) => {",
+        "setTimeout(() => {",
+        "const found = items.map((x) => {",
+        "const fill = useCallback(async (x) => {",
+        "scope.launch(Dispatchers.IO) {",
+        "VStack(spacing: 3) {",
+        "synchronized (lamp) {",
+        "lock (lamp) {",
+        "else if (lamp) {",
+        "elseif (lamp) {",
+        "x == y => {",
+        "use Handlers autotie => {",
+        "lamp = {",
+        "lamp.fill(oil, (error) => {",
+        "return function(a) {",
+    ],
+)
+def test_calls_with_blocks_open_nothing(line: str) -> None:
+    assert of_kind("opener", body(line, "});" if line.count("(") > line.count(")") else "}")) == []
+
+
+CLASSES = {
+    "ts": """@Injectable()
+export class Foo<T> extends Base {
+  private readonly b: B;
+
+  constructor(private a: A, b: B) {
+    super();
+    if (b) {
+      this.b = b;
+    }
+  }
+
+  @HostListener('window:resize', ['$event'])
+  onResize(event) {
+    group(event) {
+      this.w = event.width;
+    }
+  }
+
+  async load<T>(id: string): Promise<T> {
+    return await this.a.get(id);
+  }
+}
+""",
+    "java": """public class Lamp {
+    Lamp(Oil oil) {
+        this.oil = oil;
+    }
+
+    @Override
+    public String toString() {
+        return "lamp";
+    }
+}
+""",
+    "swift": """struct Lamp: View {
+    init(oil: Int) {
+        self.oil = oil
+    }
+
+    func body() -> some View {
+        VStack(spacing: 3) {
+            Text("lamp")
+        }
+    }
+}
+""",
+    "c#": """public class Foo : Bar
+{
+    Foo(int a)
+    {
+        this.a = a;
+    }
+}
+""",
+    "c++": """class Lamp : public Base {
+public:
+    Lamp(int oil) : oil_(oil) {
+        go();
+    }
+    ~Lamp() {
+        stop();
+    }
+};
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "openers"),
+    [
+        ("ts", ["@Injectable()", "constructor(", "@HostListener(", "async load"]),
+        ("java", ["public class", "Lamp(Oil", "@Override"]),
+        ("swift", ["struct Lamp", "init(", "func body"]),
+        ("c#", ["public class", "Foo(int"]),
+        ("c++", ["class Lamp", "Lamp(int", "~Lamp()"]),
+    ],
+)
+def test_methods_without_a_type_open_within_a_class(name: str, openers: list[str]) -> None:
+    found = of_kind("opener", CLASSES[name])
+    assert len(found) == len(openers)
+    assert all(one.startswith(begin) for one, begin in zip(found, openers, strict=True))
+
+
+RUBY = """require 'json'
+
+module Harbour
+  class Lamp < Base
+    attr_reader :oil
+
+    def initialize(oil)
+      @oil = oil
+    end
+
+    def full?
+      @oil > 3
+    end
+
+    def self.make(x)
+      new(x)
+    end
+
+    private
+
+    def go
+      items.each do |x|
+        puts x
+      end
+    end
+  end
+end
+"""
+
+ELIXIR = """defmodule Lamp do
+  def fill(x) do
+    x + 1
+  end
+
+  defp stop(x) do
+    x
+  end
+end
+"""
+
+LUA = """local M = {}
+
+function M.fill(lamp, oil)
+  lamp.oil = oil
+end
+
+local function go(x)
+  return x
+end
+
+M.stop = function(x)
+  return x
+end
+
+function M:run()
+  if self.x then
+    self.x()
+  end
+end
+
+return M
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "openers"),
+    [
+        (RUBY, ["module", "class", "def initialize", "def full?", "def self.make", "def go"]),
+        (ELIXIR, ["defmodule", "def fill", "defp stop"]),
+        (LUA, ["function M.fill", "local function", "M.stop", "function M:run"]),
+    ],
+)
+def test_languages_whose_blocks_have_an_end(text: str, openers: list[str]) -> None:
+    assert {kind for kind, _ in units(text)} == {"opener", "code"}
+    found = of_kind("opener", text)
+    assert len(found) == len(openers)
+    assert all(one.startswith(begin) for one, begin in zip(found, openers, strict=True))
+
+
 def test_furniture_of_pages() -> None:
     page = "Annual report of the harbour\n\nThe keeper of lamp {i} is old. He stores oil.\n\n{i}\n"
     text = "\f".join(page.replace("{i}", str(i)) for i in range(1, 7))
