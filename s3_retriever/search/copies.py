@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -48,6 +49,13 @@ _DENIALS_BY_LANGUAGE = (  # "t" is what is cut from "don't"
     "tidak bukan jangan",
 )
 _DENYING = frozenset("不没沒無无未勿")
+_PARTS_THAT_DENY = re.compile(  # of words, in scripts without spaces and in languages that deny by a suffix
+    "ない|なかっ|なけれ|なく(?=[てな])|ません|ぬ(?=[。、」])|ずに"
+    "|않|없|아니|아닌|아닙|지 ?못|(?<!잘)못하|(?<![가-힣])[안못](?= )"
+    "|ไม่|อย่า(?!ง)|มิได้|มิใช่"
+    "|m[ıiuü]yor|m[ae]y[ae]c[ae][kğ]|m[ae]m[ıi]ş|madı"
+    r"|(?:ol|gel|et|ver|git|gör|bil|ste|[ıiuü]l|il[ae])(?:medi|m[ae]z\b)"
+)
 
 
 class Select(Protocol):
@@ -83,7 +91,7 @@ def select_unique(
 
     A passage is a copy if a better one has :data:`SIMILAR` of its shingles and all of its words with digits:
     what differs by a number or a date says something else, and what says more is kept. So does
-    what differs by a word that denies, "not" or "ohne".
+    what differs by a word that denies, "not" or "ohne", or by a part of one, as of "ません" and "gitmiyor".
 
     Args:
         select: Selects passages.
@@ -202,13 +210,15 @@ def _merged(copies: Sequence[Repeated], kept: SelectedSpan) -> tuple[Repeated, .
 
 
 class _Said:
-    """What a passage says: its words, those with digits, those that deny something, and its shingles."""
+    """What a passage says: its words, those with digits, what denies and how often, and its shingles."""
 
     def __init__(self, text: str) -> None:
         self.words = tuple(term for term, _ in words(text)) or (text.strip(),)
         self.numbers = {term for term in self.words if any(map(str.isdigit, term))}
         denials = _denials()
-        self.denials = {term for term in self.words if term in denials or not _DENYING.isdisjoint(term)}
+        self.denials = Counter(
+            term for term in self.words if term in denials or not _DENYING.isdisjoint(term)
+        ) + Counter(_PARTS_THAT_DENY.findall(text.lower()))
         last = max(len(self.words) - SHINGLE, 0)
         self.shingles = {self.words[at : at + SHINGLE] for at in range(last + 1)}
 

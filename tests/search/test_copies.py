@@ -150,6 +150,72 @@ def test_what_differs_by_a_denial_is_no_copy(text: str, denial: str, first: int)
     assert (len(copies), rest) == (1, [])
 
 
+RULES = {  # sentences of which the one differs from the other by what they deny, and two around them
+    "ja": (
+        "港の灯台の守り人は毎晩、日が沈む前に油を階段の上まで運び、灯りをともしてから海を見張ることになっている。",
+        [
+            ("会員は舟を置ける。", "会員は舟を置けない。"),
+            ("舟を置きます。", "舟を置きません。"),
+            ("言う。", "言わぬ。"),
+        ],
+        ("舟を置きます。", "舟を置きました。"),
+    ),
+    "ko": (
+        "항구의 등대지기는 매일 저녁 해가 지기 전에 기름을 계단 위로 나르고 불을 켠 뒤에 밤새 바다를 "
+        "지켜보며 모든 배가 지나간 시간을 공책에 적고 아침이 오면 불을 끄고 집으로 돌아가서 잠을 잔다.",
+        [
+            ("배를 둔다.", "배를 두지 않는다."),
+            ("배가 있다.", "배가 없다."),
+            ("그는 간다.", "그는 안 간다."),
+            ("그는 간다.", "그는 못 간다."),
+        ],
+        ("배를 둔다.", "배를 두었다."),
+    ),
+    "th": (
+        "ผู้ดูแลประภาคารขนน้ำมันขึ้นบันไดทุกเย็นก่อนพระอาทิตย์ตกและจุดไฟแล้วเฝ้าดูทะเลตลอดทั้งคืนจนถึงเช้า",
+        [("สมาชิกจอดเรือได้", "สมาชิกไม่จอดเรือได้"), ("จอดเรือ", "อย่าจอดเรือ")],
+        ("สมาชิกจอดเรือได้", "สมาชิกจอดเรือแล้ว"),
+    ),
+    "tr": (
+        "Limandaki fenerin bekçisi her akşam güneş batmadan önce yağı merdivenden yukarı taşır ve "
+        "ışığı yaktıktan sonra sabaha kadar denizi gözler, geçen bütün gemilerin saatini deftere tek tek "
+        "yazar ve sonra evine döner.",
+        [
+            ("Üye geldi.", "Üye gelmedi."),
+            ("Üye gidiyor.", "Üye gitmiyor."),
+            ("Tekne konur, olur.", "Tekne konur, olmaz."),
+        ],
+        ("Üye geldi.", "Üye gelmişti."),
+    ),
+    "en": (
+        "The keeper does not sleep at night and carries the oil up the stairs each evening before the sun "
+        "goes down, then lights the lamp and looks at the sea until the morning comes and all of the ships "
+        "have passed, with their sails and their nets and ropes, on the way to the old town.",
+        [("Members may sleep here.", "Members may not sleep here.")],
+        ("Members may sleep here.", "Members may also sleep here."),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("around", "one", "other", "n_copies"),
+    [
+        (around, *pair, n)
+        for around, denied, same in RULES.values()
+        for pair, n in [*((pair, 0) for pair in denied), (same, 1)]
+    ],
+)
+@pytest.mark.parametrize("first", [0, 1])
+def test_what_denies_in_a_part_of_a_word_is_no_copy(
+    around: str, one: str, other: str, n_copies: int, first: int
+) -> None:
+    texts = [f"{around} {said} {around}" for said in (one, other)]
+    known = _Known()
+    known.add(_Said(texts[first]))
+    found = known.best(_Said(texts[1 - first]))
+    assert (found is not None) == n_copies
+
+
 def test_listing_a_crowd_of_copies_takes_work_in_proportion() -> None:
     def work(n: int) -> int:
         library = Library([NOTICE] * n)
