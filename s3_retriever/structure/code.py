@@ -10,7 +10,19 @@ import numpy.typing as npt
 from s3_retriever.compiled import njit
 from s3_retriever.structure.characters import DIGIT, LETTER, LOWER, STOP, UPPER
 from s3_retriever.structure.kinds import CODE, JOINED, Bytes, Flags, Hashes, Points
-from s3_retriever.structure.lines import END, FIRST, INDENT, LAST, LETTERS, OTHERS, PIPES, WORDS, Lines
+from s3_retriever.structure.lines import (
+    COMMAS,
+    END,
+    FIRST,
+    INDENT,
+    LAST,
+    LETTERS,
+    LISTED,
+    OTHERS,
+    PIPES,
+    WORDS,
+    Lines,
+)
 from s3_retriever.structure.scanning import contains, hash_word, word_end
 
 _LOOK = 80  # characters of a line that are looked at for signs of code
@@ -49,7 +61,7 @@ def looks_like_code(points: Points, flags: Flags, row: npt.NDArray[np.int64], wo
     ):
         signs += 2
     if is_word:
-        signs += 1 + _is_block_of_words(points, flags, row, end)
+        signs += 1 + _is_block_of_words(points, flags, row, end) + 2 * _imports(points, row, end)
     calls = assigns = joins = 0
     for at in range(first + 1, min(last - 1, first + _LOOK)):
         point = points[at]
@@ -63,6 +75,28 @@ def looks_like_code(points: Points, flags: Flags, row: npt.NDArray[np.int64], wo
             joins += 1
     signs += (calls > 0) + (assigns > 0) + (joins > 0)
     return signs >= 3 or (signs == 2 and (row[WORDS] <= 6 or row[OTHERS] * 6 >= row[LETTERS]))
+
+
+@njit(cache=True, nogil=True)
+def _imports(points: Points, row: npt.NDArray[np.int64], end: int) -> Any:
+    """Tell whether a line, whose first word ends at an offset, is like "from a import b" or "import a, b"."""
+    first, last = row[FIRST], row[LAST]
+    initial, second = points[first], points[first + 1]
+    if initial == 102 and second == 114:  # from
+        at = end + 1
+        while at < last and points[at] != 32:
+            at += 1
+        if at + 8 >= last or points[at + 7] != 32:
+            return False
+        for place, point in enumerate((105, 109, 112, 111, 114, 116)):  # import
+            if points[at + 1 + place] != point:
+                return False
+        return True
+    if not (initial == 105 and second == 109) and not (initial == 101 and second == 120):  # import, export
+        return False
+    if points[end + 1] == 123 or points[end + 1] == 42:  # { *
+        return True
+    return initial == 105 and row[COMMAS] + row[LISTED] > 0 and row[WORDS] == row[LISTED] + 2
 
 
 @njit(cache=True, nogil=True)

@@ -48,6 +48,7 @@ from s3_retriever.structure.rows import (
     parts_a_number,
     separators,
 )
+from s3_retriever.structure.scanning import is_entry
 
 _VALUE = 60  # characters of the longest value behind dots that lead to it, some dots among them
 _NEAR = 4  # lines from one row with such dots to the next, at most
@@ -228,7 +229,11 @@ def mark_tables(points: Points, flags: Flags, lines: Lines, kinds: Bytes) -> Non
         kind = _table_kind(lines, points, i) if not kinds[i] else 0
         if kind == BY_GAPS and i + 1 < n and lines[i + 1, PIPES] and is_separator(points, lines[i]):
             kind = BY_PIPES  # the upper border of a grid
-        if not kind or (kind == BY_COMMA and parts_a_number(points, flags, lines[i])):
+        if (
+            not kind
+            or (kind == BY_COMMA and parts_a_number(points, flags, lines[i]))
+            or (kind >= BY_COMMAS and is_entry(points, flags, lines[i, FIRST], lines[i, LAST]))
+        ):
             i += 1
             continue
         end, rows = _reach(points, flags, lines, kinds, i, kind)

@@ -446,6 +446,44 @@ def test_lines_with_a_few_commas_are_no_table(text: str) -> None:
     assert {kind for kind, _ in units(text)} <= {"prose", "list"}
 
 
+IMPORTS = {
+    "from": "from a import b,c\nfrom e import f,g\nfrom i.k import j,k\nfrom m import n,o",
+    "spaced": "from a import b, c, d\nfrom e import f, g, h\nfrom i import j, k, l\nfrom m import n, o, p",
+    "plain": "import os,sys\nimport re,json\nimport time,math\nimport abc,ast",
+    "js": "import {a,b,c} from './a'\nimport {d,e,f} from './b'\nimport {g,h,i} from './c'",
+    "js spaced": "import { a, b, c } from 'a'\nimport { d, e, f } from 'b'\nexport { g, h, i } from 'c'",
+}
+
+
+@pytest.mark.parametrize("name", IMPORTS)
+def test_imports_in_prose_are_code(name: str) -> None:
+    told = "The harbour has a lamp that burns oil.\n\n" * 4
+    text = f"{told}We need these:\n\n{IMPORTS[name]}\n\nThen all of it runs.\n"
+    assert {piece for kind, piece in units(text) if kind != "prose"} == {
+        line.strip() for line in IMPORTS[name].split("\n")
+    }
+    assert {kind for kind, _ in units(text)} == {"prose", "code"}
+
+
+@pytest.mark.parametrize("line", ["PATH{i}=/a;/b;/c", "ports{i} = 1,2,3", "--names{i}=a,b,c"])
+def test_settings_with_lists_are_no_table(line: str) -> None:
+    text = "\n".join(line.format(i=i) for i in range(4))
+    assert {kind for kind, _ in units(text)} <= {"prose", "code"}
+    assert [piece for _, piece in units(text)] == text.splitlines()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "He had the oil\nfrom all of the town, the\nimport of lamps, of\nrope, and so on.",
+        "from the harbour import, lamp and oil\nfrom it the oil, the rope and net\n",
+        "Import,Export,Year\nLamps,Oil,2001\nRope,Nets,2002\nimport,export,2003",
+    ],
+)
+def test_words_of_imports_make_no_code_of_prose_and_rows(text: str) -> None:
+    assert "code" not in {kind for kind, _ in units(text)}
+
+
 @pytest.mark.parametrize(
     "text",
     [
