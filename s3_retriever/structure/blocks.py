@@ -52,6 +52,7 @@ from s3_retriever.structure.scanning import (
 _TITLE = 100  # characters of the longest heading that nothing marks
 _UNDERLINED = 120  # characters of the longest line that is underlined
 _WRAPPED, _WRAPPED_WIDE = 30, 15  # characters after which a title can be wrapped; of Han and the like
+_CODE_INDENT = 4  # columns by which Markdown indents code: a number sign there begins a comment
 _AHEAD = 24  # lines in which the next item of a list is looked for
 
 
@@ -193,7 +194,7 @@ def mark_rest(
             kind = FURNITURE
             if before == HEADING and above == 0:
                 kind = HEADING | JOINED
-        elif point == 35 and _atx(points, flags, first, last):
+        elif point == 35 and row[INDENT] < _CODE_INDENT and _atx(points, flags, first, last):
             kind, level, hashed = HEADING, _atx(points, flags, first, last), True
         elif rule and (before != PROSE or above):
             kind = HEADING
