@@ -202,13 +202,6 @@ def test_speech_on_a_line_of_its_own_begins_a_unit() -> None:
     assert [piece for _, piece in units("«Да.»\n— Нет, — сказал он.")] == ["«Да.»", "— Нет, — сказал он."]
 
 
-def levels_of_headings(text: str) -> list[tuple[str, int]]:
-    levels = find_units(text).levels.tolist()
-    return [
-        (piece, level) for (kind, piece), level in zip(units(text), levels, strict=True) if kind == "heading"
-    ]
-
-
 @pytest.mark.parametrize("indent", ["    ", "\t", "      "])
 def test_a_comment_that_is_indented_like_code_is_no_heading(indent: str) -> None:
     told = "# Setup\n\nYou install it as root, and then you start it on each of the machines.\n\n"
