@@ -274,13 +274,13 @@ def count_term(gaps, pointers, n_cells, before):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def find_term(text, offsets, key):  # type: ignore[no-untyped-def]
-    """Return the number of a term among terms that ascend, or -1.
+def term_place(text, offsets, key):  # type: ignore[no-untyped-def]
+    """Return how many of the terms, which ascend, are less than a key; whether the next one is the key.
 
     Args:
         text: uint8, the terms one after the other.
         offsets: int64 (V + 1,), where each begins and ends.
-        key: uint8, the term.
+        key: uint8.
     """
     low, high = 0, len(offsets) - 1
     while low < high:
@@ -290,12 +290,12 @@ def find_term(text, offsets, key):  # type: ignore[no-untyped-def]
         while i < length and i < len(key) and text[begin + i] == key[i]:
             i += 1
         if i == length and i == len(key):
-            return middle
+            return middle, True
         if i == length or (i < len(key) and text[begin + i] < key[i]):
             low = middle + 1
         else:
             high = middle
-    return -1
+    return low, False
 
 
 def cells_of_tokens(token_ids: npt.NDArray[Any], pointers: Int64, documents: Int64) -> Int64:

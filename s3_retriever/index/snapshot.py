@@ -12,6 +12,7 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import UnknownDocumentError
 from s3_retriever.index.layout import Layout
 from s3_retriever.index.postings import cells_of_tokens
+from s3_retriever.index.related import nearest
 from s3_retriever.index.segment import Segment
 from s3_retriever.locks import cached_property
 from s3_retriever.structure import Units
@@ -90,6 +91,11 @@ class LiveSegment:
             context.contradict()
         ranges: Int64 = borders.reshape(-1, 2) + np.array([0, 1])
         return ranges if self.whole or not len(ranges) else self.cells_before[ranges]
+
+    def related_terms(self, term: str) -> list[str]:
+        """Return the terms of live cells that are related to one, the nearest, ascending."""
+        found = self.segment.terms.related(term)
+        return nearest(term, found if self.whole else [one for one in found if len(self.term_cells(one)[0])])
 
     def find(self, doc_id: str) -> int | None:
         """Return a live document's place among the live ones, if it is here."""
@@ -266,6 +272,10 @@ class Snapshot:
         """Return the units of a document."""
         segment, i = self.place(document)
         return segment.units.of(i)
+
+    def related_terms(self, term: str) -> list[str]:
+        """Return the terms of the live documents that are related to one, the nearest, ascending."""
+        return nearest(term, {one for part in self.parts for one in part.related_terms(term)})
 
     def frequencies(self, tap: int) -> Int64:
         """Return int64 (n_features,): live tokens that have each feature of a tap.

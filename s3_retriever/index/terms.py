@@ -17,6 +17,7 @@ import numpy.typing as npt
 from s3_retriever.errors import IndexFormatError
 from s3_retriever.index import postings
 from s3_retriever.index.documents import INDEX_AGAIN, file_of
+from s3_retriever.index.related import beginning, related_numbers
 from s3_retriever.index.spool import Spool
 from s3_retriever.index.words import cell_terms
 
@@ -115,6 +116,21 @@ class TermPostings:
             self.contradict()
         return cells, counts
 
+    def related(self, term: str) -> list[str]:
+        """Return the terms that are related to one, ascending; see :mod:`s3_retriever.index.related`.
+
+        Raises:
+            IndexFormatError: One is no text.
+        """
+        start = beginning(term).encode("utf-8", "surrogatepass")
+        if not start:
+            return []
+        first, _ = self._place(start)
+        end, _ = self._place(start + b"\xff")  # which stands in no text
+        key = np.frombuffer(term.encode("utf-8", "surrogatepass"), np.uint8)
+        numbers = related_numbers(self.arrays["term_text"], self._offsets[first : end + 1], key)
+        return [self.term(first + number) for number in numbers.tolist()]
+
     def occurrences(self) -> Iterator[tuple[npt.NDArray[np.uint32], Int64]]:
         """Yield all occurrences by term and cell: numbers of terms, uint32 (n,), and cells, int64 (n,).
 
@@ -132,8 +148,15 @@ class TermPostings:
 
     def _number(self, term: str) -> int:
         """Return the number of a term, or -1."""
-        key = np.frombuffer(term.encode("utf-8", "surrogatepass"), np.uint8)
-        return int(postings.find_term(self.arrays["term_text"], self._offsets, key))
+        number, is_there = self._place(term.encode("utf-8", "surrogatepass"))
+        return number if is_there else -1
+
+    def _place(self, utf8: bytes) -> tuple[int, bool]:
+        """Return how many terms are less than some bytes, and whether the next one is those."""
+        place: tuple[int, bool] = postings.term_place(
+            self.arrays["term_text"], self._offsets, np.frombuffer(utf8, np.uint8)
+        )
+        return place
 
     def _restored(self, pointers: Int64) -> tuple[npt.NDArray[np.uint32], Int64]:
         """Return the occurrences of some terms side by side, the terms numbered from 0."""

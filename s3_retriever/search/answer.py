@@ -206,6 +206,8 @@ class Search:
             token_weights = self._ranker.token_weights(self._snapshot, asked.encoded.ids)
             looked_up = LookedUp.of(asked.rows, asked.encoded, token_weights)
         alone = densities.s3 is None
+        lexical = densities.bm25 is not None
+        terms = self._ranker.terms(self._snapshot, asked.question, alone=alone) if lexical else []
         return Evidence(
             asked.question,
             self._snapshot,
@@ -214,7 +216,8 @@ class Search:
             looked_up,
             means_of(means, looked_up),
             self._ranker.scoring,
-            lambda terms, cells: self._ranker.bm25_parts(self._snapshot, terms, cells, alone=alone),
+            terms,
+            lambda cells: self._ranker.bm25_parts(self._snapshot, terms, cells, alone=alone),
         )
 
     def _with_densities(
@@ -232,7 +235,8 @@ class Search:
         ranker, snapshot, mode = self._ranker, self._snapshot, self._options.mode
 
         def bm25(one: Asked) -> Float32:
-            return ranker.bm25(snapshot, one.question, alone=mode == "bm25")
+            alone = mode == "bm25"
+            return ranker.bm25(snapshot, ranker.terms(snapshot, one.question, alone=alone), alone=alone)
 
         if mode == "bm25":
             return ranker.workers.map(lambda i: then(i, Densities(None, bm25(asked[i]))), range(len(asked)))

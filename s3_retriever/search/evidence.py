@@ -70,8 +70,9 @@ class Evidence(NamedTuple):
         looked_up: What the host's heads looked up; None where the host was not asked.
         means: float32 (H, n), the mean of exp(s) over all that was searched, for each token and head.
         scoring: Constants.
-        of_terms: Yields BM25's density at some cells for each term of the question alone, given the terms
-            and the cells, in two parts: for words in texts, and for words above them.
+        terms: Those that BM25 was asked for.
+        of_terms: Yields BM25's density at some cells for each of these terms alone, in two parts: for words
+            in texts, and for words above them.
     """
 
     question: str
@@ -81,7 +82,8 @@ class Evidence(NamedTuple):
     looked_up: LookedUp | None
     means: Float32
     scoring: Scoring
-    of_terms: Callable[[Sequence[Asked], Int64], Iterable[tuple[Float32, Float32]]]
+    terms: Sequence[Asked]
+    of_terms: Callable[[Int64], Iterable[tuple[Float32, Float32]]]
 
 
 def means_of(pieces: Sequence[Float32], looked_up: LookedUp | None) -> Float32:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from s3_retriever.documents import Document, WordMatch
 from s3_retriever.index.context import LONGEST, is_path
 from s3_retriever.index.layout import CELL
-from s3_retriever.index.words import PAGE, asked, placed_words
+from s3_retriever.index.words import PAGE, placed_words
 from s3_retriever.names import MatchField
 from s3_retriever.search.density import Float32
 from s3_retriever.search.evidence import Evidence, LookedUp
@@ -79,11 +79,10 @@ def term_parts(evidence: Evidence, peaks: Sequence[int]) -> list[TermPart]:
     if evidence.densities.bm25 is None:
         return []
     seen = _Pieces(evidence.question)
-    terms = asked(evidence.question)
-    found = evidence.of_terms(terms, np.array(peaks, np.int64))
+    found = evidence.of_terms(np.array(peaks, np.int64))
     return [
         TermPart(seen.of_term(one.start, one.end), one.term, text, above)
-        for one, (text, above) in zip(terms, found, strict=True)
+        for one, (text, above) in zip(evidence.terms, found, strict=True)
     ]
 
 

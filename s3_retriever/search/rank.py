@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.checks import check_settings, instance
+from s3_retriever.index.related import widened
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
 from s3_retriever.index.words import asked as asked_terms
@@ -91,17 +92,21 @@ class Ranker:
             workers=instance(Workers, "a Workers"),
         )
 
-    def bm25(self, snapshot: Snapshot, question: str | Sequence[Asked], *, alone: bool) -> Float32:
+    def terms(self, snapshot: Snapshot, question: str, *, alone: bool) -> list[Asked]:
+        """Return the terms that BM25 asks for: those of a question and, beside S3, related ones."""
+        terms = asked_terms(question)
+        return terms if alone else widened(terms, snapshot.related_terms)
+
+    def bm25(self, snapshot: Snapshot, terms: Sequence[Asked], *, alone: bool) -> Float32:
         """Return the density of BM25, float32 (C,).
 
         Args:
             snapshot: What is searched.
-            question: In natural language, or terms of it.
+            terms: Of the question; see :meth:`terms`.
             alone: Whether no other side is added: plain BM25, averaged at :data:`BM25_WIDTHS`. Else rare
                 words count more, and widths and weights are those of the scoring, but for source code.
         """
         lookup = TermLookup(snapshot)
-        terms = asked_terms(question) if isinstance(question, str) else question
         return self._lexical(Stretches.whole(snapshot), partial(self.lexical.scores, lookup, terms), alone)
 
     def bm25_parts(

@@ -19,7 +19,6 @@ import numpy.typing as npt
 from s3_retriever.documents import Explanation
 from s3_retriever.errors import ShardStateError
 from s3_retriever.index.snapshot import Snapshot
-from s3_retriever.index.words import Asked
 from s3_retriever.search.coactivation import coactivation
 from s3_retriever.search.context import TermCounts, term_counts
 from s3_retriever.search.density import Float32, Int64, paper_density
@@ -88,6 +87,10 @@ class Shard:
         counts = (len(snapshot), snapshot.n_cells, snapshot.n_tokens, snapshot.n_terms, nbytes)
         return Facts(*counts, snapshot.cells_of_tokens, keys)
 
+    def related(self, terms: Sequence[str]) -> list[list[str]]:
+        """Return the terms of the shard that are related to each of some."""
+        return [self._snapshot.related_terms(term) for term in terms]
+
     def count(self, token: str, question: Question) -> Counted:
         """Begin a question: return what the shard has of it.
 
@@ -141,11 +144,11 @@ class Shard:
             for span in wanted.spans
         ]
 
-        def of_terms(terms: Sequence[Asked], cells: Int64) -> Iterator[tuple[Float32, Float32]]:
+        def of_terms(cells: Int64) -> Iterator[tuple[Float32, Float32]]:
             lookup = TermLookup(snapshot)
             near = Stretches.around(snapshot, cells, self._scoring.all_bm25_widths)
             places = near.places(cells)
-            for number, term in enumerate(terms):
+            for number, term in enumerate(state.question.terms):
                 alone = replace(
                     state.question, terms=(term,), surprise=state.question.surprise[number : number + 1]
                 )
@@ -163,6 +166,7 @@ class Shard:
             wanted.looked_up,
             means_of([one.means for one in whole.totals], wanted.looked_up),
             self._scoring,
+            state.question.terms,
             of_terms,
         )
         read = functools.cache(snapshot.checked_document)

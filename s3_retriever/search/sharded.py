@@ -15,6 +15,8 @@ import numpy.typing as npt
 from s3_retriever.documents import Document, Explanation, Span, Spans
 from s3_retriever.errors import ShardStateError
 from s3_retriever.index.layout import CELL
+from s3_retriever.index.related import nearest, widened
+from s3_retriever.index.words import Asked as AskedTerm
 from s3_retriever.index.words import asked as asked_terms
 from s3_retriever.search.answer import MOST_QUESTIONS, Asked, SearchOptions, as_copy, as_span, chosen
 from s3_retriever.search.copies import Repeated
@@ -157,7 +159,7 @@ class ShardedSearch:
 
     def _question(self, asked: Asked) -> Question:
         mode, where = self._options.mode, self._options.where
-        terms = () if mode == "s3" else tuple(asked_terms(asked.question))
+        terms = () if mode == "s3" else tuple(self._terms(asked.question))
         rare = self._ranker.surprise if mode == "hybrid" else lambda _: 0.0
         surprise = tuple(rare(one.exact or one.term) for one in terms)
         lexical: dict[str, Any] = {"mode": mode, "terms": terms, "surprise": surprise, "where": where}
@@ -178,6 +180,18 @@ class ShardedSearch:
             row_weights=self._ranker.scoring.row_weights(weights_of_tokens[asking]),
             fluency=fluency(len(asked.question), len(asked.encoded.ids)),
         )
+
+    def _terms(self, question: str) -> list[AskedTerm]:
+        """Return what ``Ranker.terms`` does of an undivided index."""
+        terms = asked_terms(question)
+        if self._options.mode == "bm25":
+            return terms
+        wanted = list(dict.fromkeys(one.term for one in terms if not one.exact))
+        of_shards = zip(*self._snapshot.each("related", wanted), strict=True)
+        related = {
+            term: nearest(term, set().union(*own)) for term, own in zip(wanted, of_shards, strict=True)
+        }
+        return widened(terms, related.__getitem__)
 
     def _token_weights(self, ids: npt.NDArray[np.int32]) -> Float32:
         if not self._ranker.rarity:

@@ -10,7 +10,6 @@ import pytest
 
 from s3_retriever import Document, Host, RetrieverConfig, S3Retriever, ScanConfig
 from s3_retriever.encode import Artifact
-from s3_retriever.index.words import asked
 from s3_retriever.search.density import bm25_density, widening
 from s3_retriever.search.rarity import RarityBoost
 from s3_retriever.search.scoring import BM25_WIDTHS, CODE_RARITY, CODE_WIDTHS, lexical_density
@@ -88,6 +87,20 @@ def test_terms_add_up_to_the_density_of_the_question(retriever: S3Retriever, alo
     ranker = replace(retriever.ranker, scoring=scoring)
     question = "which ferry leaves the old pier late, ferry_3 or ferry9?"
     cells = np.random.default_rng(0).permutation(snapshot.n_cells)
-    found = ranker.bm25_parts(snapshot, asked(question), cells, alone=alone)
+    terms = ranker.terms(snapshot, question, alone=alone)
+    found = ranker.bm25_parts(snapshot, terms, cells, alone=alone)
     total = sum(part for parts in found for part in parts)
-    np.testing.assert_allclose(total, ranker.bm25(snapshot, question, alone=alone)[cells], rtol=1e-5)
+    np.testing.assert_allclose(total, ranker.bm25(snapshot, terms, alone=alone)[cells], rtol=1e-5)
+
+
+def test_beside_s3_bm25_looks_for_related_words_too(retriever: S3Retriever) -> None:
+    """By itself it is plain BM25: "board" stands in the code, "boarding" nowhere."""
+    snapshot, ranker = retriever.index.snapshot, retriever.ranker
+    found = {
+        alone: ranker.bm25(snapshot, ranker.terms(snapshot, "boarding", alone=alone), alone=alone)
+        for alone in (True, False)
+    }
+    assert not found[True].any()
+    cells = snapshot.document_cells
+    dense = {snapshot.doc_id(i) for i in range(len(snapshot)) if found[False][cells[i] : cells[i + 1]].any()}
+    assert dense == {"ferry.py", "guide.md"}

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from index_corpus import append
+from index_corpus import LAYOUT as SCANNED
+from index_corpus import append, build, scan
 from rank_bm25 import BM25Okapi
 
 from s3_retriever import Document, Host, RetrieverConfig, S3Retriever, ScanConfig
@@ -136,6 +137,8 @@ def test_any_history_scores_as_an_index_from_scratch(
             scores = scores_of(lexical, index.snapshot, QUESTION, boost)
             assert scores.shape == (index.snapshot.n_cells,)
             assert scores.tobytes() == scores_of(LexicalIndex(backend), scratch, QUESTION, boost).tobytes()
+        related = [one.related_terms("keeper") for one in (index.snapshot, scratch)]
+        assert related[0] == related[1]
         if backend == "rank_bm25":
             for question in (QUESTION, WEAKER):
                 expected = rank_bm25(index.snapshot, question)
@@ -171,6 +174,17 @@ def test_a_word_above_counts_with_those_that_it_is_a_weaker_form_of() -> None:
         for one in asked("café")
         if one.exact
     )
+
+
+def test_terms_of_deleted_documents_are_related_to_none() -> None:
+    index = Index(SCANNED, {})
+    append(index, build([scan("a", 10, 0, "keeper keeps keepered"), scan("b", 6, 0, "keepers kept")]))
+    append(index, build([scan("c", 2, 0, "keep")]))
+    assert index.snapshot.related_terms("keeper") == ["keep", "keepered"]
+    index.delete(["a"])
+    assert index.snapshot.related_terms("keeper") == ["keep"]
+    index.delete(["c"])
+    assert index.snapshot.related_terms("keeper") == []
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
