@@ -104,3 +104,7 @@ def test_beside_s3_bm25_looks_for_related_words_too(retriever: S3Retriever) -> N
     cells = snapshot.document_cells
     dense = {snapshot.doc_id(i) for i in range(len(snapshot)) if found[False][cells[i] : cells[i + 1]].any()}
     assert dense == {"ferry.py", "guide.md"}
+    matches = [
+        match for span in retriever.retrieve("boarding", explain=True) for match in span.explanation.words
+    ]
+    assert {(match.word, match.text) for match in matches if match.bm25} == {("boarding", "board")}
