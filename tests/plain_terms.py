@@ -12,6 +12,10 @@ from unicodedata import combining, decimal, normalize
 from s3_retriever.index import scripts
 
 JOINT = "\n"
+DATE = re.compile(
+    r"(?:DDDD-DD?-DD?|DDDD/DD?/DD?|DD?-DD?-DDDD|DD?/DD?/DDDD)(?:(?=TD)|(?![-/]D)(?!\w))".replace("D", "[0-9]")
+)
+FAR = re.compile(r"[\U00010000-\U0010ffff](?:[-\u2010\u2011][ \t]{0,8}\r?\n[ \t]{0,64})?\Z")
 HYPHEN = re.compile(r"[-\u2010\u2011]?[ \t]{0,8}\r?\n[ \t]{0,64}")
 LETTERS = dict(zip("øđðłħŧıɨƶ", "oddlhtiiz", strict=True)) | {"æ": "ae", "œ": "oe", "þ": "th"}
 LETTERS |= {"ى": "ي", "ی": "ي", "ة": "ه", "ک": "ك"}
@@ -31,8 +35,9 @@ def plain_terms(text: str) -> Placed:
     """Return each term and where it begins, in the order of the page."""
     found = []
     for run in runs(text):
-        for piece in pieces(normalised(run)):
-            for part, place in forms(piece):
+        is_date = any(character in "-/" for character, _ in run)
+        for piece in [run] if is_date else pieces(normalised(run)):
+            for part, place in date_and_parts(piece) if is_date else forms(piece):
                 term = searched(part)
                 found.append((term, place))
                 if weaker(term) != term:
@@ -56,8 +61,13 @@ def runs(text: str) -> Iterator[Placed]:
     """Rule 1; a hyphen at a line's end is a joint already."""
     at = 0
     while at < len(text):
-        run: Placed = []
-        while at < len(text):
+        date = None if FAR.search(text[max(0, at - 99) : at]) else DATE.match(text, at)
+        if date:
+            run: Placed = [*zip(date[0], range(at, date.end()), strict=True)]
+            at = date.end()
+        else:
+            run = []
+        while at < len(text) and not date:
             before, after = text[at - 1 : at] if at else "", text[at + 1 : at + 2]
             hyphen = HYPHEN.match(text, at)
             if in_run(text[at]):
@@ -82,10 +92,10 @@ def runs(text: str) -> Iterator[Placed]:
                 break
         if run:
             yield run
-            if re.match(r"['’]s(?!\w)", text[at:], re.IGNORECASE):
-                at += 2
         else:
             at += 1
+        if (run or text[at - 1] > "\uffff") and re.match(r"['’]s(?!\w)", text[at:], re.IGNORECASE):
+            at += 2
 
 
 def thousands(text: str) -> bool:
@@ -220,6 +230,13 @@ def value(said: str) -> str | None:
             return match[1].replace(mark, "") + (f".{match[3]}" if match[2] else "")
     match = re.fullmatch(r"([0-9]+)[.,]([0-9]+)", said)
     return f"{match[1]}.{match[2]}" if match else None
+
+
+def date_and_parts(piece: Placed) -> Iterator[tuple[str, int]]:
+    """The date of rule 1."""
+    yield re.sub("[-/]", ".", "".join(character for character, _ in piece)), piece[0][1]
+    for part in split(piece, "-/"):
+        yield from word_and_parts(part)
 
 
 def word_and_parts(piece: Placed) -> Iterator[tuple[str, int]]:

@@ -14,7 +14,7 @@ from unicodedata import combining, decimal, is_normalized, normalize
 from s3_retriever.index.scripts import ATTACHED, FOLLOWING, IGNORABLE, MARKS, STACKING, UNSPACED
 
 DIGITS = 0.4
-"""How much digits between the separators of a number count in a question; the number counts 1."""
+"""How much digits between the separators of a number or a date count in a question; the whole counts 1."""
 
 SINGLE = 0.1
 """How much a character counts in a question beside the pairs that it is in."""
@@ -24,6 +24,12 @@ MARKER = "~"
 
 HYPHENATION = r"(?:[-\u2010\u2011]|(?<=\xad))[ \t]{0,8}\r?\n[ \t]{0,64}"
 """A hyphen at a line's end, its break, the next line's indent; bounded, as looking for it costs."""
+
+DATE = (
+    r"(?:[0-9]{4}(?P<mark>[-/])[0-9]{1,2}(?P=mark)[0-9]{1,2}|[0-9]{1,2}(?P<other>[-/])[0-9]{1,2}(?P=other)[0-9]{4})"
+    r"(?:(?!\w|[-/][0-9])|(?=T[0-9]))"
+)
+"""A day in figures, as 2026-11-30, 30/11/2026 or 2026-11-30T12:00."""
 
 _JOINT = "\n"  # stands for a hyphenation once a run is normalised
 _HYPHENATION = re.compile(HYPHENATION)
@@ -37,6 +43,8 @@ _LETTERS = rf"(?:(?![{UNSPACED}])[\w{MARKS}])+"
 _CUT = re.compile(
     rf"([{UNSPACED}]+)|{_LETTERS}(?:(?:(?<=[0-9])[.,'’ ](?=[0-9])|(?<![\d_]){_JOINT}(?![\d_])){_LETTERS})*"
 )
+_DATE = re.compile(DATE)
+_BETWEEN_DATE = re.compile("[-/]")
 _CHARACTER = re.compile(rf".(?:[{STACKING}][^{ATTACHED}]|[{ATTACHED}])*")
 _SEPARATORS = re.compile(r"[.,'’ ]")
 _NUMBER = re.compile(r"[0-9]+(?:[.,'’ ][0-9]+)+")
@@ -82,6 +90,10 @@ def forms(run: str) -> Iterator[Form]:
     Args:
         run: What :data:`s3_retriever.index.words.RUN` matches.
     """
+    if _DATE.fullmatch(run):
+        yield Form(_BETWEEN_DATE.sub(".", run), 0, len(run))
+        yield from _each(_BETWEEN_DATE.split(run), range(len(run) + 1), DIGITS)
+        return
     text, places = _normalized(run)
     for match in _CUT.finditer(text):
         piece, (first, last) = match[0], match.span()

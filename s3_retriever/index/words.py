@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from s3_retriever.index.forms import HYPHENATION, MARKER, Form, folded, forms
+from s3_retriever.index.forms import DATE, HYPHENATION, MARKER, Form, folded, forms
 from s3_retriever.index.scripts import COMPATIBLE, IGNORABLE, MARKS, UNSPACED, below
 
 FOLDED = 0.3
@@ -26,9 +26,9 @@ _CHARACTERS = rf"[\w{below(MARKS + IGNORABLE + COMPATIBLE)}\U00010000-\U0010ffff
 _AT_END = r"(?<!\xad)(?=[ ,.][^\d])"
 _IN_NUMBER = r"(?<=\d)(?:[.,'’\u066b\u066c](?=\d)|[ \xa0\u2009\u202f](?=\d\d\d(?!\w)))"
 RUN = re.compile(
-    rf"({_CHARACTERS}(?:{_AT_END}|(?:(?:{_IN_NUMBER}|{HYPHENATION}){_CHARACTERS})*))(?:['’][sS]\b)?"
+    rf"({DATE}|{_CHARACTERS}(?:{_AT_END}|(?:(?:{_IN_NUMBER}|{HYPHENATION}){_CHARACTERS})*))(?:['’][sS]\b)?"
 )
-"""A run that may be one word, in group 1, with hyphens at ends of lines and separators of numbers."""
+"""What may be one word (group 1), with hyphens at ends of lines and separators of numbers, or a date."""
 
 PAGE = "\f"
 """Begins the term of a page's number, which no text has and a question that names the page."""

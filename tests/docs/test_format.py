@@ -80,10 +80,11 @@ FRAGMENTS = (
     "2023 100", "7 1234", "١٢٣٫٤٥", "١٬٢٣٤", "lodger's", "dogs’", "IT'S", "cities", "shoes", "bees", "bus",
     "class", "ties", "trans-\nport", "trans-  \r\n   port", "trans\xad\nport", "trans\xad \nport", "so\xadft",
     "zero\u200bwidth", "\ufeffbom", "e\u0301\u0327", "q\u0323\u0307", "a-\n1", "1-\n2", "co-op", "🦊",
+    "2012-02-29", "2012/2/9", "29/02/2012", "2012-02-29T12:00", "1-2-2012-3", "2012-02/29", "2012/02/29/a",
 )
 GLUE = (
     "", " ", "\n", ".", ",", "'", "’", "_", "-", "-\n", " \n", "\u200d", "\xa0", " 100", "1", "…", "\xad",
-    "'s",
+    "'s", "/",
 )
 # fmt: on
 
