@@ -130,8 +130,9 @@ class _BuiltDense:
         return [Region(self._cells.documents[span.doc].id, span.start, span.end) for span in found]
 
     def _page(self, number: int) -> Page:
-        text = self._cells.documents[number].text
-        return Page(text, self._cells.starts[number].astype(np.uint32), find_units(text))
+        document = self._cells.documents[number]
+        units = find_units(document.text, document.pages)
+        return Page(document.text, self._cells.starts[number].astype(np.uint32), units)
 
     def _density(self, variant: DenseVariant, question: str) -> Floats:
         """Return the sum of the heads' densities, float32 (C,); that of the last question is remembered."""

@@ -82,15 +82,16 @@ class Reader:
     """
 
     def __init__(self, sets: Sequence[EvaluationSet]) -> None:
-        self._texts = {(one.name, document.id): document.text for one in sets for document in one.documents}
+        self._documents = {(one.name, document.id): document for one in sets for document in one.documents}
         self._units = cache(self._find)
 
     def _find(self, name: str, doc_id: str) -> Units:
-        return find_units(self._texts[name, doc_id])
+        document = self._documents[name, doc_id]
+        return find_units(document.text, document.pages)
 
     def text(self, name: str, region: Region) -> str:
         """Return the text of a passage, with single spaces."""
-        return " ".join(self._texts[name, region.doc_id][region.start : region.end].split())
+        return " ".join(self._documents[name, region.doc_id].text[region.start : region.end].split())
 
     def faults(self, name: str, region: Region, *, is_first: bool) -> Iterator[str]:
         """Yield what is wrong with a passage, by the keys of :data:`FAULTS`.
@@ -101,7 +102,7 @@ class Reader:
             is_first: Whether it is the first one of its answer, which is read first.
         """
         doc_id, start, end = region
-        text, units = self._texts[name, doc_id], self._units(name, doc_id)
+        text, units = self._documents[name, doc_id].text, self._units(name, doc_id)
         if count_words(text[start:end], SHORT_WORDS + 1) <= SHORT_WORDS:
             yield "short"
         first, last = (bisect_right(units.starts, at) - 1 for at in (start, max(start, end - 1)))

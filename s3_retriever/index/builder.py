@@ -133,7 +133,7 @@ class SegmentBuilder:
             msg = "end() outside of a document; call begin() first"
             raise InvalidInputError(msg)
         cell_starts = np.concatenate([np.zeros(0, np.int64), *self._cell_starts])
-        units = find_units(self._open.text)
+        units = find_units(self._open.text, self._open.pages)
         self._terms.add(self._open.text, cell_starts)
         self._context.append(context_terms(self._open, units, cell_starts), len(cell_starts))
         self._units.add(units)

@@ -8,10 +8,10 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-LETTER, UPPER, LOWER, DIGIT, SPACE, STOP, WIDE, CLOSER, BREAK, SPACED = (1 << bit for bit in range(10))
+LETTER, UPPER, LOWER, DIGIT, SPACE, STOP, WIDE, CLOSER, BREAK, SPACED, TOP = (1 << bit for bit in range(11))
 """Bits of a character: a letter or mark; of upper and of lower case; a digit; white space; ends a sentence if
 a gap follows; ends a sentence in any case; closes a quotation or bracket; ends a line; of a script that puts
-spaces between phrases instead of stops."""
+spaces between phrases instead of stops; begins a page, which no table tells."""
 
 _SIZE = 0x20000
 """Code points that the table holds; those above are taken for letters, which nearly all of them are."""

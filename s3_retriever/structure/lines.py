@@ -8,7 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.compiled import njit
-from s3_retriever.structure.characters import BREAK, DIGIT, LETTER, LOWER, PADDING, SPACE, STOP, UPPER, WIDE
+from s3_retriever.structure.characters import (
+    BREAK,
+    DIGIT,
+    LETTER,
+    LOWER,
+    PADDING,
+    SPACE,
+    STOP,
+    TOP,
+    UPPER,
+    WIDE,
+)
 
 START, END, FIRST, LAST, INDENT = range(5)
 """Columns: where the line begins and ends (its break not in it), its first character that is no white space
@@ -23,8 +34,8 @@ two spaces or more, or with a tab, which no full stop precedes; and the longest 
 
 LEADERS, RULE, WORDS, PAGE, SHAPE, LISTED = range(17, 23)
 """Columns: the longest run of dots, spaces between them or not; the character that alone makes up the line,
-white space aside; words, by the white space between; whether a form feed comes before; a hash of the
-line in which all numbers look alike; commas that white space follows."""
+white space aside; words, by the white space between; pages that begin with it, which who knows them fills in;
+a hash of the line in which all numbers look alike; commas that white space follows."""
 
 COLUMNS = 23
 
@@ -34,23 +45,23 @@ Lines = npt.NDArray[np.int64]
 
 @njit(cache=True, nogil=True)
 def count_lines(points: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16]) -> Any:
-    """Return how many lines a text has."""
-    found = 0
+    """Return how many lines a text has; the top of a page begins one."""
+    found, begins = 1, True
     for i in range(len(points) - PADDING):
-        if flags[i] & BREAK and not (points[i] == 13 and points[i + 1] == 10):
-            found += 1
-    return found + 1
+        found += flags[i] & TOP != 0 and not begins
+        begins = flags[i] & BREAK and not (points[i] == 13 and points[i + 1] == 10)
+        found += begins
+    return found
 
 
 @njit(cache=True, nogil=True)
 def look_at_lines(points: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16], out: Lines) -> None:
     """Fill a row per line; ``out`` has as many as :func:`count_lines` says, and is zero."""
     n = len(points) - PADDING
-    line, paged = 0, 0
-    begin = 0
+    line = begin = 0
     while begin <= n:
         row = out[line]
-        at, first, last, indent = begin, -1, begin, 0
+        at, first, last, indent, turned = begin, -1, begin, 0, False
         letters = uppers = lowers = digits = others = 0
         pipes = tabs = commas = semicolons = listed = quotes = gaps = widest = 0
         dots = leaders = words = run = 0
@@ -59,6 +70,9 @@ def look_at_lines(points: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16],
         while at < n:
             point = points[at]
             kind = flags[at]
+            turned = kind & TOP != 0 and at > begin
+            if turned:
+                break
             if kind & SPACE:
                 if kind & BREAK and not (point == 13 and points[at + 1] == 10):
                     break
@@ -122,9 +136,8 @@ def look_at_lines(points: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint16],
         row[INDENT], row[LETTERS], row[UPPERS], row[LOWERS] = indent, letters, uppers, lowers
         row[DIGITS], row[OTHERS], row[PIPES], row[TABS], row[COMMAS] = digits, others, pipes, tabs, commas
         row[SEMICOLONS], row[QUOTES], row[GAPS], row[WIDEST] = semicolons, quotes, gaps, widest
-        row[LEADERS], row[WORDS], row[PAGE], row[LISTED] = leaders, words, paged, listed
+        row[LEADERS], row[WORDS], row[LISTED] = leaders, words, listed
         row[RULE] = rule if only and first >= 0 else 0
         row[SHAPE] = np.int64(shape >> np.uint64(1))
-        paged = 1 if at < n and points[at] == 12 else 0
-        begin = at + 1
+        begin = at if turned else at + 1
         line += 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -11,13 +12,13 @@ import numpy.typing as npt
 
 from s3_retriever.structure import kinds, words
 from s3_retriever.structure.blocks import mark_rest
-from s3_retriever.structure.characters import characters
+from s3_retriever.structure.characters import TOP, characters
 from s3_retriever.structure.code import mark_code
 from s3_retriever.structure.cutting import cut_members, cut_units
 from s3_retriever.structure.furniture import mark_furniture
 from s3_retriever.structure.grids import mark_simple_tables
 from s3_retriever.structure.kinds import BEGINS
-from s3_retriever.structure.lines import COLUMNS, count_lines, look_at_lines
+from s3_retriever.structure.lines import COLUMNS, PAGE, START, count_lines, look_at_lines
 from s3_retriever.structure.markup import mark_markup
 from s3_retriever.structure.tables import mark_tables
 
@@ -75,14 +76,16 @@ class Units:
         return len(self.starts)
 
 
-def find_units(text: str) -> Units:
+def find_units(text: str, pages: Sequence[int] = ()) -> Units:
     r"""Find the units of a text, in time linear in its length.
 
     Sentences of prose and of list items, headings, rows of tables, statements of code, members of JSON, and
-    the furniture of pages. All is told from the text alone; so is the markup, of AsciiDoc, org or LaTeX.
+    the furniture of pages. The markup is told from the text alone, of AsciiDoc, org or LaTeX too.
 
     Args:
         text: Any ``str``.
+        pages: The offset where each page begins, as :attr:`Document.pages` has them; where there are fewer
+            than two, form feeds in the text tell.
 
     Examples:
         >>> text = "# Ferries\n\nThe ferry leaves at nine. It is red."
@@ -90,10 +93,9 @@ def find_units(text: str) -> Units:
         >>> units.starts.tolist(), [Kind(kind).name for kind in units.kinds]
         ([0, 11, 37], ['HEADING', 'PROSE', 'PROSE'])
     """
-    found, pages = [], 0
-    for offset, piece in _pieces(text):
-        found.append(_find(piece, offset, pages))
-        pages += piece.count("\f")
+    feeds = [match.end() for match in re.finditer("\f", text)]
+    tops = np.array(pages[1:] if len(pages) > 1 else feeds, np.int64)
+    found = [_find(piece, offset, tops) for offset, piece in _pieces(text)]
     starts, marked, levels = (
         (np.concatenate(column) for column in zip(*found, strict=True)) if found else _NONE
     )
@@ -124,22 +126,26 @@ def _pieces(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _find(
-    text: str, offset: int, pages: int
+    text: str, offset: int, tops: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Return where units of a piece begin, their kinds, maybe with ``BEGINS``, and their levels.
 
-    ``pages`` are those before it.
+    ``tops`` are the offsets where pages begin, after the first one.
     """
     points, flags = characters(text)
+    before, after = np.searchsorted(tops, (offset, offset + len(text)), side="right").tolist()
+    own = tops[before:after] - offset
+    flags[own] |= TOP
     lines = np.zeros((count_lines(points, flags), COLUMNS), np.int64)
     look_at_lines(points, flags, lines)
+    lines[:, PAGE] = np.diff(np.searchsorted(own, lines[:, START], side="right"), prepend=0)
     room = len(lines) + len(text) // 2 + 1
     starts, found, levels = np.empty(room, np.uint32), np.empty(room, np.uint8), np.empty(room, np.uint8)
     if _is_json(text):
         n = cut_members(points, flags, starts, found, levels)
     else:
         line_kinds, line_levels = np.zeros(len(lines), np.uint8), np.zeros(len(lines), np.uint8)
-        mark_furniture(text, lines, line_kinds, pages)
+        mark_furniture(text, lines, line_kinds, before)
         marked_up = mark_markup(text, points, flags, lines, words.CODE_WORDS, line_kinds, line_levels)
         mark_code(points, flags, lines, words.CODE_WORDS, line_kinds, marked_up)
         mark_simple_tables(text, points, lines, line_kinds)

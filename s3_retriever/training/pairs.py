@@ -247,7 +247,7 @@ def make_pairs(documents: Sequence[Document], *, max_pairs: int = 500, seed: int
         InvalidInputError: ``max_pairs`` is below 1, or no unit has enough telling words.
     """
     check("max_pairs", max_pairs, whole(1))
-    cut = [unit for number, document in enumerate(documents) for unit in _units(number, document.text)]
+    cut = [unit for number, document in enumerate(documents) for unit in _units(number, document)]
     counts = Counter(term for unit in cut for term in unit.terms)
     most = max(_SEVERAL, _COMMON * len(cut))
     telling = [[term for term in unit.terms if counts[term] <= most] for unit in cut]
@@ -275,8 +275,9 @@ def make_pairs(documents: Sequence[Document], *, max_pairs: int = 500, seed: int
     return pairs
 
 
-def _units(number: int, text: str) -> Iterator[_Unit]:
-    units = find_units(text)
+def _units(number: int, document: Document) -> Iterator[_Unit]:
+    text = document.text
+    units = find_units(text, document.pages)
     borders = [*units.starts.tolist(), len(text)]
     for i, kind in enumerate(units.kinds.tolist()):
         whole = text[borders[i] : borders[i + 1]]

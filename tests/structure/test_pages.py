@@ -1,0 +1,85 @@
+"""What stands at the borders of pages: furniture, and sentences that go on overleaf."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from index_corpus import build, scan
+
+from s3_retriever.structure import Kind, find_units
+
+TOLD = [
+    "In the winter each keeper who walks to the tower takes oil with him.",
+    "The light is lit at nine. A boat that comes later waits outside.",
+    "Nobody may fish from the pier. The bell is rung in fog.",
+    "Ropes are kept dry. Each ship pays for its own berth.",
+    "The old crane was sold. Its place is empty now.",
+    "Ice comes in January. The ferry does not leave then.",
+    "Gulls nest on the roof. The keeper lets them be.",
+    "Letters are brought on Monday. There are few of them.",
+]
+
+
+def joined(pages: list[str]) -> tuple[str, tuple[int, ...]]:
+    """The text of some pages, without form feeds, and where each begins."""
+    begins = [sum(map(len, pages[:i])) for i in range(len(pages))]
+    return "".join(pages), tuple(begins)
+
+
+def furniture(text: str, pages: tuple[int, ...] = ()) -> list[str]:
+    found = find_units(text, pages)
+    borders = [*found.starts.tolist(), len(text)]
+    kinds = found.kinds.tolist()
+    return [
+        text[borders[i] : borders[i + 1]].strip() for i in range(len(kinds)) if kinds[i] == Kind.FURNITURE
+    ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n", ""])
+def test_running_heads_of_pages_that_are_told_are_furniture(end: str) -> None:
+    heads = [f"Chapter 2: Rules of the harbour {i}" for i in range(1, 9)]
+    text, begins = joined([f"{head}\n{told}{end}" for head, told in zip(heads, TOLD, strict=True)])
+    assert furniture(text) == []
+    assert furniture(text, begins) == heads
+
+
+def test_pages_that_are_told_are_counted_also_if_they_are_empty() -> None:
+    pages = [f"{told}\n{i}\n" for i, told in enumerate(TOLD, 1)]
+    pages[3:6] = ["", "", ""]
+    text, begins = joined(pages)
+    assert furniture(text, begins) == ["1", "2", "3", "7", "8"]
+
+
+def test_form_feeds_tell_no_pages_where_the_document_does() -> None:
+    text, begins = joined([f"Rules of the harbour\n{told}\n\f" for told in TOLD])
+    assert furniture(text, begins) == furniture(text) == ["Rules of the harbour"] * 8
+    assert furniture(text, (0,)) == furniture(text)
+
+
+def test_pages_are_told_for_the_pieces_of_a_long_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    text, begins = joined([f"{told}\n\nHarbour, sheet {i}\n\n" for i, told in enumerate(TOLD * 20, 1)])
+    monkeypatch.setattr("s3_retriever.structure.units._PIECE", 1 << 12)
+    assert len(furniture(text, begins)) == 160
+
+
+def test_an_index_has_the_furniture_of_the_pages_of_its_documents() -> None:
+    text, begins = joined([f"Rules of the harbour\n{told}\n" for told in TOLD])
+    paged = scan("a", len(text) // 2, 0, text)
+    unpaged = replace(paged, document=replace(paged.document, id="b"))
+    paged = replace(paged, document=replace(paged.document, pages=begins))
+    units = build([paged, unpaged]).units
+    kinds = [units.of(document).kinds.tolist().count(Kind.FURNITURE) for document in (0, 1)]
+    assert kinds == [8, 0]
+
+
+@given(st.lists(st.text("ab.1- \n\r\f\u4e00", max_size=30), min_size=1, max_size=8), st.booleans())
+def test_units_tile_a_text_with_any_pages(pages: list[str], even: bool) -> None:
+    text, begins = joined(pages)
+    found = find_units(text, begins if even else tuple(min(at, len(text) // 2) for at in begins))
+    starts = found.starts.tolist()
+    assert starts == sorted(set(starts))
+    assert not starts or (starts[0] == 0 and starts[-1] < len(text))
+    assert bool(starts) == bool(text)
