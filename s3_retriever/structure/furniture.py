@@ -28,11 +28,13 @@ from s3_retriever.structure.lines import (
 _PAGE_WORDS = r"(?:\b(?:page|p\.|seite|página|pág\.|pagina|pag\.|страница|стр\.|side|sida|strona)|第)"
 _NUMBER = re.compile(
     rf"[\W_]*(?:{_PAGE_WORDS}\s*)?"
-    r"(\d{1,4}|[ivxlc]{1,6})\s*页?(?:\s*(?:of|von|de|di|sur|из|/|z)\s*\d{1,4})?[\W_]*",
+    r"(\d{1,4}|[ivxlc]{1,6})\s*页?(?P<whole>\s*(?:of|von|de|di|sur|из|/|z)\s*\d{1,4})?[\W_]*",
     re.IGNORECASE,
 )
 _NAMED = re.compile(rf"{_PAGE_WORDS}|\W\d+\W", re.IGNORECASE)
+_PAGE_NAMES = re.compile(_PAGE_WORDS, re.IGNORECASE)
 _NAMES = re.compile(rf"{_PAGE_WORDS}\s*$", re.IGNORECASE)
+_ROMAN = dict(zip("ivxlc", (1, 5, 10, 50, 100), strict=True))
 _SET_OFF = re.compile(  # what parts a page number from the words before it; "Record 3" has none of it
     r"[\s–—-]*|.*(?:[,;|·•/]\s*|\s[–—-]\s*|\s{3}"
     rf"|(?:{_PAGE_WORDS}|\b(?:sheet|slide|blatt|folie|folio|hoja|лист|слайд))\s*)",
@@ -68,6 +70,7 @@ _FRONT = range(-5, 31)  # how far the numbers on pages can be from those of the 
 _HEAD_WORDS = 3  # of a running head, at least, whose page may have any number
 _ANEW = 2  # the first number in a chapter that has its own, at most
 _COUNTED = 3  # pages whose numbers tell, at least, that they count pages
+_SCATTERED = 5  # numbers on pages here and there, at least, that are as far from those of the pages
 _WIDE_LINE = 20  # characters of a line in a script without cases that is broken by the width of a page
 _LEAST_PAGE = 8  # lines between two page numbers, at least, where no form feed tells pages
 
@@ -91,7 +94,7 @@ def mark_furniture(text: str, lines: Lines, kinds: Bytes, pages_before: int = 0)
         border = _at_page_borders(filled[short], pages[short])
         n_pages = int(pages[-1] - pages[0]) + 1
         own = np.cumsum(lines[:, PAGE])[border] + pages_before + 1
-        kinds[_heads_and_numbers(text, lines, border, own, 3 if n_pages > 4 else 2)] = FURNITURE
+        kinds[_heads_and_numbers(text, lines, border, own, n_pages)] = FURNITURE
     else:
         kinds[_lone_numbers(text, lines, filled)] = FURNITURE
     kinds[_contents(text, lines)] = FURNITURE
@@ -109,24 +112,93 @@ def _at_page_borders(lines: npt.NDArray[np.intp], pages: npt.NDArray[np.int64]) 
 
 
 def _heads_and_numbers(
-    text: str, lines: Lines, border: npt.NDArray[np.intp], pages: npt.NDArray[np.int64], least: int
+    text: str, lines: Lines, border: npt.NDArray[np.intp], pages: npt.NDArray[np.int64], n_pages: int
 ) -> npt.NDArray[np.intp]:
-    """Return lines at the borders of pages that recur on ``least`` pages, and page numbers there."""
-    numbers = np.array([_is_number(text, lines, i) for i in border.tolist()], np.bool_)
+    """Return lines at the borders of pages that recur there as running heads do, and page numbers.
+
+    A head whose number counts the pages may stand on any. Others stand on most pages or on one after the
+    other, and seldom within pages.
+    """
+    least = 3 if n_pages > 4 else 2
     is_text = [text[lines[i, LAST] - 1] in ".!?。" and lines[i, WORDS] >= _SENTENCE for i in border.tolist()]
-    heads = np.zeros(len(border), np.bool_)
+    heads = _page_numbers(text, lines, border, pages, n_pages, least)
     likely = np.flatnonzero((lines[border, WORDS] <= 16) & ~np.array(is_text, np.bool_))
-    shapes = _shapes(text, lines, border)
-    _values, inverse, counts = np.unique(shapes, return_inverse=True, return_counts=True)
+    _values, inverse, counts = np.unique(
+        _shapes(text, lines, border), return_inverse=True, return_counts=True
+    )
     recurs = likely[counts[inverse[likely]] >= least]
-    heads[recurs] = True
-    changing = recurs[lines[border[recurs], DIGITS] > 0]
-    for group in _groups(changing, inverse[changing]):
+    is_apart = 3 * counts[inverse] >= 2 * _everywhere(lines, border)
+    for group in _groups(recurs, inverse[recurs]):
         members = [text[lines[i, FIRST] : lines[i, LAST]].expandtabs() for i in border[group].tolist()]
+        found = _on_pages(pages[group], n_pages, least) & is_apart[group]
         if any(one != members[0] for one in members):
-            heads[group] = _stay(_without_counts(members, pages[group].tolist()), least)
-    chosen: npt.NDArray[np.intp] = border[heads | numbers]
+            counted = _without_counts(members, pages[group].tolist())
+            found |= [one != " ".join(member.split()) for one, member in zip(counted, members, strict=True)]
+            found &= _stay(counted, least)
+        heads[group] |= found
+    chosen: npt.NDArray[np.intp] = border[heads]
     return chosen
+
+
+def _everywhere(lines: Lines, border: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Return how many lines of the text have the shape of each of some lines."""
+    shapes = np.sort(lines[:, SHAPE])
+    own = lines[border, SHAPE]
+    found: npt.NDArray[np.intp] = np.searchsorted(shapes, own, side="right") - np.searchsorted(shapes, own)
+    return found
+
+
+def _on_pages(pages: npt.NDArray[np.int64], n_pages: int, least: int) -> npt.NDArray[np.bool_]:
+    """Tell on which pages, ascending, a running head would stand: most of all, or some one after the other.
+
+    It may also stand on every second page, but then on one more.
+    """
+    if 2 * len(np.unique(pages)) >= max(n_pages, 2 * least):
+        return np.ones(len(pages), np.bool_)
+    found = np.zeros(len(pages), np.bool_)
+    for step in (1, 2):
+        runs = np.cumsum(np.diff(pages, prepend=pages[0]) > step, dtype=np.intp)
+        for run in _groups(np.arange(len(pages)), runs):
+            found[run] |= len(np.unique(pages[run])) >= least + step - 1
+    return found
+
+
+def _page_numbers(
+    text: str,
+    lines: Lines,
+    border: npt.NDArray[np.intp],
+    pages: npt.NDArray[np.int64],
+    n_pages: int,
+    least: int,
+) -> npt.NDArray[np.bool_]:
+    """Tell which lines are but numbers that are called pages, or that go up with the pages."""
+    found = np.zeros(len(border), np.bool_)
+    by_offset: dict[int, list[int]] = {}
+    for place, i in enumerate(border.tolist()):
+        if match := _number(text, lines, i):
+            value = _value(match[1].lower())
+            offset = value - int(pages[place])
+            is_front = match[1].islower() and offset in _FRONT
+            found[place] = is_front or match["whole"] is not None or _PAGE_NAMES.search(match[0]) is not None
+            by_offset.setdefault(offset, []).append(place)
+    for offset, places in by_offset.items():
+        is_often = len(places) >= (least if offset in _FRONT else _SCATTERED)
+        found[places] |= is_often or _on_pages(pages[places], n_pages, least)
+    return found
+
+
+def _number(text: str, lines: Lines, i: int) -> re.Match[str] | None:
+    if lines[i, LETTERS] > 12 or lines[i, OTHERS] > 8:
+        return None
+    return _NUMBER.fullmatch(text, lines[i, FIRST], lines[i, LAST])
+
+
+def _value(number: str) -> int:
+    """Return the value of a number, maybe of Roman numerals in lower case."""
+    if number.isdecimal():
+        return int(number)
+    values = [_ROMAN[numeral] for numeral in number]
+    return sum(-one if one < after else one for one, after in zip(values, [*values[1:], 0], strict=True))
 
 
 def _shapes(text: str, lines: Lines, border: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
@@ -212,12 +284,6 @@ def _stay(members: Sequence[str], least: int) -> list[bool]:
     counts = Counter(members)
     found = [counts[member] >= least * runs[member] for member in members]
     return found if sum(found) * 3 >= 2 * len(found) else [False] * len(found)
-
-
-def _is_number(text: str, lines: Lines, i: int) -> bool:
-    if lines[i, LETTERS] > 12 or lines[i, OTHERS] > 8:
-        return False
-    return _NUMBER.fullmatch(text, lines[i, FIRST], lines[i, LAST]) is not None
 
 
 def _lone_numbers(text: str, lines: Lines, filled: npt.NDArray[np.intp]) -> list[int]:

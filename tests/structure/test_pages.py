@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -83,3 +84,69 @@ def test_units_tile_a_text_with_any_pages(pages: list[str], even: bool) -> None:
     assert starts == sorted(set(starts))
     assert not starts or (starts[0] == 0 and starts[-1] < len(text))
     assert bool(starts) == bool(text)
+
+
+OVERLEAF = "When a boat asks for a berth of its own, the"
+
+
+def paged(lines: dict[int, str], n: int, *, below: bool = False, head: str = "") -> str:
+    """Pages of which some, counted from 1, have a line above or below their text, under a head."""
+    told = [f"{TOLD[i % 8]}\nThe keeper said so in letter {37 * i * i + 5}." for i in range(n)]
+    pages = [
+        [told[i - 1], lines[i]]
+        if below and i in lines
+        else [lines[i], told[i - 1]]
+        if i in lines
+        else [told[i - 1]]
+        for i in range(1, n + 1)
+    ]
+    return "\f".join("\n".join([*([head] if head else []), *page]) + "\n" for page in pages)
+
+
+@pytest.mark.parametrize("head", ["", "The harbour of Voss"])
+@pytest.mark.parametrize("at", [(1, 3, 5), (2, 4, 7), (1, 2, 7), (2, 5, 6)])
+@pytest.mark.parametrize("line", ["DESCRIPTION", "Output:", OVERLEAF, "</reply>", "0 1 2 3 4 5 6 7 8 9"])
+def test_a_line_at_borders_of_a_few_pages_is_text(line: str, at: tuple[int, ...], head: str) -> None:
+    for below in (False, True):
+        text = paged(dict.fromkeys(at, line), 7, below=below, head=head)
+        assert set(furniture(text)) <= {head}
+
+
+def test_a_line_that_stands_within_pages_as_well_is_text() -> None:
+    heads = dict.fromkeys(range(4, 9), "DESCRIPTION")
+    assert furniture(paged(heads, 12)) == ["DESCRIPTION"] * 5
+    within = "\n".join(["", *TOLD[:3], "DESCRIPTION", *TOLD[3:]])
+    assert furniture(paged(heads, 12).replace(" letter", f" letter{within}")) == []
+
+
+@pytest.mark.parametrize(
+    "at", [range(1, 13), range(2, 13), range(1, 13, 2), range(5, 8), [1, 2, 3, 5, 6, 8], range(3, 11, 2)]
+)
+def test_a_line_on_most_pages_or_those_of_a_chapter_is_furniture(at: Sequence[int]) -> None:
+    for below in (False, True):
+        text = paged(dict.fromkeys(at, "Of lamps and oil"), 12, below=below)
+        assert furniture(text) == ["Of lamps and oil"] * len(at)
+
+
+@pytest.mark.parametrize("numbers", [("2006.", "1999.", "2006."), ("17", "404", "23"), ("12", "12", "12")])
+def test_a_lone_number_that_counts_no_pages_is_text(numbers: tuple[str, ...]) -> None:
+    for below in (False, True):
+        text = paged(dict(zip((2, 3, 6), numbers, strict=True)), 9, below=below)
+        assert furniture(text) == []
+
+
+@pytest.mark.parametrize(
+    ("at", "numbers"),
+    [
+        (range(1, 13), [str(i) for i in range(1, 13)]),
+        (range(1, 13), [str(i + 345) for i in range(1, 13)]),
+        ((2, 6, 11), ["1", "5", "10"]),  # the first pages of chapters; the others have their numbers in heads
+        ((11, 13, 16, 20, 23), ["1", "3", "6", "10", "13"]),  # the same, behind ten pages of contents
+        ((1, 2, 3, 5, 6, 7), ["ii", "iii", "iv", "- 1 -", "- 2 -", "- 3 -"]),
+        ((2, 4), ["Page 2", "4 of 12"]),
+    ],
+)
+def test_lone_numbers_that_count_pages_are_furniture(at: Sequence[int], numbers: list[str]) -> None:
+    for below in (False, True):
+        text = paged(dict(zip(at, numbers, strict=True)), max(12, *at), below=below)
+        assert furniture(text) == numbers
