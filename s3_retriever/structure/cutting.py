@@ -12,6 +12,7 @@ from s3_retriever.structure.kinds import (
     BEGINS,
     CODE,
     DATA,
+    FURNITURE,
     JOINED,
     LIST,
     PROSE,
@@ -22,7 +23,7 @@ from s3_retriever.structure.kinds import (
     Starts,
 )
 from s3_retriever.structure.lines import END, FIRST, Lines
-from s3_retriever.structure.sentences import cut_sentences
+from s3_retriever.structure.sentences import cut_sentences, goes_overleaf
 from s3_retriever.structure.statements import cut_code
 
 
@@ -54,6 +55,7 @@ def cut_units(
         out_levels: Their levels, to be written.
     """
     n, found, i = len(lines), 0, 0
+    above, kept = -1, 0  # the last line before furniture if it is one of text, and the units up to it
     while i < n:
         row = lines[i]
         if row[FIRST] == row[END]:
@@ -75,17 +77,23 @@ def cut_units(
                 out_levels,
                 found,
             )
-            i = end
+            i, above = end, -1
             continue
         while end < n and kinds[end] & JOINED:
             end += 1
-        starts[found], out_kinds[found], out_levels[found] = row[FIRST], kind | BEGINS, levels[i]
-        found += 1
+        if kind == PROSE and above >= 0 and goes_overleaf(points, flags, lines, above, i):
+            found = kept
+        else:
+            starts[found], out_kinds[found], out_levels[found] = row[FIRST], kind | BEGINS, levels[i]
+            found += 1
         if kind in (PROSE, LIST):
             first = found
             found = cut_sentences(points, flags, lines[i:end], words[3:], starts, found)
             out_kinds[first:found] = kind
             out_levels[first:found] = levels[i]
+            above, kept = end - 1, found
+        elif kind != FURNITURE:
+            above = -1
         i = end
     return found
 

@@ -18,12 +18,14 @@ from s3_retriever.structure.characters import (
     WIDE,
 )
 from s3_retriever.structure.kinds import Flags, Hashes, Points, Starts
-from s3_retriever.structure.lines import END, FIRST, LAST, Lines
+from s3_retriever.structure.lines import DIGITS, END, FIRST, LAST, PAGE, WORDS, Lines
 from s3_retriever.structure.scanning import bracketed, is_entry, is_timed, marker_end
 from s3_retriever.structure.stops import is_full_stop
 
 _PHRASE = 60  # characters after which a space ends a unit in scripts that have no stops
 _NARROW, _NARROW_WIDE = 40, 16  # characters of lines that no wrapped prose has; of Han and the like
+_TEXT = 4  # words of a line, at least, whose sentence goes on overleaf
+_BETWEEN = 4  # lines of furniture that stand between two pages at most
 _ENTRY = 8  # lines that an entry of a list of references takes at most
 
 
@@ -84,6 +86,27 @@ def cut_sentences(
             while line + 1 < len(lines) and lines[line + 1, FIRST] <= gap:
                 line += 1
     return found
+
+
+@njit(cache=True, nogil=True)
+def goes_overleaf(points: Points, flags: Flags, lines: Lines, above: int, below: int) -> Any:
+    """Tell whether a sentence goes on from one line to another, over the border of a page.
+
+    There are but blank lines and furniture between: a page begins there, or a line has its number.
+    """
+    is_border, between = lines[below, PAGE] > 0, 0
+    for k in range(above + 1, below):
+        is_border |= lines[k, PAGE] > 0 or lines[k, DIGITS] > 0
+        between += lines[k, FIRST] < lines[k, END]
+    first, last, begin = lines[above, FIRST], lines[above, LAST], lines[below, FIRST]
+    if not is_border or between > _BETWEEN or not flags[begin] & LOWER:
+        return False
+    if last - first < _NARROW or is_entry(points, flags, first, last):
+        return False
+    at = last - 1
+    while at > first and flags[at] & CLOSER:
+        at -= 1
+    return not flags[at] & (STOP | WIDE) and points[at] != 58 and lines[above, WORDS] >= _TEXT
 
 
 @njit(cache=True, nogil=True)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from index_corpus import build, scan
 
+from s3_retriever.index import CELL
+from s3_retriever.search.passages import Page
+from s3_retriever.search.spans import select_spans
 from s3_retriever.structure import Kind, find_units
 
 TOLD = [
@@ -30,13 +35,16 @@ def joined(pages: list[str]) -> tuple[str, tuple[int, ...]]:
     return "".join(pages), tuple(begins)
 
 
-def furniture(text: str, pages: tuple[int, ...] = ()) -> list[str]:
+def of_kind(kind: Kind, text: str, pages: tuple[int, ...] = ()) -> list[str]:
+    """The units of a kind, without white space around."""
     found = find_units(text, pages)
     borders = [*found.starts.tolist(), len(text)]
     kinds = found.kinds.tolist()
-    return [
-        text[borders[i] : borders[i + 1]].strip() for i in range(len(kinds)) if kinds[i] == Kind.FURNITURE
-    ]
+    return [text[borders[i] : borders[i + 1]].strip() for i in range(len(kinds)) if kinds[i] == kind]
+
+
+def furniture(text: str, pages: tuple[int, ...] = ()) -> list[str]:
+    return of_kind(Kind.FURNITURE, text, pages)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n", ""])
@@ -150,3 +158,100 @@ def test_lone_numbers_that_count_pages_are_furniture(at: Sequence[int], numbers:
     for below in (False, True):
         text = paged(dict(zip(at, numbers, strict=True)), max(12, *at), below=below)
         assert furniture(text) == numbers
+
+
+GOES_ON = "In the winter each keeper who walks to the tower by the road of the old"
+REST = "harbour takes oil with him."
+
+
+def overleaf(above: str, below: str, between: str = "\n\f") -> str:
+    """Five pages with heads and numbers, the second of which ends and the third begins so."""
+    bodies = [*TOLD[:5]]
+    bodies[1] += f" {above}"
+    bodies[2] = f"{below} {bodies[2]}"
+    pages = [f"Rules of the harbour\n\n{body}\n\n{i}" for i, body in enumerate(bodies, 1)]
+    return between.join(pages)
+
+
+@pytest.mark.parametrize("below", [REST, "harbour, and of the pier."])
+def test_a_sentence_that_goes_on_overleaf_is_one_unit(below: str) -> None:
+    text = overleaf(GOES_ON, below)
+    whole = f"{GOES_ON}\n\n2\n\fRules of the harbour\n\n{below}"
+    assert whole in of_kind(Kind.PROSE, text)
+    assert furniture(text).count("Rules of the harbour") == 4
+    assert "1" in furniture(text)
+    assert "2" not in furniture(text)
+    begins = tuple(i + 1 for i in range(len(text)) if text[i] == "\f")
+    told, pages = text.replace("\f", " "), (0, *begins)
+    found = find_units(told, pages)
+    assert found.starts.tolist() == find_units(text).starts.tolist()
+
+
+@pytest.mark.parametrize("between", ["\n\f", "\n\n\n\f\n\n", "\f"])
+def test_a_sentence_goes_on_over_pages_without_furniture(between: str) -> None:
+    text = between.join([f"Oil is dear. {GOES_ON}", f"{REST} The bell is rung in fog."])
+    assert of_kind(Kind.PROSE, text) == [
+        "Oil is dear.",
+        f"{GOES_ON}{between}{REST}",
+        "The bell is rung in fog.",
+    ]
+
+
+def test_an_item_goes_on_overleaf() -> None:
+    text = overleaf(f"\n\n- Oil is dear.\n- {GOES_ON}", REST)
+    assert f"- {GOES_ON}\n\n2\n\fRules of the harbour\n\n{REST}" in of_kind(Kind.LIST, text)
+    assert "Nobody may fish from the pier." in of_kind(Kind.PROSE, text)
+
+
+@pytest.mark.parametrize(
+    ("above", "below"),
+    [
+        (f"{GOES_ON} harbour.", REST),
+        (f"{GOES_ON} harbour (and the new one.)", REST),
+        (f"{GOES_ON} harbour:", REST),
+        (GOES_ON, "Harbours take oil."),
+        ("\n\nthe rope", "the oil and the lamp"),
+        (
+            "\n\nname = value of the lamp of the tower of the harbour",
+            "other = value of the lamp of the tower",
+        ),
+    ],
+)
+def test_what_ends_on_a_page_or_begins_one_is_a_unit_by_itself(above: str, below: str) -> None:
+    assert len(furniture(overleaf(above, below))) == 10
+
+
+def test_a_rule_within_a_page_ends_a_sentence() -> None:
+    text = f"{TOLD[0]} {GOES_ON}\n\n-----\n\n{REST}"
+    assert furniture(text) == ["-----"]
+    assert REST in of_kind(Kind.PROSE, text)
+
+
+def cut(text: str) -> Page:
+    starts = np.array([match.start() for match in re.finditer(r" ?\w+|\s+|.", text, re.DOTALL)], np.uint32)
+    return Page(text, starts, find_units(text))
+
+
+def test_a_passage_has_the_whole_of_a_sentence_that_goes_on_overleaf() -> None:
+    text = overleaf(GOES_ON, REST)
+    page, begin, end = cut(text), text.index(GOES_ON), text.index(REST) + len(REST)
+    first, last = page.token_range(begin, end)
+    for token in range(first, last - 3):
+        units = page.passage((token, token + 3), 500)
+        assert units is not None
+        assert text[slice(*page.characters(*units))].strip() == text[begin:end]
+
+
+LINES = st.sampled_from(
+    [GOES_ON, REST, *TOLD[:3], "Rules of the harbour", "\f", "\n", "7", "- Oil", "1 Oil", "and the lamp"]
+)
+
+
+@given(st.lists(LINES, min_size=1, max_size=30), st.integers(1, 60), st.integers(0, 9))
+def test_passages_over_pages_keep_within_the_budget(lines: list[str], budget: int, seed: int) -> None:
+    page = cut("\n".join(lines))
+    cells = np.array([0, -(-len(page.starts) // CELL)])
+    density = np.random.default_rng(seed).random(cells[1])
+    spans = select_spans(density, cells, budget=budget, document=lambda _: page, count_tokens=None)
+    assert sum(span.last_token - span.first_token for span in spans) <= budget
+    assert all(page.text[span.start : span.end].strip() for span in spans)
