@@ -21,6 +21,7 @@ from s3_retriever.structure.kinds import BEGINS
 from s3_retriever.structure.lines import COLUMNS, PAGE, START, count_lines, look_at_lines
 from s3_retriever.structure.markup import mark_markup
 from s3_retriever.structure.tables import mark_tables
+from s3_retriever.structure.titles import mark_titles
 
 _PIECE = 1 << 22  # characters looked at together: what is found there takes up to ten times their memory
 _WORDS = (
@@ -150,6 +151,7 @@ def _find(
         mark_code(points, flags, lines, words.CODE_WORDS, line_kinds, marked_up)
         mark_simple_tables(text, points, lines, line_kinds)
         mark_tables(points, flags, lines, line_kinds)
+        mark_titles(text, lines, line_kinds, line_levels)
         mark_rest(points, flags, lines, words.SECTION_WORDS, line_kinds, line_levels)
         n = cut_units(points, flags, lines, line_kinds, line_levels, _WORDS, starts, found, levels)
     return starts[:n] + np.uint32(offset), found[:n].copy(), levels[:n].copy()
