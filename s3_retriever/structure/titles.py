@@ -7,8 +7,9 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from s3_retriever.structure.kinds import HEADING, Bytes
-from s3_retriever.structure.lines import DIGITS, END, FIRST, LAST, LEADERS, LETTERS, PAGE, WORDS, Lines
+from s3_retriever.structure.characters import DIGIT
+from s3_retriever.structure.kinds import HEADING, Bytes, Flags
+from s3_retriever.structure.lines import END, FIRST, LAST, LEADERS, LETTERS, PAGE, WORDS, Lines
 
 _TITLE = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,5})\.?[ \t]+(?=[^\W\d_])")
 _LONGEST, _WORDS = 100, 14  # characters and words of a title at most
@@ -19,14 +20,14 @@ _ENDS = re.compile(r"[.!?:。！？：][\"'”’»)\]」』）】]*$")
 Number = tuple[int, ...]
 
 
-def mark_titles(text: str, lines: Lines, kinds: Bytes, levels: Bytes) -> None:
+def mark_titles(text: str, flags: Flags, lines: Lines, kinds: Bytes, levels: Bytes) -> None:
     """Mark numbered titles that stand between whole sentences as headings, among lines not marked yet.
 
     Their numbers follow each other through the text, those of sections within sections among them: 2.1
     comes after 2, and 3 after 2.4.
     """
     filled = np.flatnonzero(lines[:, FIRST] < lines[:, END])
-    titles = _numbered(text, lines, kinds, filled)
+    titles = _numbered(text, flags, lines, kinds, filled)
     chain = _longest_chain(list(titles.values()))
     places = list(titles)
     if len(chain) < _LEAST or all(len(titles[places[one]]) == 1 for one in chain):
@@ -36,15 +37,18 @@ def mark_titles(text: str, lines: Lines, kinds: Bytes, levels: Bytes) -> None:
             kinds[filled[place]], levels[filled[place]] = HEADING, len(titles[place])
 
 
-def _numbered(text: str, lines: Lines, kinds: Bytes, filled: npt.NDArray[np.intp]) -> dict[int, Number]:
+def _numbered(
+    text: str, flags: Flags, lines: Lines, kinds: Bytes, filled: npt.NDArray[np.intp]
+) -> dict[int, Number]:
     """Return the numbers of lines that look like numbered titles, by the places of the lines."""
-    rows = lines[filled]
-    likely = (kinds[filled] == 0) & (rows[:, DIGITS] > 0) & (rows[:, LETTERS] > 0) & (rows[:, LEADERS] < 4)
-    likely &= (rows[:, LAST] - rows[:, FIRST] <= _LONGEST) & (rows[:, WORDS] <= _WORDS)
+    places = np.flatnonzero((flags[lines[filled, FIRST]] & DIGIT != 0) & (kinds[filled] == 0))
+    rows = lines[filled[places]]
+    likely = (rows[:, LETTERS] > 0) & (rows[:, LEADERS] < 4) & (rows[:, WORDS] <= _WORDS)
+    likely &= rows[:, LAST] - rows[:, FIRST] <= _LONGEST
     found: dict[int, Number] = {}
     entries: set[int] = set()  # of contents or a list: what follows is no text and no title within theirs
-    for place in np.flatnonzero(likely).tolist():
-        first, last = rows[place, FIRST], rows[place, LAST]
+    for place in places[likely].tolist():
+        first, last = lines[filled[place], FIRST], lines[filled[place], LAST]
         match = _TITLE.match(text, first, last)
         if match and text[last - 1] not in _OPEN and not text[match.end()].islower():
             found[place] = tuple(map(int, match[1].split(".")))

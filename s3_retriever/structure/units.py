@@ -151,7 +151,7 @@ def _find(
         mark_code(points, flags, lines, words.CODE_WORDS, line_kinds, marked_up)
         mark_simple_tables(text, points, lines, line_kinds)
         mark_tables(points, flags, lines, line_kinds)
-        mark_titles(text, lines, line_kinds, line_levels)
+        mark_titles(text, flags, lines, line_kinds, line_levels)
         mark_rest(points, flags, lines, words.SECTION_WORDS, line_kinds, line_levels)
         n = cut_units(points, flags, lines, line_kinds, line_levels, _WORDS, starts, found, levels)
     return starts[:n] + np.uint32(offset), found[:n].copy(), levels[:n].copy()
