@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.compiled import njit
-from s3_retriever.structure.characters import DIGIT, LETTER, LOWER, SPACE, STOP, UPPER, WIDE
+from s3_retriever.structure.characters import CLOSER, DIGIT, LETTER, LOWER, SPACE, STOP, UPPER, WIDE
 from s3_retriever.structure.kinds import (
     BLANK,
     FURNITURE,
@@ -154,6 +154,35 @@ def _is_wrapped(points: Points, flags: Flags, lines: Lines, i: int, item: int) -
 
 
 @njit(cache=True, nogil=True)
+def _item_ends(points: Points, flags: Flags, lines: Lines, i: int, item: int) -> Any:
+    """Tell whether an item ends above a line without a gap: short, with a stop, and a paragraph begins.
+
+    ``item`` is the line that began it. What stands before the next number of the list belongs to it.
+    """
+    row, above = lines[i], lines[i - 1]
+    first, at = row[FIRST], above[LAST] - 1
+    if row[INDENT] > lines[item, INDENT] or not flags[first] & UPPER:
+        return False
+    while at > above[FIRST] and flags[at] & CLOSER:
+        at -= 1
+    if not flags[at] & (STOP | WIDE):
+        return False
+    end = first
+    while end < row[LAST] and not flags[end] & SPACE:
+        end += 1
+    widest = max(row[LAST] - first, lines[item, LAST] - lines[item, FIRST])
+    if (above[LAST] - above[FIRST] + end - first + 1) * 4 > widest * 3:
+        return False
+    number, letter = ordinals(points, flags, lines[item, FIRST], lines[item, LAST])
+    if not (number or letter):
+        return True
+    for k in range(i + 1, min(len(lines), i + 1 + _AHEAD)):
+        if _is_next(points, flags, lines[k, FIRST], lines[k, LAST], number + 1, letter + 1):
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
 def _is_next(points: Points, flags: Flags, first: int, last: int, number: int, letter: int) -> Any:
     """Tell whether a marker at ``first`` has this number above 0, or this letter above a."""
     found, of_letter = ordinals(points, flags, first, last)
@@ -220,6 +249,8 @@ def mark_rest(
             elif text >= 0:
                 kind, depth, item, marked = LIST, row[INDENT], True, i
                 level = min(row[INDENT], 255)
+            elif item and before == LIST and above == 0 and _item_ends(points, flags, lines, i, marked):
+                item = False
             elif item and before == LIST and (above == 0 or row[INDENT] > depth):
                 kind, level = LIST, min(depth, 255)
                 if above == 0:

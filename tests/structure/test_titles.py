@@ -87,3 +87,38 @@ def test_entries_of_contents_are_no_headings() -> None:
 def test_nested_items_are_no_headings() -> None:
     items = "".join(f"{number}. Take the oil\n" for number in NUMBERS)
     assert headings(f"{BODY}{items}{BODY}") == []
+
+
+WIDE = "Each boat that asks for a berth of its own pays the keeper before it is given one,"
+AFTER = (
+    "Nobody may fish from the pier at night, nor on the days on which the ferry does not\nleave the harbour."
+)
+
+
+def kinds_of(text: str) -> list[tuple[str, str]]:
+    return [(kind, piece) for kind, _, piece in units(text)]
+
+
+@pytest.mark.parametrize("mark", ["\u2022", "-", "3.", "(b)"])
+@pytest.mark.parametrize("item", ["Ropes are dry.", f"{WIDE}\nand is told where it lies."])
+def test_a_list_without_blank_lines_ends_where_a_paragraph_begins(mark: str, item: str) -> None:
+    text = f"{BODY}{mark} Oil is dear.\n{mark} {item}\n{AFTER}\n"
+    assert kinds_of(text)[2:] == [
+        ("LIST", f"{mark} Oil is dear."),
+        ("LIST", " ".join(f"{mark} {item}".split())),
+        ("PROSE", " ".join(AFTER.split())),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"- {WIDE}\nand so it goes on. The keeper is the one who knows what the book says.\nHe is old.",
+        f"- Oil is dear.\n  {WIDE}\n  and so on.",
+        "- Oil is\nDear to all who have to light a lamp in the tower or on the pier of the harbour.",
+        f"1. Oil.\n{AFTER}\n2. Ropes.\n{AFTER}\n3. Hemp.",
+        f"a) Oil.\n{AFTER}\nb) Ropes.",
+    ],
+)
+def test_an_item_goes_on_where_no_paragraph_begins(text: str) -> None:
+    assert {kind for kind, _ in kinds_of(text)[:2]} == {"LIST"}
