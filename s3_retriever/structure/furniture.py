@@ -47,6 +47,7 @@ _AFTER_CHAPTER = re.compile(rf"{_CHAPTER}$")
 _OF_CHAPTER = re.compile(rf"{_CHAPTER}#")
 _LEADER = re.compile(r"(?:[.…·]\s*){2,}")
 _PAGE = re.compile(r"\d{1,4}|[ivxlc]{1,6}", re.IGNORECASE)
+_WHOLE = re.compile(r"\s*/\s*\d{1,4}")  # behind the number of a page: how many there are
 _SECTION = re.compile(  # what numbers a heading; the named group is a heading by itself
     r"\#*\s*(?:(?P<named>(?:chapter|section|sec\.|part|article|art\.|appendix|annex|book|kapitel|abschnitt|teil"
     r"|artikel|anhang|chapitre|partie|capítulo|sección|capitolo|глава|раздел|часть|§)"
@@ -258,7 +259,7 @@ def _is_set_off(parts: list[str], column: int) -> bool:
 def _is_head(parts: list[str], column: int) -> bool:
     """Tell whether a number at an end of a line is the page of a running head, and not of a record."""
     before, after = "".join(parts[:column]), "".join(parts[column + 1 :])
-    is_outside = not before.strip() or not after.strip()
+    is_outside = not before.strip() or not after.strip() or _WHOLE.fullmatch(after) is not None
     words = re.findall(r"[^\W\d_]{2,}", before + after)
     return (
         is_outside and len(words) >= _HEAD_WORDS and not before.rstrip().endswith((".", ":", "#", "°", "№"))

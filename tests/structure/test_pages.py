@@ -55,6 +55,15 @@ def test_running_heads_of_pages_that_are_told_are_furniture(end: str) -> None:
     assert furniture(text, begins) == heads
 
 
+@pytest.mark.parametrize(
+    "line", ["Rules of the harbour {i} / 8", "Rules of Voss {i}/8", "{i}/8 Rules of Voss"]
+)
+def test_running_heads_may_say_how_many_pages_there_are(line: str) -> None:
+    heads = [line.format(i=i) for i in range(1, 9)]
+    text, begins = joined([f"{head}\n{told}\n" for head, told in zip(heads, TOLD, strict=True)])
+    assert furniture(text, begins) == heads
+
+
 def test_pages_that_are_told_are_counted_also_if_they_are_empty() -> None:
     pages = [f"{told}\n{i}\n" for i, told in enumerate(TOLD, 1)]
     pages[3:6] = ["", "", ""]
