@@ -24,6 +24,7 @@ from s3_retriever.structure.lines import (
     WORDS,
     Lines,
 )
+from s3_retriever.structure.numbering import numbered_alike, value_of
 
 _PAGE_WORDS = r"(?:\b(?:page|p\.|seite|página|pág\.|pagina|pag\.|страница|стр\.|side|sida|strona)|第)"
 _NUMBER = re.compile(
@@ -34,7 +35,6 @@ _NUMBER = re.compile(
 _NAMED = re.compile(rf"{_PAGE_WORDS}|\W\d+\W", re.IGNORECASE)
 _PAGE_NAMES = re.compile(_PAGE_WORDS, re.IGNORECASE)
 _NAMES = re.compile(rf"{_PAGE_WORDS}\s*$", re.IGNORECASE)
-_ROMAN = dict(zip("ivxlc", (1, 5, 10, 50, 100), strict=True))
 _SET_OFF = re.compile(  # what parts a page number from the words before it; "Record 3" has none of it
     r"[\s–—-]*|.*(?:[,;|·•/]\s*|\s[–—-]\s*|\s{3}"
     rf"|(?:{_PAGE_WORDS}|\b(?:sheet|slide|blatt|folie|folio|hoja|лист|слайд))\s*)",
@@ -137,6 +137,7 @@ def _heads_and_numbers(
             found |= [one != " ".join(member.split()) for one, member in zip(counted, members, strict=True)]
             found &= _stay(counted, least)
         heads[group] |= found
+    heads[numbered_alike(text, lines, border, pages, heads)] = True
     chosen: npt.NDArray[np.intp] = border[heads]
     return chosen
 
@@ -177,7 +178,7 @@ def _page_numbers(
     by_offset: dict[int, list[int]] = {}
     for place, i in enumerate(border.tolist()):
         if match := _number(text, lines, i):
-            value = _value(match[1].lower())
+            value = value_of(match[1].lower())
             offset = value - int(pages[place])
             is_front = match[1].islower() and offset in _FRONT
             found[place] = is_front or match["whole"] is not None or _PAGE_NAMES.search(match[0]) is not None
@@ -192,14 +193,6 @@ def _number(text: str, lines: Lines, i: int) -> re.Match[str] | None:
     if lines[i, LETTERS] > 12 or lines[i, OTHERS] > 8:
         return None
     return _NUMBER.fullmatch(text, lines[i, FIRST], lines[i, LAST])
-
-
-def _value(number: str) -> int:
-    """Return the value of a number, maybe of Roman numerals in lower case."""
-    if number.isdecimal():
-        return int(number)
-    values = [_ROMAN[numeral] for numeral in number]
-    return sum(-one if one < after else one for one, after in zip(values, [*values[1:], 0], strict=True))
 
 
 def _shapes(text: str, lines: Lines, border: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:

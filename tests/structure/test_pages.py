@@ -264,3 +264,17 @@ def test_passages_over_pages_keep_within_the_budget(lines: list[str], budget: in
     spans = select_spans(density, cells, budget=budget, document=lambda _: page, count_tokens=None)
     assert sum(span.last_token - span.first_token for span in spans) <= budget
     assert all(page.text[span.start : span.end].strip() for span in spans)
+
+
+def test_a_head_on_a_single_page_is_furniture_where_others_have_the_same_numbers() -> None:
+    heads = [f"Chapter {1 + i // 6}: Rules of the harbour {i}" for i in range(1, 21)]
+    heads[8:10] = ["Ropes 9", "Chapter 3: Hemp 10"]
+    heads[14] = "15 Lamps 5.4"
+    text, begins = joined([f"{head}\n{TOLD[i % 8]}\n" for i, head in enumerate(heads)])
+    assert furniture(text, begins) == heads
+    heads[8], heads[9], heads[14] = "Room 10", "Take all 3 of the 12 ropes", "Lamp 15 5"
+    text, begins = joined([f"{head}\n{TOLD[i % 8]}\n" for i, head in enumerate(heads)])
+    assert furniture(text, begins) == [*heads[:8], *heads[10:14], *heads[15:]]
+    numbers = [f"{told}\nRules of the harbour {i}\n" for i, told in enumerate(TOLD, 1)]
+    text, begins = joined([f"Record {i}\n{page}" for i, page in enumerate(numbers, 1)])
+    assert len(furniture(text, begins)) == 8
