@@ -181,7 +181,8 @@ def _page_numbers(
             value = value_of(match[1].lower())
             offset = value - int(pages[place])
             is_front = match[1].islower() and offset in _FRONT
-            found[place] = is_front or match["whole"] is not None or _PAGE_NAMES.search(match[0]) is not None
+            is_named = match["whole"] is not None or _PAGE_NAMES.search(match[0]) is not None
+            found[place] = is_front or (is_named and match[0][-1] not in ".)")  # "(p. 58)." refers to a page
             by_offset.setdefault(offset, []).append(place)
     for offset, places in by_offset.items():
         is_often = len(places) >= (least if offset in _FRONT else _SCATTERED)

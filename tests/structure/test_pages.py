@@ -278,3 +278,8 @@ def test_a_head_on_a_single_page_is_furniture_where_others_have_the_same_numbers
     numbers = [f"{told}\nRules of the harbour {i}\n" for i, told in enumerate(TOLD, 1)]
     text, begins = joined([f"Record {i}\n{page}" for i, page in enumerate(numbers, 1)])
     assert len(furniture(text, begins)) == 8
+
+
+def test_a_reference_to_a_page_is_no_page_number() -> None:
+    text = paged({3: "(p. 58)."}, 9, below=True)
+    assert furniture(text) == []
