@@ -39,6 +39,7 @@ from s3_retriever.structure.lines import (
     WORDS,
     Lines,
 )
+from s3_retriever.structure.marks import UNDERLINED, signed, underline
 from s3_retriever.structure.scanning import (
     contains,
     hash_word,
@@ -50,9 +51,7 @@ from s3_retriever.structure.scanning import (
 )
 
 _TITLE = 100  # characters of the longest heading that nothing marks
-_UNDERLINED = 120  # characters of the longest line that is underlined
 _WRAPPED, _WRAPPED_WIDE = 30, 15  # characters after which a title can be wrapped; of Han and the like
-_CODE_INDENT = 4  # columns by which Markdown indents code: a number sign there begins a comment
 _AHEAD = 24  # lines in which the next item of a list is looked for
 
 
@@ -191,11 +190,12 @@ def _is_next(points: Points, flags: Flags, first: int, last: int, number: int, l
 
 @njit(cache=True, nogil=True)
 def mark_rest(
-    points: Points, flags: Flags, lines: Lines, sections: Hashes, kinds: Bytes, levels: Bytes
+    points: Points, flags: Flags, lines: Lines, sections: Hashes, signs: bool, kinds: Bytes, levels: Bytes
 ) -> None:
     """Mark headings, list items and prose among the lines that are not marked yet, and rules as furniture.
 
-    Lines of a paragraph, and those of an item, are marked as joined after the first.
+    ``signs`` tells whether number signs mark headings. Lines of a paragraph, and those of an item, are
+    marked as joined after the first.
     """
     n = len(lines)
     below = np.zeros(n + 1, np.int64)  # blank lines from each line on
@@ -218,13 +218,13 @@ def mark_rest(
             continue
         kind, level = PROSE, 0
         point = points[first]
-        rule = _underline(flags, lines, kinds, i)
+        rule = underline(flags, lines, kinds, i)
         if row[RULE] and not row[LETTERS] and not row[DIGITS] and last - first >= 3:
             kind = FURNITURE
             if before == HEADING and above == 0:
                 kind = HEADING | JOINED
-        elif point == 35 and row[INDENT] < _CODE_INDENT and _atx(points, flags, first, last):
-            kind, level, hashed = HEADING, _atx(points, flags, first, last), True
+        elif signs and point == 35 and signed(points, flags, row):
+            kind, level, hashed = HEADING, signed(points, flags, row), True
         elif rule and (before != PROSE or above):
             kind = HEADING
             level = _underlined(seen, rule, hashed)
@@ -236,7 +236,7 @@ def mark_rest(
             if text >= 0 and above == 0 and before == PROSE and _is_wrapped(points, flags, lines, i, marked):
                 text = -1
             title = 0
-            if text < 0 or numbered(points, flags, first, last):
+            if point != 35 and (text < 0 or numbered(points, flags, first, last)):
                 title = _heading_level(points, flags, lines, i, above, below[i + 1], sections)
                 if (
                     text >= 0
@@ -264,18 +264,6 @@ def mark_rest(
 
 
 @njit(cache=True, nogil=True)
-def _underline(flags: Flags, lines: Lines, kinds: Bytes, i: int) -> Any:
-    """Return the character of the line that underlines a line; 0 where none does."""
-    if i + 1 >= len(lines) or kinds[i + 1]:
-        return 0
-    length, below = lines[i, LAST] - lines[i, FIRST], lines[i + 1]
-    rule = below[RULE]
-    if below[LAST] - below[FIRST] < min(3, length) or length > _UNDERLINED or rule == 46:
-        return 0
-    return 0 if flags[below[FIRST]] & (LETTER | DIGIT) else rule
-
-
-@njit(cache=True, nogil=True)
 def _is_wrapped_title(
     points: Points, flags: Flags, lines: Lines, kinds: Bytes, i: int, underlines: bool
 ) -> Any:
@@ -285,8 +273,8 @@ def _is_wrapped_title(
     """
     if i + 2 >= len(lines) or kinds[i + 1]:
         return False
-    rule, length = _underline(flags, lines, kinds, i + 1), lines[i, LAST] - lines[i, FIRST]
-    if not rule or (rule != 61 and not underlines) or length > _UNDERLINED:
+    rule, length = underline(flags, lines, kinds, i + 1), lines[i, LAST] - lines[i, FIRST]
+    if not rule or (rule != 61 and not underlines) or length > UNDERLINED:
         return False
     second = lines[i + 1]
     if 2 * (lines[i + 2, LAST] - lines[i + 2, FIRST]) < second[LAST] - second[FIRST]:
@@ -320,16 +308,6 @@ def _underlined(seen: npt.NDArray[np.int64], rule: int, hashed: bool) -> Any:
         level += 1
     seen[level] = rule
     return level
-
-
-@njit(cache=True, nogil=True)
-def _atx(points: Points, flags: Flags, first: int, last: int) -> Any:
-    """Return the level of a heading in Markdown's number signs; 0 where the line is none."""
-    at = first
-    while at < last and points[at] == 35:
-        at += 1
-    level = at - first
-    return level if 1 <= level <= 6 and at < last and flags[at] & SPACE else 0
 
 
 @njit(cache=True, nogil=True)

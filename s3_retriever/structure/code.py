@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.compiled import njit
-from s3_retriever.structure.characters import DIGIT, LETTER, LOWER, STOP, UPPER
-from s3_retriever.structure.kinds import CODE, JOINED, Bytes, Flags, Hashes, Points
+from s3_retriever.structure.characters import DIGIT, LETTER, LOWER, SPACE, STOP, UPPER
+from s3_retriever.structure.kinds import CODE, Bytes, Flags, Hashes, Points
 from s3_retriever.structure.lines import (
     COMMAS,
     END,
@@ -23,7 +23,16 @@ from s3_retriever.structure.lines import (
     WORDS,
     Lines,
 )
-from s3_retriever.structure.scanning import contains, hash_word, word_end
+from s3_retriever.structure.marks import (
+    has_other_headings,
+    is_manual,
+    is_markdown,
+    mark_fences,
+    refers,
+    signed,
+    titled,
+)
+from s3_retriever.structure.scanning import contains, hash_word, marker_end, word_end
 
 _LOOK = 80  # characters of a line that are looked at for signs of code
 _SAID = 6  # words of a line at the margin that says something
@@ -33,14 +42,14 @@ _SAID = 6  # words of a line at the margin that says something
 def looks_like_code(points: Points, flags: Flags, row: npt.NDArray[np.int64], words: Hashes) -> Any:
     """Tell whether a line by itself looks like one of a program."""
     first, last = row[FIRST], row[LAST]
-    signs = 0
+    signs = calls = assigns = joins = links = 0
     final, initial = points[last - 1], points[first]
     second = points[first + 1] if first + 1 < last else np.uint32(0)
     end = word_end(points, flags, first, min(last, first + 12))
     is_word = end > first and contains(words, hash_word(points, first, end))
     if final == 59 or final == 123 or final == 125 or final == 40 or final == 91 or final == 92:  # ; { }
         signs += 2
-    elif (final == 58 and is_word) or final == 41 or final == 44:
+    elif (final == 58 and is_word) or final == 44:
         signs += 1
     if (
         (initial == 64 and second > 64)
@@ -62,10 +71,14 @@ def looks_like_code(points: Points, flags: Flags, row: npt.NDArray[np.int64], wo
         signs += 2
     if is_word:
         signs += 1 + _is_block_of_words(points, flags, row, end) + 2 * _imports(points, row, end)
-    calls = assigns = joins = 0
-    for at in range(first + 1, min(last - 1, first + _LOOK)):
+    at, end = first + 1, min(last - 1, first + _LOOK)
+    while at < end:
         point = points[at]
-        if point == 40 or point == 91:
+        if point == 93 and points[at + 1] == 40:  # a link of Markdown
+            links += 1
+            while at < end and points[at] != 41:
+                at += 1
+        elif point == 40 or point == 91:
             calls += flags[at - 1] & (LETTER | DIGIT) != 0 or points[at - 1] == 95
         elif point == 61:
             assigns += 1
@@ -73,6 +86,8 @@ def looks_like_code(points: Points, flags: Flags, row: npt.NDArray[np.int64], wo
             (point == 46 or point == 58) and points[at - 1] != 32 and flags[at + 1] & LETTER != 0
         ):
             joins += 1
+        at += 1
+    signs += final == 41 and not links
     signs += (calls > 0) + (assigns > 0) + (joins > 0)
     return signs >= 3 or (signs == 2 and (row[WORDS] <= 6 or row[OTHERS] * 6 >= row[LETTERS]))
 
@@ -136,60 +151,64 @@ def is_program(points: Points, flags: Flags, lines: Lines, words: Hashes, kinds:
 
 
 @njit(cache=True, nogil=True)
+def _is_noted(points: Points, flags: Flags, block: Lines, signs: bool) -> Any:
+    """Tell whether a block begins with a comment behind a number sign, maybe with an empty line of one."""
+    first = block[0, FIRST]
+    if points[first] != 35 or not flags[first + 1] & SPACE or (signs and signed(points, flags, block[0])):
+        return False
+    return first + 1 < block[0, LAST] or (len(block) > 1 and points[block[1, FIRST]] == 35)
+
+
+@njit(cache=True, nogil=True)
 def mark_code(
     points: Points, flags: Flags, lines: Lines, words: Hashes, kinds: Bytes, marked_up: bool
-) -> None:
-    """Mark lines of code: those between fences, texts that are code, blocks most of whose lines are.
+) -> Any:
+    """Mark lines of code, and return whether number signs mark headings, and not comments only.
 
-    A text that is ``marked_up`` is no program, and its markup has told its listings.
+    Code are lines between fences, texts that are code, blocks most of whose lines are, and those that begin
+    with a comment and hold no prose. Headings in Markdown and titles of a manual page are in no block. A text
+    that is ``marked_up`` is no program, and its markup has told its listings.
     """
     n = len(lines)
-    likely = np.zeros(n, np.bool_)
+    fences = mark_fences(points, flags, lines, kinds, marked_up)
+    markdown = not marked_up and is_markdown(points, flags, lines, kinds, fences)
+    manual = not marked_up and not markdown and is_manual(lines)
+    signs = marked_up or markdown or not (manual or has_other_headings(points, flags, lines, kinds))
+    likely, told, apart = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
     total = coded = said = 0
-    fence, width = np.uint32(0), 0  # one that is never closed reaches to the end, as in CommonMark
     for i in range(n):
         row = lines[i]
         first, last = row[FIRST], row[LAST]
-        if marked_up and kinds[i]:
-            continue
-        if first == row[END]:
-            if fence:
-                kinds[i] = CODE | JOINED
-            continue
-        mark = points[first]
-        run = 0
-        if mark == 96 or mark == 126:
-            while first + run < last and points[first + run] == mark:
-                run += 1
-        if fence:
-            kinds[i] = CODE
-            if mark == fence and run >= width and first + run == last:
-                kinds[i], fence = CODE | JOINED, np.uint32(0)
-            continue
-        # A line of tildes below another is an underline of reStructuredText.
-        above = i > 0 and lines[i - 1, FIRST] < lines[i - 1, END]
-        if run >= 3 and row[INDENT] < 12 and not (mark == 126 and above):
-            kinds[i], fence, width = CODE, mark, run
+        if kinds[i] or first == row[END]:
+            apart[i] = True
             continue
         total += 1
-        likely[i] = looks_like_code(points, flags, row, words)
+        if (markdown and signed(points, flags, row)) or (manual and titled(lines, i)):
+            apart[i] = True
+            continue
+        is_item = markdown and (points[first] == 124 or marker_end(points, flags, first, last) >= 0)
+        if not (is_item or (manual and refers(points, flags, row))):
+            likely[i] = looks_like_code(points, flags, row, words)
+        is_said = not likely[i] and row[WORDS] >= _SAID and flags[first] & LETTER != 0
         coded += likely[i]
-        said += not likely[i] and row[INDENT] == 0 and row[WORDS] >= _SAID and flags[first] & LETTER != 0
+        said += is_said and row[INDENT] == 0
+        told[i] = is_said and row[OTHERS] * 6 < row[LETTERS]
     # A program has a third of such lines and hardly any prose at the margin; a manual with listings has much.
     shebang = n > 0 and lines[0, FIRST] == 0 and points[0] == 35 and points[1] == 33
-    whole = not marked_up and (
-        shebang
-        or (total >= 3 and (coded * 5 >= total * 3 or (coded * 20 >= total * 7 and said * 10 < total)))
-    )
+    mostly = total >= 3 and (coded * 5 >= total * 3 or (coded * 20 >= total * 7 and said * 10 < total))
+    whole = not marked_up and (shebang or (mostly and not markdown and not manual))
     begin = 0
     while begin < n:
-        if kinds[begin] or lines[begin, FIRST] == lines[begin, END]:
+        if apart[begin]:
             begin += 1
             continue
-        end, found = begin, 0
-        while end < n and not kinds[end] and lines[end, FIRST] < lines[end, END]:
+        end, found, is_told = begin, 0, False
+        while end < n and not apart[end]:
             found += likely[end]
+            is_told |= told[end]
             end += 1
-        if whole or (end - begin >= 2 and found * 2 > end - begin):
+        noted = not is_told and _is_noted(points, flags, lines[begin:end], signs)
+        if whole or (end - begin >= 2 and (found * 2 > end - begin or noted)):
             kinds[begin:end] = CODE
         begin = end
+    return signs

@@ -87,6 +87,15 @@ def marker_end(points: Points, flags: Flags, first: int, last: int) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def item_text(points: Points, flags: Flags, first: int, last: int) -> Any:
+    """Return where the text begins behind the markers of items, of which there may be none."""
+    at, text = first, first
+    while text >= 0:
+        at, text = text, marker_end(points, flags, text, last)
+    return at
+
+
+@njit(cache=True, nogil=True)
 def is_timed(points: Points, flags: Flags, first: int, last: int) -> Any:
     """Tell whether a line begins with a time of day, as one of a log; a date or address may come before."""
     lowers = 0

@@ -19,7 +19,7 @@ from s3_retriever.structure.characters import (
 )
 from s3_retriever.structure.kinds import Flags, Hashes, Points, Starts
 from s3_retriever.structure.lines import DIGITS, END, FIRST, LAST, PAGE, WORDS, Lines
-from s3_retriever.structure.scanning import bracketed, is_entry, is_timed, marker_end
+from s3_retriever.structure.scanning import bracketed, is_entry, is_timed, item_text, marker_end
 from s3_retriever.structure.stops import is_full_stop
 
 _PHRASE = 60  # characters after which a space ends a unit in scripts that have no stops
@@ -49,7 +49,7 @@ def cut_sentences(
         starts: Where each unit begins, to be written.
         found: How many units there are before.
     """
-    begin, end = lines[0, FIRST], lines[-1, LAST]
+    begin, end = item_text(points, flags, lines[0, FIRST], lines[0, LAST]), lines[-1, LAST]
     widest = 0
     for k in range(len(lines)):
         widest = max(widest, lines[k, LAST] - lines[k, FIRST])
@@ -77,9 +77,11 @@ def cut_sentences(
                 ends |= _is_phrase(points, flags, before, at)
             gap = at
         else:
+            stop = at
             at, gap, ends = _look_at_stop(points, flags, begin, at, end, words)
             if gap >= end:
                 break
+            ends &= stop > unit  # a sentence is more than its stops
         if ends:
             starts[found], unit, at = gap, gap, gap
             found += 1
@@ -225,6 +227,8 @@ def _is_deliberate(points: Points, flags: Flags, lines: Lines, line: int, widest
     above, below = lines[line - 1], lines[line]
     at, last = below[FIRST], below[LAST]
     if is_timed(points, flags, at, last):
+        return True
+    if points[at] == 46 and points[at + 1] == 46 and flags[at + 2] & SPACE:  # a mark of reStructuredText
         return True
     if is_entry(points, flags, at, last) and is_entry(points, flags, above[FIRST], above[LAST]):
         return True

@@ -10,6 +10,7 @@ from s3_retriever.compiled import njit
 from s3_retriever.structure.characters import LETTER
 from s3_retriever.structure.kinds import BEGINS, CODE, JOINED, OPENER, Bytes, Flags, Hashes, Points, Starts
 from s3_retriever.structure.lines import END, FIRST, INDENT, LAST, Lines
+from s3_retriever.structure.marks import fence
 from s3_retriever.structure.openers import CLASS, NOTHING, opened_by
 from s3_retriever.structure.scanning import word_end
 
@@ -91,7 +92,7 @@ def cut_code(
                 balance = 0
         if opens != NOTHING:
             out_kinds[found - 1] = OPENER | BEGINS
-        fenced = (mark == 96 or mark == 126) and second == mark and not kinds[i] & JOINED
+        fenced = fence(points, flags, row)[1] > 0 and not kinds[i] & JOINED
         held = (mark == 64 and second > 64 and not quoted and last - first < 200) or fenced
         commented, above = is_comment, False
         if not is_comment:

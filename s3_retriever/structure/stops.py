@@ -26,6 +26,8 @@ def is_full_stop(
 ) -> Any:
     """Tell whether a single full stop ends a sentence: no initial, abbreviation, or number of an item."""
     at = stop
+    if points[begin] == 36 and flags[begin + 1] & SPACE and flags[at - 1] & SPACE:
+        return False  # an argument, as in "$ pull . topic"
     while at > begin and flags[at - 1] & LETTER:
         at -= 1
     if at < stop:
@@ -73,7 +75,8 @@ def _ends_word(
     is_word = flags[at] & LOWER and (0xDF <= point <= 0x24F or 0x1E00 <= point <= 0x1EFF)
     has_no_case = 0x5D0 <= point <= 0x64A  # Hebrew and Arabic, in which no word has one letter
     is_initial = letters == 1 and (flags[at] & (UPPER | LOWER) or has_no_case) and not is_word
-    if is_initial and (before == 32 or before == 40 or before == 10):
+    opens = _opens(before) and (at - begin < 2 or flags[at - 2] & SPACE)
+    if is_initial and (before == 32 or before == 40 or before == 10 or opens):
         return False
     if is_initial and before == 45 and at - begin >= 2 and points[at - 2] == 46:
         return False  # J.-C.
@@ -94,6 +97,20 @@ def _ends_word(
         if is_street or contains(numbered, word):
             return False
     return not (flags[following] & LOWER and letters <= 4)
+
+
+@njit(cache=True, nogil=True)
+def _opens(point: np.uint32) -> Any:
+    """Tell whether a character opens a quotation or a bracket."""
+    return (
+        point == 34
+        or point == 39
+        or point == 91
+        or point == 0xAB
+        or point == 0x2018
+        or point == 0x201C
+        or point == 0x201E
+    )
 
 
 @njit(cache=True, nogil=True)

@@ -148,11 +148,11 @@ def _find(
         line_kinds, line_levels = np.zeros(len(lines), np.uint8), np.zeros(len(lines), np.uint8)
         mark_furniture(text, lines, line_kinds, before)
         marked_up = mark_markup(text, points, flags, lines, words.CODE_WORDS, line_kinds, line_levels)
-        mark_code(points, flags, lines, words.CODE_WORDS, line_kinds, marked_up)
+        signs = mark_code(points, flags, lines, words.CODE_WORDS, line_kinds, marked_up)
         mark_simple_tables(text, points, lines, line_kinds)
         mark_tables(points, flags, lines, line_kinds)
         mark_titles(text, flags, lines, line_kinds, line_levels)
-        mark_rest(points, flags, lines, words.SECTION_WORDS, line_kinds, line_levels)
+        mark_rest(points, flags, lines, words.SECTION_WORDS, signs, line_kinds, line_levels)
         n = cut_units(points, flags, lines, line_kinds, line_levels, _WORDS, starts, found, levels)
     return starts[:n] + np.uint32(offset), found[:n].copy(), levels[:n].copy()
 

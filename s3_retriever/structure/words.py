@@ -55,7 +55,7 @@ NUMBERED = hashes(
 )
 """What a full stop follows without ending a sentence if a number comes next."""
 
-CAPITALISED = hashes("hr jh sto sta ste dl dna brig av mah cad sok kab kec kel gent egr mw eng")
+CAPITALISED = hashes("hr jh sto sta ste dl dna brig av mah cad sok kab kec kel gent egr mw eng op loc")
 """What a full stop follows without ending a sentence if its first letter alone is a capital: Hr., Jh."""
 
 BEFORE_ORDINALS = hashes(
