@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from s3_retriever.compiled import njit
 from s3_retriever.structure.characters import CLOSER, DIGIT, LETTER, LOWER, SPACE, STOP, UPPER, WIDE
+from s3_retriever.structure.headings import heading_level, is_caption
 from s3_retriever.structure.kinds import (
     BLANK,
     FURNITURE,
@@ -29,101 +30,32 @@ from s3_retriever.structure.lines import (
     GAPS,
     INDENT,
     LAST,
-    LEADERS,
     LETTERS,
-    LOWERS,
-    OTHERS,
-    PIPES,
     RULE,
-    UPPERS,
     WORDS,
     Lines,
 )
 from s3_retriever.structure.marks import UNDERLINED, signed, underline
 from s3_retriever.structure.scanning import (
-    contains,
-    hash_word,
     is_entry,
     marker_end,
-    numbered,
     ordinals,
-    word_end,
+)
+from s3_retriever.structure.sections import (
+    APART,
+    LIKELY,
+    MARGIN,
+    NEXT,
+    TEXT,
+    no_sections,
+    note_marks,
+    note_section,
+    place_in_order,
+    read_number,
 )
 
-_TITLE = 100  # characters of the longest heading that nothing marks
 _WRAPPED, _WRAPPED_WIDE = 30, 15  # characters after which a title can be wrapped; of Han and the like
 _AHEAD = 24  # lines in which the next item of a list is looked for
-
-
-@njit(cache=True, nogil=True)
-def _heading_level(
-    points: Points, flags: Flags, lines: Lines, i: int, above: int, below: int, sections: Hashes
-) -> Any:
-    """Return the level of a heading that no mark tells: numbered, named, of capitals or merely short; else 0.
-
-    ``above`` and ``below`` are the blank lines before and after it.
-    """
-    row = lines[i]
-    first, last = row[FIRST], row[LAST]
-    length = last - first
-    if length > _TITLE or row[WORDS] > 14 or not row[LETTERS] or not above or row[LEADERS] >= 4:
-        return 0
-    final = points[last - 1]
-    ends = flags[last - 1] & (STOP | WIDE) and final != 63
-    if final == 44 or final == 59 or final == 0x3001 or final == 0xFF0C:
-        return 0
-    parts = numbered(points, flags, first, last)
-    if parts >= 2 and not ends:
-        return min(parts, 6)
-    end = word_end(points, flags, first, last)
-    if end < last and row[WORDS] <= 12 and not ends and flags[first] & UPPER:
-        at = end + 1
-        if contains(sections, hash_word(points, first, end)) and at < last and flags[at] & (DIGIT | UPPER):
-            return 1
-    if not ends and _is_named(points, flags, lines, i, i + 1 + below, sections):
-        return 1
-    if row[UPPERS] >= 4 and not row[LOWERS] and row[LETTERS] >= 4 and not ends and row[LETTERS] * 2 > length:
-        return parts or 2
-    if parts == 1 and below and not ends:
-        return 1
-    if ends or final == 58 or row[INDENT] > 8 or points[end] == 58:
-        return 0
-    begins = flags[first]
-    if not begins & (LETTER | DIGIT) or begins & LOWER or row[OTHERS] * 3 > row[LETTERS]:
-        return 0
-    following = i + 1 + below
-    if following >= len(lines):
-        return 0
-    wide = row[LETTERS] and not row[UPPERS] and not row[LOWERS]  # of a script without cases
-    if length > (24 if wide else 70) or (wide and row[WORDS] > 8):
-        return 0
-    reach = lines[following, LAST] - lines[following, FIRST]
-    if below == 0:
-        return WEAK if reach > 2 * length and reach > 50 else 0
-    return WEAK if reach > 1.5 * length or lines[following, PIPES] else 0
-
-
-@njit(cache=True, nogil=True)
-def _is_named(points: Points, flags: Flags, lines: Lines, i: int, following: int, sections: Hashes) -> Any:
-    """Tell whether a line names a paragraph of a law, as "§ 5 Notice" or "Art. 12 Delivery", before text."""
-    first, last = lines[i, FIRST], lines[i, LAST]
-    end = first if points[first] == 0xA7 else word_end(points, flags, first, last)
-    if end + 2 >= last or (end > first and points[end] != 46) or following >= len(lines):
-        return False
-    at = end + 1
-    if not contains(sections, hash_word(points, first, at)):
-        return False
-    at += flags[at] & SPACE != 0
-    number = at
-    while at < last and flags[at] & DIGIT:
-        at += 1
-    if at > number and flags[at] & LOWER:
-        at += 1  # § 7a
-    if at == number or (at < last and not flags[at] & SPACE) or flags[min(at + 1, last - 1)] & LOWER:
-        return False
-    begin, reach = lines[following, FIRST], lines[following, LAST] - lines[following, FIRST]
-    same = points[begin] == points[first] and points[begin + 1] == points[first + 1]
-    return reach > last - first and not same
 
 
 @njit(cache=True, nogil=True)
@@ -190,7 +122,14 @@ def _is_next(points: Points, flags: Flags, first: int, last: int, number: int, l
 
 @njit(cache=True, nogil=True)
 def mark_rest(
-    points: Points, flags: Flags, lines: Lines, sections: Hashes, signs: bool, kinds: Bytes, levels: Bytes
+    points: Points,
+    flags: Flags,
+    lines: Lines,
+    sections: Hashes,
+    captions: Hashes,
+    signs: bool,
+    kinds: Bytes,
+    levels: Bytes,
 ) -> None:
     """Mark headings, list items and prose among the lines that are not marked yet, and rules as furniture.
 
@@ -202,6 +141,7 @@ def mark_rest(
     for i in range(n - 1, -1, -1):
         below[i] = below[i + 1] + 1 if lines[i, FIRST] == lines[i, END] else 0
     seen = np.zeros(8, np.int64)  # characters that underlined headings, in their order
+    order = no_sections()
     above, item, depth, before = 1, False, 0, BLANK
     marked, hashed = -1, False  # the last line that began an item; whether a heading has number signs
     for i in range(n):
@@ -235,17 +175,43 @@ def mark_rest(
             text = marker_end(points, flags, first, last)
             if text >= 0 and above == 0 and before == PROSE and _is_wrapped(points, flags, lines, i, marked):
                 text = -1
-            title = 0
-            if point != 35 and (text < 0 or numbered(points, flags, first, last)):
-                title = _heading_level(points, flags, lines, i, above, below[i + 1], sections)
-                if (
-                    text >= 0
-                    and title
-                    and (before == LIST or _item_follows(points, flags, lines, i + 1 + below[i + 1], kinds))
+            title, following = 0, i + 1 + below[i + 1]
+            parts, value, dotted = read_number(points, flags, first, last)
+            place = place_in_order(order, value, dotted, row[INDENT]) if parts == 1 else LIKELY
+            if place < LIKELY:
+                parts = 0
+            if (
+                above
+                and point != 35
+                and (text < 0 or parts)
+                and place != APART
+                and not is_caption(points, flags, row, captions)
+            ):
+                if hashed or seen[1]:
+                    note_marks(order)
+                title = heading_level(
+                    points,
+                    flags,
+                    lines,
+                    kinds,
+                    i,
+                    above,
+                    below[i + 1],
+                    sections,
+                    parts,
+                    order[MARGIN],
+                    order[TEXT],
+                )
+                if text >= 0 and _is_listed(
+                    points, flags, lines, kinds, marked if before == LIST else -1, following, value, place
                 ):
                     title = 0
             if title:
                 kind, level = HEADING, title
+                if title < WEAK:
+                    note_section(
+                        order, parts, value, dotted, row[INDENT], lines[min(following, n - 1), INDENT]
+                    )
             elif text >= 0:
                 kind, depth, item, marked = LIST, row[INDENT], True, i
                 level = min(row[INDENT], 255)
@@ -311,7 +277,27 @@ def _underlined(seen: npt.NDArray[np.int64], rule: int, hashed: bool) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _item_follows(points: Points, flags: Flags, lines: Lines, i: int, kinds: Bytes) -> Any:
-    if i >= len(lines) or kinds[i] or lines[i, FIRST] == lines[i, END]:
+def _is_listed(
+    points: Points,
+    flags: Flags,
+    lines: Lines,
+    kinds: Bytes,
+    item: int,
+    following: int,
+    value: int,
+    place: int,
+) -> Any:
+    """Tell whether a numbered line is an item, by the one before it and the line that follows.
+
+    A line whose number comes next among the sections is none unless it comes next in that list too.
+    """
+    if item >= 0 and (
+        place != NEXT or _is_next(points, flags, lines[item, FIRST], lines[item, LAST], value - 1, 0)
+    ):
+        return True
+    if following >= len(lines) or kinds[following]:
         return False
-    return marker_end(points, flags, lines[i, FIRST], lines[i, LAST]) >= 0
+    first, last = lines[following, FIRST], lines[following, LAST]
+    if first == lines[following, END] or marker_end(points, flags, first, last) < 0:
+        return False
+    return place != NEXT or _is_next(points, flags, first, last, value + 1, 0)

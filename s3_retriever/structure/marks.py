@@ -10,8 +10,21 @@ import numpy.typing as npt
 from s3_retriever.compiled import njit
 from s3_retriever.structure.characters import DIGIT, LETTER, SPACE, STOP
 from s3_retriever.structure.kinds import CODE, JOINED, Bytes, Flags, Points
-from s3_retriever.structure.lines import END, FIRST, INDENT, LAST, LETTERS, LOWERS, RULE, WORDS, Lines
-from s3_retriever.structure.scanning import item_text, numbered
+from s3_retriever.structure.lines import (
+    DIGITS,
+    END,
+    FIRST,
+    INDENT,
+    LAST,
+    LETTERS,
+    LOWERS,
+    OTHERS,
+    RULE,
+    WORDS,
+    Lines,
+)
+from s3_retriever.structure.scanning import item_text
+from s3_retriever.structure.sections import read_number
 
 _FENCED = 12  # columns before a fence, at most
 _SIGNED = 4  # columns before number signs from which on they mark no heading
@@ -126,6 +139,10 @@ def underline(flags: Flags, lines: Lines, kinds: Bytes, i: int) -> Any:
     rule = below[RULE]
     if below[LAST] - below[FIRST] < min(3, length) or length > UNDERLINED or rule == 46:
         return 0
+    if lines[i, OTHERS] >= 3 * (lines[i, LETTERS] + lines[i, DIGITS]):
+        return 0
+    if i and lines[i - 1, RULE] == rule and below[LAST] - below[FIRST] < length:
+        return 0  # fences of a listing
     return 0 if flags[below[FIRST]] & (LETTER | DIGIT) else rule
 
 
@@ -146,7 +163,7 @@ def has_other_headings(points: Points, flags: Flags, lines: Lines, kinds: Bytes)
         if underline(flags, lines, kinds, i):
             found += abs(lines[i + 1, LAST] - lines[i + 1, FIRST] - last + first) <= _AMISS
         elif last - first <= UNDERLINED and not flags[last - 1] & STOP:
-            found += numbered(points, flags, first, last) >= 2
+            found += read_number(points, flags, first, last)[0] >= 2
     return found >= 2
 
 

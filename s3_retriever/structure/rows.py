@@ -20,7 +20,10 @@ from s3_retriever.structure.lines import (
     OTHERS,
     PIPES,
     SEMICOLONS,
+    START,
     TABS,
+    WIDEST,
+    Lines,
 )
 from s3_retriever.structure.scanning import is_entry, is_timed, marker_end
 
@@ -50,6 +53,57 @@ def is_separator(points: Points, row: Row) -> Any:
         ):
             return False
     return True
+
+
+@njit(cache=True, nogil=True)
+def is_production(points: Points, row: Row) -> Any:
+    """Tell whether a line is a rule of a grammar: a name, an equals sign, choices with pipes between.
+
+    Where there are equals signs behind a pipe too, its cells are settings.
+    """
+    named = piped = False
+    for at in range(row[FIRST] + 1, row[LAST] - 1):
+        point = points[at]
+        piped |= point == 124
+        if point == 61 and points[at + 1] == 32 and (points[at - 1] == 32 or points[at - 1] == 58):
+            if piped:
+                return False
+            named = True
+    return named
+
+
+@njit(cache=True, nogil=True)
+def is_justified(points: Points, lines: Lines, begin: int, end: int) -> Any:
+    """Tell whether lines are prose stretched to one width.
+
+    In each line all spaces between words are as wide, but for one column, and the wide ones do not stand one
+    below the other.
+    """
+    borders = aligned = flush = 0
+    for i in range(begin, end):
+        row, below = lines[i], lines[min(i + 1, end - 1)]
+        shift, narrowest, run = below[START] - row[START], row[WIDEST], 0
+        for at in range(row[FIRST], row[LAST]):
+            if points[at] == 32:
+                run += 1
+            elif run:
+                narrowest, run = min(narrowest, run), 0
+            border = _gap_border(points, at)
+            if border and i + 1 < end:
+                borders += 1
+                aligned += at + shift < below[LAST] and _gap_border(points, at + shift) == border
+        if row[TABS] or row[WIDEST] > narrowest + 1:
+            return False
+        flush += i + 1 < end and abs(row[LAST] - row[START] - (below[LAST] - below[START])) <= 1
+    return 2 * flush >= end - 1 - begin and 3 * aligned < borders
+
+
+@njit(cache=True, nogil=True)
+def _gap_border(points: Points, at: int) -> Any:
+    """Return 1 where two spaces or more end before a character, 2 where they begin with it, else 0."""
+    if points[at] != 32:
+        return 1 if points[at - 1] == 32 and points[at - 2] == 32 else 0
+    return 2 if points[at - 1] != 32 and points[at + 1] == 32 else 0
 
 
 @njit(cache=True, nogil=True)

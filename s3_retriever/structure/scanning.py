@@ -130,29 +130,6 @@ def is_entry(points: Points, flags: Flags, first: int, last: int) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def numbered(points: Points, flags: Flags, first: int, last: int) -> Any:
-    """Return how many numbers with dots between begin a line, a gap and a letter behind them; else 0."""
-    at, parts = first, 0
-    while at < last and parts < 7:
-        begin = at
-        while at < last and at - begin < 4 and flags[at] & DIGIT:
-            at += 1
-        if at == begin:
-            break
-        parts += 1
-        if at < last and points[at] == 46:
-            at += 1
-        else:
-            break
-    if not parts or at >= last or not flags[at] & SPACE:
-        return 0
-    while at < last and flags[at] & SPACE:
-        at += 1
-    follows = flags[at]
-    return parts if follows & LETTER and not follows & LOWER else 0
-
-
-@njit(cache=True, nogil=True)
 def bracketed(points: Points, flags: Flags, first: int, last: int) -> Any:
     """Return the number in square brackets that begins a line, no lower-case letter behind it; else 0."""
     at, number = first + 1, np.int64(0)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.compiled import njit
-from s3_retriever.structure.characters import LOWER
+from s3_retriever.structure.characters import LOWER, STOP
 from s3_retriever.structure.grids import grid_head_end, is_grid, is_rule
 from s3_retriever.structure.kinds import HEADER, JOINED, TABLE, Bytes, Flags, Points
 from s3_retriever.structure.lines import (
@@ -19,6 +19,7 @@ from s3_retriever.structure.lines import (
     GAPS,
     LAST,
     LEADERS,
+    LETTERS,
     LISTED,
     PIPES,
     QUOTES,
@@ -42,6 +43,8 @@ from s3_retriever.structure.rows import (
     ends_quoted,
     has_figures,
     has_years,
+    is_justified,
+    is_production,
     is_separator,
     is_short_row,
     mark_of,
@@ -165,10 +168,13 @@ def _is_piped(points: Points, lines: Lines, begin: int, end: int) -> Any:
         row = lines[i]
         if i > begin and is_separator(points, row) and (row[PIPES] or i + 1 < end):
             return True
-        if not row[PIPES]:
+        opened, closed = points[row[FIRST]] == 124, points[row[LAST] - 1] == 124
+        if not row[PIPES] or is_production(points, row):
             continue
+        if row[PIPES] == 1 and (opened or closed) and not places:
+            continue  # it parts no cells
         run = run + 1 if i > begin and row[PIPES] == lines[i - 1, PIPES] else 1
-        apart = points[row[FIRST]] == 124 and points[row[LAST] - 1] == 124
+        apart = opened and closed
         if not apart:
             apart = True
             for at in range(row[FIRST], row[LAST]):
@@ -240,7 +246,9 @@ def mark_tables(points: Points, flags: Flags, lines: Lines, kinds: Bytes) -> Non
         least = 2 if kind == BY_PIPES else 3 if kind < BY_LISTED else 4
         if rows < least:
             i += 1
-        elif kind == BY_PIPES and not _is_piped(points, lines, i, end):
+        elif (kind == BY_PIPES and not _is_piped(points, lines, i, end)) or (
+            kind == BY_GAPS and is_justified(points, lines, i, end)
+        ):
             i = end
         else:
             head = _head_end(points, flags, lines, kinds, i, end, kind)
@@ -299,13 +307,19 @@ def _ruled_end(points: Points, flags: Flags, lines: Lines, begin: int, end: int,
 def _head_end(
     points: Points, flags: Flags, lines: Lines, kinds: Bytes, begin: int, end: int, kind: int
 ) -> Any:
-    """Return where the header of a table ends; its beginning if it has none."""
+    """Return where the header of a table ends; its beginning if it has none.
+
+    One without letters and digits, or with no row below it, is none.
+    """
+    bordered = is_separator(points, lines[begin])
+    first = lines[min(begin + bordered, end - 1)]
+    if kind == BY_PIPES and not first[LETTERS] and not first[DIGITS]:
+        return begin
     head = grid_head_end(points, lines, begin, end) if kind == BY_PIPES else begin
     if head == begin and kind <= BY_GAPS:
         head = _ruled_end(points, flags, lines, begin, end, kind)
     if head > begin:
         return head
-    bordered = is_separator(points, lines[begin])
     if kind == BY_PIPES:
         head = begin + 1
         while head < min(end - 1, begin + 8) and (
@@ -323,7 +337,11 @@ def _head_end(
             if not has_years(points, flags, lines[head], kind):
                 break
             head += 1
-    return head + 1 if bordered and head == begin + 1 else head
+    head += bordered and head == begin + 1
+    below = head
+    while below < end and is_separator(points, lines[below]):
+        below += 1
+    return head if below < end else begin
 
 
 @njit(cache=True, nogil=True)
@@ -332,13 +350,21 @@ def _is_head(points: Points, flags: Flags, lines: Lines, begin: int, end: int, k
     first = lines[begin]
     if has_figures(points, flags, first, kind):
         return False
-    if (kind == BY_GAPS and first[TABS]) or (kind >= BY_COMMAS and kind != BY_LISTED):
+    if kind >= BY_COMMAS and kind != BY_LISTED:
         return True
-    digits = uppers = 0
+    digits = uppers = stops = figures = 0
     for i in range(begin + 1, end):
-        digits += lines[i, DIGITS] > 0
-        uppers += lines[i, UPPERS] > 0
+        row = lines[i]
+        digits += row[DIGITS] > 0
+        uppers += row[UPPERS] > 0
+        stops += flags[row[LAST] - 1] & STOP != 0
+        figures += kind == BY_GAPS and has_figures(points, flags, row, kind)
     rows = end - begin - 1
+    if kind == BY_GAPS and flags[first[LAST] - 1] & STOP and 2 * stops > rows:
+        return False
+    if kind == BY_GAPS and first[TABS]:
+        alike = first[DIGITS] and 2 * digits > rows and 2 * figures <= rows
+        return not alike or has_years(points, flags, first, kind)
     if kind == BY_LISTED and not first[UPPERS] and 2 * uppers > rows:
         return True
     headed = first[DIGITS] == 0

@@ -152,7 +152,8 @@ def _find(
         mark_simple_tables(text, points, lines, line_kinds)
         mark_tables(points, flags, lines, line_kinds)
         mark_titles(text, flags, lines, line_kinds, line_levels)
-        mark_rest(points, flags, lines, words.SECTION_WORDS, signs, line_kinds, line_levels)
+        hashes = words.SECTION_WORDS, words.CAPTION_WORDS
+        mark_rest(points, flags, lines, *hashes, signs, line_kinds, line_levels)
         n = cut_units(points, flags, lines, line_kinds, line_levels, _WORDS, starts, found, levels)
     return starts[:n] + np.uint32(offset), found[:n].copy(), levels[:n].copy()
 

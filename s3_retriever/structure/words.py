@@ -30,12 +30,18 @@ CONTROL_WORDS = hashes(
 """First words of lines that open a block which is no function."""
 
 SECTION_WORDS = hashes(
-    "chapter section part appendix article annex book volume act scene table figure kapitel abschnitt "
-    "teil anhang artikel chapitre partie annexe capítulo sección parte anexo artículo capitolo sezione "
+    "chapter section part appendix article annex book volume act scene kapitel abschnitt teil "
+    " anhang artikel chapitre partie annexe capítulo sección parte anexo artículo capitolo sezione "
     "articolo глава раздел часть статья приложение "
     "§ art. sec. kap. cap. čl. гл. ст."
 )
 """First words of headings with a number; those with a stop, and the sign, stand before digits only."""
+
+CAPTION_WORDS = hashes(
+    "table figure tab fig exhibit listing plate abbildung tabelle abb tableau tabla figura cuadro tabella "
+    "tabela рисунок рис таблица табл"
+)
+"""First words of captions, before a number."""
 
 # What a full stop follows without ending a sentence, whatever comes after it.
 ABBREVIATIONS = hashes(
