@@ -196,12 +196,13 @@ class Span:
         explanation: Filled when asked for (``explain=True``).
         pages: Numbers, from 1, of the pages on which it stands; several where it crosses a border, none where
             the document has no pages.
-        kind: What most of it is: "prose", "heading", "list", "table", "code", "data" (JSON, attributes and
-            drawers of markup), or "furniture" (page numbers and the like, returned only where nothing else is
-            found).
+        kind: What most of it is: "prose", "heading", "list", "table", "code", "data" (JSON, records,
+            attributes and drawers of markup), or "furniture" (page numbers and the like, returned only where
+            nothing else is found).
         heading_path: The headings that its first unit stands below, the outermost first.
         header: What must be read before it and stands above it in the document: the header of its table,
-            the lines that open its class and function. Empty where there is none, or where it is in ``text``.
+            the lines that open its class and function, keys and sections above it, its record's first cell.
+            Empty where there is none, or where it is in ``text``.
             Like the heading path, it is no part of ``text`` and does not count against the token budget.
         lines: Its first and its last line in the document, counted from 1 by line feeds.
         also_in: Where else the passage stands, among what was searched and found worth returning; best first.

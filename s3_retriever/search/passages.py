@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from s3_retriever.locks import cached_property
 from s3_retriever.names import MatchField, SpanKind
 from s3_retriever.search.text import character_range, count_words
-from s3_retriever.structure import Kind, Units, scope_level, title_of
+from s3_retriever.structure import Kind, Units, scope_level, settings_above, title_of
 
 LEAST_WORDS = 11
 """Words that a passage has at least, where its surroundings have as many."""
@@ -36,8 +36,19 @@ _NAMES: dict[Kind, SpanKind] = {
     Kind.FURNITURE: "furniture",
 }
 
-_HEADING, _TABLE, _HEADER, _CODE, _OPENER, _DATA, _FURNITURE = map(
-    int, (Kind.HEADING, Kind.TABLE, Kind.HEADER, Kind.CODE, Kind.OPENER, Kind.DATA, Kind.FURNITURE)
+_PROSE, _LIST, _HEADING, _TABLE, _HEADER, _CODE, _OPENER, _DATA, _FURNITURE = map(
+    int,
+    (
+        Kind.PROSE,
+        Kind.LIST,
+        Kind.HEADING,
+        Kind.TABLE,
+        Kind.HEADER,
+        Kind.CODE,
+        Kind.OPENER,
+        Kind.DATA,
+        Kind.FURNITURE,
+    ),
 )
 _ROW = bytes([_TABLE])
 _NOWHERE = 1 << 14  # columns
@@ -210,16 +221,23 @@ class Page:
     def openings(self, unit: int) -> list[Range]:
         """Return what must be read before a unit and stands above it, the outermost first: ranges of units.
 
-        The header of a row's table; the lines that open the functions and classes of a statement.
+        The header of a row's table; the lines that open the functions and classes of a statement; the keys
+        above a member of JSON, or its record's first member, and the first line of a record, if not long.
         """
         if unit not in self._openings:
-            kind = self.kinds[unit]
-            if kind == _TABLE:
-                self._openings[unit] = self._header(unit)
-            else:
-                is_code = kind in (_CODE, _OPENER, _DATA)
-                self._openings[unit] = [*self._scopes(unit)][::-1] if is_code else []
+            self._openings[unit] = self._found_openings(unit)
         return self._openings[unit]
+
+    def _found_openings(self, unit: int) -> list[Range]:
+        kind = self.kinds[unit]
+        if kind == _TABLE:
+            return self._header(unit)
+        if kind == _DATA:
+            above = [*self._above(self._data, unit, int(self.units.levels[unit]), _DEPTH)][::-1]
+            return [(one, one + 1) for one in above if self._ends[one + 1] - self._ends[one] <= _LONG]
+        if kind in (_CODE, _OPENER):
+            return [*self._scopes(unit)][::-1]
+        return []
 
     def _header(self, row: int) -> list[Range]:
         headers = self._headers
@@ -241,6 +259,10 @@ class Page:
     @cached_property
     def _headings(self) -> NDArray[np.intp]:
         return np.flatnonzero(self.units.kinds == _HEADING)
+
+    @cached_property
+    def _data(self) -> NDArray[np.intp]:
+        return np.flatnonzero(self.units.kinds == _DATA)
 
     def _scopes(self, unit: int) -> Iterator[Range]:
         """Yield the lines that open the functions and classes around a statement, the innermost first."""
@@ -303,8 +325,9 @@ class Page:
 
     def header(self, start: int) -> str:
         """Return what must be read before a passage and is not in it; empty where nothing must."""
-        lines = []
-        for one in self.openings(self.unit_at(start)):
+        unit = self.unit_at(start)
+        lines = settings_above(self.text, start) if self.kinds[unit] in (_PROSE, _LIST) else []
+        for one in self.openings(unit):
             indent = int(self.units.levels[one[0]]) if self.kinds[one[0]] == _OPENER else 0
             lines.append(" " * indent + self.text[slice(*self.characters(*one))].strip())
         return "\n".join(lines)

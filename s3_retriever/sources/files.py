@@ -110,7 +110,8 @@ def check_size(size: int, settings: FileSettings) -> None:
 
 def reader_of(ending: str) -> str:
     """Return which reader files of an ending get, and its version: a new one reads all of them again."""
-    return {**dict.fromkeys(_HTML, "html"), ".pdf": "pdf", ".docx": "docx"}.get(ending, ending[1:]) + "/1"
+    version = 2 if ending in (".csv", ".tsv", ".json") else 1
+    return f"{'html' if ending in _HTML else ending[1:]}/{version}"
 
 
 def check_libraries(endings: Iterable[str]) -> None:

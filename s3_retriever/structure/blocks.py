@@ -144,6 +144,7 @@ def mark_rest(
     order = no_sections()
     above, item, depth, before = 1, False, 0, BLANK
     marked, hashed = -1, False  # the last line that began an item; whether a heading has number signs
+    reach = 0  # columns that a line is indented by, at least, that goes on with an item
     for i in range(n):
         row = lines[i]
         first, last = row[FIRST], row[LAST]
@@ -213,8 +214,12 @@ def mark_rest(
                         order, parts, value, dotted, row[INDENT], lines[min(following, n - 1), INDENT]
                     )
             elif text >= 0:
+                if before != LIST or row[INDENT] != depth:
+                    reach = row[INDENT] + _is_key(points, flags, lines, i - 1, row[INDENT])
                 kind, depth, item, marked = LIST, row[INDENT], True, i
                 level = min(row[INDENT], 255)
+            elif row[INDENT] < reach and item and is_entry(points, flags, first, last):
+                kind = PROSE  # the next key
             elif item and before == LIST and above == 0 and _item_ends(points, flags, lines, i, marked):
                 item = False
             elif item and before == LIST and (above == 0 or row[INDENT] > depth):
@@ -227,6 +232,14 @@ def mark_rest(
         before, above = kind & ~JOINED, 0
         if before != LIST:
             item = False
+
+
+@njit(cache=True, nogil=True)
+def _is_key(points: Points, flags: Flags, lines: Lines, i: int, indent: int) -> Any:
+    """Tell whether a line is a key of settings with nothing behind it, in the same column as its items."""
+    if i < 0 or lines[i, INDENT] != indent or points[lines[i, LAST] - 1] != 58:
+        return False
+    return is_entry(points, flags, lines[i, FIRST], lines[i, LAST])
 
 
 @njit(cache=True, nogil=True)

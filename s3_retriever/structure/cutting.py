@@ -23,6 +23,7 @@ from s3_retriever.structure.kinds import (
     Starts,
 )
 from s3_retriever.structure.lines import END, FIRST, Lines
+from s3_retriever.structure.records import cut_record
 from s3_retriever.structure.sentences import cut_sentences, goes_overleaf
 from s3_retriever.structure.statements import cut_code
 
@@ -94,16 +95,22 @@ def cut_units(
             above, kept = end - 1, found
         elif kind != FURNITURE:
             above = -1
+        if kind == DATA:
+            found = cut_record(points, flags, lines[i:end], words[3:], starts, out_kinds, out_levels, found)
         i = end
     return found
 
 
 @njit(cache=True, nogil=True)
 def cut_members(points: Points, flags: Flags, starts: Starts, out_kinds: Bytes, out_levels: Bytes) -> Any:
-    """Write the members of JSON: what begins an object's entry, or an object or array in an array."""
+    """Write the members of JSON: what begins an object's entry, or an object or array in an array.
+
+    The first member of an object that has no key stands in one unit with its bracket. The level of a unit is
+    the depth of its key, or of the last bracket without one that opens in it: members stand below it.
+    """
     n, depth, at, found = len(points) - PADDING, 0, 0, 0
     objects = np.zeros(256, np.bool_)  # whether the innermost open brackets, by depth, are objects
-    inside, fresh = False, True
+    inside, fresh, before = False, True, np.uint32(0)
     while at < n:
         point = points[at]
         if inside:
@@ -125,10 +132,13 @@ def cut_members(points: Points, flags: Flags, starts: Starts, out_kinds: Bytes, 
         if point == 34:
             inside = True
         elif point == 123 or point == 91:
+            if before == 58 or before == 91:
+                out_levels[found - 1] = min(depth, 255)
+            fresh = before == 58
             depth += 1
             objects[min(depth, 255)] = point == 123
-            fresh = point == 123 and depth > 1 and False
         elif point == 125 or point == 93:
             depth = max(0, depth - 1)
+        before = point
         at += 1
     return found

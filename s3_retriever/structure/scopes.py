@@ -1,4 +1,4 @@
-"""Which statements end the functions and classes above them."""
+"""Which statements end the functions and classes above them; which keys stand above an entry of settings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,51 @@ _APART = re.compile(
     r"|(?!(?:else|try|finally|except)\b)\w+:$"
 )
 _TAB = " " * 4  # as indentation of units counts it
+
+_ENTRY = re.compile(r"- |(?:- )?[\w./$'\"-]+(?::(?:\s|$)| *=)")
+_OPENS = re.compile(r"- [\w./$'\"-]+:(?:\s|$)|(?:- )?[\w./$'\"{}-]+:(?: *#.*)?$")
+_SECTION = re.compile(r"\[\[?[^\W\d][^][]*\]\]?$")
+_COMMENT = re.compile(r"[#;]|$")
+_LOOKED_AT = 500  # lines above an entry
+
+
+def settings_above(text: str, at: int) -> list[str]:
+    r"""Return the keys that an entry of settings stands below, the outermost first, with their indentation.
+
+    Keys of YAML, by their columns, the first entries of items among them, and sections of INI and TOML.
+
+    Args:
+        text: The document.
+        at: Where the entry begins. Nothing else has keys above it.
+
+    Examples:
+        >>> text = "server:\n  port: 5\n  host: a\n[client]\nwait = 7"
+        >>> settings_above(text, text.index("host")), settings_above(text, text.index("wait"))
+        (['server:'], ['[client]'])
+    """
+    begin = text.rfind("\n", 0, at) + 1
+    level = at - begin
+    found: list[str] = []
+    if text[begin:at].strip() or not _ENTRY.match(text, at):
+        return found
+    for _ in range(_LOOKED_AT):
+        if not begin:
+            break
+        end = begin - 1
+        begin = text.rfind("\n", 0, end) + 1
+        line = text[begin:end].rstrip()
+        said = line.lstrip()
+        indent = len(line) - len(said)
+        if _SECTION.match(said):
+            return [line, *found]
+        if _COMMENT.match(said) or indent > level:
+            continue
+        if indent < level and _OPENS.match(said):
+            found.insert(0, line)
+            level = indent
+        elif indent < level or not _ENTRY.match(said):
+            break
+    return found
 
 
 def scope_level(statement: str, level: int) -> int | None:

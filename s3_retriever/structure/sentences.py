@@ -17,13 +17,14 @@ from s3_retriever.structure.characters import (
     UPPER,
     WIDE,
 )
+from s3_retriever.structure.filling import DOUBLE, are_entries, columns
 from s3_retriever.structure.kinds import Flags, Hashes, Points, Starts
-from s3_retriever.structure.lines import DIGITS, END, FIRST, LAST, PAGE, WORDS, Lines
+from s3_retriever.structure.lines import DIGITS, END, FIRST, INDENT, LAST, PAGE, WORDS, Lines
 from s3_retriever.structure.scanning import bracketed, is_entry, is_timed, item_text, marker_end
 from s3_retriever.structure.stops import is_full_stop
 
 _PHRASE = 60  # characters after which a space ends a unit in scripts that have no stops
-_NARROW, _NARROW_WIDE = 40, 16  # characters of lines that no wrapped prose has; of Han and the like
+_NARROW, _NARROW_WIDE = 40, 32  # columns of lines that no wrapped prose has; of Han and the like
 _TEXT = 4  # words of a line, at least, whose sentence goes on overleaf
 _BETWEEN = 4  # lines of furniture that stand between two pages at most
 _ENTRY = 8  # lines that an entry of a list of references takes at most
@@ -50,9 +51,11 @@ def cut_sentences(
         found: How many units there are before.
     """
     begin, end = item_text(points, flags, lines[0, FIRST], lines[0, LAST]), lines[-1, LAST]
-    widest = 0
-    for k in range(len(lines)):
-        widest = max(widest, lines[k, LAST] - lines[k, FIRST])
+    widest, entries = 0, False
+    if len(lines) > 1:
+        entries = are_entries(points, flags, lines)
+        for k in range(len(lines)):
+            widest = max(widest, columns(points, lines, k))
     line, unit, at = 0, begin, begin
     while at < end:
         kind = flags[at]
@@ -72,7 +75,7 @@ def cut_sentences(
             if broken:
                 while line + 1 < len(lines) and lines[line, END] < at and lines[line + 1, FIRST] <= at:
                     line += 1
-                ends |= line > 0 and _is_deliberate(points, flags, lines, line, widest)
+                ends |= line > 0 and _is_deliberate(points, flags, lines, line, widest, entries)
             elif at - unit >= _PHRASE and flags[at] & SPACED:
                 ends |= _is_phrase(points, flags, before, at)
             gap = at
@@ -222,11 +225,11 @@ def _is_phrase(points: Points, flags: Flags, before: int, at: int) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _is_deliberate(points: Points, flags: Flags, lines: Lines, line: int, widest: int) -> Any:
+def _is_deliberate(points: Points, flags: Flags, lines: Lines, line: int, widest: int, entries: bool) -> Any:
     """Tell whether the break before a line of a paragraph is more than wrapping."""
     above, below = lines[line - 1], lines[line]
     at, last = below[FIRST], below[LAST]
-    if is_timed(points, flags, at, last):
+    if is_timed(points, flags, at, last) or (entries and below[INDENT] <= lines[0, INDENT]):
         return True
     if points[at] == 46 and points[at + 1] == 46 and flags[at + 2] & SPACE:  # a mark of reStructuredText
         return True
@@ -244,10 +247,12 @@ def _is_deliberate(points: Points, flags: Flags, lines: Lines, line: int, widest
     begin = at
     while at < last and not flags[at] & SPACE:
         at += 1
-    word, length = at - begin, above[LAST] - above[FIRST]
-    is_wide = points[below[FIRST]] >= 0x2E80
+    word, length = at - begin, columns(points, lines, line - 1)
+    is_wide = points[below[FIRST]] >= DOUBLE
     if is_wide:
-        word = 1
+        word = 3
+        if points[above[LAST] - 1] == 0x3001 or points[above[LAST] - 1] == 0xFF0C:
+            return False
     return length < (_NARROW_WIDE if is_wide else _NARROW) or (length + word + 1) * 4 <= widest * 3
 
 

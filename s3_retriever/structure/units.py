@@ -20,6 +20,7 @@ from s3_retriever.structure.grids import mark_simple_tables
 from s3_retriever.structure.kinds import BEGINS
 from s3_retriever.structure.lines import COLUMNS, PAGE, START, count_lines, look_at_lines
 from s3_retriever.structure.markup import mark_markup
+from s3_retriever.structure.records import mark_records
 from s3_retriever.structure.tables import mark_tables
 from s3_retriever.structure.titles import mark_titles
 
@@ -64,7 +65,7 @@ class Units:
         kinds: uint8 (n,), a :class:`Kind` each.
         levels: uint8 (n,): of headings their level, from 1; of items and of code the columns that they are
             indented by, and two for each star or dot of an item after the first; of members of JSON their
-            depth; else 0.
+            depth; of lines of a long record 1, of sentences in them 2; else 0.
         begins: bool (n,), whether a block begins with it: a paragraph, an item, a row, a statement.
     """
 
@@ -148,6 +149,8 @@ def _find(
         line_kinds, line_levels = np.zeros(len(lines), np.uint8), np.zeros(len(lines), np.uint8)
         mark_furniture(text, lines, line_kinds, before)
         marked_up = mark_markup(text, points, flags, lines, words.CODE_WORDS, line_kinds, line_levels)
+        if not marked_up:
+            mark_records(points, flags, lines, line_kinds)
         signs = mark_code(points, flags, lines, words.CODE_WORDS, line_kinds, marked_up)
         mark_simple_tables(text, points, lines, line_kinds)
         mark_tables(points, flags, lines, line_kinds)

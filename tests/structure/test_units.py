@@ -531,7 +531,8 @@ def test_members_of_json() -> None:
     text = '{\n  "name": "lamp, old",\n  "parts": [\n    {"id": 1, "size": [1, 2]},\n    {"id": 2}\n  ]\n}\n'
     assert units(text) == [
         ("data", '{\n  "name": "lamp, old",'),
-        ("data", '"parts": [\n    {"id": 1,'),
+        ("data", '"parts": ['),
+        ("data", '{"id": 1,'),
         ("data", '"size": [1, 2]},'),
         ("data", '{"id": 2}\n  ]\n}'),
     ]
