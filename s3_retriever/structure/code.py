@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from s3_retriever.compiled import njit
 from s3_retriever.structure.characters import DIGIT, LETTER, LOWER, SPACE, STOP, UPPER
-from s3_retriever.structure.kinds import CODE, Bytes, Flags, Hashes, Points
+from s3_retriever.structure.kinds import CODE, JOINED, Bytes, Flags, Hashes, Points
 from s3_retriever.structure.lines import (
     COMMAS,
     END,
@@ -20,6 +20,7 @@ from s3_retriever.structure.lines import (
     LISTED,
     OTHERS,
     PIPES,
+    SEMICOLONS,
     WORDS,
     Lines,
 )
@@ -36,6 +37,7 @@ from s3_retriever.structure.scanning import contains, hash_word, marker_end, wor
 
 _LOOK = 80  # characters of a line that are looked at for signs of code
 _SAID = 6  # words of a line at the margin that says something
+_MINIFIED = 500  # characters of a minified line, at least
 
 
 @njit(cache=True, nogil=True)
@@ -66,9 +68,11 @@ def looks_like_code(points: Points, flags: Flags, row: npt.NDArray[np.int64], wo
         or (initial == 60 and (second == 47 or second == 63 or second == 33 or 97 <= second <= 122))
         or ((initial == 41 or initial == 93) and row[WORDS] <= 2)
         or (initial == 34 and second == 34)
+        or (initial == 40 and points[last - 2] == 41 and (final == 44 or final == 59))
         or (final == 124 and row[PIPES] == 2 and _takes_block(points, row))
     ):
         signs += 2
+    signs += final == 44 and _is_property(points, flags, row)
     if is_word:
         signs += 1 + _is_block_of_words(points, flags, row, end) + 2 * _imports(points, row, end)
     at, end = first + 1, min(last - 1, first + _LOOK)
@@ -112,6 +116,15 @@ def _imports(points: Points, row: npt.NDArray[np.int64], end: int) -> Any:
     if points[end + 1] == 123 or points[end + 1] == 42:  # { *
         return True
     return initial == 105 and row[COMMAS] + row[LISTED] > 0 and row[WORDS] == row[LISTED] + 2
+
+
+@njit(cache=True, nogil=True)
+def _is_property(points: Points, flags: Flags, row: npt.NDArray[np.int64]) -> Any:
+    """Tell whether a line is a name, a colon and a text, a pattern or a list, as in objects of JavaScript."""
+    end = word_end(points, flags, row[FIRST], row[LAST])
+    mark = points[end + 2]
+    is_value = mark == 34 or mark == 39 or mark == 47 or mark == 91 or mark == 96  # " ' / [ `
+    return end > row[FIRST] and points[end] == 58 and points[end + 1] == 32 and is_value
 
 
 @njit(cache=True, nogil=True)
@@ -160,6 +173,35 @@ def _is_noted(points: Points, flags: Flags, block: Lines, signs: bool) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def _mark_comments(points: Points, lines: Lines, kinds: Bytes, likely: npt.NDArray[np.bool_]) -> None:
+    """Mark as likely code the lines of comments from "/*" to "*/", whatever they say."""
+    begin = -1
+    for i in range(len(lines)):
+        first, last = lines[i, FIRST], lines[i, LAST]
+        if kinds[i] & ~JOINED == CODE:
+            begin = -1
+        elif last - first >= 2:
+            if points[first] == 47 and points[first + 1] == 42 and begin < 0:
+                begin = i
+            if points[last - 1] == 47 and points[last - 2] == 42 and begin >= 0:
+                likely[begin : i + 1] = True
+                begin = -1
+
+
+@njit(cache=True, nogil=True)
+def _is_minified(points: Points, row: npt.NDArray[np.int64]) -> Any:
+    """Tell whether a long line is a program without line breaks: braces, and semicolons without gaps."""
+    first, last = row[FIRST], row[LAST]
+    length = last - first
+    if length < _MINIFIED or row[SEMICOLONS] * 500 < length:
+        return False
+    braces = 0
+    for at in range(first, last):
+        braces += points[at] == 123 or points[at] == 125
+    return braces * 200 >= length and (row[SEMICOLONS] + row[COMMAS]) * 50 >= length
+
+
+@njit(cache=True, nogil=True)
 def mark_code(
     points: Points, flags: Flags, lines: Lines, words: Hashes, kinds: Bytes, marked_up: bool
 ) -> Any:
@@ -175,7 +217,7 @@ def mark_code(
     manual = not marked_up and not markdown and is_manual(lines)
     signs = marked_up or markdown or not (manual or has_other_headings(points, flags, lines, kinds))
     likely, told, apart = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-    total = coded = said = 0
+    total = coded = said = size = minified = 0
     for i in range(n):
         row = lines[i]
         first, last = row[FIRST], row[LAST]
@@ -189,14 +231,21 @@ def mark_code(
         is_item = markdown and (points[first] == 124 or marker_end(points, flags, first, last) >= 0)
         if not (is_item or (manual and refers(points, flags, row))):
             likely[i] = looks_like_code(points, flags, row, words)
-        is_said = not likely[i] and row[WORDS] >= _SAID and flags[first] & LETTER != 0
+    _mark_comments(points, lines, kinds, likely)
+    for i in range(n):
+        row = lines[i]
+        if apart[i]:
+            continue
+        is_said = not likely[i] and row[WORDS] >= _SAID and flags[row[FIRST]] & LETTER != 0
         coded += likely[i]
         said += is_said and row[INDENT] == 0
         told[i] = is_said and row[OTHERS] * 6 < row[LETTERS]
+        size += row[LAST] - row[FIRST]
+        minified += (row[LAST] - row[FIRST]) * _is_minified(points, row)
     # A program has a third of such lines and hardly any prose at the margin; a manual with listings has much.
     shebang = n > 0 and lines[0, FIRST] == 0 and points[0] == 35 and points[1] == 33
     mostly = total >= 3 and (coded * 5 >= total * 3 or (coded * 20 >= total * 7 and said * 10 < total))
-    whole = not marked_up and (shebang or (mostly and not markdown and not manual))
+    whole = not marked_up and (shebang or ((mostly or minified * 2 > size) and not markdown and not manual))
     begin = 0
     while begin < n:
         if apart[begin]:

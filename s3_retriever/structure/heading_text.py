@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-_MARKS = re.compile(r"(?:#+|=+|\*+|#\+title:)\s+", re.IGNORECASE)
+_MARKS = re.compile(r"(?:#+|=+|\*+|#\+title:|=head\d)\s+", re.IGNORECASE)
 _LATEX = re.compile(r"\\[a-z]+\*?\s*(?:\[[^\]]*\])?\{(.*?)\}\s*(?:\\label\{[^{}]*\}\s*)?(?:%.*)?")
+_ROFF = re.compile(r"\.S[HS]\s+\"?(.*?)\"?", re.IGNORECASE)
 
 
 def title_of(heading: str) -> str:
-    r"""Return a heading on one line, without its marks: of Markdown, AsciiDoc, org and LaTeX, and underlines.
+    r"""Return a heading on one line, without its marks: of Markdown and other markups, and underlines.
 
     Args:
         heading: The text of a unit.
@@ -20,7 +21,7 @@ def title_of(heading: str) -> str:
     """
     lines = map(str.strip, heading.splitlines())
     title = " ".join(line for line in lines if any(map(str.isalnum, line)))
-    if command := _LATEX.fullmatch(title):
+    if command := _LATEX.fullmatch(title) or _ROFF.fullmatch(title):
         return command[1]
     if marks := _MARKS.match(title):
         title = title[marks.end() :]

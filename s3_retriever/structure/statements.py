@@ -8,10 +8,11 @@ import numpy as np
 
 from s3_retriever.compiled import njit
 from s3_retriever.structure.characters import LETTER
+from s3_retriever.structure.continuing import continues, goes_on
 from s3_retriever.structure.kinds import BEGINS, CODE, JOINED, OPENER, Bytes, Flags, Hashes, Points, Starts
-from s3_retriever.structure.lines import END, FIRST, INDENT, LAST, Lines
+from s3_retriever.structure.lines import END, FIRST, INDENT, LAST, OTHERS, WORDS, Lines
 from s3_retriever.structure.marks import fence
-from s3_retriever.structure.openers import CLASS, NOTHING, opened_by
+from s3_retriever.structure.openers import CLASS, FUNCTION, NOTHING, is_old, opened_by
 from s3_retriever.structure.scanning import word_end
 
 _DEEPEST = 64  # levels of indentation that are told apart
@@ -35,7 +36,8 @@ def cut_code(
     ``words`` are those of :func:`~s3_retriever.structure.openers.opened_by`.
     """
     n = len(lines)
-    above, balance, quoted, held, commented, goes_on = True, 0, np.uint32(0), False, False, False
+    above, balance, quoted, held, commented, is_open = True, 0, np.uint32(0), False, False, False
+    is_typed = False  # whether the line above may be the type of a function
     unit, base, depth = lines[0, FIRST], 0, 0
     columns = np.zeros(_DEEPEST, np.int64)  # of the lines above that are indented less and less, and whether
     classes = np.zeros(_DEEPEST, np.bool_)  # they open classes
@@ -43,10 +45,11 @@ def cut_code(
         row = lines[i]
         first, last = row[FIRST], row[LAST]
         if first == row[END]:
-            above, goes_on, commented = True, False, False
+            above, is_open, commented = True, False, False
             if not quoted and balance and i + 1 < n and lines[i + 1, INDENT] <= base:
                 balance = 0
             continue
+        final = points[last - 1]
         mark, second = points[first], points[first + 1] if first + 1 < last else np.uint32(0)
         is_comment = not quoted and (
             (mark == 35 and second != 33)
@@ -55,9 +58,10 @@ def cut_code(
             or (mark == 45 and second == 45)
         )
         is_closer = mark == 41 or mark == 93 or mark == 125
+        is_continued = not above and not is_comment and continues(points, flags, row, lines[i - 1], base)
         opens = NOTHING
-        if not quoted and not is_comment and balance == 0:
-            is_label = points[last - 1] == 58 and word_end(points, flags, first, last) == last - 1
+        if not quoted and not is_comment and not is_continued and balance == 0:
+            is_label = final == 58 and word_end(points, flags, first, last) == last - 1
             if not (is_closer or is_label or mark == 123):
                 while depth and columns[depth - 1] >= row[INDENT]:
                     depth -= 1
@@ -80,7 +84,9 @@ def cut_code(
             new = length > _COMMENTS
         elif commented and not above:
             new = opens != NOTHING or length > _COMMENTS // 2
-        elif goes_on and not above:
+        elif is_typed and not above and opens == FUNCTION and is_old(points, flags, row):
+            new = False
+        elif is_continued or (is_open and not above):
             new = length > _STATEMENT
         else:
             new = True
@@ -93,13 +99,15 @@ def cut_code(
         if opens != NOTHING:
             out_kinds[found - 1] = OPENER | BEGINS
         fenced = fence(points, flags, row)[1] > 0 and not kinds[i] & JOINED
-        held = (mark == 64 and second > 64 and not quoted and last - first < 200) or fenced
+        is_decorator = mark == 64 and second > 64 and final != 123 and final != 59
+        held = (is_decorator and not quoted and last - first < 200) or fenced
+        is_typed = row[INDENT] == 0 and row[WORDS] <= 4 and flags[first] & LETTER != 0 and row[OTHERS] <= 2
+        is_typed = is_typed and (flags[last - 1] & LETTER != 0 or final == 42)
         commented, above = is_comment, False
         if not is_comment:
             delta, quoted = _balance(points, first, last, quoted)
             balance = max(0, balance + delta)
-        final = points[last - 1]
-        goes_on = final == 92 or final == 44 or (final == 61 and not is_comment)
+        is_open = not is_comment and goes_on(points, row)
     return found
 
 

@@ -19,6 +19,7 @@ from s3_retriever.structure.furniture import mark_furniture
 from s3_retriever.structure.grids import mark_simple_tables
 from s3_retriever.structure.kinds import BEGINS
 from s3_retriever.structure.lines import COLUMNS, PAGE, START, count_lines, look_at_lines
+from s3_retriever.structure.manuals import mark_manual
 from s3_retriever.structure.markup import mark_markup
 from s3_retriever.structure.records import mark_records
 from s3_retriever.structure.tables import mark_tables
@@ -82,7 +83,7 @@ def find_units(text: str, pages: Sequence[int] = ()) -> Units:
     r"""Find the units of a text, in time linear in its length.
 
     Sentences of prose and of list items, headings, rows of tables, statements of code, members of JSON, and
-    the furniture of pages. The markup is told from the text alone, of AsciiDoc, org or LaTeX too.
+    the furniture of pages. The markup is told from the text alone, of AsciiDoc, org, LaTeX, POD and roff too.
 
     Args:
         text: Any ``str``.
@@ -150,6 +151,7 @@ def _find(
         mark_furniture(text, lines, line_kinds, before)
         marked_up = mark_markup(text, points, flags, lines, words.CODE_WORDS, line_kinds, line_levels)
         if not marked_up:
+            mark_manual(text, points, lines, line_kinds, line_levels)
             mark_records(points, flags, lines, line_kinds)
         signs = mark_code(points, flags, lines, words.CODE_WORDS, line_kinds, marked_up)
         mark_simple_tables(text, points, lines, line_kinds)

@@ -25,7 +25,7 @@ CLASS_WORDS = hashes("class struct enum impl interface trait record object proto
 
 CONTROL_WORDS = hashes(
     "if elif else for while try except finally with switch case do catch foreach match until unless when "
-    "return synchronized lock using fixed elseif elsif guard defer go"
+    "return synchronized lock using fixed elseif elsif guard defer go where"
 )
 """First words of lines that open a block which is no function."""
 
