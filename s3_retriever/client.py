@@ -23,12 +23,11 @@ from s3_retriever.documents import Document, Span, Spans, as_documents, as_ids
 from s3_retriever.errors import ServerError, UnknownDocumentError
 from s3_retriever.index.documents import with_json_metadata
 from s3_retriever.json_form import parse_json
-from s3_retriever.names import Mode, ScoringName
+from s3_retriever.names import TOKEN_VARIABLE, Mode, ScoringName
 from s3_retriever.search.answer import SearchOptions
 from s3_retriever.search.filters import Filter, warn_the_caller
 from s3_retriever.search.spans import SpanConfig
 from s3_retriever.wire import (
-    TOKEN_VARIABLE,
     encode,
     error_from_json,
     filter_to_json,

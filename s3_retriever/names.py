@@ -28,5 +28,8 @@ SCORINGS: tuple[ScoringName, ...] = get_args(ScoringName)
 BM25_NAMES: tuple[BM25Name, ...] = get_args(BM25Name)
 CHANGE_MODES: tuple[ChangeMode, ...] = get_args(ChangeMode)
 
+TOKEN_VARIABLE = "S3_RETRIEVER_TOKEN"  # noqa: S105 - the name of a variable, not a token
+"""The environment variable that server and client read the token from."""
+
 DATASET_FORMATS = ("parquet", "jsonl", "files")
 """What the files may be that a cluster reads."""

@@ -17,9 +17,6 @@ from s3_retriever.errors import InvalidInputError, S3RetrieverError
 from s3_retriever.json_form import parse_json
 from s3_retriever.search.filters import AllOf, Compare, Filter, Not, as_filter
 
-TOKEN_VARIABLE = "S3_RETRIEVER_TOKEN"  # noqa: S105 - the name of a variable, not a token
-"""The environment variable that server and client read the token from."""
-
 _HALF = re.compile("[\ud800-\udfff]")
 
 _T = TypeVar("_T")

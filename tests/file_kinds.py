@@ -161,3 +161,37 @@ def add_unreadable(folder: Path) -> dict[str, str]:
     write_pdf(folder / "scanned.pdf", [[], []])
     write_pdf(folder / "secret.pdf", [["secret"]], encrypt=StandardEncryption("key"))
     return {name: reason for name, (_, reason) in files.items()}
+
+
+def write_notebook(path: Path, cells: Sequence[dict[str, Any]], **more: Any) -> None:
+    """Write a notebook of format 4 with cells of ``cell_type`` and ``source``."""
+    language = {"language_info": {"name": "python"}}
+    notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": language, "cells": cells, **more}
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def write_epub(
+    path: Path, title: str, chapters: dict[str, str], order: Sequence[str] = (), folder: str = "OEBPS/"
+) -> None:
+    """Write a book of XHTML chapters, by their names, which are read in an order."""
+    items = "".join(
+        f'<item id="i{n}" href="{name}" media-type="application/xhtml+xml"/>'
+        for n, name in enumerate(chapters)
+    )
+    names = list(chapters)
+    spine = "".join(f'<itemref idref="i{names.index(name)}"/>' for name in order or names)
+    package = (
+        '<?xml version="1.0"?><package xmlns="http://www.idpf.org/2007/opf" version="3.0">'
+        f'<metadata xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{title}</dc:title></metadata>'
+        f"<manifest>{items}</manifest><spine>{spine}</spine></package>"
+    )
+    container = (
+        '<?xml version="1.0"?><container xmlns="urn:oasis:names:tc:opendocument:xmlns:container">'
+        f'<rootfiles><rootfile full-path="{folder}book.opf"/></rootfiles></container>'
+    )
+    with zipfile.ZipFile(path, "w") as book:
+        book.writestr("mimetype", "application/epub+zip")
+        book.writestr("META-INF/container.xml", container)
+        book.writestr(f"{folder}book.opf", package)
+        for name, chapter in chapters.items():
+            book.writestr(folder + name.replace("%20", " "), chapter)

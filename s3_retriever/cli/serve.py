@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from s3_retriever.checks import check_library, pip_install
 from s3_retriever.cli.shared import PROGRAM, Command, Options, address, count, note, plain_warnings, settings
 from s3_retriever.errors import ArtifactError, InvalidInputError
-from s3_retriever.wire import TOKEN_VARIABLE
+from s3_retriever.names import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from pathlib import Path

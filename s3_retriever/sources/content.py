@@ -25,6 +25,8 @@ _MAGIC = (
     (b"\x7fELF", "a program"),
     (b"{\\rtf", "an RTF text"),
 )
+_CONTROLS = bytes({*range(32), 127} - set(b"\t\n\v\f\r\x1b\x1f"))
+_MOST_CONTROLS = 1 / 32  # of the bytes of a text: UTF-16 of any script has more
 
 
 class Content(NamedTuple):
@@ -59,13 +61,15 @@ def decode(data: bytes, encoding: str) -> str:
         UnreadableFileError: It is in none of these, or no text.
     """
     name = next((name for bom, name in _BOMS if data.startswith(bom)), "utf-8")
-    kind = kind_of(data)
-    if kind or (b"\0" in data and name in ("utf-8", "utf-8-sig")):
-        msg = f"it is no text, but {kind or 'binary'}"
+    if kind := kind_of(data) or ("binary" if name.startswith("utf-8") and _is_binary(data) else ""):
+        msg = f"it is no text, but {kind}"
         raise UnreadableFileError(msg)
     try:
         return data.decode(name)
     except UnicodeDecodeError as error:
+        if name == "utf-8" and b"\0" in data:
+            msg = "it is no text, but binary"
+            raise UnreadableFileError(msg) from error
         if encoding == "utf-8":
             msg = (
                 f"it is not UTF-8 (byte {error.start + 1}); name its encoding, such as cp1252, or convert it"
@@ -76,3 +80,11 @@ def decode(data: bytes, encoding: str) -> str:
     except UnicodeDecodeError as error:
         msg = f"it is neither UTF-8 nor {encoding} (byte {error.start + 1}); convert it"
         raise UnreadableFileError(msg) from error
+
+
+def _is_binary(data: bytes) -> bool:
+    """Whether bytes have NULs as numbers and UTF-16 have them; an Info file and a slip leave single ones."""
+    if b"\0" not in data:
+        return False
+    controls = len(data) - len(data.translate(None, delete=_CONTROLS))
+    return b"\0\0" in data or controls > _MOST_CONTROLS * len(data)

@@ -12,6 +12,10 @@ from s3_retriever.checks import check_library, check_settings, each, instance, p
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError, UnreadableFileError
 from s3_retriever.sources.content import Content, decode
+from s3_retriever.sources.epub import read_epub
+from s3_retriever.sources.info import read_info
+from s3_retriever.sources.ipynb import read_notebook
+from s3_retriever.sources.mail import read_mail, read_mailbox
 from s3_retriever.sources.markup import read_docx, read_html
 from s3_retriever.sources.pdf import read_pdf
 from s3_retriever.sources.records import read_json, read_table
@@ -22,8 +26,10 @@ LINES = (".jsonl", ".ndjson")
 _LIBRARIES = {
     ".pdf": ("pypdfium2", "pypdfium2"),
     ".docx": ("mammoth", "mammoth"),
-    ".html": ("markdownify", "markdownify"),
+    **dict.fromkeys((".html", ".epub", ".eml", ".mbox"), ("markdownify", "markdownify")),
 }
+# Of readers by their endings; of any other, 1.
+_VERSIONS = dict.fromkeys(("html", "docx", "info", "ipynb", "eml", "mbox", "csv", "tsv", "json"), 2)
 _HTML = (".html", ".htm", ".xhtml")
 
 
@@ -110,8 +116,8 @@ def check_size(size: int, settings: FileSettings) -> None:
 
 def reader_of(ending: str) -> str:
     """Return which reader files of an ending get, and its version: a new one reads all of them again."""
-    version = 2 if ending in (".csv", ".tsv", ".json") else 1
-    return f"{'html' if ending in _HTML else ending[1:]}/{version}"
+    reader = "html" if ending in _HTML else ending[1:]
+    return f"{reader}/{_VERSIONS.get(reader, 1)}"
 
 
 def check_libraries(endings: Iterable[str]) -> None:
@@ -142,12 +148,16 @@ def to_document(file: SourceFile, data: bytes, source_hash: str, settings: FileS
 
 
 def _read_text(data: bytes, encoding: str) -> Content:
-    return Content(decode(data, encoding))
+    return Content(read_info(decode(data, encoding)))
 
 
 _READERS: dict[str, Callable[[bytes, str], Content]] = {
     ".pdf": lambda data, _: read_pdf(data),
     ".docx": lambda data, _: read_docx(data),
+    ".epub": lambda data, _: read_epub(data),
+    ".eml": read_mail,
+    ".mbox": read_mailbox,
+    ".ipynb": lambda data, encoding: read_notebook(decode(data, encoding)),
     ".csv": lambda data, encoding: Content(read_table(decode(data, encoding))),
     ".tsv": lambda data, encoding: Content(read_table(decode(data, encoding), "\t")),
     ".json": lambda data, encoding: Content(read_json(decode(data, encoding))),

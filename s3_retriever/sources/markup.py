@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import warnings
-import zipfile
 from typing import Any
 
 from s3_retriever.errors import UnreadableFileError
-from s3_retriever.sources.content import Content, decode, kind_of
+from s3_retriever.sources.content import Content, decode
+from s3_retriever.sources.packed import damaged, open_packed
+from s3_retriever.sources.page import tidy
 
 _CELLS = ("td", "th")
-_UNPACKED = 1 << 30  # bytes that a DOCX may hold
 _UNSEEN = ("script", "style", "template", "noscript", "head")
 _UNMARKED = ["a", "img", "b", "strong", "em", "i", "u", "s", "del"]  # marks within words would part them
 _TITLES = "p[style-name='Title'] => h1:fresh"
@@ -44,26 +44,16 @@ def read_docx(data: bytes) -> Content:
     """
     import mammoth
 
-    if not data.startswith(b"PK\x03\x04"):
-        msg = f"it is no DOCX{', but ' + kind if (kind := kind_of(data)) else ''}"
-        raise UnreadableFileError(msg)
+    open_packed(data, "DOCX").close()
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as packed:
-            size = sum(one.file_size for one in packed.infolist())
-        if size > _UNPACKED:
-            msg = f"it unpacks to {size:,} bytes"
-            raise UnreadableFileError(msg)
         made = mammoth.convert_to_html(
             io.BytesIO(data),
             convert_image=mammoth.images.img_element(lambda _: {}),
             include_embedded_style_map=False,
             style_map=_TITLES,
         )
-    except UnreadableFileError:
-        raise
     except Exception as error:  # mammoth lets pass whatever a parser raises
-        msg = f"it is damaged, or no DOCX ({type(error).__name__}: {error})"
-        raise UnreadableFileError(msg) from error
+        raise damaged(error, "DOCX") from error
     return _markdown(made.value)
 
 
@@ -87,6 +77,7 @@ def _markdown(html: str) -> Content:
         title = soup.title.get_text(" ", strip=True) if soup.title else ""
         for unseen in soup.find_all(_UNSEEN):
             unseen.decompose()
+        tidy(soup, len(html))
         _keep_pipes(soup)
         return Content(converter.convert_soup(soup).strip(), title)
     except RecursionError as error:

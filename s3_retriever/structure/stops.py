@@ -41,6 +41,8 @@ def is_full_stop(
         return False
     if digits == 4:
         return True
+    if _is_numbering(points, flags, begin, at):
+        return False
     if at == begin or (digits <= 2 and points[at - 1] == 10):
         return False
     before = at - 1
@@ -134,6 +136,24 @@ def _begins_sentence(points: Points, flags: Flags, begin: int, at: int) -> Any:
     while at > begin and flags[at - 1] & SPACE:
         at -= 1
     return at == begin or flags[at - 1] & (STOP | WIDE | CLOSER) != 0
+
+
+@njit(cache=True, nogil=True)
+def _is_numbering(points: Points, flags: Flags, begin: int, at: int) -> Any:
+    """Tell whether a number with the parts before it, as in "8.1.", begins a block or follows a bullet."""
+    while at > begin + 1 and points[at - 1] == 46 and flags[at - 2] & DIGIT:
+        at -= 1
+        while at > begin and flags[at - 1] & DIGIT:
+            at -= 1
+    if at < begin + 2 or points[at - 1] != 32:
+        return at == begin
+    mark = points[at - 2]
+    if mark != 45 and mark != 42 and mark != 43 and mark != 0x2022:
+        return False
+    at -= 2
+    while at > begin and points[at - 1] == 32:
+        at -= 1
+    return at == begin or points[at - 1] == 10
 
 
 @njit(cache=True, nogil=True)

@@ -124,7 +124,7 @@ def test_the_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.long
 def test_help_and_usage_errors_load_no_model_library() -> None:
     code = "import sys; from s3_retriever.cli.main import _parser; _parser().format_help(); "
-    code += "print({'torch', 'transformers'} & set(sys.modules))"
+    code += "print({'torch', 'transformers', 'numba'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
     assert result.stdout.strip() == "set()"
 
