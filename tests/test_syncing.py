@@ -175,10 +175,10 @@ def test_each_commit_is_a_part_of_the_whole_and_the_next_sync_goes_on(
 
 
 def test_strict_stops_and_changes_nothing(empty: S3Retriever, folder: Path) -> None:
-    (folder / "b.json").write_text("{", encoding="utf-8")
+    (folder / "b.ipynb").write_text("{", encoding="utf-8")
     corpus = Corpus([str(folder)], strict=True)
     corpus.survey()
-    with pytest.raises(InvalidInputError, match=r"b\.json: it is not JSON"):
+    with pytest.raises(InvalidInputError, match=r"b\.ipynb: it is not JSON"):
         sync(empty, corpus, lambda: None)
     assert not len(empty)
     (folder / "a.txt").write_bytes(b"")

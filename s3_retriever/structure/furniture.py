@@ -90,12 +90,13 @@ def mark_furniture(text: str, lines: Lines, kinds: Bytes, pages_before: int = 0)
         return
     length = lines[filled, LAST] - lines[filled, FIRST]
     pages = np.cumsum(lines[:, PAGE])[filled]
+    short = length <= _LONGEST
     if pages[-1] > pages[0]:
-        short = length <= _LONGEST
-        border = _at_page_borders(filled[short], pages[short])
-        n_pages = int(pages[-1] - pages[0]) + 1
-        own = np.cumsum(lines[:, PAGE])[border] + pages_before + 1
-        kinds[_heads_and_numbers(text, lines, border, own, n_pages)] = FURNITURE
+        if short.any():
+            border = _at_page_borders(filled[short], pages[short])
+            n_pages = int(pages[-1] - pages[0]) + 1
+            own = np.cumsum(lines[:, PAGE])[border] + pages_before + 1
+            kinds[_heads_and_numbers(text, lines, border, own, n_pages)] = FURNITURE
     else:
         kinds[_lone_numbers(text, lines, filled)] = FURNITURE
     kinds[_contents(text, lines)] = FURNITURE

@@ -138,7 +138,8 @@ def _find(
     points, flags = characters(text)
     before, after = np.searchsorted(tops, (offset, offset + len(text)), side="right").tolist()
     own = tops[before:after] - offset
-    flags[own] |= TOP
+    parted = [at for at in own.tolist() if not at or not text[at - 1 : at + 1].isalnum()]
+    flags[parted] |= TOP  # a page that begins within a word begins no line
     lines = np.zeros((count_lines(points, flags), COLUMNS), np.int64)
     look_at_lines(points, flags, lines)
     lines[:, PAGE] = np.diff(np.searchsorted(own, lines[:, START], side="right"), prepend=0)

@@ -283,3 +283,14 @@ def test_a_head_on_a_single_page_is_furniture_where_others_have_the_same_numbers
 def test_a_reference_to_a_page_is_no_page_number() -> None:
     text = paged({3: "(p. 58)."}, 9, below=True)
     assert furniture(text) == []
+
+
+def test_a_page_that_begins_within_a_word_begins_no_line() -> None:
+    text = "The keeper lights the lamp at six. He goes home at nine."
+    expected = ["The keeper lights the lamp at six.", "He goes home at nine."]
+    assert of_kind(Kind.PROSE, text, (0, 6, 6, 40)) == of_kind(Kind.PROSE, text) == expected
+
+
+def test_pages_of_one_long_line_each_have_no_furniture() -> None:
+    text, begins = joined([f"{i}. {told} {told}" for i, told in enumerate(TOLD, 1)])
+    assert furniture(text, begins) == []
