@@ -15,7 +15,7 @@ from s3_retriever.cluster.records import Pack, SegmentRecord, result_table
 from s3_retriever.config import RetrieverConfig
 from s3_retriever.documents import Document
 from s3_retriever.encode.artifact import Artifact
-from s3_retriever.errors import DuplicateDocumentError
+from s3_retriever.errors import DuplicateDocumentError, IndexChangedError
 from s3_retriever.host.model import Host
 from s3_retriever.index import Segment
 from s3_retriever.indexing import build_segment
@@ -61,11 +61,15 @@ class Scanner:
 
         Raises:
             S3RetrieverError: A document cannot be indexed, and none is to be skipped.
+            IndexChangedError: The job failed meanwhile, and took back what it had made.
         """
         for pack in Pack.of_table(table):
             segment, failed = self._scanned(pack.documents)
             record = None
             if segment is not None and len(segment):
+                if self._place.is_given_up():
+                    msg = f"the job that scans for {self._place.name} has ended"
+                    raise IndexChangedError(msg)
                 files = self._place.put_segment(segment)
                 record = SegmentRecord(segment.name, files, self._header, segment.n_tokens)
             ids = segment.ids if segment is not None else ()

@@ -19,6 +19,7 @@ from s3_retriever.index.manifest import MANIFEST, sealed_manifest
 from s3_retriever.index.segment import Segment
 from s3_retriever.index.storage import SEGMENTS, write_segment
 from s3_retriever.saved import ARTIFACT, INDEX, JOBS, check_target
+from s3_retriever.workplace import LOCK
 
 _FOLDER = "file://"
 
@@ -52,6 +53,9 @@ class Place(Protocol):
 
     def remove(self, folder: str) -> None:
         """Remove a folder, as far as that can be done."""
+
+    def is_given_up(self) -> bool:
+        """Tell whether the writer that made the place took it back; an object storage tells nothing."""
 
     def put_segment(self, segment: Segment) -> dict[str, dict[str, Any]]:
         """Write a segment beside the others; return its files as a manifest names them."""
@@ -151,6 +155,9 @@ class _Folder:
     def fetch(self, path: str, to: Path) -> None:
         to.write_bytes(self.read(path))
 
+    def is_given_up(self) -> bool:
+        return not (self._path / LOCK).exists()
+
     def put_segment(self, segment: Segment) -> dict[str, dict[str, Any]]:
         check_target(self._path)
         refuse_links(self._index, self._index / SEGMENTS)
@@ -227,6 +234,9 @@ class _Remote:
 
     def fetch(self, path: str, to: Path) -> None:
         self._fs.get_file(f"{self._root}/{path}", str(to))
+
+    def is_given_up(self) -> bool:
+        return False
 
     def put_segment(self, segment: Segment) -> dict[str, dict[str, Any]]:
         with tempfile.TemporaryDirectory(prefix="s3-segment-") as folder:

@@ -160,3 +160,13 @@ def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
         pass
     with pytest.raises(InvalidInputError, match=r"letter\.txt"):
         place_of(tmp_path).put_segment(build([scan("a", 4, 0)]))
+
+
+def test_a_place_where_a_job_failed_is_given_up(tmp_path: Path) -> None:
+    """So that what still runs of the job writes nothing there any more."""
+    place = place_of(tmp_path / "new" / "index")
+    with pytest.raises(ZeroDivisionError), place.alone():
+        assert not place.is_given_up()
+        raise ZeroDivisionError
+    assert place.is_given_up()
+    assert not (tmp_path / "new").exists()
