@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from s3_retriever.search.passages import Page
 from s3_retriever.structure import Kind, find_units
 
 
@@ -24,3 +27,18 @@ def levels_of_headings(text: str) -> list[tuple[str, int]]:
     return [
         (piece, level) for (kind, piece), level in zip(units(text), levels, strict=True) if kind == "heading"
     ]
+
+
+def page_of(text: str) -> Page:
+    """A page on which each character is a token."""
+    return Page(text, np.arange(len(text), dtype=np.uint32), find_units(text))
+
+
+def path_of(text: str, piece: str) -> tuple[str, ...]:
+    """The headings above what holds a piece of a text."""
+    page = page_of(text)
+    return page.headings(page.unit_at(text.index(piece)))
+
+
+def header_of(text: str, piece: str) -> str:
+    return page_of(text).header(text.index(piece))

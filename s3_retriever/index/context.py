@@ -25,7 +25,6 @@ LONGEST = 1000
 """Characters of a title, an id, a heading or an opening line that are read."""
 
 _PATH = re.compile(r".*[/\\].*|.*[^.]\.(?=.*[^\W\d])\w{1,8}", re.DOTALL)
-_STATEMENTS = (Kind.CODE, Kind.OPENER)
 
 
 def is_path(doc_id: str) -> bool:

@@ -22,8 +22,8 @@ SHORTEST = 4
 MOST = 32
 """Related terms of one that are searched."""
 
-LONG_QUESTION = 64
-"""Terms of a question from which on it is searched as it is; it says enough."""
+MOST_TERMS = 64
+"""Terms of a question that has related ones searched, at most; a longer one says enough."""
 
 
 def beginning(term: str) -> str:
@@ -96,7 +96,7 @@ def widened(terms: Sequence[Asked], related: Callable[[str], Iterable[str]]) -> 
         terms: Of the question.
         related: Returns the related terms of one, ascending.
     """
-    if len(terms) > LONG_QUESTION:
+    if len(terms) > MOST_TERMS:
         return list(terms)
     found = []
     for one in terms:

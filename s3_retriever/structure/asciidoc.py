@@ -25,12 +25,7 @@ def mark_asciidoc(text: str, points: Points, lines: Lines, kinds: Bytes, levels:
 
     A heading has the level of its equals signs.
 
-    Args:
-        text: What the lines are of.
-        points: Its characters.
-        lines: Its lines.
-        kinds: Of the lines, to be written.
-        levels: Of the lines, to be written.
+    Arguments are those of :func:`s3_retriever.structure.markup.mark_markup`.
     """
     likely = [(i, line_of(text, lines, i)) for i in lines_with(points, lines, "=|[:*.-+`_/")]
     borders = Borders((i, _end_of(line)) for i, line in likely if len(line) >= 3)

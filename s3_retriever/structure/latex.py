@@ -44,12 +44,7 @@ _DATA = re.compile(
 def mark_latex(text: str, points: Points, lines: Lines, kinds: Bytes, levels: Bytes) -> None:
     """Mark headings, items, tables, listings and what stands before a document in LaTeX.
 
-    Args:
-        text: What the lines are of.
-        points: Its characters.
-        lines: Its lines.
-        kinds: Of the lines, to be written.
-        levels: Of the lines, to be written.
+    Arguments are those of :func:`s3_retriever.structure.markup.mark_markup`.
     """
     likely = [(i, line_of(text, lines, i)) for i in lines_with(points, lines, "\\")]
     borders = [(i, found) for i, line in likely if (found := _BORDER.fullmatch(line))]

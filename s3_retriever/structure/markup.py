@@ -13,6 +13,7 @@ from s3_retriever.structure.kinds import Bytes, Flags, Hashes, Points
 from s3_retriever.structure.latex import mark_latex
 from s3_retriever.structure.lines import END, FIRST, Lines
 from s3_retriever.structure.listings import line_of, lines_with
+from s3_retriever.structure.marks import mark_fences
 from s3_retriever.structure.org import mark_org
 
 _ASCIIDOC = re.compile(
@@ -32,7 +33,6 @@ _LATEX = re.compile(
     r"|longtable|lstlisting|quote|center|thebibliography|theorem|lemma|proof|definition)\*?\})(?![a-zA-Z]).*"
 )
 _NUMBER_SIGNS = re.compile(r"#{1,6} +\S.*")
-_FENCE = re.compile(r"(`{3,}|~{3,}).*")
 _MARKS = "=|[:#*\\`~"
 _LEAST = 2  # signs of a markup that a text has, so that it is in it
 
@@ -57,7 +57,7 @@ def mark_markup(
     Returns:
         Whether the text is in one of the three.
     """
-    mark = _markup(text, points, lines)
+    mark = _markup(text, points, flags, lines)
     if mark is None:
         return False
     found, of_found = np.zeros_like(kinds), np.zeros_like(levels)
@@ -69,7 +69,7 @@ def mark_markup(
 
 
 def _markup(
-    text: str, points: Points, lines: Lines
+    text: str, points: Points, flags: Flags, lines: Lines
 ) -> Callable[[str, Points, Lines, Bytes, Bytes], None] | None:
     """Return what marks the lines of a text in its markup; None if it is in none of the three."""
     likely = lines_with(points, lines, _MARKS)
@@ -78,14 +78,13 @@ def _markup(
     is_blank = lines[:, FIRST] == lines[:, END]
     top = int(np.argmin(is_blank))
     asciidoc = org = latex = hashed = titled = 0
-    fence = ""
+    fenced = np.zeros(len(lines), np.uint8)
+    mark_fences(points, flags, lines, fenced, False)
     for i in likely:
         line = line_of(text, lines, i)
-        if fenced := _FENCE.match(line):
-            fence = fenced[1] if not fence else "" if line == fence else fence
-        elif fence:
+        if fenced[i]:
             continue
-        elif _ASCIIDOC.fullmatch(line):
+        if _ASCIIDOC.fullmatch(line):
             asciidoc += line[0] != "=" or i == 0 or is_blank[i - 1] or text[lines[i - 1, FIRST]] == "["
         elif i == top and _ASCIIDOC_TITLE.fullmatch(line):
             asciidoc, titled = 1, i

@@ -23,12 +23,7 @@ def mark_org(text: str, points: Points, lines: Lines, kinds: Bytes, levels: Byte
 
     A heading has the level of its stars, one more below a title.
 
-    Args:
-        text: What the lines are of.
-        points: Its characters.
-        lines: Its lines.
-        kinds: Of the lines, to be written.
-        levels: Of the lines, to be written.
+    Arguments are those of :func:`s3_retriever.structure.markup.mark_markup`.
     """
     likely = [(i, line_of(text, lines, i)) for i in lines_with(points, lines, "*#:DSC")]
     ends = Borders((i, name) for i, line in likely if (name := _ended(line)))

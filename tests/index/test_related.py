@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_retriever.index.related import LONG_QUESTION, MOST, RELATED, nearest, widened
+from s3_retriever.index.related import MOST, MOST_TERMS, RELATED, nearest, widened
 from s3_retriever.index.terms import TermBuilder
 from s3_retriever.index.words import Asked, asked
 
@@ -77,6 +77,6 @@ def test_a_question_asks_for_related_terms_behind_each_word() -> None:
 
 
 def test_a_long_question_is_asked_as_it_is() -> None:
-    terms = [Asked(f"word{i}") for i in range(LONG_QUESTION + 1)]
+    terms = [Asked(f"word{i}") for i in range(MOST_TERMS + 1)]
     assert widened(terms, lambda _: ["words"]) == terms
-    assert len(widened(terms[1:], lambda _: ["words"])) == 2 * LONG_QUESTION
+    assert len(widened(terms[1:], lambda _: ["words"])) == 2 * MOST_TERMS

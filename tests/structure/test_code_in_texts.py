@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_units import levels_of_headings, of_kind, units
+from found_units import levels_of_headings, of_kind, units
 
 from s3_retriever.structure import Kind, find_units
 

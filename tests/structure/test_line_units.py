@@ -6,7 +6,7 @@ import re
 import textwrap
 
 import pytest
-from test_units import units
+from found_units import units
 
 WRAPPED = (
     "and the keeper of the old lamp had not seen the boat that came to the bay at nine when it was dark and "

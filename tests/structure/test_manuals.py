@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-from found_units import levels_of_headings, of_kind, units
-
-from s3_retriever.search.passages import Page
-from s3_retriever.structure import find_units
+from found_units import levels_of_headings, of_kind, path_of, units
 
 PERL = """package Ferry;
 
@@ -56,11 +52,6 @@ They are closed.
 FILES
 Few.
 """
-
-
-def path_of(text: str, piece: str) -> tuple[str, ...]:
-    page = Page(text, np.arange(len(text), dtype=np.uint32), find_units(text))
-    return page.headings(page.unit_at(text.index(piece)))
 
 
 def test_pod_within_a_program() -> None:

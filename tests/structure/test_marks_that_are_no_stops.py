@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_units import units
+from found_units import units
 
 from s3_retriever.structure import find_units
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from found_units import levels_of_headings, of_kind, units
+from found_units import header_of, levels_of_headings, of_kind, path_of, units
 from linear_work import lines_run
 
-from s3_retriever.search.passages import Page
 from s3_retriever.structure import find_units
 
 ASCIIDOC = """= Handbuch der Pumpe
@@ -49,17 +47,6 @@ def drain(pump):
 
 Ende. Danke.
 """
-
-
-def path_of(text: str, piece: str) -> tuple[str, ...]:
-    """The headings above what holds a piece of a text."""
-    page = Page(text, np.arange(len(text), dtype=np.uint32), find_units(text))
-    return page.headings(page.unit_at(text.index(piece)))
-
-
-def header_of(text: str, piece: str) -> str:
-    page = Page(text, np.arange(len(text), dtype=np.uint32), find_units(text))
-    return page.header(text.index(piece))
 
 
 def test_asciidoc() -> None:

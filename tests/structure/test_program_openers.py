@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from found_units import of_kind
-
-from s3_retriever.search.passages import Page
-from s3_retriever.structure import find_units
-
-
-def header_of(text: str, piece: str) -> str:
-    page = Page(text, np.arange(len(text), dtype=np.uint32), find_units(text))
-    return page.header(text.index(piece))
+from found_units import header_of, of_kind
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from test_units import units
+from found_units import units
 
 from s3_retriever.index import CELL
 from s3_retriever.search.passages import Page
