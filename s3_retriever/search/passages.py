@@ -233,7 +233,7 @@ class Page:
         if kind == _TABLE:
             return self._header(unit)
         if kind == _DATA:
-            above = [*self._above(self._data, unit, int(self.units.levels[unit]), _DEPTH)][::-1]
+            above = [*self._above(self._data_levels, unit, int(self.units.levels[unit]))][::-1]
             return [(one, one + 1) for one in above if self._ends[one + 1] - self._ends[one] <= _LONG]
         if kind in (_CODE, _OPENER):
             return [*self._scopes(unit)][::-1]
@@ -257,12 +257,12 @@ class Page:
         return np.flatnonzero(self.units.kinds == _HEADER)
 
     @cached_property
-    def _headings(self) -> NDArray[np.intp]:
-        return np.flatnonzero(self.units.kinds == _HEADING)
+    def _heading_levels(self) -> NDArray[np.int16]:
+        return self._levels_of(_HEADING)
 
     @cached_property
-    def _data(self) -> NDArray[np.intp]:
-        return np.flatnonzero(self.units.kinds == _DATA)
+    def _data_levels(self) -> NDArray[np.int16]:
+        return self._levels_of(_DATA)
 
     def _scopes(self, unit: int) -> Iterator[Range]:
         """Yield the lines that open the functions and classes around a statement, the innermost first."""
@@ -298,17 +298,19 @@ class Page:
         levels[np.isin(kinds, (_DATA, _FURNITURE))] = _NOWHERE
         return levels
 
-    def _above(self, among: NDArray[np.intp], unit: int, level: int, most: int) -> Iterator[int]:
-        """Yield the last of some units before one that has a lower level, then the one above that."""
-        among = among[: np.searchsorted(among, unit)]
-        levels = self.units.levels[among]
-        for _ in range(most):
-            lower = np.flatnonzero(levels < level)
-            if not len(lower):
+    def _levels_of(self, kind: int) -> NDArray[np.int16]:
+        """int16 (n_units,): levels of the units of a kind, and more than any level for all others."""
+        return np.where(self.units.kinds == kind, self.units.levels, np.int16(_NOWHERE))
+
+    @staticmethod
+    def _above(levels: NDArray[np.int16], unit: int, level: int) -> Iterator[int]:
+        """Yield the last unit before one that has a lower level, then the one above that, not many."""
+        for _ in range(_DEPTH):
+            unit = last_below(levels, unit, level)
+            if unit < 0:
                 return
-            place = int(lower[-1])
-            yield int(among[place])
-            level, levels = int(levels[place]), levels[:place]
+            yield unit
+            level = int(levels[unit])
 
     def described(self, start: int, end: int) -> dict[str, Any]:
         """Return what a passage is: the fields of a :class:`Span` that its place in the document tells."""
@@ -348,7 +350,7 @@ class Page:
     def _headings_above(self, unit: int) -> Iterator[int]:
         """Yield the headings that a unit stands below, the innermost first."""
         level = int(self.units.levels[unit]) if self.kinds[unit] == _HEADING else 256
-        return self._above(self._headings, unit, level, _DEPTH)
+        return self._above(self._heading_levels, unit, level)
 
 
 def last_below(values: NDArray[np.integer], end: int, level: int) -> int:

@@ -662,3 +662,14 @@ def test_finding_a_place_in_a_long_document_copies_nothing() -> None:
         tracemalloc.stop()
     assert (tokens, unit) == ((40_000, 40_011), 10_000)
     assert peak < 10_000
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=300))
+def test_a_passage_has_the_headings_that_a_stack_has(levels: list[int]) -> None:
+    text = "".join(f"{'#' * level} Port {i}\n\nIts lamp burns.\n\n" for i, level in enumerate(levels))
+    page = Page(text, np.arange(len(text), dtype=np.uint32), find_units(text))
+    stack: list[tuple[int, str]] = []
+    for i, level in enumerate(levels):
+        stack = [*(one for one in stack if one[0] < level), (level, f"Port {i}")]
+        below = page.unit_at(text.index(f" Port {i}\n") + len(f" Port {i}\n\n"))
+        assert page.headings(below) == tuple(title for _, title in stack)
