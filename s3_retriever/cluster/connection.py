@@ -81,7 +81,8 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
 def terminable() -> Iterator[None]:
     """Have SIGTERM interrupt the block, and then end the process as it does where nobody catches it.
 
-    Ray's own handler ends it with status 15 or by an abort. Call it in the main thread, connected.
+    Ray's own handler ends it with a status (``findings/ray-sigterm-ends-with-a-status.sh``) or by an abort.
+    Call it in the main thread, connected.
     """
     told = False
 
