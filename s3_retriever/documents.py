@@ -151,12 +151,15 @@ class Explanation:
         features: The strongest question token/feature pairs, best first.
         words: Which words of the question met which words of the span or above it, strongest first; their
             shares add up to 1.
+        named: The name by which a better passage refers to the section or document of this one, as it stands
+            there, so that it counts more; empty where none does.
     """
 
     s3: float
     bm25: float
     features: tuple[TokenFeature, ...] = ()
     words: tuple[WordMatch, ...] = ()
+    named: str = ""
 
     def _repr_html_(self) -> str:
         from s3_retriever.notebook import explanation_html

@@ -152,7 +152,8 @@ def _lit(span: Span, why: Explanation) -> str:
 
 def _sides(why: Explanation) -> str:
     s3, bm25 = percents([why.s3, why.bm25])
-    return f'<div class="n">S3 {s3} %, BM25 {bm25} % of the score {_bar(why.s3, why.bm25)}</div>'
+    named = f", named by a better passage: <bdi>{visible(why.named)}</bdi>" if why.named else ""
+    return f'<div class="n">S3 {s3} %, BM25 {bm25} % of the score{named} {_bar(why.s3, why.bm25)}</div>'
 
 
 def _matches(why: Explanation) -> str:

@@ -112,6 +112,15 @@ def test_where_else_a_passage_stands_is_named_as_text() -> None:
     assert "also in" not in Seen(Spans([Span("a:0-3", "a", 0, 3, "abc", 1.0)])._repr_html_()).text
 
 
+def test_the_name_that_a_better_passage_gives_is_told_as_text() -> None:
+    named = Explanation(0.5, 0.5, named=f"Marek {HOSTILE}")
+    html = named._repr_html_()
+    assert "named by a better passage: Marek " in Seen(html).text
+    assert not BIDI.search(html)
+    assert "<img" not in html
+    assert "named" not in Seen(Explanation(0.5, 0.5)._repr_html_()).text
+
+
 def test_what_is_empty_is_said() -> None:
     assert Seen(Spans()._repr_html_()).text == "no span found"
     bias = Span("a:0-3", "a", 0, 3, "abc", 1.0, explanation=Explanation(0.0, 0.0))

@@ -82,6 +82,8 @@ def _reasons(explanation: Explanation) -> str:
     s3, bm25 = percents([explanation.s3, explanation.bm25])
     groups = grouped(explanation.words)[:_ROWS]
     lines = [f"S3 {s3} %, BM25 {bm25} % of the score"]
+    if explanation.named:
+        lines.append(f"  named by a better passage: {explanation.named!r}")
     for one, percent in zip(groups, percents([group.share for group in groups]), strict=True):
         times = f", {one.places} times" if one.places > 1 else ""
         times += f", in {ABOVE[one.field]}" if one.field in ABOVE else ""

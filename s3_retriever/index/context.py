@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.documents import Document
+from s3_retriever.index.referring import file_name, names_of
 from s3_retriever.index.terms import ARRAYS as TERM_ARRAYS
 from s3_retriever.index.words import PAGE, words
 from s3_retriever.structure import Kind, Units, scope_level
@@ -45,7 +46,8 @@ def context_terms(
     All cells stand below the title, and below the id where that is a path. Below a heading stand those up to
     the next heading of its level or a higher one; its words are marked. Below a line that opens a function or
     class stand those up to the next statement that ends it (``scope_level`` of ``structure/``), or to text
-    that is no code. The number of a page stands above the cells on it.
+    that is no code. The number of a page stands above the cells on it. Titles, file names and headings stand
+    there as names, too, by which other texts refer to what they head.
 
     Args:
         document: The document.
@@ -60,8 +62,11 @@ def context_terms(
     if last < 0:
         return
     found: defaultdict[str, list[int]] = defaultdict(list)
-    for name in (document.title, document.id if is_path(document.id) else ""):
+    path = document.id if is_path(document.id) else ""
+    for name in (document.title, path):
         _add(found, name, 0, last)
+    for name in (document.title, file_name(path)):
+        _add_names(found, name, 0, last)
     _add_pages(found, document, cell_starts)
     text, borders = document.text, [*units.starts.tolist(), len(document.text)]
     sections = sorted([*_headed(units), *_opened(units, text)])
@@ -69,7 +74,10 @@ def context_terms(
     characters = np.array([(borders[unit], borders[end] - 1) for unit, end in sections], np.int64)
     cells = np.searchsorted(np.asarray(cell_starts, np.int64), characters, side="right") - 1
     for (unit, _), mark, (first, final) in zip(sections, marks, np.maximum(cells, 0).tolist(), strict=True):
-        _add(found, text[borders[unit] : borders[unit + 1]], first, final, mark)
+        heading = text[borders[unit] : borders[unit + 1]]
+        _add(found, heading, first, final, mark)
+        if mark:
+            _add_names(found, heading, first, final)
     terms = [term for term, ranges in found.items() for _ in ranges]
     yield terms, np.fromiter(itertools.chain.from_iterable(found.values()), np.int64, len(terms))
 
@@ -77,11 +85,21 @@ def context_terms(
 def _add(found: defaultdict[str, list[int]], name: str, first: int, last: int, mark: str = "") -> None:
     """Add a range of cells to those of the words of a name; none before begins behind it."""
     for term in dict.fromkeys(term for term, _ in words(name[:LONGEST])):
-        ranges = found[mark + term]
-        if ranges and first <= ranges[-1] + 1:
-            ranges[-1] = max(ranges[-1], last)
-        else:
-            ranges += (first, last)
+        _add_range(found[mark + term], first, last)
+
+
+def _add_names(found: defaultdict[str, list[int]], title: str, first: int, last: int) -> None:
+    """Add a range of cells to those of the names of what has a title."""
+    for term in names_of(title[:LONGEST]):
+        _add_range(found[term], first, last)
+
+
+def _add_range(ranges: list[int], first: int, last: int) -> None:
+    """Add a range of cells to others, none of which begins behind it; those that touch are one."""
+    if ranges and first <= ranges[-1] + 1:
+        ranges[-1] = max(ranges[-1], last)
+    else:
+        ranges += (first, last)
 
 
 def _add_pages(

@@ -97,6 +97,16 @@ class LiveSegment:
         found = self.segment.terms.related(term)
         return nearest(term, found if self.whole else [one for one in found if len(self.term_cells(one)[0])])
 
+    def named_ranges(self, text: Sequence[str]) -> Iterator[tuple[str, Int64]]:
+        """Yield the names that stand in a text, and the live cells of what each names, as ``term_ranges``.
+
+        Raises:
+            IndexFormatError: The postings are none of ranges.
+        """
+        for name in self.segment.context.names(text):
+            ranges = self.term_ranges(name)
+            yield name, ranges[ranges[:, 0] < ranges[:, 1]]
+
     def find(self, doc_id: str) -> int | None:
         """Return a live document's place among the live ones, if it is here."""
         number = self.segment.numbers.get(doc_id)
@@ -276,6 +286,20 @@ class Snapshot:
     def related_terms(self, term: str) -> list[str]:
         """Return the terms of the live documents that are related to one, the nearest, ascending."""
         return nearest(term, {one for part in self.parts for one in part.related_terms(term)})
+
+    def named_ranges(self, text: Sequence[str]) -> Iterator[tuple[str, Int64]]:
+        """Yield names that stand in a text, and which cells are below each: int64 (n, 2), first and end.
+
+        A name may come once for each part.
+
+        Args:
+            text: Its words, as of ``name_words``.
+        """
+        first = 0
+        for part in self.parts:
+            for name, ranges in part.named_ranges(text):
+                yield name, ranges + first
+            first += len(part.cells)
 
     def frequencies(self, tap: int) -> Int64:
         """Return int64 (n_features,): live tokens that have each feature of a tap.

@@ -8,7 +8,7 @@ bits, the lowest first; all but its last byte have 128 added (LEB128).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from s3_retriever.errors import IndexFormatError
 from s3_retriever.index import postings
 from s3_retriever.index.documents import INDEX_AGAIN, file_of
+from s3_retriever.index.referring import NAME, named, spelled
 from s3_retriever.index.related import beginning, related_numbers
 from s3_retriever.index.spool import Spool
 from s3_retriever.index.words import cell_terms
@@ -129,6 +130,20 @@ class TermPostings:
         end, _ = self._place(start + b"\xff")  # which stands in no text
         key = np.frombuffer(term.encode("utf-8", "surrogatepass"), np.uint8)
         numbers = related_numbers(self.arrays["term_text"], self._offsets[first : end + 1], key)
+        return [self.term(first + number) for number in numbers.tolist()]
+
+    def names(self, text: Sequence[str]) -> list[str]:
+        """Return the names that stand in a text; see :mod:`s3_retriever.index.referring`.
+
+        Args:
+            text: Its words, as of ``name_words``.
+
+        Raises:
+            IndexFormatError: One is no text.
+        """
+        first, _ = self._place(NAME.encode())
+        end, _ = self._place(NAME.encode() + b"\xff")  # which stands in no text
+        numbers = named(self.arrays["term_text"], self._offsets[first : end + 1], *spelled(text))
         return [self.term(first + number) for number in numbers.tolist()]
 
     def occurrences(self) -> Iterator[tuple[npt.NDArray[np.uint32], Int64]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from s3_retriever.search.filters import Filter, as_filter, matching, warn_of_unk
 from s3_retriever.search.passages import Page
 from s3_retriever.search.profile import Profile, profile_of
 from s3_retriever.search.rank import Densities, Ranker
+from s3_retriever.search.references import Naming, Raised, lift, name_of, naming_of, raised, sections_named
 from s3_retriever.search.spans import SelectedSpan, SpanConfig, select_spans
 
 if TYPE_CHECKING:  # its module loads torch
@@ -79,6 +80,24 @@ class Asked(NamedTuple):
     encoded: EncodedQuestion | None = None
     rows: Sequence[QueryRows] = ()
     shared: Sequence[SharedFeatures] = ()
+
+
+class _Selected(NamedTuple):
+    """The passages of an answer, and what they were selected from.
+
+    Attributes:
+        density: float32 (C,), with what counts more; ``-inf`` for what is excluded.
+        copies: The passages, best first, each with the copies of it.
+        raised: What counts more since better passages name it.
+        read: Returns a document by number.
+        page: Returns what passages of it are cut from.
+    """
+
+    density: Float32
+    copies: dict[SelectedSpan, tuple[Repeated, ...]]
+    raised: Sequence[Raised]
+    read: Callable[[int], Document]
+    page: Callable[[int], Page]
 
 
 class Searching(Protocol):
@@ -154,6 +173,24 @@ class Search:
         return self._with_densities(asked, answer, means if self._options.explain else None)
 
     def _answer(self, asked: Asked, densities: Densities, means: Sequence[Float32]) -> list[Span]:
+        options, found = self._options, self._selected(densities)
+        read, page = found.read, found.page
+        selected = list(found.copies)
+        low, high = _range(found.density) if options.unit_scores else (0.0, 1.0)
+        explanations: Sequence[Explanation | None] = [None] * len(selected)
+        if options.explain:
+            evidence = self._evidence(asked, densities, means)
+            explained = zip(selected, explain_spans(evidence, selected, read, page), strict=True)
+            explanations = [replace(one, named=self._name_of(found.raised, span)) for span, one in explained]
+        spans = Spans()
+        for span, explanation in zip(selected, explanations, strict=True):
+            score = (span.score - low) / (high - low) if high > low else 1.0
+            also_in = tuple(as_copy(read(copy.span.doc), copy) for copy in found.copies[span])
+            spans.append(_span(read(span.doc), span, score, explanation, page(span.doc), also_in))
+        return spans
+
+    def _selected(self, densities: Densities) -> _Selected:
+        """Select passages; where the best ones name sections, again, with what they name."""
         options, snapshot = self._options, self._snapshot
         density = densities.fused(self._ranker.fuse)
         density[self._excluded] = -np.inf
@@ -176,19 +213,22 @@ class Search:
         def text(span: SelectedSpan) -> str:
             return read(span.doc).text[span.start : span.end]
 
-        copies = chosen(options, select, density, snapshot.document_cells, text)
-        selected = list(copies)
-        low, high = _range(density) if options.unit_scores else (0.0, 1.0)
-        explanations: Sequence[Explanation | None] = [None] * len(selected)
-        if options.explain:
-            evidence = self._evidence(asked, densities, means)
-            explanations = explain_spans(evidence, selected, read, page)
-        found = Spans()
-        for span, explanation in zip(selected, explanations, strict=True):
-            score = (span.score - low) / (high - low) if high > low else 1.0
-            also_in = tuple(as_copy(read(copy.span.doc), copy) for copy in copies[span])
-            found.append(_span(read(span.doc), span, score, explanation, page(span.doc), also_in))
-        return found
+        choose = functools.partial(chosen, options, select, density, snapshot.document_cells, text)
+        copies = choose()
+        sections: list[Raised] = []
+        if options.mode == "hybrid":
+            best = naming_of(copies)
+            naming = Naming([*map(text, best)])
+            named = sections_named(snapshot, naming.words)
+            passages = [(0, span) for span in best]
+            (sections,) = raised(naming, passages, [named], self._ranker.surprise, _range(density))
+            lift(density, snapshot.document_cells, sections)
+        return _Selected(density, choose() if sections else copies, sections, read, page)
+
+    def _name_of(self, sections: Sequence[Raised], span: SelectedSpan) -> str:
+        if span.peak is None:
+            return ""
+        return name_of(sections, span.doc, span.peak - int(self._snapshot.document_cells[span.doc]))
 
     def profile(self, asked: Asked, doc_id: str) -> Profile:
         """Return the density of one document for a question.
@@ -198,7 +238,9 @@ class Search:
         """
         number = self._snapshot.find(doc_id)
         (densities,) = self._with_densities([asked], lambda _, densities: densities)
-        return profile_of(self._snapshot, number, densities, densities.fused(self._ranker.fuse))
+        density = densities.fused(self._ranker.fuse)
+        lift(density, self._snapshot.document_cells, self._selected(densities).raised)
+        return profile_of(self._snapshot, number, densities, density)
 
     def _evidence(self, asked: Asked, densities: Densities, means: Sequence[Float32]) -> Evidence:
         looked_up = None

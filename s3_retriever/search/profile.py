@@ -25,7 +25,8 @@ class Profile:
         doc_id: The document's id.
         starts: int64 (C,), first character of each cell, offset into the document's text.
         ends: int64 (C,), one past its last.
-        density: float32 (C,), that of the answer: S3 and BM25 together, or the only side of the mode.
+        density: float32 (C,), that of the answer: S3 and BM25 together, or the only side of the mode; higher
+            where the best passages of an answer within 512 tokens name the section.
         s3: float32 (C,), S3's part; None in mode "bm25".
         bm25: float32 (C,), BM25's part; None in mode "s3".
         ranges: Least and greatest value in the whole corpus, by the names of the three.

@@ -42,6 +42,7 @@ from s3_retriever.search.passages import Page
 from s3_retriever.search.profile import Profile, profile_of, ranges_of
 from s3_retriever.search.rank import TOGETHER, Densities, Fuse
 from s3_retriever.search.rarity import RarityBoost
+from s3_retriever.search.references import Raised, Section, lift, sections_named
 from s3_retriever.search.scoring import Scoring, lexical_density
 from s3_retriever.search.stretches import Stretches
 from s3_retriever.search.totals import totals
@@ -59,6 +60,7 @@ class _State:
     lookup: TermLookup | None = None
     densities: Densities | None = None
     density: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
+    raised: Sequence[Raised] = ()
 
 
 class Shard:
@@ -90,6 +92,10 @@ class Shard:
     def related(self, terms: Sequence[str]) -> list[list[str]]:
         """Return the terms of the shard that are related to each of some."""
         return [self._snapshot.related_terms(term) for term in terms]
+
+    def named(self, text: Sequence[str]) -> list[Section]:
+        """Return the sections of the shard that some words name."""
+        return sections_named(self._snapshot, text)
 
     def count(self, token: str, question: Question) -> Counted:
         """Begin a question: return what the shard has of it.
@@ -130,6 +136,16 @@ class Shard:
         """
         state, densities = self._scored_once(token, whole)
         return self._densest(state, densities, most)
+
+    def lift(self, token: str, whole: Counted, sections: Sequence[Raised]) -> None:
+        """Let sections of the shard count more from now on for a question whose cells were scored.
+
+        Raises:
+            ShardStateError: As :meth:`cells`.
+        """
+        state, _ = self._scored_once(token, whole)
+        state.raised = sections
+        lift(state.density, self._snapshot.document_cells, sections)
 
     def explain(self, token: str, whole: Counted, wanted: Explained) -> list[Explanation]:
         """Say why spans were found, whose cells were scored.
@@ -183,8 +199,8 @@ class Shard:
         Raises:
             ShardStateError: As :meth:`cells`.
         """
-        _, densities = self._scored_once(token, whole)
-        return ranges_of(densities, densities.fused(self._fuse))
+        state, densities = self._scored_once(token, whole)
+        return ranges_of(densities, self._lifted(state, densities))
 
     def profile(self, token: str, whole: Counted, number: int, ranges: Ranges) -> Profile:
         """Return the density of a document for a question that was counted; ``ranges`` are of all shards.
@@ -192,8 +208,8 @@ class Shard:
         Raises:
             ShardStateError: As :meth:`cells`.
         """
-        _, densities = self._scored_once(token, whole)
-        return profile_of(self._snapshot, number, densities, densities.fused(self._fuse), ranges)
+        state, densities = self._scored_once(token, whole)
+        return profile_of(self._snapshot, number, densities, self._lifted(state, densities), ranges)
 
     def pages(self, documents: Sequence[int]) -> list[bytes]:
         """Return documents by number; see :func:`~s3_retriever.search.exchange.read_page`."""
@@ -224,6 +240,12 @@ class Shard:
                 question.weights[some],
                 self._workers,
             )
+
+    def _lifted(self, state: _State, densities: Densities) -> Float32:
+        """Return the density of a question, of what is excluded too."""
+        density = densities.fused(self._fuse)
+        lift(density, self._snapshot.document_cells, state.raised)
+        return density
 
     def _scored_once(self, token: str, whole: Counted) -> tuple[_State, Densities]:
         state = self._states.get(token)

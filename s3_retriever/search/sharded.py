@@ -1,4 +1,4 @@
-"""A search of shards: two rounds of numbers, then the texts of the documents that passages are cut from."""
+"""A search of shards: rounds of numbers, then the texts of the documents that passages are cut from."""
 
 from __future__ import annotations
 
@@ -35,10 +35,12 @@ from s3_retriever.search.filters import as_filter, warn_of_unknown_keys
 from s3_retriever.search.passages import Page
 from s3_retriever.search.profile import Profile
 from s3_retriever.search.rank import Ranker, side_by_side
+from s3_retriever.search.references import Naming, Raised, name_of, naming_of, raised
 from s3_retriever.search.shards import ShardedSnapshot, Shards
 from s3_retriever.search.spans import SelectedSpan, SpanConfig, select_spans
 
 _T = TypeVar("_T")
+_Copies = dict[SelectedSpan, tuple[Repeated, ...]]
 _ATTEMPTS = 3  # times that a question is asked while shards are started anew
 
 
@@ -110,6 +112,8 @@ class ShardedSearch:
 
         def profile(token: str) -> Profile:
             whole = Counted.of_all(self._snapshot.each("count", token, self._question(asked)))
+            if whole.eligible:
+                self._selected(token, whole)
             ranges = _joined(self._snapshot.each("ranges", token, whole))
             wanted = {shard: (token, whole, number, ranges)}
             found: Profile = self._snapshot.shards.each("profile", wanted)[shard]
@@ -130,6 +134,32 @@ class ShardedSearch:
         whole = Counted.of_all(self._snapshot.each("count", token, question))
         if not whole.eligible:
             return Spans()
+        selection, copies, sections = self._selected(token, whole)
+        explanations: Sequence[Explanation | None] = [None] * len(copies)
+        if self._options.explain:
+            explained = self._explained(asked, selection.cells)
+            explanations = selection.explanations(list(copies), token, whole, explained, sections)
+        found = selection.spans(copies, explanations)
+        self._snapshot.each("forget", token)
+        return found
+
+    def _selected(self, token: str, whole: Counted) -> tuple[_Selection, _Copies, list[list[Raised]]]:
+        """Select passages; where the best ones name sections, again, with what they name in each shard."""
+        selection, copies = self._selected_once(token, whole)
+        if self._options.mode != "hybrid":
+            return selection, copies, []
+        best = naming_of(copies)
+        naming = Naming([selection.text(span) for span in best])
+        named = self._snapshot.each("named", naming.words)
+        passages = [(selection.shard(span), selection.local(span)) for span in best]
+        sections = raised(naming, passages, named, self._ranker.surprise, selection.range)
+        wanted = {shard: (token, whole, own) for shard, own in enumerate(sections) if own}
+        if wanted:
+            self._snapshot.shards.each("lift", wanted)
+            selection, copies = self._selected_once(token, whole)
+        return selection, copies, sections
+
+    def _selected_once(self, token: str, whole: Counted) -> tuple[_Selection, _Copies]:
         most = 64 + self._options.token_budget // 8
         while True:
             cells: list[Cells] = self._snapshot.each("cells", token, whole, most)
@@ -137,17 +167,9 @@ class ShardedSearch:
                 self._snapshot.shards, cells, self._options, self._spans, self._count_tokens
             )
             try:
-                copies = selection.copies()
+                return selection, selection.copies()
             except _NeedsMore:
                 most *= 8
-                continue
-            explanations: Sequence[Explanation | None] = [None] * len(copies)
-            if self._options.explain:
-                explained = self._explained(asked, cells)
-                explanations = selection.explanations(list(copies), token, whole, explained)
-            found = selection.spans(copies, explanations)
-            self._snapshot.each("forget", token)
-            return found
 
     def _explained(self, asked: Asked, cells: Sequence[Cells]) -> Explained:
         """Return what all shards have to know to say why they have spans; which ones is left open."""
@@ -216,11 +238,12 @@ class _Selection:
         spans: SpanConfig,
         count_tokens: Callable[[str], int],
     ) -> None:
+        self.cells = cells
+        self.range = _range(cells)
         self._shards = shards
         self._options = options
         self._spans = spans
         self._count_tokens = functools.cache(count_tokens)
-        self._range = _range(cells)
         self._floor = max((one.floor for one in cells if not one.complete), default=-np.inf)
         self._places: list[_Place] = []
         sizes = [1]  # of the document that is none: the first of those equally dense
@@ -238,7 +261,7 @@ class _Selection:
         self._density[0] = self._floor
         self._pages: dict[int, tuple[Document, Page]] = {}
 
-    def copies(self) -> dict[SelectedSpan, tuple[Repeated, ...]]:
+    def copies(self) -> _Copies:
         """Return the passages, best first, each with the copies of it.
 
         Raises:
@@ -256,13 +279,15 @@ class _Selection:
                 config=self._spans,
             )
 
-        def text(span: SelectedSpan) -> str:
-            return self._document(span).text[span.start : span.end]
-
-        return chosen(self._options, select, self._density, self._document_cells, text)
+        return chosen(self._options, select, self._density, self._document_cells, self.text)
 
     def explanations(
-        self, spans: Sequence[SelectedSpan], token: str, whole: Counted, explained: Explained
+        self,
+        spans: Sequence[SelectedSpan],
+        token: str,
+        whole: Counted,
+        explained: Explained,
+        sections: Sequence[Sequence[Raised]],
     ) -> list[Explanation]:
         """Ask the shards that have passages why they were found.
 
@@ -271,18 +296,19 @@ class _Selection:
             token: Name of the question.
             whole: What all shards counted.
             explained: What they are told, without the spans.
+            sections: What counts more in each shard.
         """
         numbers: dict[int, list[int]] = {}
         for number, span in enumerate(spans):
-            numbers.setdefault(self._places[span.doc - 1].shard, []).append(number)
+            numbers.setdefault(self.shard(span), []).append(number)
         arguments = {
-            shard: (token, whole, explained._replace(spans=[self._local(spans[i]) for i in of_shard]))
+            shard: (token, whole, explained._replace(spans=[self.local(spans[i]) for i in of_shard]))
             for shard, of_shard in numbers.items()
         }
         found: dict[int, Explanation] = {}
         for shard, answers in (self._shards.each("explain", arguments) if arguments else {}).items():
             found.update(zip(numbers[shard], answers, strict=True))
-        return [found[number] for number in range(len(spans))]
+        return [replace(found[i], named=self._name(spans[i], sections)) for i in range(len(spans))]
 
     def spans(
         self,
@@ -290,7 +316,7 @@ class _Selection:
         explanations: Sequence[Explanation | None],
     ) -> list[Span]:
         """Return what :meth:`copies` returned as spans, with what :meth:`explanations` did."""
-        low, high = self._range if self._options.unit_scores else (0.0, 1.0)
+        low, high = self.range if self._options.unit_scores else (0.0, 1.0)
         found = Spans()
         for (span, others), explanation in zip(copies.items(), explanations, strict=True):
             score = (span.score - low) / (high - low) if high > low else 1.0
@@ -300,13 +326,27 @@ class _Selection:
             )
         return found
 
-    def _document(self, span: SelectedSpan) -> Document:
-        return self._pages[span.doc][0]
+    def text(self, span: SelectedSpan) -> str:
+        """Return the text of a passage."""
+        return self._document(span).text[span.start : span.end]
 
-    def _local(self, span: SelectedSpan) -> SelectedSpan:
+    def shard(self, span: SelectedSpan) -> int:
+        """Return which shard has a passage."""
+        return self._places[span.doc - 1].shard
+
+    def local(self, span: SelectedSpan) -> SelectedSpan:
         """Return a passage as its shard numbers documents, its peak counted from the document's beginning."""
         peak = None if span.peak is None else span.peak - int(self._document_cells[span.doc])
         return replace(span, doc=self._places[span.doc - 1].number, peak=peak)
+
+    def _name(self, span: SelectedSpan, sections: Sequence[Sequence[Raised]]) -> str:
+        own = self.local(span)
+        if own.peak is None or not sections:
+            return ""
+        return name_of(sections[self.shard(span)], own.doc, own.peak)
+
+    def _document(self, span: SelectedSpan) -> Document:
+        return self._pages[span.doc][0]
 
     def _likely(self, density: Float32, budget: int) -> list[int]:
         """Return documents that passages will be cut from, most likely, and that are not here yet."""

@@ -13,7 +13,7 @@ import random
 import struct
 from collections import defaultdict
 from collections.abc import Callable
-from itertools import accumulate, pairwise
+from itertools import accumulate, dropwhile, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -440,6 +440,8 @@ def test_context(read: ReadIndex) -> None:
         for document, starts, units in zip(segment.documents, segment.starts, segment.units(), strict=True):
             names = [document["title"], document["id"] if document["id"].endswith(".md") else ""]
             cells = [{term for name in names for term, _ in plain_terms(name)} for _ in starts[::CELL]]
+            for own in cells:
+                own |= {*plain_names(names[0]), *plain_names(names[1].split("/")[-1])}
             borders = [*accumulate((len(text) for text, *_ in units), initial=0)]
             places = [*enumerate(pairwise([0, *starts[CELL::CELL], 10**9]))] if starts else []
             for number, (begin, end) in enumerate(pairwise([*document["pages"], len(document["text"])]), 1):
@@ -455,10 +457,23 @@ def test_context(read: ReadIndex) -> None:
                 for n, (begin, after) in enumerate(pairwise([0, *starts[CELL::CELL], 10**9])):
                     if closing and begin < end and borders[i] < after:
                         cells[n] |= {("#" if kind == 2 else "") + term for term, _ in plain_terms(text)}
+                        cells[n] |= {*plain_names(text)} if kind == 2 else set()
             expected += cells
         assert segment.context() == expected
     found = set.union(*read.segments[0].context())
     assert found >= {"fox", "two", "city", "ferry", "md", "#boat", "#spare", "open", "pier"}
+
+
+def plain_names(title: str) -> list[str]:
+    """The page's rule for names; none here is of a script without spaces."""
+    first_at: dict[int, str] = {}
+    for term, offset in plain_terms(title):
+        first_at.setdefault(offset, term)
+    found = list(first_at.values())
+    kept = [*dropwhile(lambda word: not any(map(str.isalpha, word)), found)]
+    if len("".join(kept)) < 3:
+        return []
+    return ["=" + " ".join(own) for own in (found, kept) if len(own) <= 12]
 
 
 @pytest.mark.long

@@ -10,6 +10,7 @@ import pytest
 from s3_retriever import Document
 from s3_retriever.errors import IndexFormatError
 from s3_retriever.index.context import HEADING, context_terms, is_path
+from s3_retriever.index.referring import file_name, names_of
 from s3_retriever.index.terms import ARRAYS, TermBuilder, TermPostings
 from s3_retriever.index.words import PAGE, words
 from s3_retriever.structure import Kind, Units, find_units, scope_level
@@ -41,6 +42,8 @@ def above(document: Document, starts: np.ndarray) -> list[set[str]]:
     everywhere = {term for term, _ in words(document.title)}
     if is_path(document.id):
         everywhere |= {term for term, _ in words(document.id)}
+        everywhere |= {*names_of(file_name(document.id))}
+    everywhere |= {*names_of(document.title)}
     cells = [set(everywhere) for _ in starts]
     for i, own in enumerate(cells):
         last = starts[i + 1] if i + 1 < len(starts) else len(text)
@@ -65,6 +68,7 @@ def above(document: Document, starts: np.ndarray) -> list[set[str]]:
             cell_end = starts[i + 1] if i + 1 < len(starts) else len(text)
             if begin < cell_end and cell_begin < end:
                 own |= {mark + term for term, _ in words(text[begin : borders[unit + 1]])}
+                own |= {*names_of(text[begin : borders[unit + 1]])} if mark else set()
     return cells
 
 

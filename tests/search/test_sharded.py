@@ -37,6 +37,7 @@ QUESTIONS = [
     "What answers a question in 1997?",
     "zebra",
     "yield fox.brackets for fox in tokens",
+    "What has the stripes of dog 5?",
 ]
 
 
@@ -94,6 +95,14 @@ def whole(tiny_host: Host, tiny_artifact: Artifact, tmp_path_factory: pytest.Tem
         for i, word in enumerate(words)
     ]
     documents += [Document(f"copy{i}", documents[5].text) for i in range(30)] + [Document("empty", "")]
+    documents += [
+        Document(
+            f"s{i}",
+            f"Stripes of dog {i} are in the Zebra Book {i % 4} and Fox Book.\n" * 4,
+            f"Zebra Book {i}",
+        )
+        for i in range(9)
+    ]
     retriever = S3Retriever.from_documents(
         documents[:70],
         host=tiny_host,
@@ -167,20 +176,27 @@ def test_profiles_are_those_of_the_whole(whole: S3Retriever, folder: Path, how: 
         parts.profile("Why?", "d003")
 
 
+def test_what_passages_name_is_found_in_other_shards(whole: S3Retriever, folder: Path) -> None:
+    shards = InOneProcess(folder, 4, whole.ranker)
+    found = sharded(whole, shards).retrieve(QUESTIONS[-1], 2000, explain=True)
+    assert {one.explanation.named for one in found} > {""}
+    assert shards.calls.count("lift") == 1
+
+
 def test_an_unknown_key_of_a_filter_is_said(whole: S3Retriever, folder: Path) -> None:
     parts = sharded(whole, InOneProcess(folder, 2, whole.ranker))
     with pytest.warns(UnknownKeyWarning, match="no document has the key 'Part'.*'part'"):
         assert parts.retrieve("Where?", where={"Part": 1}) == []
 
 
-@pytest.mark.parametrize("lost_before", ["cells", "explain"])
+@pytest.mark.parametrize("lost_before", ["cells", "lift", "explain"])
 def test_a_shard_that_is_started_anew_changes_nothing(
     whole: S3Retriever, folder: Path, lost_before: str
 ) -> None:
     shards = InOneProcess(folder, 2, whole.ranker)
     shards.lost_before = lost_before
-    found = sharded(whole, shards).retrieve(QUESTIONS[0], 300, explain=True)
-    assert found == whole.retrieve(QUESTIONS[0], 300, explain=True)
+    found = sharded(whole, shards).retrieve(QUESTIONS[-1], 150, explain=True)
+    assert found == whole.retrieve(QUESTIONS[-1], 150, explain=True)
     assert shards.calls.count("count") == 2
     with pytest.raises(ShardStateError):
         shards.shards[0].cells("never counted", None, 1)  # type: ignore[arg-type]
@@ -215,15 +231,15 @@ def test_what_terms_were_found_in_is_kept_for_the_second_round_only(
 
 
 def test_few_rounds(whole: S3Retriever, folder: Path) -> None:
-    """One of words, two of numbers, one of texts, and nobody waits for the last."""
+    """One of words, two of numbers, one of texts, one of names, and nobody waits for the last."""
     shards = InOneProcess(folder, 4, whole.ranker)
-    sharded(whole, shards).retrieve(QUESTIONS[0], 100, unique=False)
+    sharded(whole, shards).retrieve("zebra", 100, unique=False)
     assert shards.calls[:4] == ["related", "count", "cells", "pages"]
     assert shards.calls[3:].count("pages") <= 1
     copying = InOneProcess(folder, 4, whole.ranker)
     sharded(whole, copying).retrieve(QUESTIONS[0], 100)
     assert len(copying.calls) < 30, copying.calls  # a few more, as wide as copies reach
-    assert shards.calls[-1] == "forget"
+    assert shards.calls[-2:] == ["named", "forget"]
     assert shards.calls.count("cells") == 1
 
 

@@ -96,6 +96,7 @@ function why(explanation) {
   const told = [s3 && `S3 ${ofS3} %`, bm25 && `BM25 ${ofBm25} %`].filter(Boolean).join(" · ");
   const summary = element("summary", {}, bar(s3, bm25), element("span", {}, told));
   const details = element("details", { class: "why" }, summary);
+  if (explanation.named) details.append(element("p", { dir: "auto" }, `Named by a better passage: ${explanation.named}`));
   const groups = grouped(explanation.words ?? []).slice(0, ROWS);
   if (!groups.length) details.append(element("p", {}, "No word stands out."));
   else details.append(table(groups));
