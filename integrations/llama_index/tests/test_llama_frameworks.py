@@ -83,6 +83,10 @@ def ids(results: list[NodeWithScore]) -> list[str]:
     return [result.node_id for result in results]
 
 
+def scores(results: list[NodeWithScore]) -> list[tuple[str, float | None]]:
+    return [(result.node_id, result.score) for result in results]
+
+
 class TestQueryEngine:
     def test_answers_with_sources(self, make: Make) -> None:
         retriever = make(similarity_top_k=2)
@@ -119,6 +123,22 @@ class TestFusion:
         expected = set(ids(retriever.retrieve(QUESTION))) | set(ids(words.retrieve(QUESTION)))
         assert set(ids(fusion.retrieve(QUESTION))) == expected
         assert set(ids(asyncio.run(fusion.aretrieve(QUESTION)))) == expected
+
+    @pytest.mark.parametrize("mode", list(FUSION_MODES))
+    def test_asked_again_finds_the_same(self, make: Make, mode: FUSION_MODES) -> None:
+        # It writes its scores into what it is given (findings/llama-index-fusion-writes-into-results.sh).
+        retriever = make(token_budget=64)
+        fusion = QueryFusionRetriever(
+            [retriever, WordRetriever()],
+            llm=MockLLM(),
+            mode=mode,
+            num_queries=1,
+            similarity_top_k=50,
+            use_async=False,
+        )
+        alone, fused = scores(retriever.retrieve(QUESTION)), scores(fusion.retrieve(QUESTION))
+        assert scores(fusion.retrieve(QUESTION)) == fused
+        assert scores(retriever.retrieve(QUESTION)) == alone
 
     def test_with_itself_counts_a_span_once(self, make: Make) -> None:
         retriever = make()
