@@ -81,6 +81,40 @@ def splits_character(text: str, at: int) -> bool:
     return begin > at
 
 
+_NUMBER = re.compile(  # "1,234.56", "1 234", "10:30", "2024-05-03", "192.168.0.1", "-5 %", "$5"
+    r"(?:(?<![\w.])[-+\u2212])?[$€£¥₹]?"
+    r"(?:(?<![\w.,])\d{1,3}(?:[ \xa0\u2009\u202f]\d{3}(?!\d))+|\d+)"
+    r"(?:[.,:'’/\u2010-\u2013\u066b\u066c\uff0c\uff0e-]\d+)*(?:[ \xa0]?[%‰°$€£¥₹](?!\d))?"
+)
+_ADDRESS = re.compile(
+    r"(?:[a-z][a-z0-9+.-]{0,15}://|\bwww\.)[^\s<>\"“”\u3000-\u9fff\uff00-\uffef]{1,256}(?<=[\w/=&#%~-])"
+    r"|[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+",
+    re.IGNORECASE,
+)
+_FIGURES, _URL = 32, 256  # characters of the longest number, as longer ones are lists, and of an address
+
+
+def splits_number(text: str, at: int) -> bool:
+    """Tell whether an offset lies inside a number, a date or a time, or between one and its sign."""
+    return _lies_in(_NUMBER, text, at, _FIGURES)
+
+
+def splits_address(text: str, at: int) -> bool:
+    """Tell whether an offset lies inside an URL or an e-mail address of usual length."""
+    if text[at : at + 1].isspace() or text[at - 1 : at].isspace():
+        return False
+    around = text[max(0, at - _URL) : at + _URL]
+    return any(sign in around for sign in ("://", "@", "www.")) and _lies_in(_ADDRESS, text, at, _URL)
+
+
+def _lies_in(pattern: re.Pattern[str], text: str, at: int, most: int) -> bool:
+    """Tell whether an offset lies inside a match of at most so many characters."""
+    for match in pattern.finditer(text, max(0, at - most), at + most):
+        if match.end() > at:
+            return match.start() < at and match.end() - match.start() <= most
+    return False
+
+
 UNSPACED_CHARACTER = re.compile(f"[{UNSPACED}]")
 """A character of a script without spaces between words."""
 
