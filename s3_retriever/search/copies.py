@@ -7,6 +7,7 @@ import re
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -89,8 +90,9 @@ def select_unique(
 ) -> list[tuple[SelectedSpan, tuple[Repeated, ...]]]:
     """Select passages of which none is a copy of a better one; others take the place of copies.
 
-    A passage is a copy if a better one has :data:`SIMILAR` of its shingles and all of its words with digits:
-    what differs by a number or a date says something else, and what says more is kept. So does
+    A passage is a copy if a better one has :data:`SIMILAR` of its shingles and all that tells it from others:
+    its numbers, with their signs and the words on either side, such as a unit or a month, and its words with
+    a capital, such as names. What differs by these says something else, and what says more is kept. So does
     what differs by a word that denies, "not" or "ohne", or by a part of one, as of "ません" and "gitmiyor".
 
     Args:
@@ -209,12 +211,30 @@ def _merged(copies: Sequence[Repeated], kept: SelectedSpan) -> tuple[Repeated, .
     return tuple(found)
 
 
+_NUMBERS = re.compile(  # with what stands before and behind them: "-5", "< 5", "$5", "5 %"
+    r"(?:(?<![\w.,])([-+\u2212]|[±<>≤≥≠~≈$€£¥₹₽₩]{1,4}\s{0,4}))?(?<!\d[.,])(\d+(?:[.,]\d+)*)((?:\s{0,4}[%‰°$€£¥₹₽₩](?!\d))?)"
+)
+
+
 class _Said:
-    """What a passage says: its words, those with digits, what denies and how often, and its shingles."""
+    """What a passage says: its words and shingles, what tells it from others, what denies and how often.
+
+    ``telling`` is what it is told by: words with numbers, each by itself and with the one before and the one
+    behind it, figures with their signs, and words with a capital. ``has`` is what others may be told by.
+    """
 
     def __init__(self, text: str) -> None:
-        self.words = tuple(term for term, _ in words(text)) or (text.strip(),)
-        self.numbers = {term for term in self.words if any(map(str.isdigit, term))}
+        found = list(words(text))
+        self.words = tuple(term for term, _ in found) or (text.strip(),)
+        numbers = [any(map(str.isnumeric, term)) for term in self.words]
+        self.figures = frozenset(
+            tuple((part or "").strip() for part in match.groups()) for match in _NUMBERS.finditer(text)
+        )
+        pairs = {pair for i, pair in enumerate(pairwise(self.words)) if numbers[i] or numbers[i + 1]}
+        capitals = {(term,) for term, start in found if text[start].isupper()}
+        figures = {(term,) for term, is_number in zip(self.words, numbers, strict=True) if is_number}
+        self.telling = pairs | capitals | figures | self.figures
+        self.has = pairs | self.figures | {(term,) for term in self.words}
         denials = _denials()
         self.denials = Counter(
             term for term in self.words if term in denials or not _DENYING.isdisjoint(term)
@@ -243,14 +263,14 @@ class _Known:
 
     def __init__(self) -> None:
         self._said: list[_Said] = []
-        self._equal: dict[tuple[str, ...], int] = {}
+        self._equal: dict[tuple[object, ...], int] = {}
         self._having: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
 
     def add(self, said: _Said) -> None:
         number = len(self._said)
         self._said.append(said)
-        self._equal.setdefault(said.words, number)
-        for one in {*said.shingles, *((term,) for term in said.numbers)}:
+        self._equal.setdefault((said.words, said.figures), number)
+        for one in said.shingles | said.has:
             self._having[one].append(number)
 
     def best(self, said: _Said) -> tuple[int, float] | None:
@@ -258,15 +278,16 @@ class _Known:
 
         Of equally similar ones, the first: shingles have no order that two processes share.
         """
-        if said.words in self._equal:
-            return self._equal[said.words], 1.0
+        equal = self._equal.get((said.words, said.figures))
+        if equal is not None:
+            return equal, 1.0
         found = None
         for number in sorted(self._alike(said)):
             other = self._said[number]
             similarity = len(said.shingles & other.shingles) / len(said.shingles)
             if (
                 similarity >= SIMILAR
-                and said.numbers <= other.numbers
+                and said.telling <= other.has
                 and _agree(said, other)
                 and (not found or similarity > found[1])
             ):
@@ -274,7 +295,7 @@ class _Known:
         return found
 
     def _alike(self, said: _Said) -> set[int]:
-        """Return the passages that may be like one: they have each of its words with digits.
+        """Return the passages that may be like one: they have all that it is told by.
 
         They have one of its rarest shingles too, as they lack few; what fewer have is looked at.
         """
@@ -283,7 +304,7 @@ class _Known:
         rarest = sorted([having.get(shingle, ()) for shingle in said.shingles], key=len)[: lacking + 1]
         if not any(rarest):
             return set()
-        of_numbers = min([having.get((term,), ()) for term in said.numbers], key=len, default=None)
-        if of_numbers is not None and len(of_numbers) < sum(map(len, rarest)):
-            return set(of_numbers)
+        as_told = min([having.get(one, ()) for one in said.telling], key=len, default=None)
+        if as_told is not None and len(as_told) < sum(map(len, rarest)):
+            return set(as_told)
         return set().union(*rarest)

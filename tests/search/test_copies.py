@@ -216,6 +216,77 @@ def test_what_denies_in_a_part_of_a_word_is_no_copy(
     assert (found is not None) == n_copies
 
 
+TELLING = [  # two ways to fill a gap by which the text says something else
+    (CLAUSE, "Anna Lane", "Peter Smith"),
+    (CLAUSE, "on Mondays", "on Fridays"),
+    (CLAUSE, "for 5 mg", "for 5 g"),
+    (CLAUSE, "for 5 µg", "for 5 mg"),
+    (CLAUSE, "in 5 °C", "in 5 °F"),
+    (CLAUSE, "to -5", "to 5"),
+    (CLAUSE, "of $5", "of €5"),
+    (CLAUSE, "at 5 %", "at 5"),
+    (CLAUSE, "at <5", "at >5"),
+    (CLAUSE, "in section 5", "in page 5"),
+    (KLAUSEL, "Anna", "Maria"),
+    (KLAUSEL, "mit 5 kg", "mit 5 g"),
+    (
+        "Жилец {} платит за квартиру над старой конторой порта в первый день каждого месяца на счёт хозяина "
+        "и держит двор, лестницу и подвал в чистоте во всякое время, насколько это ему возможно по правилам "
+        "дома и города, если об этом знает хозяин и согласны все остальные жильцы дома.",
+        "Иванов",
+        "Петров",
+    ),
+    (
+        "Le locataire paie le loyer de l'appartement situé au-dessus du bureau du port le premier jour du "
+        "mois {} sur le compte du propriétaire, et garde la cour, l'escalier et la cave propres à tout moment, "
+        "dans la mesure du possible selon les règles de la maison.",
+        "de mars 2020",
+        "de juin 2020",
+    ),
+    (
+        "租户应当在{}第一天将港口办公室楼上公寓的租金支付到业主的账户中，并且应当随时保持院子、楼梯和地窖的"
+        "清洁，只要这在该人根据房屋和城镇规则的能力范围之内，并且业主知道这件事情，所有住户都同意。",
+        "三月",
+        "五月",
+    ),
+    (
+        "يدفع المستأجر في {} إيجار الشقة الواقعة فوق مكتب الميناء القديم إلى حساب المالك ويحافظ على نظافة "
+        "الفناء والدرج والقبو في جميع الأوقات بقدر ما يستطيع وفقا لقواعد البيت والمدينة إذا كان المالك على علم بذلك "
+        "ووافق عليه جميع السكان الآخرين في البيت",
+        "٥ مايو",
+        "٥ يونيو",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "one", "other"), TELLING)
+@pytest.mark.parametrize("first", [0, 1])
+def test_what_differs_by_a_name_a_unit_a_date_or_a_sign_is_no_copy(
+    text: str, one: str, other: str, first: int
+) -> None:
+    texts = [text.format(one), text.format(other)]
+    known = _Known()
+    known.add(_Said(texts[first]))
+    assert known.best(_Said(texts[1 - first])) is None
+    assert known.best(_Said(texts[first].replace(" ", "  "))) == (0, 1.0)
+
+
+@pytest.mark.parametrize(("one", "other"), [("usually", "mostly"), ("at 5 %", "at 5%"), ("Anna", "ANNA")])
+def test_what_differs_by_another_word_a_gap_or_in_case_is_a_copy(one: str, other: str) -> None:
+    known = _Known()
+    known.add(_Said(CLAUSE.format(one)))
+    assert known.best(_Said(CLAUSE.format(other))) is not None
+
+
+def test_what_says_less_than_another_is_a_copy_and_what_says_more_is_none() -> None:
+    known = _Known()
+    known.add(_Said(CLAUSE.format("with Anna Lane")))
+    assert known.best(_Said(CLAUSE.replace("{} ", ""))) is not None
+    known = _Known()
+    known.add(_Said(CLAUSE.replace("{} ", "")))
+    assert known.best(_Said(CLAUSE.format("with Anna Lane"))) is None
+
+
 def test_listing_a_crowd_of_copies_takes_work_in_proportion() -> None:
     def work(n: int) -> int:
         library = Library([NOTICE] * n)
@@ -226,10 +297,19 @@ def test_listing_a_crowd_of_copies_takes_work_in_proportion() -> None:
     assert many < 5 * few
 
 
-@pytest.mark.parametrize("text", ["Report of machine {}: all is well today", f"Number {{}}. {NOTICE * 5}"])
-def test_passages_that_differ_by_a_number_are_told_apart_with_work_in_proportion(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Report of machine {}: all is well today",
+        f"Number {{}}. {NOTICE * 5}",
+        f"Ann{{}}ette Lane. {NOTICE * 5}",
+        f"It is 5 mg{{}}k. {NOTICE * 5}",
+    ],
+)
+def test_passages_that_differ_by_a_number_or_a_name_are_told_apart_with_work_in_proportion(text: str) -> None:
     def work(n: int) -> int:
-        library = Library([text.format(1000 + i) for i in range(n)])
+        letters = str.maketrans("0123456789", "abcdefghij" if "Ann" in text or "mg" in text else "0123456789")
+        library = Library([text.format(str(1000 + i).translate(letters)) for i in range(n)])
         density = np.ones(library.cells[-1], np.float32)
         found = []
         lines = lines_run(lambda: found.extend(library.unique(density, 10**6)))
