@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from unicodedata import combining, decimal, normalize
+from unicodedata import combining, decimal, decomposition, normalize
 
 from s3_retriever.index import scripts
 
@@ -18,7 +18,10 @@ DATE = re.compile(
 FAR = re.compile(r"[\U00010000-\U0010ffff](?:[-\u2010\u2011][ \t]{0,8}\r?\n[ \t]{0,64})?\Z")
 HYPHEN = re.compile(r"[-\u2010\u2011]?[ \t]{0,8}\r?\n[ \t]{0,64}")
 LETTERS = dict(zip("øđðłħŧıɨƶ", "oddlhtiiz", strict=True)) | {"æ": "ae", "œ": "oe", "þ": "th"}
-LETTERS |= {"ى": "ي", "ی": "ي", "ة": "ه", "ک": "ك"}
+LETTERS |= {"ى": "ي", "ی": "ي", "ة": "ه", "ک": "ك", **dict.fromkeys("ہھەۃ", "ه")}
+LETTERS |= dict.fromkeys("\u02b9\u02ba\u02be\u02bf", "")
+CHILLUS = {"ൺ": "ണ്", "ൻ": "ന്", "ർ": "ര്", "ൽ": "ല്", "ൾ": "ള്", "ൿ": "ക്"}
+ROWS = {"ङ": "कखगघ", "ञ": "चछजझ", "ण": "टठडढ", "न": "तथदध", "म": "पफबभ"}
 Placed = list[tuple[str, int]]  # characters, and where each stands in the text
 
 
@@ -84,7 +87,13 @@ def runs(text: str) -> Iterator[Placed]:
             elif (
                 run
                 and is_digit(before)
-                and (is_digit(after) if text[at] in ".,'’\u066b\u066c" else thousands(text[at:]))
+                and (
+                    is_digit(after)
+                    if text[at] in ".,'’\u066b\u066c"
+                    else re.fullmatch("[\uff10-\uff19]{2}", before + after)
+                    if text[at] in "\uff0c\uff0e"
+                    else thousands(text[at:])
+                )
             ):
                 run.append((text[at], at))
                 at += 1
@@ -115,11 +124,27 @@ def normalised(run: Placed) -> Placed:
             groups[-1] = groups[-1][0] + character, groups[-1][1]
         else:
             groups.append((character, place))
-    return [
-        ({"\u066b": ".", "\u066c": ","}.get(one) or str(decimal(one, one)), place)
-        for group, place in groups
-        for one in (normalize("NFKC", group) if group != JOINT else group)
+    found: Placed = []
+    for i, (group, place) in enumerate(groups):
+        said = normalize("NFKC", group) if group != JOINT else group
+        before = groups[i - 1][0] if i else ""
+        if found and found[-1][0].isdecimal() and said[:1].isdecimal() and not one_number(before, group):
+            found.append(("\u2044", place))
+        found += [({"\u066b": ".", "\u066c": ","}.get(one) or str(decimal(one, one)), place) for one in said]
+    for i, (character, _) in enumerate(found[:-1]):
+        tone, place = found[i + 1]
+        if re.fullmatch("\u0e4d[\u0e48-\u0e4b]|\u0ecd[\u0ec8-\u0ecb]", character + tone):
+            found[i], found[i + 1] = (tone, found[i][1]), (character, place)
+    return found
+
+
+def one_number(before: str, after: str) -> bool:
+    """Whether two characters that are digits in NFKC make one number."""
+    ways = [
+        "plain" if is_digit(group[0]) else decomposition(group[0]).partition(" ")[0]
+        for group in (before, after)
     ]
+    return ways[0] == ways[1] and ways[0] in ("plain", "<super>", "<sub>")
 
 
 def together(before: str, character: str) -> bool:
@@ -149,7 +174,7 @@ def pieces(run: Placed) -> Iterator[Placed]:
 def kind_of(character: str, before: str, after: str) -> str:
     if UNSPACED.match(character):
         return "unspaced"
-    if re.match(r"\w", character) or MARK.match(character):
+    if character not in "\u02bb\u02bc" and (re.match(r"\w", character) or MARK.match(character)):
         return "word"
     if character in ".,'’ " and re.fullmatch("[0-9]{2}", before + after):
         return "between"
@@ -264,7 +289,8 @@ def word_and_parts(piece: Placed) -> Iterator[tuple[str, int]]:
 
 def searched(word: str) -> str:
     """Rule 8."""
-    term = normalize("NFKC", word.casefold()).replace("i\u0307", "i").replace("ı", "i")
+    lower = "".join(CHILLUS.get(one, one) for one in normalize("NFKC", word.casefold()))
+    term = lower.replace("i\u0307", "i").replace("ı", "i")
     if len(term) > 3 and term.endswith("ies") and term[-4] not in "ae":
         return term[:-3] + "y"
     return term[:-1] if len(term) > 3 and term.endswith("s") and term[-2] not in "us" else term
@@ -277,4 +303,8 @@ def weaker(term: str) -> str:
         for one in normalize("NFKD", term)
         if not (combining(one) in (1, 7, *range(10, 37)) or combining(one) >= 200)
     )
-    return "".join(LETTERS.get(one, one) for one in normalize("NFKC", left)) or term
+    plain = "".join(LETTERS.get(one, one) for one in normalize("NFKC", left)).replace("ँ", "ं")
+    for nasal, row in ROWS.items():
+        for letter in row:
+            plain = plain.replace(f"{nasal}\u094d{letter}", f"ं{letter}")
+    return plain or term

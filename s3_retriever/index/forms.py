@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
-from unicodedata import combining, decimal, is_normalized, normalize
+from unicodedata import combining, decimal, decomposition, is_normalized, normalize
 
 from s3_retriever.index.scripts import ATTACHED, FOLLOWING, IGNORABLE, MARKS, STACKING, UNSPACED
 
@@ -31,15 +31,22 @@ DATE = (
 )
 """A day in figures, as 2026-11-30, 30/11/2026 or 2026-11-30T12:00."""
 
+APOSTROPHES = "\u02bb\u02bc"
+"""Apostrophes that Unicode has as letters, of Ukrainian, Uzbek and Hawaiian; they part words as others do."""
+
 _JOINT = "\n"  # stands for a hyphenation once a run is normalised
 _HYPHENATION = re.compile(HYPHENATION)
 _IGNORED = re.compile(f"[{IGNORABLE}]+")
-_OF_NUMBERS = re.compile(r"[^\D0-9]|[\u066b\u066c]")  # digits and separators other than those of ASCII
+# Digits and separators other than those of ASCII; and a nikhahit of Thai or Lao before a mark of tone, which
+# comes first where it is part of an "am".
+_UNUSUAL = re.compile(r"[^\D0-9]|[\u066b\u066c]|\u0e4d[\u0e48-\u0e4b]|\u0ecd[\u0ec8-\u0ecb]")
 _ARABIC = re.compile("[\u0620-\u06ff\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc]")
+_APART = "\u2044"  # parts "10" and what NFKC makes of "²" or "½" behind it
+_IN_A_ROW = ("plain", "<super>", "<sub>")  # ways to write digits, of which several make a number
 _NORMALIZED = 1000  # characters normalised at a time: a run of combining marks takes quadratic time
 _SHORT = 8  # characters of the longest word whose normalised form is kept
 
-_LETTERS = rf"(?:(?![{UNSPACED}])[\w{MARKS}])+"
+_LETTERS = rf"(?:(?![{UNSPACED}{APOSTROPHES}])[\w{MARKS}])+"
 _CUT = re.compile(
     rf"([{UNSPACED}]+)|{_LETTERS}(?:(?:(?<=[0-9])[.,'’ ](?=[0-9])|(?<![\d_]){_JOINT}(?![\d_])){_LETTERS})*"
 )
@@ -51,14 +58,27 @@ _NUMBER = re.compile(r"[0-9]+(?:[.,'’ ][0-9]+)+")
 _PARTS = re.compile(r"[A-Z]{2,}s(?![A-Za-z])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _FEW, _LONG = 4, 3  # a word is taken into few parts, or into parts of so many characters on average
 
-# Letters that Unicode does not decompose, and those of Arabic that are written for each other.
+# Letters that Unicode does not decompose, those of Arabic that are written for each other, and signs of
+# transliteration: of hamza and ayn, of the soft and the hard sign.
 _PLAIN = str.maketrans(
     {
-        **dict(zip("øđðłħŧıɨƶىیةک", "oddlhtiizييهك", strict=True)),
+        **dict(zip("øđðłħŧıɨƶىیةکہھەۃ", "oddlhtiizييهكهههه", strict=True)),
+        **dict.fromkeys("\u02b9\u02ba\u02be\u02bf", ""),
         "æ": "ae",
         "œ": "oe",
         "þ": "th",
     }
+)
+
+
+# Of Devanagari: a nasal before a consonant of its row, and a candrabindu, are written as an anusvara too.
+_NASAL = re.compile(
+    "ङ\u094d(?=[क-घ])|ञ\u094d(?=[च-झ])|ण\u094d(?=[ट-ढ])|न\u094d(?=[त-ध])|म\u094d(?=[प-भ])|\u0901"
+)
+
+# Letters of Malayalam without a vowel, which were written as a letter with a virama before Unicode 5.1.
+_CHILLUS = str.maketrans(
+    {chillu: f"{letter}\u0d4d" for chillu, letter in zip("ൺൻർൽൾൿ", "ണനരലളക", strict=True)}
 )
 
 
@@ -115,7 +135,7 @@ def folded(term: str) -> str:
 @_kept_where_short
 def _folded(term: str) -> str:
     plain = "".join(one for one in _normalize("NFKD", term) if not _is_accent(one))
-    return _normalize("NFKC", plain).translate(_PLAIN) or term
+    return _NASAL.sub("\u0902", _normalize("NFKC", plain).translate(_PLAIN)) or term
 
 
 def _is_accent(character: str) -> bool:
@@ -132,17 +152,31 @@ def _normalized(run: str) -> tuple[str, Sequence[int]]:
     if run.isascii() and _JOINT not in run:
         return run, range(len(run) + 1)
     if not _IGNORED.search(run) and _JOINT not in run and is_normalized("NFKC", run):
-        return _OF_NUMBERS.sub(_ascii, run), range(len(run) + 1)
+        return _UNUSUAL.sub(_usual, run), range(len(run) + 1)
     text: list[str] = []
     places: list[int] = []
+    before = ""
     for cluster, place in _clusters(run):
         clean = _IGNORED.sub("", normalize("NFKC", cluster))
+        way = _way_of_digits(cluster[0], clean)
+        if before and way and (way != before or way not in _IN_A_ROW):
+            clean = _APART + clean
+        before = way if clean[-1:].isdecimal() else ""
         text.append(clean)
         places += [place] * len(clean)
-    return _OF_NUMBERS.sub(_ascii, "".join(text)), [*places, len(run)]
+    return _UNUSUAL.sub(_usual, "".join(text)), [*places, len(run)]
 
 
-def _ascii(match: re.Match[str]) -> str:
+def _way_of_digits(character: str, clean: str) -> str:
+    """Return in which way a character that begins with a digit in NFKC is written; empty for others."""
+    if not clean[:1].isdecimal():
+        return ""
+    return "plain" if character.isdecimal() else decomposition(character).split(" ")[0]
+
+
+def _usual(match: re.Match[str]) -> str:
+    if len(match[0]) > 1:
+        return match[0][::-1]
     return {"\u066b": ".", "\u066c": ","}.get(match[0]) or str(decimal(match[0], match[0]))
 
 
@@ -301,7 +335,7 @@ def _term(word: str) -> str:
 
 @_kept_where_short
 def _of_letters(word: str) -> str:
-    lower = _normalize("NFKC", word.casefold())
+    lower = _normalize("NFKC", word.casefold()).translate(_CHILLUS)
     return _singular(lower.replace("i\u0307", "i").replace("ı", "i"))  # as Turkish and others write them
 
 

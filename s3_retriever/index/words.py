@@ -24,7 +24,10 @@ FOLDED = 0.3
 # Most words end where they seem to; to look for more after each of them would take longer than to find them.
 _CHARACTERS = rf"[\w{below(MARKS + IGNORABLE + COMPATIBLE)}\U00010000-\U0010ffff]+"
 _AT_END = r"(?<!\xad)(?=[ ,.][^\d])"
-_IN_NUMBER = r"(?<=\d)(?:[.,'’\u066b\u066c](?=\d)|[ \xa0\u2009\u202f](?=\d\d\d(?!\w)))"
+_IN_NUMBER = (
+    r"(?<=\d)(?:[.,'’\u066b\u066c](?=\d)|[ \xa0\u2009\u202f](?=\d\d\d(?!\w))"
+    r"|[\uff0c\uff0e](?<=[\uff10-\uff19].)(?=[\uff10-\uff19]))"
+)
 RUN = re.compile(
     rf"({DATE}|{_CHARACTERS}(?:{_AT_END}|(?:(?:{_IN_NUMBER}|{HYPHENATION}){_CHARACTERS})*))(?:['’][sS]\b)?"
 )

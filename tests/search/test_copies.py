@@ -238,8 +238,8 @@ TELLING = [  # two ways to fill a gap by which the text says something else
     ),
     (
         "Le locataire paie le loyer de l'appartement situé au-dessus du bureau du port le premier jour du "
-        "mois {} sur le compte du propriétaire, et garde la cour, l'escalier et la cave propres à tout moment, "
-        "dans la mesure du possible selon les règles de la maison.",
+        "mois {} sur le compte du propriétaire, et garde la cour, l'escalier et la cave propres à tout "
+        "moment, dans la mesure du possible selon les règles de la maison.",
         "de mars 2020",
         "de juin 2020",
     ),
@@ -251,8 +251,8 @@ TELLING = [  # two ways to fill a gap by which the text says something else
     ),
     (
         "يدفع المستأجر في {} إيجار الشقة الواقعة فوق مكتب الميناء القديم إلى حساب المالك ويحافظ على نظافة "
-        "الفناء والدرج والقبو في جميع الأوقات بقدر ما يستطيع وفقا لقواعد البيت والمدينة إذا كان المالك على علم بذلك "
-        "ووافق عليه جميع السكان الآخرين في البيت",
+        "الفناء والدرج والقبو في جميع الأوقات بقدر ما يستطيع وفقا لقواعد البيت والمدينة إذا كان المالك على علم "
+        "بذلك ووافق عليه جميع السكان الآخرين في البيت",
         "٥ مايو",
         "٥ يونيو",
     ),
