@@ -231,11 +231,30 @@ def number_and_words(piece: Placed) -> Iterator[tuple[str, int]]:
     if not separators:
         yield from word_and_parts(piece)
         return
+    measure = re.fullmatch(r"([0-9][0-9.,'’ ]*)([^\W\d_]+)", said)
+    if measure:
+        yield from number_and_words(piece[: measure.end(1)])
+        yield from word_and_parts(piece[measure.end(1) :])
+        return
+    version = re.fullmatch(r"([^\W\d_]+)[0-9]+(\.[0-9]+)+", said)
+    if version:
+        yield said, piece[0][1]
+        number = piece[version.end(1) :]
+        for part, place in word_and_parts(split(piece, ".")[0]):
+            if place < number[0][1]:
+                yield part, place
+        yield from number_and_words(number)
+        return
     worth = value(said)
     whole = worth if worth is not None else said if set(separators) == {"."} else None
     if whole is not None:
         yield whole.replace(JOINT, ""), piece[0][1]
     in_thousands = worth is not None and (len(separators) > 1 or "." not in worth)
+    if worth is not None and in_thousands and "." in worth:
+        last = split(piece, ".,'’ ")[-1]
+        yield worth.split(".")[0], piece[0][1]
+        if " " not in separators:
+            yield worth.split(".")[1], last[0][1]
     if not in_thousands or " " in separators:
         for word in split(piece, ".,'’ "):
             yield from word_and_parts(word)

@@ -55,6 +55,8 @@ _BETWEEN_DATE = re.compile("[-/]")
 _CHARACTER = re.compile(rf".(?:[{STACKING}][^{ATTACHED}]|[{ATTACHED}])*")
 _SEPARATORS = re.compile(r"[.,'’ ]")
 _NUMBER = re.compile(r"[0-9]+(?:[.,'’ ][0-9]+)+")
+_MEASURE = re.compile(r"([0-9]+(?:[.,'’ ][0-9]+)*)([^\W\d_]+)")  # "1.5kg"
+_VERSION = re.compile(r"([^\W\d_]+)([0-9]+(?:\.[0-9]+)+)")  # "v2.10.1"
 _PARTS = re.compile(r"[A-Z]{2,}s(?![A-Za-z])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _FEW, _LONG = 4, 3  # a word is taken into few parts, or into parts of so many characters on average
 
@@ -240,14 +242,36 @@ def _numbers(piece: str, places: Sequence[int]) -> Iterator[Form]:
 
 
 def _number(piece: str, places: Sequence[int]) -> Iterator[Form]:
-    """Yield a number with separators and, unless they part thousands, what stands between them."""
+    """Yield a number with separators and, unless they part thousands, what stands between them.
+
+    Letters behind it are a word of their own, as a unit is. Behind the letters of a version, as of "v2.10",
+    the number is one of its own.
+    """
+    if measure := _MEASURE.fullmatch(piece):
+        middle = measure.end(1)
+        yield from _number(measure[1], places[: middle + 1])
+        yield from _word(measure[2], places[middle:])
+        return
+    if version := _VERSION.fullmatch(piece):
+        middle, name = version.end(1), piece.split(".", 1)[0]
+        yield Form(_term(piece), places[0], places[-1])
+        of_name = _word(name, places[: len(name) + 1], DIGITS)
+        yield from (form for form in of_name if form.start < places[middle])
+        yield from _number(version[2], places[middle:])
+        return
     parts = _SEPARATORS.split(piece)
     whole = _value(piece) if _NUMBER.fullmatch(piece) else ""
     if not whole and set(_SEPARATORS.findall(piece)) == {"."}:
         whole = piece
     if whole:
         yield Form(_term(whole.replace(_JOINT, "")), places[0], places[-1])
-    if whole.count(".") >= len(parts) - 1 or " " in piece or not whole:
+    parts_thousands = len(parts) > 1 + whole.count(".")
+    if whole and parts_thousands and "." in whole:
+        middle = len(piece) - len(parts[-1])
+        yield Form(whole.partition(".")[0], places[0], places[middle - 1], DIGITS)
+        if " " not in piece:
+            yield Form(parts[-1], places[middle], places[-1], DIGITS)
+    if not parts_thousands or " " in piece or not whole:
         yield from _each(parts, places, DIGITS if whole else 1.0)
 
 
@@ -288,7 +312,8 @@ def _word(piece: str, places: Sequence[int], weight: float = 1.0) -> Iterator[Fo
     """Yield a word and the parts that it is made of, as ``getUserById`` of four.
 
     A question asks for parts of two characters or more, and for no single one: that of a name such as "CoV"
-    would only repeat it. One that was hyphenated is a word, and so is what stands on either line.
+    would only repeat it. Of a number with a unit, as "3MB", it asks for both. One that was hyphenated is a
+    word, and so is what stands on either line.
     """
     if _JOINT in piece:
         yield Form(_term(piece.replace(_JOINT, "")), places[0], places[-1], weight)
@@ -297,9 +322,10 @@ def _word(piece: str, places: Sequence[int], weight: float = 1.0) -> Iterator[Fo
     yield Form(_term(piece), places[0], places[-1], weight)
     parts = _parts(piece)
     several = sum(end - begin > 1 for begin, end in parts) > 1
+    has_unit = not several and _MEASURE.fullmatch(piece) is not None
     for begin, end in parts:
-        asked = several and end - begin > 1
-        yield Form(_term(piece[begin:end]), places[begin], places[end], weight if asked else 0.0)
+        asked = weight if several and end - begin > 1 else DIGITS * weight if has_unit else 0.0
+        yield Form(_term(piece[begin:end]), places[begin], places[end], asked)
 
 
 def _parts(piece: str) -> list[tuple[int, int]]:

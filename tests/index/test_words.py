@@ -107,18 +107,23 @@ def test_a_question_copied_from_a_text_meets_it(text: str, one: int, other: int)
             "x_train train iphone phone mrna rna 9f86d081884c7d65 agvsbg8gd29ybgq",
         ),
         # Numbers.
-        ("1,234.56 1.234,56 1'234.56 12,34,567 1234.56", "1234.56 1234.56 1234.56 1234567 1234.56 1234 56"),
-        ("1 234 1\u202f234 2010 300", "1234 1 234 1234 1 234 2010 300"),
+        (
+            "1,234.56 1.234,56 1'234.56 12,34,567 1234.56",
+            "1234.56 1234 56 1234.56 1234 56 1234.56 1234 56 1234567 1234.56 1234 56",
+        ),
+        ("1 234 1\u202f234 2010 300 1 234,5", "1234 1 234 1234 1 234 2010 300 1234.5 1234 1 234 5"),
+        ("1.5kg 1,234mm 3MB 220V", "1.5 1 5 kg 1234 mm 3mb 3 mb 220v 220"),
+        ("python3.11 2.1rc1", "python3.11 python3 python 3.11 3 11 2.1rc1 2 1rc1 1 rc 1"),
         ("3.14 3,14 0.125", "3.14 3 14 3.14 3 14 0.125 0 125"),
         ("١٢٣٫٤٥ ١٬٢٣٤", "123.45 123 45 1234"),
-        ("v1.2.3 192.168.1.1 1,2,3", "v1.2.3 v1 1 2 3 192.168.1.1 192 168 1 1 1 2 3"),
+        ("v1.2.3 192.168.1.1 1,2,3", "v1.2.3 v1 1.2.3 1 2 3 192.168.1.1 192 168 1 1 1 2 3"),
         ("2012-02-29 2012/2/9", "2012.02.29 2012 02 29 2012.2.9 2012 2 9"),
         ("29/02/2012, 29.02.2012", "29.02.2012 29 02 2012 29.02.2012 29 02 2012"),
         ("/2012/02/29/a 1-2-3 2012-02/29", "2012.02.29 2012 02 29 a 1 2 3 2012 02 29"),
         ("2012-02-29T12:05", "2012.02.29 2012 02 29 t12 12 05"),
         ("٣٤ ４２ x² ½", "34 42 x2 2 1 2"),
         ("1½ 10² 1990¹² CO₂ ①② m²5", "1 1 2 10 2 1990 12 co2 co 2 1 2 m2 2 5"),
-        ("１，２３４．５ 1，2 ３．１４", "1234.5 1 2 3.14 3 14"),
+        ("１，２３４．５ 1，2 ３．１４", "1234.5 1234 5 1 2 3.14 3 14"),
         ("lʼeau пʼять Oʻzbekiston", "l eau п ять o zbekiston"),
         ("अन्न सम्मान", "अन्न सम्मान"),
         # What says nothing, and hyphens at ends of lines.
@@ -250,6 +255,28 @@ def test_identifiers_are_found_by_their_parts_and_best_by_themselves(identifier:
     assert meets("get the user by id", f"the {identifier}")
     assert strength(identifier, identifier) > strength(identifier, "get user by id") > 0
     assert strength(identifier, identifier) > strength(identifier, "getUser_byId") - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("3 MB", "3MB"),
+        ("10 kg", "10kg"),
+        ("1.5 kg", "1.5kg"),
+        ("1,5 kg", "1.5kg"),
+        ("220 V", "220V"),
+        ("2.10.1", "v2.10.1"),
+        ("Python 3.11", "python3.11"),
+        ("1234", "1,234.00"),
+        ("1234", "1 234,00"),
+    ],
+)
+def test_numbers_with_units_and_versions_are_found_either_way(one: str, other: str) -> None:
+    """By all of their figures at least."""
+    for question, text in ((one, other), (other, one)):
+        met = {term for term in terms(text) if term in {one.term for one in asked(question)}}
+        figures = "".join(filter(str.isdigit, question)).removesuffix("00")
+        assert figures in {"".join(filter(str.isdigit, term)) for term in met}
 
 
 def test_one_part_alone_does_not_repeat_a_name() -> None:
