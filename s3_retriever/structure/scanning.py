@@ -113,6 +113,32 @@ def is_timed(points: Points, flags: Flags, first: int, last: int) -> Any:
 
 
 @njit(cache=True, nogil=True)
+def is_stamped(points: Points, flags: Flags, first: int, last: int) -> Any:
+    """Tell whether a line begins with hours and minutes in brackets or behind a date, as in a chat."""
+    numbers = 0
+    for at in range(first, min(last - 2, first + 20)):
+        point = points[at]
+        if flags[at] & DIGIT:
+            numbers += at == first or not flags[at - 1] & DIGIT
+        elif point == 58:
+            has_minutes = flags[at + 1] & DIGIT and flags[at + 2] & DIGIT
+            return numbers > 0 and has_minutes != 0 and (numbers > 2 or points[first] == 91)
+        elif not (44 <= point <= 47 or point == 32 or point == 84 or (point == 91 and at == first)):
+            return False
+    return False
+
+
+@njit(cache=True, nogil=True)
+def quotes(points: Points, flags: Flags, first: int, last: int) -> Any:
+    """Return how many signs of quoted mail a line begins with, and whether there is nothing else in it."""
+    at, found = first, 0
+    while at < last and (points[at] == 62 or flags[at] & SPACE):
+        found += points[at] == 62
+        at += 1
+    return found, at >= last
+
+
+@njit(cache=True, nogil=True)
 def is_entry(points: Points, flags: Flags, first: int, last: int) -> Any:
     """Tell whether a line is an entry of settings: a name, then a colon and a gap, or an equals sign."""
     at = first

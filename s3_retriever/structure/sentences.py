@@ -20,7 +20,15 @@ from s3_retriever.structure.characters import (
 from s3_retriever.structure.filling import DOUBLE, are_entries, columns
 from s3_retriever.structure.kinds import Flags, Hashes, Points, Starts
 from s3_retriever.structure.lines import DIGITS, END, FIRST, INDENT, LAST, PAGE, WORDS, Lines
-from s3_retriever.structure.scanning import bracketed, is_entry, is_timed, item_text, marker_end
+from s3_retriever.structure.scanning import (
+    bracketed,
+    is_entry,
+    is_stamped,
+    is_timed,
+    item_text,
+    marker_end,
+    quotes,
+)
 from s3_retriever.structure.stops import is_full_stop
 
 _PHRASE = 60  # characters after which a space ends a unit in scripts that have no stops
@@ -182,6 +190,8 @@ def _goes_on(points: Points, flags: Flags, at: int, gap: int, end: int, closed: 
         return True
     if flags[gap] & WIDE:
         return True
+    if mark == 0x179B and points[gap + 1] == 0x17D4 and points[at - 1] == 0x17D4:  # "and so on" of Khmer
+        return True
     is_dash = mark == 0x2013 or mark == 0x2014
     if gap == at or not (is_dash or mark == 45):
         return False
@@ -229,7 +239,11 @@ def _is_deliberate(points: Points, flags: Flags, lines: Lines, line: int, widest
     """Tell whether the break before a line of a paragraph is more than wrapping."""
     above, below = lines[line - 1], lines[line]
     at, last = below[FIRST], below[LAST]
-    if is_timed(points, flags, at, last) or (entries and below[INDENT] <= lines[0, INDENT]):
+    if (
+        is_timed(points, flags, at, last)
+        or is_stamped(points, flags, at, last)
+        or (entries and below[INDENT] <= lines[0, INDENT])
+    ):
         return True
     if points[at] == 46 and points[at + 1] == 46 and flags[at + 2] & SPACE:  # a mark of reStructuredText
         return True
@@ -239,7 +253,11 @@ def _is_deliberate(points: Points, flags: Flags, lines: Lines, line: int, widest
         return True
     if marker_end(points, flags, at, last) >= 0:  # it begins no item, or it would be in another block
         return False
-    if points[at] == 62 and points[above[FIRST]] == 62:  # quoted mail
+    if points[at] == 62:  # quoted mail
+        depth, is_blank = quotes(points, flags, at, last)
+        above_depth, above_is_blank = quotes(points, flags, above[FIRST], above[LAST])
+        if is_blank or above_is_blank or depth > above_depth:
+            return not is_blank
         while at < last - 1 and (points[at] == 62 or flags[at] & SPACE):
             at += 1
     if flags[at] & LOWER:

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from s3_retriever.compiled import njit
-from s3_retriever.structure.characters import CLOSER, DIGIT, LETTER, LOWER, SPACE, STOP, UPPER, WIDE
+from s3_retriever.structure.characters import BREAK, CLOSER, DIGIT, LETTER, LOWER, SPACE, STOP, UPPER, WIDE
 from s3_retriever.structure.kinds import Flags, Hashes, Points
 from s3_retriever.structure.scanning import contains, hash_word, word_end
 
+_PARAGRAPH = 0xA7  # its sign
+_THAI = 3  # letters of what is abbreviated in Thai, at most; its sentences have no stops
 _NOUN = 4  # letters of what follows an ordinal, at least: what is shorter is mostly a pronoun
 
 
@@ -37,6 +39,8 @@ def is_full_stop(
     digits = stop - at
     if not digits or digits > 4:
         return True
+    if points[following] == _PARAGRAPH:  # 5. §
+        return False
     if _is_dated(points, flags, begin, at, following, end) or flags[following] & LOWER:
         return False
     if digits == 4:
@@ -73,6 +77,8 @@ def _ends_word(
     if before == 46:
         return False  # e.g., U.S.
     point = points[at]
+    if letters <= _THAI and 0xE01 <= point <= 0xE46:
+        return False
     # A lower-case letter with an accent is a word, as in Vietnamese.
     is_word = flags[at] & LOWER and (0xDF <= point <= 0x24F or 0x1E00 <= point <= 0x1EFF)
     has_no_case = 0x5D0 <= point <= 0x64A  # Hebrew and Arabic, in which no word has one letter
@@ -92,13 +98,41 @@ def _ends_word(
         return False
     after = following + 8
     roman = _roman_end(points, following, after)
-    if flags[following] & DIGIT or (following + 1 < roman < after and not flags[roman] & LETTER):
+    if _is_firm(points, at, stop, following) or _is_speaker(points, flags, begin, at, stop, following):
+        return False
+    if (
+        flags[following] & DIGIT
+        or points[following] == _PARAGRAPH
+        or (following + 1 < roman < after and not flags[roman] & LETTER)
+    ):
         is_street = (
             letters > 3 and points[stop - 3] == 115 and points[stop - 2] == 116 and points[stop - 1] == 114
         )
         if is_street or contains(numbered, word):
             return False
     return not (flags[following] & LOWER and letters <= 4)
+
+
+@njit(cache=True, nogil=True)
+def _is_firm(points: Points, at: int, stop: int, following: int) -> Any:
+    """Tell whether a word is that of "& Co. KG"."""
+    is_co = stop - at == 2 and points[at] == 67 and points[at + 1] == 111
+    return is_co and points[following] == 75 and points[following + 1] == 71
+
+
+@njit(cache=True, nogil=True)
+def _is_speaker(points: Points, flags: Flags, begin: int, at: int, stop: int, following: int) -> Any:
+    """Tell whether a word in capitals begins a line that goes on, as in a play: "ANNA. Who is it?"."""
+    if (
+        (at > begin and points[at - 1] != 10)
+        or stop - at < 2
+        or not _begins_sentence(points, flags, begin, at)
+    ):
+        return False
+    for place in range(at, following):
+        if not flags[place] & UPPER and (place < stop or flags[place] & BREAK):
+            return False
+    return True
 
 
 @njit(cache=True, nogil=True)

@@ -52,16 +52,21 @@ ABBREVIATIONS = hashes(
     "np tj dn br nt inż ks bl dz dra drs bpk cmdr maj adm mt डॉ प्रो ড ডা মো zzgl ul św проф акад mevr tp "
     "exmo exma exmos exmas ilmo ilma profa dª mª avda gral cnel tte pdte pgs ths pl sz ifj özv gosp jl hab "
     "płk ppłk mjr κα κκ просп наб пер бул вул ім пос напр ср англ лат нем греч исп např sv nám rndr mudr "
-    "judr phdr kgl resp exkl doç yrd örn bkz bijv dhr spett"
+    "judr phdr kgl resp exkl doç yrd örn bkz bijv dhr spett zob aprox श्री श्रीमती पं स्व प्रा திரு "
+    "திருமதி డా శ్రీ ಡಾ ಶ್ರೀ ഡോ ശ്രീ ડૉ શ્રી ਡਾ"
 )
 
 NUMBERED = hashes(
     "no sec para paras cl reg kl godz blz pag kap cap stk str č čl čp obr vyd tlf afd hfst mwst jg anm ziff "
-    "aufl taf tab rys poz zob ust lok séc кв корп оф разд прил чл"
+    "aufl taf tab rys poz ust lok séc кв корп оф разд прил чл gem max min mind geb gest ok cca kb rozdz rn "
+    "tz inc cir temp παρ αρ रु ps prov isa jer ezek dan hos zech matt mk lk jn rom cor gal eph phil thess heb "
+    "exod deut josh judg kgs chr"
 )
-"""What a full stop follows without ending a sentence if a number comes next."""
+"""What a full stop follows without ending a sentence if a number or the sign of a paragraph comes next."""
 
-CAPITALISED = hashes("hr jh sto sta ste dl dna brig av mah cad sok kab kec kel gent egr mw eng op loc")
+CAPITALISED = hashes(
+    "hr jh sto sta ste dl dna brig av mah cad sok kab kec kel gent egr mw eng op loc mio mrd civ crim fr esim"
+)
 """What a full stop follows without ending a sentence if its first letter alone is a capital: Hr., Jh."""
 
 BEFORE_ORDINALS = hashes(
