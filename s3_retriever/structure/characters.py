@@ -75,9 +75,14 @@ def characters(text: str) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16
     """
     points = np.zeros(len(text) + PADDING, np.uint32)
     points[: len(text)] = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    flags = character_table()[np.minimum(points, _SIZE - 1)]
-    flags[len(text) :] = 0
-    return points, flags
+    return points, flags_of(points, len(text))
+
+
+def flags_of(points: npt.NDArray[np.uint32], n: int) -> npt.NDArray[np.uint16]:
+    """Return the bits of each of the first ``n`` characters, uint16; 0 for what is behind them."""
+    flags: npt.NDArray[np.uint16] = character_table()[np.minimum(points, _SIZE - 1)]
+    flags[n:] = 0
+    return flags
 
 
 def hash_of(word: str) -> int:

@@ -23,6 +23,7 @@ from s3_retriever.structure.manuals import mark_manual
 from s3_retriever.structure.markup import mark_markup
 from s3_retriever.structure.records import mark_records
 from s3_retriever.structure.tables import mark_tables
+from s3_retriever.structure.tagged import cut_tagged, has_root, may_be_tagged
 from s3_retriever.structure.titles import mark_titles
 
 _PIECE = 1 << 22  # characters looked at together: what is found there takes up to ten times their memory
@@ -83,7 +84,8 @@ def find_units(text: str, pages: Sequence[int] = ()) -> Units:
     r"""Find the units of a text, in time linear in its length.
 
     Sentences of prose and of list items, headings, rows of tables, statements of code, members of JSON, and
-    the furniture of pages. The markup is told from the text alone, of AsciiDoc, org, LaTeX, POD and roff too.
+    the furniture of pages. The markup is told from the text alone, of AsciiDoc, org, LaTeX, POD and roff
+    too. In XML and HTML what elements say is cut.
 
     Args:
         text: Any ``str``.
@@ -98,7 +100,8 @@ def find_units(text: str, pages: Sequence[int] = ()) -> Units:
     """
     feeds = [match.end() for match in re.finditer("\f", text)]
     tops = np.array(pages[1:] if len(pages) > 1 else feeds, np.int64)
-    found = [_find(piece, offset, tops) for offset, piece in _pieces(text)]
+    mark = ">\n" if len(text) > _PIECE and has_root(text) else ""
+    found = [_find(piece, offset, tops, mark != "") for offset, piece in _pieces(text, mark or "\n\n")]
     starts, marked, levels = (
         (np.concatenate(column) for column in zip(*found, strict=True)) if found else _NONE
     )
@@ -112,13 +115,13 @@ def find_units(text: str, pages: Sequence[int] = ()) -> Units:
     return Units(starts, marked & ~np.uint8(BEGINS), levels, (marked & BEGINS).astype(np.bool_))
 
 
-def _pieces(text: str) -> Iterator[tuple[int, str]]:
-    """Yield a text in pieces with their offsets, cut at blank lines where there are any."""
+def _pieces(text: str, mark: str) -> Iterator[tuple[int, str]]:
+    """Yield a text in pieces with their offsets, cut behind a mark where there are any, else at lines."""
     begin = 0
     while len(text) - begin > _PIECE:
-        end = text.rfind("\n\n", begin + _PIECE // 2, begin + _PIECE)
+        end = text.rfind(mark, begin + _PIECE // 2, begin + _PIECE)
         end = (
-            end + 2
+            end + len(mark)
             if end >= 0
             else text.rfind("\n", begin + _PIECE // 2, begin + _PIECE) + 1 or begin + _PIECE
         )
@@ -129,13 +132,18 @@ def _pieces(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _find(
-    text: str, offset: int, tops: npt.NDArray[np.int64]
+    text: str, offset: int, tops: npt.NDArray[np.int64], of_tagged: bool
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Return where units of a piece begin, their kinds, maybe with ``BEGINS``, and their levels.
 
-    ``tops`` are the offsets where pages begin, after the first one.
+    ``tops`` are the offsets where pages begin, after the first one. ``of_tagged`` tells that the
+    text is a piece of one that is known to be in XML or HTML.
     """
     points, flags = characters(text)
+    if of_tagged or may_be_tagged(text):
+        units = cut_tagged(points, flags, _WORDS, offset if of_tagged else -1)
+        if units:
+            return units[0] + np.uint32(offset), units[1], units[2]
     before, after = np.searchsorted(tops, (offset, offset + len(text)), side="right").tolist()
     own = tops[before:after] - offset
     parted = [at for at in own.tolist() if not at or not text[at - 1 : at + 1].isalnum()]
