@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from s3_retriever.compiled import njit
 from s3_retriever.structure.characters import DIGIT, LETTER, LOWER, SPACE, STOP, UPPER
+from s3_retriever.structure.comments import are_settings, has_comments
 from s3_retriever.structure.kinds import CODE, JOINED, Bytes, Flags, Hashes, Points
 from s3_retriever.structure.lines import (
     COMMAS,
@@ -215,7 +216,9 @@ def mark_code(
     fences = mark_fences(points, flags, lines, kinds, marked_up)
     markdown = not marked_up and is_markdown(points, flags, lines, kinds, fences)
     manual = not marked_up and not markdown and is_manual(lines)
-    signs = marked_up or markdown or not (manual or has_other_headings(points, flags, lines, kinds))
+    noted = not (marked_up or markdown) and has_comments(points, flags, lines, kinds)
+    signs = marked_up or markdown or not (noted or manual or has_other_headings(points, flags, lines, kinds))
+    settings = noted and are_settings(points, flags, lines, kinds)
     likely, told, apart = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
     total = coded = said = size = minified = 0
     for i in range(n):
@@ -223,6 +226,8 @@ def mark_code(
         first, last = row[FIRST], row[LAST]
         if kinds[i] or first == row[END]:
             apart[i] = True
+            continue
+        if noted and not settings and points[first] == 35:  # a comment tells nothing of what is around it
             continue
         total += 1
         if (markdown and signed(points, flags, row)) or (manual and titled(lines, i)):
@@ -256,8 +261,9 @@ def mark_code(
             found += likely[end]
             is_told |= told[end]
             end += 1
-        noted = not is_told and _is_noted(points, flags, lines[begin:end], signs)
-        if whole or (end - begin >= 2 and (found * 2 > end - begin or noted)):
+        begun = not is_told and _is_noted(points, flags, lines[begin:end], signs)
+        begun &= not (settings and are_settings(points, flags, lines[begin:end], kinds[begin:end]))
+        if whole or (end - begin >= 2 and (found * 2 > end - begin or begun)):
             kinds[begin:end] = CODE
         begin = end
     return signs

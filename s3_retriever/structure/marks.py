@@ -27,7 +27,8 @@ from s3_retriever.structure.scanning import item_text
 from s3_retriever.structure.sections import read_number
 
 _FENCED = 12  # columns before a fence, at most
-_SIGNED = 4  # columns before number signs from which on they mark no heading
+SIGNED = 4
+"""Columns before number signs from which on they mark no heading."""
 _AMISS = 2  # characters by which an underline is too short or too long, at most
 UNDERLINED = 120  # characters of the longest line that is underlined
 _TITLE, _TITLES = 8, 3  # words of a title of a manual page, at most; titles that it has, at least
@@ -89,7 +90,7 @@ def signed(points: Points, flags: Flags, row: npt.NDArray[np.int64]) -> Any:
     while at < last and points[at] == 35:
         at += 1
     level = at - first
-    return level if 1 <= level <= 6 and at < last and flags[at] & SPACE and row[INDENT] < _SIGNED else 0
+    return level if 1 <= level <= 6 and at < last and flags[at] & SPACE and row[INDENT] < SIGNED else 0
 
 
 @njit(cache=True, nogil=True)

@@ -17,6 +17,7 @@ _OPENS = re.compile(r"- [\w./$'\"-]+:(?:\s|$)|(?:- )?[\w./$'\"{}-]+:(?: *#.*)?$"
 _SECTION = re.compile(r"\[\[?[^\W\d][^][]*\]\]?$")
 _COMMENT = re.compile(r"[#;]|$")
 _LOOKED_AT = 500  # lines above an entry
+_WIDEST = 200  # columns before one
 
 
 def settings_above(text: str, at: int) -> list[str]:
@@ -26,13 +27,20 @@ def settings_above(text: str, at: int) -> list[str]:
 
     Args:
         text: The document.
-        at: Where the entry begins. Nothing else has keys above it.
+        at: Where the entry begins, or comments above it. Nothing else has keys above it.
 
     Examples:
         >>> text = "server:\n  port: 5\n  host: a\n[client]\nwait = 7"
         >>> settings_above(text, text.index("host")), settings_above(text, text.index("wait"))
         (['server:'], ['[client]'])
     """
+    while text.startswith("#", at):  # comments above the entry, which are in its unit
+        end = text.find("\n", at) + 1
+        at = (
+            end + len(text[end : end + _WIDEST]) - len(text[end : end + _WIDEST].lstrip(" \t"))
+            if end
+            else len(text)
+        )
     begin = text.rfind("\n", 0, at) + 1
     level = at - begin
     found: list[str] = []

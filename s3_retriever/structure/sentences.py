@@ -253,12 +253,14 @@ def _is_deliberate(points: Points, flags: Flags, lines: Lines, line: int, widest
         return True
     if marker_end(points, flags, at, last) >= 0:  # it begins no item, or it would be in another block
         return False
-    if points[at] == 62:  # quoted mail
+    mark = points[at]
+    if mark == 62:  # quoted mail
         depth, is_blank = quotes(points, flags, at, last)
         above_depth, above_is_blank = quotes(points, flags, above[FIRST], above[LAST])
         if is_blank or above_is_blank or depth > above_depth:
             return not is_blank
-        while at < last - 1 and (points[at] == 62 or flags[at] & SPACE):
+    if mark == 62 or (mark == 35 and points[above[FIRST]] == mark):  # that, or comments
+        while at < last - 1 and (points[at] == mark or flags[at] & SPACE):
             at += 1
     if flags[at] & LOWER:
         return False
