@@ -22,6 +22,7 @@ from s3_retriever.structure.lines import (
     OTHERS,
     PIPES,
     SEMICOLONS,
+    START,
     WORDS,
     Lines,
 )
@@ -34,7 +35,9 @@ from s3_retriever.structure.marks import (
     signed,
     titled,
 )
+from s3_retriever.structure.openers import is_target, name_end
 from s3_retriever.structure.scanning import contains, hash_word, marker_end, word_end
+from s3_retriever.structure.words import INSTRUCTIONS
 
 _LOOK = 80  # characters of a line that are looked at for signs of code
 _SAID = 6  # words of a line at the margin that says something
@@ -45,7 +48,7 @@ _MINIFIED = 500  # characters of a minified line, at least
 def looks_like_code(points: Points, flags: Flags, row: npt.NDArray[np.int64], words: Hashes) -> Any:
     """Tell whether a line by itself looks like one of a program."""
     first, last = row[FIRST], row[LAST]
-    signs = calls = assigns = joins = links = 0
+    signs = calls = assigns = joins = links = types = 0
     final, initial = points[last - 1], points[first]
     second = points[first + 1] if first + 1 < last else np.uint32(0)
     end = word_end(points, flags, first, min(last, first + 12))
@@ -74,6 +77,8 @@ def looks_like_code(points: Points, flags: Flags, row: npt.NDArray[np.int64], wo
     ):
         signs += 2
     signs += final == 44 and _is_property(points, flags, row)
+    if _is_instruction(points, flags, first, last) or (final == 36 and points[last - 2] == 32):
+        signs += 2
     if is_word:
         signs += 1 + _is_block_of_words(points, flags, row, end) + 2 * _imports(points, row, end)
     at, end = first + 1, min(last - 1, first + _LOOK)
@@ -87,14 +92,60 @@ def looks_like_code(points: Points, flags: Flags, row: npt.NDArray[np.int64], wo
             calls += flags[at - 1] & (LETTER | DIGIT) != 0 or points[at - 1] == 95
         elif point == 61:
             assigns += 1
+        elif point == 58 and points[at + 1] == 58 and points[at - 1] == 32 and points[at + 2] == 32:
+            types = 2  # of Haskell
         elif point == 95 or (
             (point == 46 or point == 58) and points[at - 1] != 32 and flags[at + 1] & LETTER != 0
         ):
             joins += 1
         at += 1
     signs += final == 41 and not links
-    signs += (calls > 0) + (assigns > 0) + (joins > 0)
+    signs += (calls > 0) + (assigns > 0) + (joins > 0) + types
     return signs >= 3 or (signs == 2 and (row[WORDS] <= 6 or row[OTHERS] * 6 >= row[LETTERS]))
+
+
+@njit(cache=True, nogil=True)
+def _is_instruction(points: Points, flags: Flags, first: int, last: int) -> Any:
+    """Tell whether a line begins like one of a Dockerfile: with a word in capitals."""
+    end = first
+    while end < last and 65 <= points[end] <= 90:
+        end += 1
+    return points[end] == 32 and end > first + 2 and contains(INSTRUCTIONS, hash_word(points, first, end))
+
+
+@njit(cache=True, nogil=True)
+def _is_equation(points: Points, row: npt.NDArray[np.int64]) -> Any:
+    """Tell whether a line has an equals sign with spaces around."""
+    for at in range(row[FIRST] + 1, row[LAST] - 1):
+        if points[at] == 61 and points[at - 1] == 32 and points[at + 1] == 32:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _is_makefile(points: Points, lines: Lines) -> Any:
+    """Tell whether a text is a makefile: it has targets and variables, and hardly anything else."""
+    targets = variables = total = other = 0
+    recipe = False
+    for i in range(len(lines)):
+        row = lines[i]
+        first, last = row[FIRST], row[LAST]
+        if first == row[END]:
+            continue
+        total += 1
+        for at in range(first, last - 1):
+            if points[at] == 36 and (points[at + 1] == 40 or points[at + 1] == 64 or points[at + 1] == 60):
+                variables += 1  # $( $@ $<
+                break
+        if is_target(points, lines, i):
+            targets, recipe = targets + 1, True
+        elif not (recipe and points[row[START]] == 9):
+            is_other = points[first] != 35 and row[WORDS] > 1 and row[INDENT] == 0
+            for at in range(first, last - 1):
+                is_other &= points[at] != 61 and not (points[at] == 58 and points[at - 1] > 32)
+            other += is_other
+            recipe = row[INDENT] > 0 and recipe
+    return targets > 0 and variables > 1 and other * 5 < total
 
 
 @njit(cache=True, nogil=True)
@@ -236,6 +287,8 @@ def mark_code(
         is_item = markdown and (points[first] == 124 or marker_end(points, flags, first, last) >= 0)
         if not (is_item or (manual and refers(points, flags, row))):
             likely[i] = looks_like_code(points, flags, row, words)
+            if i and likely[i - 1] and not likely[i]:
+                likely[i] = _is_equation(points, row) and name_end(points, flags, lines, i) > 0
     _mark_comments(points, lines, kinds, likely)
     for i in range(n):
         row = lines[i]
@@ -250,7 +303,8 @@ def mark_code(
     # A program has a third of such lines and hardly any prose at the margin; a manual with listings has much.
     shebang = n > 0 and lines[0, FIRST] == 0 and points[0] == 35 and points[1] == 33
     mostly = total >= 3 and (coded * 5 >= total * 3 or (coded * 20 >= total * 7 and said * 10 < total))
-    whole = not marked_up and (shebang or ((mostly or minified * 2 > size) and not markdown and not manual))
+    told_so = shebang or (not markdown and not manual and _is_makefile(points, lines))
+    whole = not marked_up and (told_so or ((mostly or minified * 2 > size) and not markdown and not manual))
     begin = 0
     while begin < n:
         if apart[begin]:

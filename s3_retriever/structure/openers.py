@@ -12,6 +12,7 @@ from s3_retriever.structure.characters import DIGIT, LETTER, LOWER
 from s3_retriever.structure.kinds import Flags, Hashes, Points
 from s3_retriever.structure.lines import END, FIRST, INDENT, LAST, START, Lines
 from s3_retriever.structure.scanning import contains, hash_word, word_end
+from s3_retriever.structure.words import NAMING_WORDS
 
 NOTHING, FUNCTION, CLASS = range(3)
 """What a line opens."""
@@ -44,8 +45,14 @@ def opened_by(
     braced = points[last - 1] == 123 or (following < len(lines) and points[lines[following, FIRST]] == 123)
     if not deeper and not braced:
         return NOTHING
-    if (braced and _is_method(points, first)) or _is_target(points, lines, i):
+    if (braced and _is_method(points, first)) or is_target(points, lines, i):
         return FUNCTION
+    if deeper and has_signature(points, flags, lines, i):
+        return FUNCTION
+    if points[last - 1] == 123 and points[last - 2] == 32:
+        stop = word_end(points, flags, first, last)
+        if points[stop] == 32 and contains(NAMING_WORDS, hash_word(points, first, stop)):
+            return FUNCTION
     at, number, end = first, 0, min(last, first + _LOOK)
     while at < end and number < 6:
         point = points[at]
@@ -100,7 +107,7 @@ def _is_method(points: Points, first: int) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _is_target(points: Points, lines: Lines, i: int) -> Any:
+def is_target(points: Points, lines: Lines, i: int) -> Any:
     """Tell whether a line at the margin names a target of make: a colon in it, a tab begins the next line."""
     first, last = lines[i, FIRST], lines[i, LAST]
     final = points[last - 1]
@@ -115,6 +122,38 @@ def _is_target(points: Points, lines: Lines, i: int) -> Any:
             return False
         at += 1
     return first < at < last and (at + 1 == last or points[at + 1] == 32)
+
+
+@njit(cache=True, nogil=True)
+def has_recipe(points: Points, lines: Lines, i: int) -> Any:
+    """Tell whether a line names a target of make, and the next one is no statement of C below a label."""
+    if not is_target(points, lines, i):
+        return False
+    first, last = lines[i + 1, FIRST], lines[i + 1, LAST]
+    for at in range(first + 1, last):
+        if points[at] == 40 and points[at - 1] != 36:  # ( but not $(
+            return False
+    return points[last - 1] != 59 and points[last - 1] != 123
+
+
+@njit(cache=True, nogil=True)
+def has_signature(points: Points, flags: Flags, lines: Lines, i: int) -> Any:
+    """Tell whether a line at the margin defines the name whose type the line above gives, as in Haskell."""
+    above, last = name_end(points, flags, lines, i), lines[max(0, i - 1), LAST]
+    is_typed = points[above + 1] == 58 and points[above + 2] == 58 and points[above + 3] == 32
+    return above > 0 and above + 3 < last and is_typed
+
+
+@njit(cache=True, nogil=True)
+def name_end(points: Points, flags: Flags, lines: Lines, i: int) -> Any:
+    """Return where a word ends with which a line at the margin and the one above begin; 0 for none."""
+    if not i or lines[i, INDENT] or lines[i - 1, INDENT]:
+        return 0
+    at, above, last = lines[i, FIRST], lines[i - 1, FIRST], lines[i - 1, LAST]
+    while above < last and points[at] > 32 and points[at] == points[above]:
+        at, above = at + 1, above + 1
+    is_name = at > lines[i, FIRST] and flags[lines[i, FIRST]] & LETTER != 0
+    return above if is_name and points[at] == 32 == points[above] else 0
 
 
 @njit(cache=True, nogil=True)

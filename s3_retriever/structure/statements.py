@@ -12,7 +12,15 @@ from s3_retriever.structure.continuing import continues, goes_on
 from s3_retriever.structure.kinds import BEGINS, CODE, JOINED, OPENER, Bytes, Flags, Hashes, Points, Starts
 from s3_retriever.structure.lines import END, FIRST, INDENT, LAST, OTHERS, WORDS, Lines
 from s3_retriever.structure.marks import fence
-from s3_retriever.structure.openers import CLASS, FUNCTION, NOTHING, is_old, opened_by
+from s3_retriever.structure.openers import (
+    CLASS,
+    FUNCTION,
+    NOTHING,
+    has_recipe,
+    has_signature,
+    is_old,
+    opened_by,
+)
 from s3_retriever.structure.scanning import word_end
 
 _DEEPEST = 64  # levels of indentation that are told apart
@@ -62,6 +70,7 @@ def cut_code(
         opens = NOTHING
         if not quoted and not is_comment and not is_continued and balance == 0:
             is_label = final == 58 and word_end(points, flags, first, last) == last - 1
+            is_label &= not has_recipe(points, lines, i)
             if not (is_closer or is_label or mark == 123):
                 while depth and columns[depth - 1] >= row[INDENT]:
                     depth -= 1
@@ -70,7 +79,7 @@ def cut_code(
                 columns[depth], classes[depth] = row[INDENT], opens == CLASS
                 depth += 1
         length = first - unit
-        if kinds[i] & JOINED:
+        if kinds[i] & JOINED or (not above and not quoted and has_signature(points, flags, lines, i)):
             new = False
         elif quoted:
             new = above or length > _COMMENTS

@@ -20,6 +20,14 @@ OPENING_WORDS = hashes(
 )
 """Words in a line that opens what its lines belong to: a function, a class."""
 
+NAMING_WORDS = hashes("message service oneof type input server location upstream http events stream")
+"""First words of lines that end with a brace and open what is in it: as in GraphQL and nginx."""
+
+INSTRUCTIONS = hashes(
+    "from run copy add env cmd entrypoint workdir expose arg user label volume healthcheck shell onbuild"
+)
+"""First words, in capitals, of lines of a Dockerfile."""
+
 CLASS_WORDS = hashes("class struct enum impl interface trait record object protocol extension")
 """Those of them whose lines are methods, which may have no word or type before their names."""
 
