@@ -1,4 +1,4 @@
-"""Lines of POD, alone or within a program, and headings of roff."""
+"""Lines of POD, alone or within a program, headings of roff, and menus of Info."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from s3_retriever.structure.listings import line_of, lines_with
 
 _POD = re.compile(r"=(?:(head)([1-6]) +\S.*|(item)\b.*|(cut|pod|over|back|begin|end|for|encoding)\b.*)")
 _ROFF = re.compile(r"\.S([HS])(?: +\S.*)?", re.IGNORECASE)
+MENU = "* Menu:"
+"""The line above the first entries of a menu of Info."""
+
+_ENTRY = re.compile(r"\* [^\s:].*:(?:[:\s(].*)?")
 _LEAST = 2  # headings
 
 
@@ -17,6 +21,7 @@ def mark_manual(text: str, points: Points, lines: Lines, kinds: Bytes, levels: B
     """Mark the lines of POD, and headings of roff, of a text that has two headings of one of them.
 
     A heading has the level of its mark. What stands between "=cut" and the next mark of POD is left alone.
+    Where a text has a menu of Info, each entry of it and of others is a record, with the lines further in.
 
     Args:
         text: What the lines are of.
@@ -25,7 +30,9 @@ def mark_manual(text: str, points: Points, lines: Lines, kinds: Bytes, levels: B
         kinds: Of the lines; those that nothing marks yet are written.
         levels: Of the lines, to be written.
     """
-    likely = [(i, line_of(text, lines, i)) for i in lines_with(points, lines, "=.") if not kinds[i]]
+    likely = [(i, line_of(text, lines, i)) for i in lines_with(points, lines, "=.*") if not kinds[i]]
+    if any(line == MENU for _, line in likely):
+        _mark_menus(lines, [i for i, line in likely if _ENTRY.fullmatch(line)], kinds)
     pod = {i: mark for i, line in likely if (mark := _POD.fullmatch(line))}
     roff = {i: mark for i, line in likely if (mark := _ROFF.fullmatch(line))}
     if sum(mark[1] is not None for mark in pod.values()) >= _LEAST:
@@ -35,6 +42,17 @@ def mark_manual(text: str, points: Points, lines: Lines, kinds: Bytes, levels: B
             kinds[i], levels[i] = HEADING, 1 if mark[1] in "Hh" else 2
             if mark[0] == mark[0][:3] and i + 1 < len(lines) and not kinds[i + 1]:  # its title is below it
                 kinds[i + 1] = HEADING | JOINED
+
+
+def _mark_menus(lines: Lines, entries: list[int], kinds: Bytes) -> None:
+    """Mark entries of menus as records, which are whole."""
+    kinds[entries] = DATA
+    for i in entries:
+        while i + 1 < len(lines) and lines[i + 1, INDENT] and lines[i + 1, FIRST] < lines[i + 1, END]:
+            i += 1
+            if kinds[i]:
+                break
+            kinds[i] = DATA | JOINED
 
 
 def _mark_pod(lines: Lines, marks: dict[int, re.Match[str]], kinds: Bytes, levels: Bytes) -> None:

@@ -13,6 +13,7 @@ from s3_retriever.structure.kinds import Bytes, Flags, Hashes, Points
 from s3_retriever.structure.latex import mark_latex
 from s3_retriever.structure.lines import END, FIRST, Lines
 from s3_retriever.structure.listings import line_of, lines_with
+from s3_retriever.structure.manuals import MENU
 from s3_retriever.structure.marks import mark_fences
 from s3_retriever.structure.org import mark_org
 
@@ -77,7 +78,7 @@ def _markup(
         return None
     is_blank = lines[:, FIRST] == lines[:, END]
     top = int(np.argmin(is_blank))
-    asciidoc = org = latex = hashed = titled = 0
+    asciidoc = org = latex = hashed = titled = menus = 0
     fenced = np.zeros(len(lines), np.uint8)
     mark_fences(points, flags, lines, fenced, False)
     for i in likely:
@@ -96,7 +97,8 @@ def _markup(
             latex += 1
         elif _NUMBER_SIGNS.fullmatch(line):
             hashed += 1
-    most = max(asciidoc, org, 0 if hashed else latex)
+        menus += line == MENU  # of Info, whose entries look like headings of org
+    most = max(asciidoc, 0 if menus else org, 0 if hashed else latex)
     if most < _LEAST or most <= hashed:
         return None
     return mark_asciidoc if most == asciidoc else mark_org if most == org else mark_latex

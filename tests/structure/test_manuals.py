@@ -1,4 +1,4 @@
-"""Units of manuals: POD, alone and within a program, and roff."""
+"""Units of manuals: POD, alone and within a program, roff, and menus of Info."""
 
 from __future__ import annotations
 
@@ -96,3 +96,43 @@ def test_one_mark_makes_no_manual() -> None:
     text = "The mark =head1 begins a heading.\n\n=head1 NAME\n\nIt ends at a blank line.\n"
     assert of_kind("heading", text) == []
     assert of_kind("heading", "It is a mark of roff:\n\n.SH Name\n\nIt is red.\n") == []
+
+
+INFO = """The lamp
+********
+
+This manual tells how the lamp is kept.
+
+* Menu:
+
+* Oil::                  What it burns.
+* Wicks: Of cotton.      How a wick is cut, and
+                           what it is made of.
+
+ — The Detailed List —
+
+Oil
+
+* next DAY:                              Day of the week.     (line  15)
+* next DAY <1>:                          Options of the oil.  (line  12)
+* next in lists:                         General oil.         (line  22)
+
+1 Oil
+*****
+
+The keeper stores it.
+"""
+
+
+def test_entries_of_menus_of_info_are_records() -> None:
+    assert of_kind("data", INFO) == [
+        "* Menu:",
+        "* Oil::                  What it burns.",
+        "* Wicks: Of cotton.      How a wick is cut, and\n                           what it is made of.",
+        *[line for line in INFO.splitlines() if line.startswith("* next")],
+    ]
+    assert [heading for heading, _ in levels_of_headings(INFO)] == [
+        "The lamp\n********",
+        "Oil",
+        "1 Oil\n*****",
+    ]
