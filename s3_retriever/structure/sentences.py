@@ -19,7 +19,7 @@ from s3_retriever.structure.characters import (
 )
 from s3_retriever.structure.filling import DOUBLE, are_entries, columns
 from s3_retriever.structure.kinds import Flags, Hashes, Points, Starts
-from s3_retriever.structure.lines import DIGITS, END, FIRST, INDENT, LAST, PAGE, WORDS, Lines
+from s3_retriever.structure.lines import DIGITS, END, FIRST, INDENT, LAST, LOWERS, PAGE, WORDS, Lines
 from s3_retriever.structure.scanning import (
     bracketed,
     is_entry,
@@ -29,12 +29,14 @@ from s3_retriever.structure.scanning import (
     marker_end,
     quotes,
 )
+from s3_retriever.structure.sections import read_number
 from s3_retriever.structure.stops import is_full_stop
 
 _PHRASE = 60  # characters after which a space ends a unit in scripts that have no stops
 _NARROW, _NARROW_WIDE = 40, 32  # columns of lines that no wrapped prose has; of Han and the like
 _TEXT = 4  # words of a line, at least, whose sentence goes on overleaf
 _BETWEEN = 4  # lines of furniture that stand between two pages at most
+_FILLED = 6  # lines above the last of a page that tell how wide it is, at most; two at least
 _ENTRY = 8  # lines that an entry of a list of references takes at most
 
 
@@ -105,14 +107,17 @@ def cut_sentences(
 def goes_overleaf(points: Points, flags: Flags, lines: Lines, above: int, below: int) -> Any:
     """Tell whether a sentence goes on from one line to another, over the border of a page.
 
-    There are but blank lines and furniture between: a page begins there, or a line has its number.
+    There are but blank lines and furniture between: a page begins there, or a line has its number. With a
+    capital or a number it goes on only below a line as wide as those above it.
     """
     is_border, between = lines[below, PAGE] > 0, 0
     for k in range(above + 1, below):
         is_border |= lines[k, PAGE] > 0 or lines[k, DIGITS] > 0
         between += lines[k, FIRST] < lines[k, END]
     first, last, begin = lines[above, FIRST], lines[above, LAST], lines[below, FIRST]
-    if not is_border or between > _BETWEEN or not flags[begin] & LOWER:
+    if not is_border or between > _BETWEEN:
+        return False
+    if not flags[begin] & LOWER and not _goes_on_anew(points, flags, lines, above, below):
         return False
     if last - first < _NARROW or is_entry(points, flags, first, last):
         return False
@@ -120,6 +125,31 @@ def goes_overleaf(points: Points, flags: Flags, lines: Lines, above: int, below:
     while at > first and flags[at] & CLOSER:
         at -= 1
     return not flags[at] & (STOP | WIDE) and points[at] != 58 and lines[above, WORDS] >= _TEXT
+
+
+@njit(cache=True, nogil=True)
+def _goes_on_anew(points: Points, flags: Flags, lines: Lines, above: int, below: int) -> Any:
+    """Tell whether a sentence can go on with no small letter: its line is full, and so is the next.
+
+    The next one may be shorter if it ends with a stop.
+    """
+    row, final = lines[below], lines[above, LAST] - 1
+    first, last = row[FIRST], row[LAST]
+    opens = points[first] == 40 or points[first] == 91  # ( [
+    closes = points[final] == 41 or points[final] == 93 or points[final] == 44  # ) ] ,
+    if not (flags[first] & (UPPER | DIGIT) or opens) or not (flags[final] & (LETTER | DIGIT) or closes):
+        return False
+    if marker_end(points, flags, first, last) >= 0 or is_entry(points, flags, first, last):
+        return False
+    if read_number(points, flags, first, last)[0] >= 2 or not row[LOWERS]:
+        return False
+    width, widest, k = columns(points, lines, above), 0, above - 1
+    while k >= max(0, above - _FILLED) and lines[k, FIRST] < lines[k, END]:
+        widest = max(widest, columns(points, lines, k))
+        k -= 1
+    if above - 1 - k < 2 or width * 10 < widest * 9 or width > widest + widest // 4:
+        return False
+    return columns(points, lines, below) * 4 >= widest * 3 or flags[last - 1] & STOP != 0
 
 
 @njit(cache=True, nogil=True)

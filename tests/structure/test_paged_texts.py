@@ -230,6 +230,44 @@ def test_what_ends_on_a_page_or_begins_one_is_a_unit_by_itself(above: str, below
     assert len(furniture(overleaf(above, below))) == 10
 
 
+FILLED = """The lamp of the north tower was lit by the keeper each night of
+the year, and the boats that came in after nine were led to the
+pier by its light, as is told in the book that was kept by"""
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        "Smith and the others who came to the tower in the winter. It",
+        "1898 and in the years after it by the keeper of the tower. It",
+        "(by others in the summer) and in the years after it in DNA. It",
+        "Anna Lane.",
+    ],
+)
+def test_a_sentence_goes_on_overleaf_with_a_name_or_a_number_below_a_full_line(below: str) -> None:
+    rest = "\nis red." if below.endswith("It") else ""
+    text = overleaf(f"\n\n{FILLED}", f"{below}{rest}\n\n")
+    sentence = f"{FILLED}\n\n2\n\fRules of the harbour\n\n{below.removesuffix(' It')}"
+    assert sentence in of_kind(Kind.PROSE, text)
+
+
+@pytest.mark.parametrize(
+    ("above", "below"),
+    [
+        (f"{FILLED} Ann.", "Smith and the others came to the tower in the winter by boat."),
+        (FILLED[:-20], "Smith and the others came to the tower in the winter by boat."),
+        (FILLED, "Rules of the Lamp\nThe lamp is lit at nine, and all boats wait for its light."),
+        (FILLED, "RULES OF THE LAMP AND OF THE KEEPER WHO LIGHTS IT IN THE TOWER"),
+        (FILLED, "4. Smith and the others came to the tower in the winter by boat."),
+        (FILLED, "2.1 Smith and the others\n\nThey came to the tower in the winter."),
+        (FILLED, "Lamp: the one that burns in the tower of the harbour at night."),
+        (FILLED.split("\n")[-1], "Smith and the others came to the tower in the winter by boat."),
+    ],
+)
+def test_a_capital_or_a_number_overleaf_begins_anew(above: str, below: str) -> None:
+    assert len(furniture(overleaf(f"\n\n{above}", f"{below}\n\n"))) == 10
+
+
 def test_a_rule_within_a_page_ends_a_sentence() -> None:
     text = f"{TOLD[0]} {GOES_ON}\n\n-----\n\n{REST}"
     assert furniture(text) == ["-----"]
