@@ -20,6 +20,7 @@ from pydoc_data.topics import topics
 from typing import Any
 
 import docx
+import openpyxl
 from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.pdfgen import canvas
 
@@ -68,6 +69,17 @@ def write_table(path: Path, rows: Iterable[Sequence[object]], **dialect: Any) ->
         csv.writer(file, **dialect).writerows(rows)
 
 
+def write_xlsx(path: Path, sheets: dict[str, Sequence[Sequence[object]]], title: str = "") -> None:
+    """Write a workbook of sheets of rows, by their names."""
+    book = openpyxl.Workbook(write_only=True)
+    book.properties.title = title
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(list(row))
+    book.save(path)
+
+
 def pages_of(number: int) -> list[list[str]]:
     """Pages whose every line says on which page it stands."""
     _, text = topic(number)
@@ -78,7 +90,7 @@ def pages_of(number: int) -> list[list[str]]:
 
 
 def make_folder(folder: Path) -> Path:
-    """Write 63 files of twelve kinds below a folder."""
+    """Write 64 files of thirteen kinds below a folder."""
     for name in ("manuals", "notes/deep", "src", "tables", "web"):
         (folder / name).mkdir(parents=True)
     for number, name in enumerate(MODULES):
@@ -107,6 +119,7 @@ def make_folder(folder: Path) -> Path:
         *([s.value, s.phrase, s.description] for s in http.HTTPStatus),
     ]
     write_table(folder / "tables" / "statuses.csv", statuses)
+    write_xlsx(folder / "tables" / "statuses.xlsx", {"Statuses": statuses})
     write_table(folder / "tables" / "errors.csv", [["number", "name"], *sorted(errno.errorcode.items())[:40]])
     entities = [["name", "character"], *sorted(html.entities.html5.items())[:40]]
     write_table(folder / "tables" / "entities.csv", entities, delimiter=";")
@@ -146,6 +159,12 @@ def add_unreadable(folder: Path) -> dict[str, str]:
             b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600),
             "encrypted or of the format",
         ),
+        "broken.xlsx": (b"PK\x03\x04 and nothing else", "damaged"),
+        "secret.xlsx": (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600) + "EncryptedPackage".encode("utf-16-le"),
+            "encrypted; save it without a password",
+        ),
+        "page.xls": (b"<html><table><tr><td>1</table></html>", "no XLS"),
         "empty.txt": (b"", "empty"),
         "blank.md": (b" \n\t\r\n", "empty"),
         "hollow.html": (b"<html><script>only()</script></html>", "no text"),

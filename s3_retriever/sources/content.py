@@ -16,7 +16,7 @@ _BOMS = (
 )
 _MAGIC = (
     (b"%PDF-", "a PDF"),
-    (b"PK\x03\x04", "a ZIP archive, as DOCX and other office files are"),
+    (b"PK\x03\x04", "a ZIP archive, as office files since 2007 are"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an office file that is encrypted or of the format before 2007"),
     (b"\x89PNG\r\n", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),

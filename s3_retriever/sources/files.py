@@ -13,10 +13,12 @@ from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError, UnreadableFileError
 from s3_retriever.sources.content import Content, decode
 from s3_retriever.sources.epub import read_epub
+from s3_retriever.sources.excel import read_xls, read_xlsx
 from s3_retriever.sources.info import read_info
 from s3_retriever.sources.ipynb import read_notebook
 from s3_retriever.sources.mail import read_mail, read_mailbox
 from s3_retriever.sources.markup import read_docx, read_html
+from s3_retriever.sources.ods import read_ods
 from s3_retriever.sources.pdf import read_pdf
 from s3_retriever.sources.records import read_json, read_table
 
@@ -26,6 +28,9 @@ LINES = (".jsonl", ".ndjson")
 _LIBRARIES = {
     ".pdf": ("pypdfium2", "pypdfium2"),
     ".docx": ("mammoth", "mammoth"),
+    ".ods": ("lxml", "lxml"),
+    ".xls": ("xlrd", "xlrd"),
+    **dict.fromkeys((".xlsx", ".xlsm"), ("openpyxl", "openpyxl")),
     **dict.fromkeys((".html", ".epub", ".eml", ".mbox"), ("markdownify", "markdownify")),
 }
 # Of readers by their endings; of any other, 1.
@@ -161,5 +166,8 @@ _READERS: dict[str, Callable[[bytes, str], Content]] = {
     ".csv": lambda data, encoding: Content(read_table(decode(data, encoding))),
     ".tsv": lambda data, encoding: Content(read_table(decode(data, encoding), "\t")),
     ".json": lambda data, encoding: Content(read_json(decode(data, encoding))),
+    ".ods": lambda data, _: read_ods(data),
+    ".xls": lambda data, _: read_xls(data),
+    **dict.fromkeys((".xlsx", ".xlsm"), lambda data, _: read_xlsx(data)),
     **dict.fromkeys(_HTML, read_html),
 }

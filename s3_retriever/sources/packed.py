@@ -8,6 +8,9 @@ import zipfile
 from s3_retriever.errors import UnreadableFileError
 from s3_retriever.sources.content import kind_of
 
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+"""How an office file of the format before 2007 begins."""
+
 _MOST_BYTES = 1 << 30  # that an archive may hold
 
 
@@ -15,10 +18,14 @@ def open_packed(data: bytes, kind: str) -> zipfile.ZipFile:
     """Open the archive that a document of a kind, such as DOCX, is.
 
     Raises:
-        UnreadableFileError: It is none, or unpacks to more than a gigabyte.
+        UnreadableFileError: It is none, encrypted, or unpacks to more than a gigabyte.
     """
+    if is_encrypted(data):
+        msg = "it is encrypted; save it without a password"
+        raise UnreadableFileError(msg)
     if not data.startswith(b"PK\x03\x04"):
-        msg = f"it is no {kind}{', but ' + other if (other := kind_of(data)) else ''}"
+        other = kind_of(data)
+        msg = f"it is no {kind}{f', but {other}; save it as {kind}' if other else ''}"
         raise UnreadableFileError(msg)
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
@@ -31,7 +38,13 @@ def open_packed(data: bytes, kind: str) -> zipfile.ZipFile:
     return archive
 
 
+def is_encrypted(data: bytes) -> bool:
+    """Whether a document of Office since 2007 is encrypted: it is packed in a file of the older format."""
+    return data.startswith(OLE) and "EncryptedPackage".encode("utf-16-le") in data
+
+
 def damaged(error: Exception, kind: str) -> UnreadableFileError:
     """Return what is said of a document that a library stumbled over."""
     words = " ".join(str(error).split())
-    return UnreadableFileError(f"it is damaged, or no {kind} ({type(error).__name__}: {words})")
+    msg = f"it is damaged, or no {kind} ({type(error).__name__}: {words}); save it again"
+    return UnreadableFileError(msg)

@@ -37,7 +37,7 @@ def read_table(text: str, delimiter: str | None = None) -> str:
     width = _usual_width(rows)
     head = _head(rows, width)
     names, records = _named(rows[head], rows[head + 1 :], width), rows[head + 1 :]
-    if _votes(names, records) < 0:
+    if head_votes(names, records) < 0:
         names, records = [], rows[head:]
     above = "\n".join(delimiter.join(row).strip(delimiter + " ") for row in written[:head])
     body = ["\n".join(_lines(names, record)) for record in records]
@@ -85,7 +85,8 @@ def _head(rows: list[Row], width: int) -> int:
     for number, row in enumerate(rows):
         below = rows[number + 1 : number + 2]
         is_comment = row[0].startswith("#") and (
-            len(row) != width or (row[0][1:2] == " " and below and _votes(below[0], rows[number + 2 :]) > 0)
+            len(row) != width
+            or (row[0][1:2] == " " and below and head_votes(below[0], rows[number + 2 :]) > 0)
         )
         is_full = 2 * len([*filter(None, row)]) > width or (len(row) == width and row[-1])
         if is_full and not is_comment:
@@ -99,10 +100,14 @@ def _named(names: Row, records: list[Row], width: int) -> Row:
     return [" ".join(name.split()) for name in ([""] if shifted else []) + names]
 
 
-def _votes(names: Row, records: list[Row]) -> int:
+def head_votes(names: Row, records: list[Row]) -> int:
     """Return how many columns have a value of another kind above them than in them, less those that have not.
 
     Years and numbers of columns, which are in order, are names of figures.
+
+    Args:
+        names: What may be the header of a table.
+        records: The rows below it, of which 500 are looked at.
     """
     ordered, votes = _are_ordered(names), 0
     sample = [record for record in records[:_ROWS] if record != names]
@@ -132,9 +137,13 @@ def _shape(cell: str) -> str:
 
 def _lines(names: Row, record: Row) -> Iterator[str]:
     for column, cell in enumerate(record):
-        name = names[column] if column < len(names) else ""
         if cell:
-            yield f"{name or f'column {column + 1}'}: {_BLANK_LINES.sub(chr(10), cell)}"
+            yield named(names[column] if column < len(names) else "", column, cell)
+
+
+def named(name: str, column: int, cell: str) -> str:
+    """Return the line of a record that says a cell, given the name of its column, if any, and its place."""
+    return f"{name or f'column {column + 1}'}: {_BLANK_LINES.sub(chr(10), cell)}"
 
 
 def read_json(text: str) -> str:

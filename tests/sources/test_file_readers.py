@@ -151,7 +151,7 @@ def test_what_cannot_be_read_is_listed_with_its_reason_and_nothing_else_is_lost(
         assert "\n" not in problem.reason
 
 
-@pytest.mark.parametrize("name", ["a.pdf", "a.docx", "a.html"])
+@pytest.mark.parametrize("name", ["a.pdf", "a.docx", "a.html", "a.ods", "a.xls", "a.xlsm"])
 def test_a_missing_library_is_named_with_its_extra(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +160,6 @@ def test_a_missing_library_is_named_with_its_extra(
 
     (tmp_path / name).write_text("something", encoding="utf-8")
     monkeypatch.setattr(checks.importlib, "import_module", missing)
-    way = r'\.\w+ files need \w+: pip install "s3-retriever\[files\]"'
+    way = r'\.\w+ files need [\w-]+: pip install "s3-retriever\[files\]"'
     with pytest.raises(MissingDependencyError, match=way):
         Corpus([str(tmp_path)]).survey()
