@@ -21,6 +21,7 @@ from typing import Any
 
 import docx
 import openpyxl
+import pptx
 from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.pdfgen import canvas
 
@@ -80,6 +81,17 @@ def write_xlsx(path: Path, sheets: dict[str, Sequence[Sequence[object]]], title:
     book.save(path)
 
 
+def write_pptx(path: Path, slides: dict[str, Sequence[str]], title: str = "") -> None:
+    """Write slides with their titles, and below each a list."""
+    made = pptx.Presentation()
+    made.core_properties.title = title
+    for heading, lines in slides.items():
+        slide = made.slides.add_slide(made.slide_layouts[1])
+        slide.shapes.title.text = heading
+        slide.placeholders[1].text = "\n".join(lines)
+    made.save(str(path))
+
+
 def pages_of(number: int) -> list[list[str]]:
     """Pages whose every line says on which page it stands."""
     _, text = topic(number)
@@ -90,7 +102,7 @@ def pages_of(number: int) -> list[list[str]]:
 
 
 def make_folder(folder: Path) -> Path:
-    """Write 64 files of thirteen kinds below a folder."""
+    """Write 65 files of fourteen kinds below a folder."""
     for name in ("manuals", "notes/deep", "src", "tables", "web"):
         (folder / name).mkdir(parents=True)
     for number, name in enumerate(MODULES):
@@ -120,6 +132,7 @@ def make_folder(folder: Path) -> Path:
     ]
     write_table(folder / "tables" / "statuses.csv", statuses)
     write_xlsx(folder / "tables" / "statuses.xlsx", {"Statuses": statuses})
+    write_pptx(folder / "manuals" / "topics.pptx", {topic(n)[0]: topic(n)[1].split("\n") for n in range(3)})
     write_table(folder / "tables" / "errors.csv", [["number", "name"], *sorted(errno.errorcode.items())[:40]])
     entities = [["name", "character"], *sorted(html.entities.html5.items())[:40]]
     write_table(folder / "tables" / "entities.csv", entities, delimiter=";")
@@ -160,6 +173,7 @@ def add_unreadable(folder: Path) -> dict[str, str]:
             "encrypted or of the format",
         ),
         "broken.xlsx": (b"PK\x03\x04 and nothing else", "damaged"),
+        "archive.pptx": (packed.getvalue(), "no PPTX"),
         "secret.xlsx": (
             b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600) + "EncryptedPackage".encode("utf-16-le"),
             "encrypted; save it without a password",

@@ -217,7 +217,7 @@ def _is_index(folder: Path) -> bool:
 
 _FILES: Options = {
     "paths PATH ...": "folders, files, patterns such as 'manuals/**/*.pdf', or - for standard input: text, "
-    "Markdown, reStructuredText, HTML, PDF, DOCX, source code, CSV, XLSX, ODS, JSON, and JSON Lines "
+    "Markdown, reStructuredText, HTML, PDF, DOCX, PPTX, source code, CSV, XLSX, ODS, JSON, and JSON Lines "
     "{_id, title, text, metadata}",
 }
 _READING: Options = {

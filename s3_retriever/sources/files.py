@@ -21,6 +21,7 @@ from s3_retriever.sources.markup import read_docx, read_html
 from s3_retriever.sources.ods import read_ods
 from s3_retriever.sources.pdf import read_pdf
 from s3_retriever.sources.records import read_json, read_table
+from s3_retriever.sources.slides import read_pptx
 
 LINES = (".jsonl", ".ndjson")
 """Endings of files of a document a line."""
@@ -31,6 +32,7 @@ _LIBRARIES = {
     ".ods": ("lxml", "lxml"),
     ".xls": ("xlrd", "xlrd"),
     **dict.fromkeys((".xlsx", ".xlsm"), ("openpyxl", "openpyxl")),
+    **dict.fromkeys((".pptx", ".pptm"), ("python-pptx", "pptx")),
     **dict.fromkeys((".html", ".epub", ".eml", ".mbox"), ("markdownify", "markdownify")),
 }
 # Of readers by their endings; of any other, 1.
@@ -169,5 +171,6 @@ _READERS: dict[str, Callable[[bytes, str], Content]] = {
     ".ods": lambda data, _: read_ods(data),
     ".xls": lambda data, _: read_xls(data),
     **dict.fromkeys((".xlsx", ".xlsm"), lambda data, _: read_xlsx(data)),
+    **dict.fromkeys((".pptx", ".pptm"), lambda data, _: read_pptx(data)),
     **dict.fromkeys(_HTML, read_html),
 }

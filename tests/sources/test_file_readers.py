@@ -151,7 +151,7 @@ def test_what_cannot_be_read_is_listed_with_its_reason_and_nothing_else_is_lost(
         assert "\n" not in problem.reason
 
 
-@pytest.mark.parametrize("name", ["a.pdf", "a.docx", "a.html", "a.ods", "a.xls", "a.xlsm"])
+@pytest.mark.parametrize("name", ["a.pdf", "a.docx", "a.html", "a.ods", "a.pptm", "a.xls", "a.xlsm"])
 def test_a_missing_library_is_named_with_its_extra(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
