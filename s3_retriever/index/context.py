@@ -14,7 +14,7 @@ from s3_retriever.documents import Document
 from s3_retriever.index.referring import file_name, names_of
 from s3_retriever.index.terms import ARRAYS as TERM_ARRAYS
 from s3_retriever.index.words import PAGE, words
-from s3_retriever.structure import Kind, Units, scope_level
+from s3_retriever.structure import Kind, Units, scope_level, title_of
 
 ARRAYS = tuple(f"context_{name}" for name in TERM_ARRAYS)
 """The arrays that make up the context of a segment's cells; see :func:`context_terms`."""
@@ -77,7 +77,7 @@ def context_terms(
         heading = text[borders[unit] : borders[unit + 1]]
         _add(found, heading, first, final, mark)
         if mark:
-            _add_names(found, heading, first, final)
+            _add_names(found, title_of(heading[:LONGEST]), first, final)
     terms = [term for term, ranges in found.items() for _ in ranges]
     yield terms, np.fromiter(itertools.chain.from_iterable(found.values()), np.int64, len(terms))
 

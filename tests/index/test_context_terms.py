@@ -13,7 +13,7 @@ from s3_retriever.index.context import HEADING, context_terms, is_path
 from s3_retriever.index.referring import file_name, names_of
 from s3_retriever.index.terms import ARRAYS, TermBuilder, TermPostings
 from s3_retriever.index.words import PAGE, words
-from s3_retriever.structure import Kind, Units, find_units, scope_level
+from s3_retriever.structure import Kind, Units, find_units, scope_level, title_of
 
 LINES = (
     "# Ferries",
@@ -68,7 +68,7 @@ def above(document: Document, starts: np.ndarray) -> list[set[str]]:
             cell_end = starts[i + 1] if i + 1 < len(starts) else len(text)
             if begin < cell_end and cell_begin < end:
                 own |= {mark + term for term, _ in words(text[begin : borders[unit + 1]])}
-                own |= {*names_of(text[begin : borders[unit + 1]])} if mark else set()
+                own |= {*names_of(title_of(text[begin : borders[unit + 1]]))} if mark else set()
     return cells
 
 
