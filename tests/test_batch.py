@@ -22,7 +22,7 @@ from s3_retriever.config import MODES, SCORINGS
 from s3_retriever.encode import Artifact
 from s3_retriever.encode.question import QueryRows, encode_question, encode_questions, query_rows
 from s3_retriever.encode.question import _passes as passes_of
-from s3_retriever.host import QueryHead
+from s3_retriever.host import QueryHead, Tap
 from s3_retriever.host.one_core import OneCoreThreads
 from s3_retriever.index.words import asked
 from s3_retriever.search import answer, rank
@@ -136,6 +136,14 @@ def test_queries_of_a_batch_are_those_of_each_alone_bit_for_bit(tiny_host: Host)
 
 def test_queries_of_a_batch_are_those_of_each_alone_in_the_default_host(host: Host) -> None:
     assert_queries_are_those_of_each_alone(host, (QueryHead(5, 2), QueryHead(2, 0)))
+
+
+def test_keys_of_a_batch_are_those_of_each_alone_in_the_default_host(host: Host) -> None:
+    rows = [host.encode(question * n).ids for n, question in enumerate(QUESTIONS, 1)]
+    taps = [Tap(0, 1), Tap(5, 2)]
+    for together, row in zip(host.keys(rows, taps), rows, strict=True):
+        (alone,) = host.keys([row], taps)
+        assert together.tobytes() == alone.tobytes()
 
 
 @pytest.mark.long

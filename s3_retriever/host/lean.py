@@ -23,7 +23,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from s3_retriever.host.batches import Joined
-from s3_retriever.host.products import Product
+from s3_retriever.host.products import Product, has_amx
 from s3_retriever.host.readings import Heads, LayerHeads, Part, Places
 from s3_retriever.json_form import parse_json
 
@@ -239,6 +239,11 @@ class LeanDecoder(nn.Module):
         self._dtype, self._head_dim, self._theta = dtype, config.head_dim, config.rope_theta
         self._rotation = functools.lru_cache(maxsize=16)(self._rotation_of)
 
+    @property
+    def rows_apart(self) -> bool:
+        """Whether what a row gives depends on the rows that share its batch; see ``mixes_rows``."""
+        return self._dtype == torch.bfloat16 and has_amx()
+
     def get_input_embeddings(self) -> nn.Module:
         """Return what takes the tokens."""
         return self.embed_tokens
@@ -328,8 +333,7 @@ def _attended(
 
 def _blocks_are_faster(heads: torch.Tensor) -> bool:
     """Whether a CPU takes longer for torch's attention: for bfloat16 without AMX, more than twice as long."""
-    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", bool)()  # older torch lacks it: bool() is False
-    return heads.dtype == torch.bfloat16 and not has_amx
+    return heads.dtype == torch.bfloat16 and not has_amx()
 
 
 def _in_blocks(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,11 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 
+def has_amx() -> bool:
+    """Whether this CPU multiplies bfloat16 by AMX, as far as this torch can tell."""
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())  # older torch lacks it: bool() is False
+
+
 class Product:
     """Multiplies rows by a weight, as ``F.linear`` does, to the bit.
 

@@ -106,5 +106,6 @@ def take_lean(lean: Lean) -> Reading:
         OffsetTokenizer.of(lean.backend),
         Projections(lean.decoder, lean.places()),
         Passes(lean.decoder),
+        rows_apart=lean.decoder.rows_apart,
         joins_rows=True,
     )

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from s3_retriever.errors import UnsupportedHostError
+from s3_retriever.host.products import has_amx
 
 
 def refuse_treated(name: str, model: nn.Module) -> None:
@@ -82,8 +83,11 @@ def mixes_rows(model: nn.Module) -> bool:
     """Whether what a row gives depends on the rows that share its batch.
 
     LLM.int8 of bitsandbytes computes a column in float16 where any row has an outlier there, and torch's own
-    dynamic quantisation takes one scale for all rows.
+    dynamic quantisation takes one scale for all rows. For bfloat16 on a CPU with AMX, oneDNN takes another
+    kernel for another number of rows.
     """
+    if has_amx() and any(one.dtype == torch.bfloat16 and one.is_cpu for one in model.parameters()):
+        return True
     return any(
         getattr(getattr(module, "state", None), "threshold", 0) > 0
         if type(module).__name__ == "Linear8bitLt"

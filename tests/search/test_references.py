@@ -116,7 +116,6 @@ def test_the_best_passages_name() -> None:
     assert naming_of([]) == []
 
 
-@pytest.mark.host
 def test_the_second_step_of_a_question_is_found(host: Host) -> None:
     """It shares no word with the question, and another mother is nearer."""
     documents = [Document("notes", FILM + SONGS + CANALS + MAREK + SONGS.replace("Whitby", "Hull"))]
@@ -134,7 +133,6 @@ def test_the_second_step_of_a_question_is_found(host: Host) -> None:
         )
 
 
-@pytest.mark.host
 @pytest.mark.parametrize("titled", [True, False])
 def test_documents_are_named_by_title_and_file_name(host: Host, titled: bool) -> None:
     body = MAREK.partition("\n")[2]
