@@ -6,6 +6,7 @@ the film, which names its director. What the passage names is what it refers to,
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -22,7 +23,8 @@ NAMING = 2
 """Best passages that name sections."""
 
 LIFT = 0.35
-"""Part of the range of a question's densities that a section rises by, times the rarity of its name."""
+"""Part of the range of a question's densities that a section rises by, times the rarity of its name, over the
+root of the number of names."""
 
 MOST_SECTIONS = 3
 """Sections that have a name; one that more have, such as "Introduction", says nothing."""
@@ -86,7 +88,7 @@ class Naming:
 
     def written(self, name: str) -> dict[int, str]:
         """Return a name as it is written in each text that has it, by the number of the text."""
-        wanted = name.removeprefix(NAME).split(" ")
+        wanted = _words(name)
         found = {}
         for number, (words, places) in enumerate(zip(self._words, self._places, strict=True)):
             ends = range(len(wanted), len(words) + 1)
@@ -121,30 +123,35 @@ def raised(
 ) -> list[list[Raised]]:
     """Return what counts more in each part of a corpus since the best passages name it.
 
-    A passage does not refer to a section that it is in, at least partly, nor by a name that many have. A name
-    is as rare as its rarest word.
+    A passage does not refer to a section that it is in, at least partly, nor by a name that many have, nor by
+    one of a single word without a capital. The more names there are, the less each says.
 
     Args:
         naming: The passages.
         passages: The same: the part that each is in, and where, with documents numbered as the part does.
         sections: That they name, of each part.
-        rarity: How rare a word is in its language, in [0, 1].
+        rarity: How rare a word is in its language, in [0, 1]. A name is as rare as its rarest word.
         densities: The least and the greatest of what may be returned.
     """
     counts = Counter(section.name for of_part in sections for section in of_part)
-    low, high = densities
-    found: list[list[Raised]] = [[] for _ in sections]
+    referred: list[tuple[int, Section, str]] = []
     for part, of_part in enumerate(sections):
         for section in of_part:
-            if counts[section.name] > MOST_SECTIONS:
-                continue
-            for number, written in naming.written(section.name).items():
-                where, passage = passages[number]
-                if where != part or not _is_in(passage, section):
-                    by = LIFT * max(map(rarity, section.name.removeprefix(NAME).split(" "))) * (high - low)
-                    end = min(section.end, section.first + FIRST_CELLS)
-                    found[part].append(Raised(written, section.document, section.first, end, by, high))
-                    break
+            if counts[section.name] <= MOST_SECTIONS:
+                written = naming.written(section.name).items()
+                names = (
+                    name
+                    for number, name in written
+                    if not (passages[number][0] == part and _is_in(passages[number][1], section))
+                )
+                referred += [(part, section, name) for name in names if _may_name(section, name)][:1]
+    low, high = densities
+    greatest = LIFT * (high - low) / math.sqrt(max(1, len({section.name for _, section, _ in referred})))
+    found: list[list[Raised]] = [[] for _ in sections]
+    for part, section, name in referred:
+        end = min(section.end, section.first + FIRST_CELLS)
+        by = greatest * max(map(rarity, _words(section.name)))
+        found[part].append(Raised(name, section.document, section.first, end, by, high))
     return found
 
 
@@ -170,6 +177,15 @@ def name_of(sections: Iterable[Raised], document: int, cell: int) -> str:
     """Return the name by which a cell of a document, counted in it, counts more; empty where it does not."""
     names = (one.name for one in sections if one.document == document and one.first <= cell < one.end)
     return next(names, "")
+
+
+def _words(name: str) -> list[str]:
+    return name.removeprefix(NAME).split(" ")
+
+
+def _may_name(section: Section, written: str) -> bool:
+    """Whether what is written may be a name: one word may be any, unless it has a capital."""
+    return len(_words(section.name)) > 1 or written != written.lower()
 
 
 def _is_in(passage: SelectedSpan, section: Section) -> bool:

@@ -88,6 +88,32 @@ def test_what_many_sections_are_called_names_none() -> None:
     assert raises([*few, Section("=neil peart", 9, 0, 1)], ELSEWHERE) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "is_raised"),
+    [
+        ("Then Peart came.", "=peart", True),
+        ("Then PEART came.", "=peart", True),
+        ("Then peart came.", "=peart", False),
+        ("see neil peart", "=neil peart", True),
+        ("他说过概要吗", "=概要", False),
+        ("他说过概要图吗", "=概要 要图", True),
+    ],
+)
+def test_one_word_is_a_name_with_a_capital_only(text: str, name: str, is_raised: bool) -> None:
+    sections = [Section(name, 3, 0, 1)]
+    found = raised(Naming([text]), [(0, ELSEWHERE)], [sections], lambda _: 1.0, (0.0, 1.0))
+    assert bool(found[0]) == is_raised
+
+
+def test_the_more_names_there_are_the_less_each_says() -> None:
+    naming = Naming(["Oil Change, Neil Peart, the First Part and the Second Part"])
+    names = ["=oil change", "=neil peart", "=first part", "=second part"]
+    for n in range(1, 5):
+        sections = [Section(name, 3 + i, 0, 1) for i, name in enumerate(names[:n])] * 2
+        (found,) = raised(naming, [(0, ELSEWHERE)], [sections], lambda _: 1.0, (0.0, 1.0))
+        assert [one.by for one in found] == pytest.approx([LIFT / n**0.5] * 2 * n)
+
+
 def test_parts_of_a_corpus_are_numbered_apart_and_their_names_counted_together() -> None:
     parts = [[Section("=neil peart", i, 0, 1) for i in range(2)] for _ in range(2)]
     passages = [(1, ELSEWHERE), (1, ELSEWHERE)]
