@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.compiled import njit
-from s3_retriever.index.words import placed_words
+from s3_retriever.index.words import placed_words, words
 
 NAME = "="
 """Begins the term of a name; no other term has it."""
@@ -22,21 +22,29 @@ _LETTER = re.compile(r"[^\W\d_]")
 _FOLDER = re.compile(r".*[/\\]", re.DOTALL)
 
 
-def name_words(text: str) -> Iterator[tuple[str, int, int]]:
-    """Yield the words of a text as names have them: of the terms that begin at one place, the first.
-
-    Yields:
-        (word, offset of its first character, one past its last).
+def name_words(text: str) -> list[str]:
+    """Return the words of a text as names have them: of the terms that begin at one place, the first.
 
     Examples:
-        >>> [word for word, _, _ in name_words("See Neil Peart's getName()")]
+        >>> name_words("See Neil Peart's getName()")
         ['see', 'neil', 'peart', 's', 'getname', 'name']
     """
-    last = -1
+    found, last = [], -1
+    for term, start in words(text):
+        if start != last:
+            found.append(term)
+            last = start
+    return found
+
+
+def placed_name_words(text: str) -> list[tuple[str, int, int]]:
+    """Return what :func:`name_words` does, each with its offset and that of its end."""
+    found, last = [], -1
     for term, start, end in placed_words(text):
         if start != last:
-            yield term, start, end
+            found.append((term, start, end))
             last = start
+    return found
 
 
 def names_of(title: str) -> Iterator[str]:
@@ -48,7 +56,7 @@ def names_of(title: str) -> Iterator[str]:
         >>> [*names_of("3.2 Oil change")]
         ['=3.2 3 2 oil change', '=oil change']
     """
-    places = [*name_words(title)]
+    places = placed_name_words(title)
     if (
         len(places) > 1 and places[-1][1] < places[-2][2]
     ):  # in a script without spaces, where a text may go on

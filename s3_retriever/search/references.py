@@ -6,6 +6,7 @@ the film, which names its director. What the passage names is what it refers to,
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from s3_retriever.index.layout import CELL
-from s3_retriever.index.referring import NAME, name_words
+from s3_retriever.index.referring import NAME, name_words, placed_name_words
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.search.density import Float32, Int64
 from s3_retriever.search.spans import SelectedSpan
@@ -78,8 +79,8 @@ class Naming:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._texts = texts
-        self._places = [[*name_words(text)] for text in texts]
-        self._words = [[word for word, _, _ in places] for places in self._places]
+        self._words = [*map(name_words, texts)]
+        self._placed = functools.cache(placed_name_words)  # few texts name anything
 
     @property
     def words(self) -> list[str]:
@@ -90,11 +91,12 @@ class Naming:
         """Return a name as it is written in each text that has it, by the number of the text."""
         wanted = _words(name)
         found = {}
-        for number, (words, places) in enumerate(zip(self._words, self._places, strict=True)):
+        for number, (text, words) in enumerate(zip(self._texts, self._words, strict=True)):
             ends = range(len(wanted), len(words) + 1)
             end = next((end for end in ends if words[end - len(wanted) : end] == wanted), None)
             if end is not None:
-                found[number] = self._texts[number][places[end - len(wanted)][1] : places[end - 1][2]]
+                places = self._placed(text)
+                found[number] = text[places[end - len(wanted)][1] : places[end - 1][2]]
         return found
 
 

@@ -7,14 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_retriever.index.referring import MOST_WORDS, NAME, file_name, name_words, names_of
+from s3_retriever.index.referring import MOST_WORDS, NAME, file_name, name_words, names_of, placed_name_words
 from s3_retriever.index.terms import TermBuilder
 
 WORDS = st.lists(st.sampled_from(["a", "ab", "b", "é", "éa", "語", "\U0001f600", "\ud800"]), max_size=20)
-
-
-def words_of(text: str) -> list[str]:
-    return [word for word, _, _ in name_words(text)]
 
 
 @given(st.lists(WORDS.filter(bool), max_size=12), WORDS, st.sets(st.sampled_from(["#a", "<", "=", ">", "p"])))
@@ -57,7 +53,7 @@ def test_an_empty_word_parts_two_texts() -> None:
     ],
 )
 def test_a_text_names_what_has_a_title(title: str, text: str) -> None:
-    words = " ".join(words_of(text))
+    words = " ".join(name_words(text))
     assert any(f" {name.removeprefix(NAME)} " in f" {words} " for name in names_of(title))
 
 
@@ -68,7 +64,8 @@ def test_what_is_no_name(title: str) -> None:
 
 def test_words_of_a_name_stand_where_it_is_said() -> None:
     text = "See  Ne\u00adil Peart's ２ Straßen, getName() — 東京"
-    places = [(start, end) for _, start, end in name_words(text)]
+    assert [word for word, _, _ in placed_name_words(text)] == name_words(text)
+    places = [(start, end) for _, start, end in placed_name_words(text)]
     written = [text[start:end] for start, end in places]
     assert written == ["See", "Ne\u00adil", "Peart", "２", "Straßen", "getName", "Name", "東京", "京"]
     assert places == sorted(places)
