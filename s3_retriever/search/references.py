@@ -125,8 +125,9 @@ def raised(
 ) -> list[list[Raised]]:
     """Return what counts more in each part of a corpus since the best passages name it.
 
-    A passage does not refer to a section that it is in, at least partly, nor by a name that many have, nor by
-    one of a single word without a capital. The more names there are, the less each says.
+    A passage does not refer to a section that it is in. It does not refer to any by a name that more than
+    :data:`MOST_SECTIONS` have, or by a single word without a capital. The more names there are, the less each
+    says.
 
     Args:
         naming: The passages.
@@ -186,7 +187,7 @@ def _words(name: str) -> list[str]:
 
 
 def _may_name(section: Section, written: str) -> bool:
-    """Whether what is written may be a name: one word may be any, unless it has a capital."""
+    """Whether what is written may be a name: several words may, and one that has a capital."""
     return len(_words(section.name)) > 1 or written != written.lower()
 
 
