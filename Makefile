@@ -6,7 +6,7 @@
 #   KILLS, SYNC_KILLS, HISTORIES, LEVELS, CORRUPTIONS, OPERATIONS, READERS, READ_SECONDS  for make trust: how much it tries
 #   RAY_KILLS  for make ray-trust: jobs of which a process is killed
 #   CORPUS, QUESTIONS  for make bench-ray: a document per line, and a question per line
-#   COVERAGE  for make test: "COVERAGE=" measures none
+#   COVERAGE  for make test: "COVERAGE=" measures none, "COVERAGE=--cov --cov-report=" on any Python
 #   OUT     for make kvpress: folder of the comparison by length of context; ARGS: more for its command
 
 PYTHON ?= python3
@@ -32,10 +32,11 @@ INTEGRATIONS := $(wildcard integrations/*/pyproject.toml)
 TORCH := 2.13.0
 PYTEST = HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 FAST := -m "not host and not long and not slow"
+HOSTLESS := $(foreach room,index search sources store structure,--ignore=tests/$(room))
 # One worker a core; each loads torch, so that more than eight would load longer than they run.
 PARALLEL := --numprocesses logical --maxprocesses 8 --dist worksteal
-# What Python 3.12 and newer bring costs little; on older ones a test of plain Python takes a third longer.
-COVERAGE = --cov --cov-report=
+# What Python 3.12 and newer bring for coverage costs little. On older ones the tests take twice as long: none there.
+COVERAGE = $(if $(filter sysmon,$(CORE)),--cov --cov-report=)
 CORE = $(shell $(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")')
 BY_LENGTH = $(BIN)/s3-retriever evaluate "$(DATA)" --lengths --answers --out "$(OUT)" $(ARGS)
 
@@ -49,7 +50,7 @@ demo: $(READY)
 	$(BIN)/python examples/demo.py
 
 # Tiers: a fast test needs no weights and hardly any time, "long" takes longer, "host" needs the default host's weights;
-# "slow" says little that no other test says.
+# "slow" takes longer than what it says beside other tests is worth at each change.
 test: lint docs
 	COVERAGE_CORE=$(CORE) $(PYTEST) $(PARALLEL) -m "not slow" $(COVERAGE)
 	$(if $(COVERAGE),$(BIN)/python .ci/coverage_by_room.py)
@@ -58,9 +59,9 @@ test: lint docs
 test-fast: $(READY)
 	$(PYTEST) $(PARALLEL) $(FAST)
 
-# The fast tests with the oldest transformers that we take.
+# The fast tests with the oldest transformers that we take, without those of rooms that know of none.
 test-oldest: $(OLDEST)/.ready
-	HF_HUB_OFFLINE=1 $(OLDEST)/bin/python -m pytest $(PARALLEL) $(FAST)
+	HF_HUB_OFFLINE=1 $(OLDEST)/bin/python -m pytest $(PARALLEL) $(FAST) $(HOSTLESS)
 
 test-slow: stress
 	$(PYTEST) -m slow
@@ -84,7 +85,7 @@ trust: $(READY)
 	    S3_TRUST_CORRUPTIONS=$(CORRUPTIONS) S3_TRUST_OPERATIONS=$(OPERATIONS) S3_TRUST_READERS=$(READERS) \
 	    S3_TRUST_SECONDS=$(READ_SECONDS) $(PYTEST) tests/trust
 
-# Jobs on clusters of this machine, killed at random moments; an object storage; most of an hour.
+# All that is tried on clusters of this machine, jobs killed at random moments; an object storage; most of an hour.
 ray-trust: $(RAY)/.ready
 	S3_RAY_KILLS=$(RAY_KILLS) HF_HUB_OFFLINE=1 $(RAY)/bin/python -m pytest -s tests/cluster tests/store
 

@@ -25,8 +25,8 @@ PATIENCE = 240.0  # seconds until a cluster of a busy machine scans
 @pytest.mark.parametrize(
     ("number", "send", "status"),
     [
-        (signal.SIGTERM, os.kill, -signal.SIGTERM),
-        (signal.SIGTERM, os.killpg, -signal.SIGTERM),
+        pytest.param(signal.SIGTERM, os.kill, -signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, os.killpg, -signal.SIGTERM, marks=pytest.mark.slow),
         (signal.SIGINT, os.killpg, 130),
     ],
 )
@@ -70,6 +70,7 @@ def test_a_signal_ends_it_soon_and_it_leaves_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["artifact", "many.jsonl"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_an_error_after_the_first_segments_leaves_nothing_but_what_a_checkpoint_needs(
     tmp_path: Path, host: str, artifact: Artifact, documents: list[Document]
@@ -105,6 +106,7 @@ def test_an_error_after_the_first_segments_leaves_nothing_but_what_a_checkpoint_
     assert (tmp_path / "kept" / "jobs").is_dir()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_two_lines_of_one_id_are_found_before_a_host_is_loaded(
     tmp_path: Path, artifact: Artifact, capsys: pytest.CaptureFixture[str]

@@ -93,6 +93,7 @@ def test_the_benchmark_of_shards_compares_and_counts(
     assert "2 shards: spans the same" in printed
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_workers_compares_and_keeps_an_index(
     tmp_path: Path,
     host: str,
@@ -118,6 +119,7 @@ def test_the_benchmark_of_workers_compares_and_keeps_an_index(
     assert len(S3Retriever.load(tmp_path / "kept", host=host)) == 20
 
 
+@pytest.mark.slow
 def test_a_thousand_tiny_files_replace_what_is_there_and_a_bad_one_is_named(
     tmp_path: Path, host: str, artifact: Artifact, documents: list[Document]
 ) -> None:
@@ -189,6 +191,7 @@ def test_a_resumed_job_finds_room_on_two_cpus(
     assert not (tmp_path / "checkpoint").exists()
 
 
+@pytest.mark.slow
 def test_a_job_that_was_killed_after_its_commit_is_known_again(
     tmp_path: Path,
     host: str,
@@ -330,6 +333,7 @@ def test_the_command_twice_leaves_out_the_index_and_brings_it_up_to_date(
     assert "was made with another --bm25" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_names_files_as_index_does_and_finds_them_from_anywhere(
     command: list[str], tmp_path: Path, host: str
 ) -> None:
@@ -341,6 +345,7 @@ def test_the_command_names_files_as_index_does_and_finds_them_from_anywhere(
     assert set(found.document_ids) == {"manuals/oil.txt", "tea"}
 
 
+@pytest.mark.slow
 def test_a_checkpoint_may_be_named_from_the_working_folder(
     command: list[str], tmp_path: Path, host: str
 ) -> None:
@@ -379,6 +384,7 @@ def test_what_cannot_be_indexed_is_said_in_a_line_and_leaves_no_index(
     assert not (tmp_path / "manuals" / "index").exists()
 
 
+@pytest.mark.slow
 def test_nothing_that_can_be_read_is_an_error_and_overwrites_nothing(
     command: list[str], tmp_path: Path, host: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -160,6 +160,7 @@ def full(cluster: None) -> Iterator[None]:
     ray.kill(busy)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("full")
 def test_waiting_for_room_ends_when_told_so_and_after_a_while(index: str) -> None:
     from ray import serve
@@ -203,6 +204,7 @@ def test_a_command_that_was_replaced_ends_and_leaves_what_replaced_it(index: str
     assert [*serve.status().applications[APPLICATION].deployments] == ["Other"]
 
 
+@pytest.mark.slow
 def test_a_host_that_is_not_there_is_named(
     index: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
