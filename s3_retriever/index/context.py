@@ -22,6 +22,12 @@ ARRAYS = tuple(f"context_{name}" for name in TERM_ARRAYS)
 HEADING = "#"
 """Begins the term of a word of a heading; no other term has it."""
 
+TABLE = "|"
+"""The term that stands above the cells of tables with a header; no text has it."""
+
+LEAST_TABLE = 4
+"""Cells of a table and its header above which :data:`TABLE` stands: in a smaller one the header is near."""
+
 LONGEST = 1000
 """Characters of a title, an id, a heading or an opening line that are read."""
 
@@ -47,7 +53,7 @@ def context_terms(
     the next heading of its level or a higher one; its words are marked. Below a line that opens a function or
     class stand those up to the next statement that ends it (``scope_level`` of ``structure/``), or to text
     that is no code. The number of a page stands above the cells on it. Titles, file names and headings stand
-    there as names, too, by which other texts refer to what they head.
+    there as names, too, by which other texts refer to what they head. :data:`TABLE` stands above tables.
 
     Args:
         document: The document.
@@ -78,6 +84,8 @@ def context_terms(
         _add(found, heading, first, final, mark)
         if mark:
             _add_names(found, title_of(heading[:LONGEST]), first, final)
+    tables = np.array([(borders[first], borders[end] - 1) for first, end in _tables(units)], np.int64)
+    _add_tables(found[TABLE], tables.reshape(-1, 2), cell_starts)
     terms = [term for term, ranges in found.items() for _ in ranges]
     yield terms, np.fromiter(itertools.chain.from_iterable(found.values()), np.int64, len(terms))
 
@@ -112,6 +120,29 @@ def _add_pages(
     cells = np.maximum(np.searchsorted(np.asarray(cell_starts, np.int64), places, side="right") - 1, 0)
     for number, ends in zip(numbers.tolist(), cells.tolist(), strict=True):
         found[f"{PAGE}{number + 1}"] += ends
+
+
+def _add_tables(
+    ranges: list[int], tables: npt.NDArray[np.int64], cell_starts: npt.NDArray[np.integer]
+) -> None:
+    """Add the cells of tables, int64 (n, 2) first and last character; each begins behind the one before."""
+    cells = np.maximum(np.searchsorted(np.asarray(cell_starts, np.int64), tables, side="right") - 1, 0)
+    for first, last in cells.tolist():
+        begin = max(first, ranges[-1] + 1) if ranges else first
+        if last - begin + 1 >= LEAST_TABLE:
+            ranges += (begin, last)
+
+
+def _tables(units: Units) -> Iterator[tuple[int, int]]:
+    """Yield tables that have a header: its first unit, and the unit behind the last row."""
+    kinds = units.kinds
+    is_header, is_row = kinds == Kind.HEADER, kinds == Kind.TABLE
+    firsts = np.flatnonzero(is_header & ~np.append(False, is_header[:-1]))
+    rows = np.flatnonzero(is_row & np.append(False, is_header[:-1]))
+    others = np.append(np.flatnonzero(~is_row), len(kinds))
+    for row in rows.tolist():
+        header = firsts[np.searchsorted(firsts, row) - 1]
+        yield int(header), int(others[np.searchsorted(others, row)])
 
 
 def _headed(units: Units) -> Iterator[tuple[int, int]]:

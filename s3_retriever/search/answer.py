@@ -18,6 +18,7 @@ from s3_retriever.search.density import Float32, Int64, fluency
 from s3_retriever.search.evidence import Evidence, LookedUp, least_of, means_of
 from s3_retriever.search.explain import explain_spans
 from s3_retriever.search.filters import Filter, as_filter, matching, warn_of_unknown_keys
+from s3_retriever.search.headers import raise_rows
 from s3_retriever.search.passages import Page
 from s3_retriever.search.profile import Profile, profile_of
 from s3_retriever.search.rank import Densities, Ranker
@@ -192,7 +193,7 @@ class Search:
     def _selected(self, densities: Densities) -> _Selected:
         """Select passages; where the best ones name sections, again, with what they name."""
         options, snapshot = self._options, self._snapshot
-        density = densities.fused(self._ranker.fuse)
+        density = self._fused(densities)
         density[self._excluded] = -np.inf
         if options.mode == "bm25":
             density[density <= 0] = -np.inf
@@ -225,6 +226,13 @@ class Search:
             lift(density, snapshot.document_cells, sections)
         return _Selected(density, choose() if sections else copies, sections, read, page)
 
+    def _fused(self, densities: Densities) -> Float32:
+        """Return the density of a question, of what is excluded too."""
+        density = densities.fused(self._ranker.fuse)
+        if self._options.mode == "hybrid":
+            raise_rows(density, self._snapshot)
+        return density
+
     def _name_of(self, sections: Sequence[Raised], span: SelectedSpan) -> str:
         if span.peak is None:
             return ""
@@ -238,7 +246,7 @@ class Search:
         """
         number = self._snapshot.find(doc_id)
         (densities,) = self._with_densities([asked], lambda _, densities: densities)
-        density = densities.fused(self._ranker.fuse)
+        density = self._fused(densities)
         lift(density, self._snapshot.document_cells, self._selected(densities).raised)
         return profile_of(self._snapshot, number, densities, density)
 

@@ -35,6 +35,7 @@ from s3_retriever.search.exchange import (
 )
 from s3_retriever.search.explain import explain_spans
 from s3_retriever.search.filters import as_filter, matching
+from s3_retriever.search.headers import raise_rows
 from s3_retriever.search.kernels import cell_counts, cell_masses
 from s3_retriever.search.lexical import Float64, LexicalIndex, Scores
 from s3_retriever.search.lookup import TermLookup
@@ -242,9 +243,15 @@ class Shard:
             )
 
     def _lifted(self, state: _State, densities: Densities) -> Float32:
+        density = self._fused(state, densities)
+        lift(density, self._snapshot.document_cells, state.raised)
+        return density
+
+    def _fused(self, state: _State, densities: Densities) -> Float32:
         """Return the density of a question, of what is excluded too."""
         density = densities.fused(self._fuse)
-        lift(density, self._snapshot.document_cells, state.raised)
+        if state.question.mode == "hybrid":
+            raise_rows(density, self._snapshot)
         return density
 
     def _scored_once(self, token: str, whole: Counted) -> tuple[_State, Densities]:
@@ -255,7 +262,7 @@ class Shard:
         if state.densities is None:
             state.densities = self._scored(state, whole)
             state.masses = state.lookup = None
-            state.density = state.densities.fused(self._fuse)
+            state.density = self._fused(state, state.densities)
             state.density[state.excluded] = -np.inf
             if state.question.mode == "bm25":
                 state.density[state.density <= 0] = -np.inf

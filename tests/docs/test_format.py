@@ -55,13 +55,17 @@ TEXT = "A retriever returns the spans of a text that answer a question."
 CODE = (
     "```python\nclass Pier:\n    def open(self):\n        return self.gate.open()\n\n\nprint(Pier())\n```\n"
 )
+TABLE = "| Pier | Ferry | Depth |\n|---|---|---|\n" + "".join(
+    f"| {i} | Red {i} | {i * i} |\n" for i in range(20)
+)
 DOCUMENTS = [
     Document("fox", "The quick brown fox 🦊 jumps. " * 12, "A fox", {"year": 1997, "tags": ["fox", "dog"]}),
     Document("empty", "", metadata={"year": 1997.0}),
     Document("cities", "東京都 und Straßen: the lodger's cities, the city. " * 9, "In two cities"),
     Document(
         "ferries.md",
-        f"# The boats\n\n{TEXT} {TEXT}\n\n## Spare parts\n\n{TEXT}\n\n# Prices\n\n{TEXT}\n\n{CODE}",
+        f"# The boats\n\n{TEXT} {TEXT}\n\n## Spare parts\n\n{TEXT}\n\n# Prices\n\n{TEXT}\n\n"
+        f"{TABLE}\n{TEXT}\n\n{CODE}",
     ),
     Document("gone", "This one is deleted again.", metadata={"year": 3, "gone": True}),
     Document("lone \ud83e", f"{TEXT} \udd8a\n{TEXT}", "", {"Ärger": None, "year": True}),
@@ -458,10 +462,22 @@ def test_context(read: ReadIndex) -> None:
                     if closing and begin < end and borders[i] < after:
                         cells[n] |= {("#" if kind == 2 else "") + term for term, _ in plain_terms(text)}
                         cells[n] |= {*plain_names(text)} if kind == 2 else set()
+            behind = 0
+            firsts = [i for i in range(len(units)) if units[i][1] == 5 and (not i or units[i - 1][1] != 5)]
+            for first in firsts:
+                row = next((j for j in range(first, len(units)) if units[j][1] != 5), len(units) - 1)
+                if units[row][1] == 4:
+                    last = next((j for j in range(row, len(units)) if units[j][1] != 4), len(units))
+                    inside = [n for n, (at, to) in places if at < borders[last] and borders[first] < to]
+                    inside = [n for n in inside if n >= behind]
+                    if len(inside) >= 4:
+                        behind = inside[-1] + 1
+                        for n in inside:
+                            cells[n].add("|")
             expected += cells
         assert segment.context() == expected
     found = set.union(*read.segments[0].context())
-    assert found >= {"fox", "two", "city", "ferry", "md", "#boat", "#spare", "open", "pier"}
+    assert found >= {"fox", "two", "city", "ferry", "md", "#boat", "#spare", "open", "pier", "|"}
 
 
 def plain_names(title: str) -> list[str]:

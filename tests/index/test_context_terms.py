@@ -9,7 +9,7 @@ import pytest
 
 from s3_retriever import Document
 from s3_retriever.errors import IndexFormatError
-from s3_retriever.index.context import HEADING, context_terms, is_path
+from s3_retriever.index.context import HEADING, LEAST_TABLE, TABLE, context_terms, is_path
 from s3_retriever.index.referring import file_name, names_of
 from s3_retriever.index.terms import ARRAYS, TermBuilder, TermPostings
 from s3_retriever.index.words import PAGE, words
@@ -32,6 +32,8 @@ LINES = (
     "# a note",
     "for ferry in ferries:",
     "{",
+    "| Pier | Ferry |\n|---|---|\n| Old | Red |\n| New | Blue |\n",
+    "| North | Grey |",
 )
 
 
@@ -69,6 +71,24 @@ def above(document: Document, starts: np.ndarray) -> list[set[str]]:
             if begin < cell_end and cell_begin < end:
                 own |= {mark + term for term, _ in words(text[begin : borders[unit + 1]])}
                 own |= {*names_of(title_of(text[begin : borders[unit + 1]]))} if mark else set()
+    last_table = -1
+    for unit in range(1, len(units)):
+        if units.kinds[unit] == Kind.TABLE and units.kinds[unit - 1] == Kind.HEADER:
+            first = end = unit
+            while first and units.kinds[first - 1] == Kind.HEADER:
+                first -= 1
+            while end < len(units) and units.kinds[end] == Kind.TABLE:
+                end += 1
+            inside = [
+                i
+                for i in range(last_table + 1, len(starts))
+                if (i == 0 or starts[i] < borders[end])
+                and (starts[i + 1] if i + 1 < len(starts) else len(text)) > borders[first]
+            ]
+            if len(inside) >= LEAST_TABLE:
+                last_table = inside[-1]
+                for i in inside:
+                    cells[i].add(TABLE)
     return cells
 
 
@@ -85,7 +105,7 @@ def ends_code(unit: str, units: Units, number: int, level: int) -> bool:
 def test_words_stand_above_the_cells_of_their_sections(seed: int) -> None:
     draw = random.Random(seed)  # noqa: S311
     for number in range(12):
-        lines = LINES[:6] if number % 3 == 0 else LINES[6:] if number % 3 == 1 else LINES
+        lines = (*LINES[:6], *LINES[-2:]) if number % 3 == 0 else LINES[6:] if number % 3 == 1 else LINES
         text = "\n".join(draw.choice(lines) for _ in range(draw.randrange(1, 40))) + "\n"
         pages = (0, *sorted(draw.choices(range(len(text) + 1), k=draw.randrange(6)))) if number % 2 else ()
         document = Document(
@@ -98,7 +118,7 @@ def test_words_stand_above_the_cells_of_their_sections(seed: int) -> None:
             pairs = zip(terms[::2], cells[::2].tolist(), cells[1::2].tolist(), strict=True)
             assert terms[::2] == terms[1::2]
             for term, first, last in pairs:
-                assert seen.get(term, -2) + 1 < first <= last < len(starts)
+                assert seen.get(term, -2) + (term != TABLE) < first <= last < len(starts)
                 seen[term] = last
                 for cell in range(first, last + 1):
                     found[cell].add(term)

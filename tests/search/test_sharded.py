@@ -73,7 +73,7 @@ class InOneProcess:
 
 @pytest.fixture(scope="module")
 def whole(tiny_host: Host, tiny_artifact: Artifact, tmp_path_factory: pytest.TempPathFactory) -> S3Retriever:
-    """Documents of all lengths in three segments, some of code, some twice, some deleted, one empty."""
+    """Documents of all lengths in three segments, some of code, of tables, twice, or deleted, one empty."""
     words = ["fox", "dog", "keys", "tokens", "1997", "brackets", "spans", "question", "host", "heads"]
     documents = [
         Document(
@@ -102,6 +102,13 @@ def whole(tiny_host: Host, tiny_artifact: Artifact, tmp_path_factory: pytest.Tem
             f"Zebra Book {i}",
         )
         for i in range(9)
+    ]
+    row = "| {} | keys of the {} | host {} |\n".format
+    documents += [
+        Document(
+            f"t{i}", row("dog", "fox", i) + "|---|---|---|\n" + "".join(row(j, i, j) for j in range(i, 40))
+        )
+        for i in range(0, 40, 9)
     ]
     retriever = S3Retriever.from_documents(
         documents[:70],
