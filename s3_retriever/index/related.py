@@ -36,15 +36,30 @@ def beginning(term: str) -> str:
 def nearest(term: str, others: Iterable[str]) -> list[str]:
     """Return those of some terms that are related to one, the :data:`MOST` nearest, ascending.
 
-    The fewer characters two terms have beyond their common beginning, the nearer they are.
+    The fewer characters two terms have beyond their common beginning, the nearer they are. Terms with other
+    numbers are none: "a1388" and "a1387".
+
+    Examples:
+        >>> nearest("python3", ["python", "python2", "python31", "pythons"])
+        ['python', 'pythons']
     """
     found = []
     for other in others if beginning(term) else ():
         ends = (i for i, (own, its) in enumerate(zip(term, other, strict=False)) if own != its)
         shared = next(ends, min(len(term), len(other)))
-        if other != term and _are_related(shared, len(term), len(other)):
+        if (
+            other != term
+            and _are_related(shared, len(term), len(other))
+            and not _differ_by_number(term, other, shared)
+        ):
             found.append((len(term) + len(other) - 2 * shared, other))
     return sorted(other for _, other in sorted(found)[:MOST])
+
+
+def _differ_by_number(term: str, other: str, shared: int) -> bool:
+    """Tell whether two terms have other numbers where they begin to differ."""
+    ends = [one[shared : shared + 1].isdigit() for one in (term, other)]
+    return all(ends) or (any(ends) and term[shared - 1].isdigit())
 
 
 @njit(cache=True, nogil=True)

@@ -45,6 +45,9 @@ def test_related_terms_share_most_of_their_beginning(words: set[str], term: str)
         ("vermieten", ["vermietet", "vermietung"], ["vermeiden", "mieten"]),
         ("договор", ["договора", "договору"], ["дог", "доверие"]),
         ("2019", [], ["20191", "2019a"]),
+        ("a1388", ["a1388b"], ["a1387", "a138", "a13880", "a1380"]),
+        ("python3", ["python", "pythons"], ["python2", "python31"]),
+        ("lamp12oil", ["lamp12oils"], ["lamp13oil", "lamp1oil", "lamp123"]),
         ("inter", ["inters", "interna"], ["internationally"]),
     ],
 )
