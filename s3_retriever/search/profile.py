@@ -26,7 +26,8 @@ class Profile:
         starts: int64 (C,), first character of each cell, offset into the document's text.
         ends: int64 (C,), one past its last.
         density: float32 (C,), that of the answer: S3 and BM25 together, or the only side of the mode; higher
-            where the best passages of an answer within 512 tokens name the section.
+            where the best passages of an answer within 512 tokens name the section, and for the best rows of
+            a table whose header says more than they do.
         s3: float32 (C,), S3's part; None in mode "bm25".
         bm25: float32 (C,), BM25's part; None in mode "s3".
         ranges: Least and greatest value in the whole corpus, by the names of the three.
