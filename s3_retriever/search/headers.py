@@ -18,16 +18,18 @@ HEADER_CELLS = 2
 """Cells at the beginning of a table in which its header stands."""
 
 BEST_ROWS = 4
-"""Cells of a table, its densest ones behind the header, that count for the header, too."""
+"""Cells of a table that count for the header, too: those that say most of their own."""
 
 PART = 0.75
 """Part of what a header is denser than the mean of the rows that these cells rise by."""
 
 
 def raise_rows(density: Float32, snapshot: Snapshot) -> None:
-    """Let the densest rows of each table rise by a part of what its header is denser than its rows are.
+    """Let the best rows of each table rise by a part of what its header is denser than its rows are.
 
-    What is excluded stays so. A table says so of itself alone: nothing depends on other documents.
+    The wide scales of S3 make cells near the header dense, the less the further they are. So what a row says
+    of its own is how much denser it is than the least dense cell between the header and it. Nothing depends
+    on other documents.
 
     Args:
         density: float32 (n_cells,), written on.
@@ -39,21 +41,24 @@ def raise_rows(density: Float32, snapshot: Snapshot) -> None:
 
 @njit(cache=True, nogil=True)
 def _raise(density, tables, n_header, n_best, part):  # type: ignore[no-untyped-def]
-    """Raise the densest rows of tables; int64 (n, 2), the first cell and the end of each."""
-    best = np.empty(n_best, np.int64)
+    """Raise the best rows of tables; int64 (n, 2), the first cell and the end of each."""
+    best, excesses = np.empty(n_best, np.int64), np.empty(n_best, np.float32)
     for i in range(len(tables)):
         begin, end = tables[i, 0] + n_header, tables[i, 1]
-        header = density[tables[i, 0] : begin].max()
+        header, lowest = density[tables[i, 0] : begin].max(), density[begin - 1]
         total, n = 0.0, 0
         for cell in range(begin, end):
             total += density[cell]
+            excess = density[cell] - lowest
+            lowest = min(lowest, density[cell])
             place = n
-            while place and density[cell] > density[best[place - 1]]:
+            while place and excess > excesses[place - 1]:
                 place -= 1
-            if place < n_best:
+            if excess > 0 and place < n_best:
                 n = min(n + 1, n_best)
-                best[place + 1 : n] = best[place : n - 1].copy()
-                best[place] = cell
+                for moved in range(n - 1, place, -1):
+                    best[moved], excesses[moved] = best[moved - 1], excesses[moved - 1]
+                best[place], excesses[place] = cell, excess
         gain = part * (header - total / (end - begin))
         if gain > 0:
             for cell in best[:n]:
