@@ -134,15 +134,19 @@ def _add_tables(
 
 
 def _tables(units: Units) -> Iterator[tuple[int, int]]:
-    """Yield tables that have a header: its first unit, and the unit behind the last row."""
-    kinds = units.kinds
+    """Yield tables that have a header: its first unit, and the unit behind the last row.
+
+    A table goes on behind furniture of pages.
+    """
+    places = np.flatnonzero(units.kinds != Kind.FURNITURE)
+    kinds = units.kinds[places]
     is_header, is_row = kinds == Kind.HEADER, kinds == Kind.TABLE
     firsts = np.flatnonzero(is_header & ~np.append(False, is_header[:-1]))
     rows = np.flatnonzero(is_row & np.append(False, is_header[:-1]))
     others = np.append(np.flatnonzero(~is_row), len(kinds))
     for row in rows.tolist():
         header = firsts[np.searchsorted(firsts, row) - 1]
-        yield int(header), int(others[np.searchsorted(others, row)])
+        yield int(places[header]), int(places[others[np.searchsorted(others, row)] - 1]) + 1
 
 
 def _headed(units: Units) -> Iterator[tuple[int, int]]:

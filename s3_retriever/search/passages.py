@@ -50,7 +50,7 @@ _PROSE, _LIST, _HEADING, _TABLE, _HEADER, _CODE, _OPENER, _DATA, _FURNITURE = ma
         Kind.FURNITURE,
     ),
 )
-_ROW = bytes([_TABLE])
+_BELOW_HEADER = bytes([_TABLE, _FURNITURE])
 _NOWHERE = 1 << 14  # columns
 _LEADING = (_HEADING, _HEADER, _OPENER)  # nothing without what follows
 _LONG = 400  # characters of a passage that is not short, however long its words are
@@ -245,7 +245,7 @@ class Page:
         if not last:
             return []
         end = int(headers[last - 1]) + 1
-        if self.kinds[end:row].strip(_ROW):
+        if self.kinds[end:row].strip(_BELOW_HEADER):
             return []
         first = end
         while first and self.kinds[first - 1] == _HEADER:

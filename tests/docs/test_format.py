@@ -55,8 +55,8 @@ TEXT = "A retriever returns the spans of a text that answer a question."
 CODE = (
     "```python\nclass Pier:\n    def open(self):\n        return self.gate.open()\n\n\nprint(Pier())\n```\n"
 )
-TABLE = "| Pier | Ferry | Depth |\n|---|---|---|\n" + "".join(
-    f"| {i} | Red {i} | {i * i} |\n" for i in range(20)
+TABLE = "Pier\tFerry\tDepth\n" + "".join(
+    f"{i}\tRed {i}\t{i * i}\n" + "\n* * *\n\n" * (i == 9) for i in range(20)
 )
 DOCUMENTS = [
     Document("fox", "The quick brown fox 🦊 jumps. " * 12, "A fox", {"year": 1997, "tags": ["fox", "dog"]}),
@@ -463,12 +463,13 @@ def test_context(read: ReadIndex) -> None:
                         cells[n] |= {("#" if kind == 2 else "") + term for term, _ in plain_terms(text)}
                         cells[n] |= {*plain_names(text)} if kind == 2 else set()
             behind = 0
-            firsts = [i for i in range(len(units)) if units[i][1] == 5 and (not i or units[i - 1][1] != 5)]
+            parts = [(kind, borders[i], borders[i + 1]) for i, (_, kind, *_) in enumerate(units) if kind != 9]
+            firsts = [i for i in range(len(parts)) if parts[i][0] == 5 and (not i or parts[i - 1][0] != 5)]
             for first in firsts:
-                row = next((j for j in range(first, len(units)) if units[j][1] != 5), len(units) - 1)
-                if units[row][1] == 4:
-                    last = next((j for j in range(row, len(units)) if units[j][1] != 4), len(units))
-                    inside = [n for n, (at, to) in places if at < borders[last] and borders[first] < to]
+                row = next((j for j in range(first, len(parts)) if parts[j][0] != 5), len(parts) - 1)
+                if parts[row][0] == 4:
+                    last = next((j for j in range(row, len(parts)) if parts[j][0] != 4), len(parts)) - 1
+                    inside = [n for n, (at, to) in places if at < parts[last][2] and parts[first][1] < to]
                     inside = [n for n in inside if n >= behind]
                     if len(inside) >= 4:
                         behind = inside[-1] + 1

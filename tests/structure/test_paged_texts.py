@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -302,6 +302,27 @@ def test_passages_over_pages_keep_within_the_budget(lines: list[str], budget: in
     spans = select_spans(density, cells, budget=budget, document=lambda _: page, count_tokens=None)
     assert sum(span.last_token - span.first_token for span in spans) <= budget
     assert all(page.text[span.start : span.end].strip() for span in spans)
+
+
+FARES = [[f"Port{i}", f"Ship{i * 7 % 11}", f"{i * 13 % 90 + 10}.50", f"{1950 + i}"] for i in range(48)]
+COLUMNS = ["Port", "Ferry", "Fare", "Since"]
+
+
+def in_columns(cells: list[str]) -> str:
+    return "".join(cell.ljust(12) for cell in cells).rstrip()
+
+
+@pytest.mark.parametrize("written", [in_columns, "\t".join])
+def test_a_row_overleaf_has_the_header_of_its_table(written: Callable[[list[str]], str]) -> None:
+    rows = [written(row) for row in FARES]
+    parts = [rows[i : i + 8] for i in range(0, len(rows), 8)]
+    parts[0][:0] = [written(COLUMNS)]
+    text = "\f".join(
+        "Fares of the harbour\n\n" + "\n".join(part) + f"\n\nPage {i}\n" for i, part in enumerate(parts, 1)
+    )
+    assert len(furniture(text)) == 12
+    for row in (rows[3], rows[8], rows[47]):
+        assert cut(text).header(text.index(row)) == written(COLUMNS)
 
 
 def test_a_head_on_a_single_page_is_furniture_where_others_have_the_same_numbers() -> None:
