@@ -6,6 +6,7 @@ What is known may be gold regions, answers, or (as in BEIR) documents judged in 
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -110,6 +111,27 @@ def load_set(folder: str | Path) -> EvaluationSet:
             msg = f"{folder}: no judgment in qrels joins a question of {QUERIES} with a document of {CORPUS}"
             raise InvalidInputError(msg)
     return EvaluationSet(folder.resolve().name, documents, _looked_up(questions, documents))
+
+
+def write_set(data: EvaluationSet, folder: Path) -> None:
+    """Write a set of questions with evidence, for :func:`load_set` to read.
+
+    Args:
+        data: The set; its name is the folder's then.
+        folder: Is made where it is not there.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    documents = ({"_id": one.id, "title": one.title, "text": one.text} for one in data.documents)
+    questions = (
+        {"_id": one.id, "text": one.text, "evidence": [region._asdict() for region in one.evidence]}
+        for one in data.questions
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in ((CORPUS, documents), (QUERIES, questions)):
+        written = "".join(json.dumps(line) + "\n" for line in lines)
+        (folder / name).write_text(written, encoding="utf-8")
 
 
 def _looked_up(questions: Sequence[Question], documents: Sequence[Document]) -> tuple[Question, ...]:

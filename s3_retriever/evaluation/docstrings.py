@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import ast
 import itertools
-import json
 import re
 import sys
 import tokenize
@@ -25,7 +24,7 @@ import numpy as np
 from s3_retriever.checks import check, whole
 from s3_retriever.documents import Document
 from s3_retriever.errors import InvalidInputError, S3RetrieverError
-from s3_retriever.evaluation.datasets import CORPUS, QUERIES, EvaluationSet, Question
+from s3_retriever.evaluation.datasets import EvaluationSet, Question, write_set
 from s3_retriever.evaluation.metrics import Region
 
 WORDS = range(6, 31)
@@ -77,18 +76,6 @@ def docstring_set(folder: Path, *, questions: int = 80, seed: int = 0) -> Evalua
         tuple(file.document for file in files),
         tuple(Question(f"{name}-{i}", one, (found[one],)) for i, one in enumerate(asked)),
     )
-
-
-def _write(data: EvaluationSet, folder: Path) -> None:
-    documents = ({"_id": one.id, "title": one.title, "text": one.text} for one in data.documents)
-    questions = (
-        {"_id": one.id, "text": one.text, "evidence": [region._asdict() for region in one.evidence]}
-        for one in data.questions
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, lines in ((CORPUS, documents), (QUERIES, questions)):
-        written = "".join(json.dumps(line) + "\n" for line in lines)
-        (folder / name).write_text(written, encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -150,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         made = docstring_set(args.folder, questions=args.questions, seed=args.seed)
-        _write(made, args.out)
+        write_set(made, args.out)
     except (S3RetrieverError, OSError) as error:
         parser.error(str(error))
     sys.stdout.write(f"{args.out}: {len(made.documents)} documents, {len(made.questions)} questions\n")

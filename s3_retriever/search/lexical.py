@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from s3_retriever.checks import Uncopyable, check, check_library, choice, pip_install
 from s3_retriever.compiled import njit
+from s3_retriever.index.codes import TOGETHER
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
 from s3_retriever.locks import ThreadLock
@@ -110,6 +111,7 @@ class BM25S:
         check_library("BM25 scores of this backend", "bm25s", "bm25s", pip_install("bm25s"))
         import bm25s
 
+        self._own = BM25(k1=k1, b=b)
         self._make = partial(bm25s.BM25, method="lucene", k1=k1, b=b, dtype="float64")
         self._scale = k1 + 1  # a constant factor that Lucene leaves out
         self._lock = ThreadLock()
@@ -125,7 +127,8 @@ class BM25S:
         if matrix is None or not terms:
             return np.zeros(snapshot.n_cells)
         n_cells = snapshot.n_cells
-        total = np.zeros(n_cells)
+        together = [one for one in terms if TOGETHER in one.term]  # of which the matrix knows nothing
+        total = self._own.scores(lookup, together, boost)
         for one in terms:
             found = matrix.get_scores([one.term])
             n = int(np.count_nonzero(found))

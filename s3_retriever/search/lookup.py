@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from s3_retriever.index.codes import TOGETHER
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
 
@@ -44,11 +46,13 @@ class TermLookup:
         return inside + sum(ranges.nbytes for ranges in self._above.values())
 
     def inside(self, term: str) -> Occurrences:
-        """Return which cells have a term.
+        """Return which cells have a term; of several words together, see :meth:`_together`.
 
         Raises:
             IndexFormatError: The postings name a cell that is not there.
         """
+        if term not in self._inside and TOGETHER in term:
+            self._inside[term] = self._together(term.split(TOGETHER))
         if term not in self._inside:
             cells, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
             first = 0
@@ -59,6 +63,19 @@ class TermLookup:
                 first += len(part.cells)
             self._inside[term] = Occurrences(np.concatenate(cells), np.concatenate(counts))
         return self._inside[term]
+
+    def _together(self, words: Sequence[str]) -> Occurrences:
+        """Return which cells have all of some words, or have them with the next, where neither has all."""
+        n = self.snapshot.n_cells
+        have, near = np.ones(n + 1, np.bool_), np.ones(n, np.bool_)
+        for word in words:
+            has = np.zeros(n + 1, np.bool_)
+            has[self.inside(word).cells] = True
+            have &= has
+            near &= has[:-1] | has[1:]
+        near[self.snapshot.document_cells[1:] - 1] = False  # the next cell is another document's
+        cells = np.flatnonzero(have[:-1] | (near & ~have[1:]))
+        return Occurrences(cells, np.ones(len(cells), np.int32))
 
     def above(self, term: str) -> Int64:
         """Return above which cells a marked term stands, int64 (n, 2): ranges, each one's first and its end.

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.documents import Document, WordMatch
+from s3_retriever.index.codes import TOGETHER
 from s3_retriever.index.context import LONGEST, is_path
 from s3_retriever.index.layout import CELL
 from s3_retriever.index.words import PAGE, placed_words
@@ -187,7 +188,8 @@ def _by_bm25(
     pages: Mapping[str, list[_Target]],
 ) -> _Strengths:
     """Lay what each word of the question gave on its occurrences in a passage, and above it."""
-    wanted = {part.term for part in parts}
+    words = {part.term: part.term.split(TOGETHER) for part in parts}
+    wanted = {word for some in words.values() for word in some}
     found: defaultdict[tuple[_Place, _Target], float] = defaultdict(float)
     own = _targets(wanted, "text", start, seen)
     above: _Targets = defaultdict(list, pages)
@@ -195,7 +197,8 @@ def _by_bm25(
         for term, targets in _targets(wanted, field, first, _Pieces(text)).items():
             above[term] += targets
     for part in parts:
-        for value, there in ((part.text, own[part.term]), (part.above, above[part.term])):
+        for value, places in ((part.text, own), (part.above, above)):
+            there = [target for word in words[part.term] for target in places[word]]
             for target in there:
                 found[part.place, target] += max(0.0, value) / len(there)
     return found

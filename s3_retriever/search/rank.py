@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.checks import check_settings, instance
+from s3_retriever.index.codes import codes
 from s3_retriever.index.related import widened
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
@@ -93,9 +94,9 @@ class Ranker:
         )
 
     def terms(self, snapshot: Snapshot, question: str, *, alone: bool) -> list[Asked]:
-        """Return the terms that BM25 asks for: those of a question and, beside S3, related ones."""
+        """Return the terms that BM25 asks for: a question's and, beside S3, related ones and its codes."""
         terms = asked_terms(question)
-        return terms if alone else widened(terms, snapshot.related_terms)
+        return terms if alone else [*widened(terms, snapshot.related_terms), *codes(question)]
 
     def bm25(self, snapshot: Snapshot, terms: Sequence[Asked], *, alone: bool) -> Float32:
         """Return the density of BM25, float32 (C,).

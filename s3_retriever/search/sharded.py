@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from s3_retriever.documents import Document, Explanation, Span, Spans
 from s3_retriever.errors import ShardStateError
+from s3_retriever.index.codes import codes
 from s3_retriever.index.layout import CELL
 from s3_retriever.index.related import nearest, widened
 from s3_retriever.index.words import Asked as AskedTerm
@@ -213,7 +214,7 @@ class ShardedSearch:
         related = {
             term: nearest(term, set().union(*own)) for term, own in zip(wanted, of_shards, strict=True)
         }
-        return widened(terms, related.__getitem__)
+        return [*widened(terms, related.__getitem__), *codes(question)]
 
     def _token_weights(self, ids: npt.NDArray[np.int32]) -> Float32:
         if not self._ranker.rarity:

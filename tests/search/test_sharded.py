@@ -37,6 +37,7 @@ QUESTIONS = [
     "What answers a question in 1997?",
     "zebra",
     "yield fox.brackets for fox in tokens",
+    "Is keys-1997 here?",
     "What has the stripes of dog 5?",
 ]
 

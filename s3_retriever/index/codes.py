@@ -1,0 +1,56 @@
+"""Codes that a question names: numbers of orders and parts, of errors, standards and tickets.
+
+A code is written without a space and has digits: "A1293", "BRG-204-17", "0x80070005", "10.1038/nature12373".
+Each of its words may stand elsewhere too. Who names a code wants what has all of it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from s3_retriever.index.scripts import UNSPACED
+from s3_retriever.index.words import Asked, asked
+
+TOGETHER = " "
+"""Stands between the words of a term that is had by cells with all of them; no word has it."""
+
+CODE = 5.0
+"""How much a code counts in a question beside the words that it is made of."""
+
+MOST_CODES = 16
+"""Codes of a question that count, the first ones: a stack trace has hundreds."""
+
+_LETTER = rf"(?![{UNSPACED}])\w"
+_WRITTEN = re.compile(rf"{_LETTER}(?:[-\u2010\u2011/._:]?{_LETTER})*")
+_PART = re.compile(r"[^\W_]+")
+_USUAL = re.compile(r"\d{1,4}|\d+[^\W\d_]{1,3}|[^\W\d_]+")  # a short number, "2nd", "50mm" or "90s", a word
+_NAMED = re.compile(r"[^\W\d_]+[\W_](?:.*[\W_])?\d{3}|.*[A-Z]")  # letters before a number, or capitals
+_DOTTED = re.compile(r"\d+(?:\.\d+){2,}")  # an address, a version
+_YEARS = range(1000, 2101)
+
+
+def codes(question: str) -> list[Asked]:
+    """Return the codes that a question names, each as a term of all its words.
+
+    Examples:
+        >>> [one.term for one in codes("Is BRG-204-17 newer than A1293, of the 2nd of May 2024?")]
+        ['brg 204 17', 'a1293']
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for match in _WRITTEN.finditer(question):
+        if _is_code(match[0]):
+            words = dict.fromkeys(one.term for one in asked(match[0]) if one.weight == 1.0)
+            found.setdefault(TOGETHER.join(words), match.span())
+    named = list(found.items())[:MOST_CODES]
+    return [Asked(term, CODE, start=start, end=end) for term, (start, end) in named]
+
+
+def _is_code(written: str) -> bool:
+    """Whether what is written without a space is a code, and no date, measure, ordinal or year."""
+    parts = _PART.findall(written)
+    if _DOTTED.fullmatch(written) or not all(_USUAL.fullmatch(part) for part in parts):
+        return True
+    numbers = [int(part) for part in parts if part.isdecimal()]
+    if len(parts) == 1:
+        return len(parts[0]) == 4 and bool(numbers) and numbers[0] not in _YEARS
+    return bool(numbers) and not parts[0].isdecimal() and _NAMED.match(written) is not None

@@ -1,0 +1,54 @@
+"""What a question names as a code, and what it does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from s3_retriever.index.codes import MOST_CODES, codes
+
+
+@pytest.mark.parametrize(
+    ("question", "terms"),
+    [
+        ("What is the status of order A1293?", ["a1293"]),
+        ("Is BRG-204-17 in stock?", ["brg 204 17"]),
+        ("torque of xr-500", ["xr 500"]),
+        ("why does it say 0x80070005", ["0x80070005"]),
+        ("ORA-00942: table or view does not exist", ["ora 00942"]),
+        ("Is CVE-2021-44228 mended?", ["cve 2021 44228"]),
+        ("see RFC 2616 and ISO 27001", ["2616", "27001"]),
+        ("invoice 4500123456", ["4500123456"]),
+        ("which machine has 192.168.1.10", ["192.168.1.10"]),
+        ("new in v2.10.1", ["v2.10.1 2.10.1"]),
+        ("10.1038/nature12373", ["10.1038 nature12373 nature 12373"]),
+        ("error E45 and again E45", ["e45"]),
+        ("Was kostet Teil Ä-1204?", ["1204"]),
+        ("第A1293号订单的状态是什么？", ["a1293"]),
+    ],
+)
+def test_a_code_is_one_term_of_all_its_words(question: str, terms: list[str]) -> None:
+    found = codes(question)
+    assert [one.term for one in found] == terms
+    for one in found:
+        assert any(c.isdecimal() for c in question[one.start : one.end])
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "When did the 2nd of the 3 ferries leave in 1998?",
+        "A 50mm lens, 10kg, 24h, the 90s, 3D and 4K",
+        "From 1990-1995, on 2024-05-06 at 10:30, 1,200 people and 5.5 percent",
+        "a 3-day tour, the top-10, type-2, mid-1990s",
+        "生活在公元973年间最早的地质学家",
+        "Who is Anna Keller?",
+        "",
+    ],
+)
+def test_dates_measures_ordinals_and_years_are_none(question: str) -> None:
+    assert codes(question) == []
+
+
+def test_of_a_stack_trace_the_first_ones_count() -> None:
+    found = codes(" ".join(f"at 0x{i:08x}" for i in range(500)))
+    assert [one.term for one in found] == [f"0x{i:08x}" for i in range(MOST_CODES)]

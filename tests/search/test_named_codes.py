@@ -1,0 +1,108 @@
+"""Passages that hold the code that a question names."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from s3_retriever import Artifact, Document, Host, RetrieverConfig, S3Retriever, ScanConfig
+from s3_retriever.evaluation.lookups import lookup_set
+from s3_retriever.index.codes import TOGETHER
+from s3_retriever.index.words import cell_terms
+from s3_retriever.search import rank
+from s3_retriever.search.lookup import TermLookup
+
+CONFIG = RetrieverConfig(scan=ScanConfig(chunk_tokens=128, overlap_tokens=16))
+
+
+def test_a_record_among_many_alike_is_found_by_its_number(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = lookup_set("prose", rows=60, questions=60)
+    by_number = made.questions[::2]
+    retriever = S3Retriever.from_documents(made.documents, host=host)
+
+    def n_found() -> int:
+        found = retriever.retrieve_batch([one.text for one in by_number], 256)
+        return sum(
+            any(span.doc_id == doc_id and span.start <= start and end <= span.end for span in spans)
+            for spans, one in zip(found, by_number, strict=True)
+            for doc_id, start, end in one.evidence
+        )
+
+    with_codes = n_found()
+    monkeypatch.setattr(rank, "codes", lambda _: [])
+    assert with_codes >= 0.8 * len(by_number)
+    assert with_codes > n_found()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_words_together_are_those_of_one_cell_or_of_two_that_follow_each_other(
+    tiny_host: Host, tiny_artifact: Artifact, seed: int
+) -> None:
+    draw = random.Random(seed)  # noqa: S311
+    words = ["red", "green", "blue", *["grey"] * 40]
+    documents = [Document(str(i), " ".join(draw.choices(words, k=draw.randint(1, 200)))) for i in range(7)]
+    retriever = S3Retriever.from_documents(
+        documents[:4], host=tiny_host, artifact=tiny_artifact, config=CONFIG
+    )
+    retriever.add(documents[4:])
+    retriever.delete(["1", "5"])
+    snapshot = retriever.index.snapshot
+    asked = draw.sample(["red", "green", "blue"], draw.randint(2, 3))
+    expected = []
+    for number in range(snapshot.n_documents):
+        own: list[set[str]] = [set() for _ in range(int(np.diff(snapshot.document_cells)[number]))]
+        starts = np.asarray(snapshot.token_starts(number)[::32])
+        for terms, cells in cell_terms(snapshot.document(number).text, starts):
+            for term, cell in zip(terms, cells.tolist(), strict=True):
+                own[cell].add(term)
+        has = [set(asked) <= cell for cell in own]
+        for i, cell in enumerate(own):
+            follows = i + 1 < len(own) and not has[i + 1] and set(asked) <= cell | own[i + 1]
+            if has[i] or follows:
+                expected.append(int(snapshot.document_cells[number]) + i)
+    found = TermLookup(snapshot).inside(TOGETHER.join(asked))
+    assert found.cells.tolist() == expected
+    assert found.counts.tolist() == [1] * len(expected)
+
+
+DOCUMENTS = [
+    Document("a", "The pump BRG-204-17 is made of brass. The valve BRG-205-18 is made of steel. " * 3),
+    Document("b", "A list of 17 brass parts, BRG among them, has 204 lines and nothing else to tell. " * 3),
+    Document("c", "Whoever wants to know what pumps are made of asks the man at the counter. " * 3),
+]
+
+
+def test_an_explanation_lays_a_code_on_its_words(tiny_host: Host, tiny_artifact: Artifact) -> None:
+    question = "What is BRG-204-17 made of?"
+    retriever = S3Retriever.from_documents(DOCUMENTS, host=tiny_host, artifact=tiny_artifact, config=CONFIG)
+    best = retriever.retrieve(question, 40, explain=True)[0]
+    assert best.doc_id == "a"
+    assert best.explanation is not None
+    code = range(question.index("BRG"), question.index(" made"))
+    met = [one for one in best.explanation.words if one.word_start in code]
+    whole = [one for one in met if one.word == "BRG-204-17"]
+    assert {one.text for one in whole} == {"BRG", "204", "17"}
+    total = sum(one.bm25 for one in best.explanation.words)
+    assert sum(one.bm25 for one in whole) > total / 3
+    assert sum(one.bm25 for one in met) > total / 2
+
+
+def test_bm25s_scores_codes_alike(tiny_host: Host, tiny_artifact: Artifact) -> None:
+    pytest.importorskip("bm25s")
+    own, other = (
+        S3Retriever.from_documents(
+            DOCUMENTS,
+            host=tiny_host,
+            artifact=tiny_artifact,
+            config=RetrieverConfig(scan=CONFIG.scan, bm25=backend),
+        )
+        for backend in ("rank_bm25", "bm25s")
+    )
+    for doc_id in "abc":
+        profiles = [one.profile("What is BRG-204-17 made of?", doc_id) for one in (own, other)]
+        np.testing.assert_allclose(profiles[0].bm25, profiles[1].bm25, rtol=1e-5)
+        assert profiles[0].bm25.max() > 0
