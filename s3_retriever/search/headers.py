@@ -1,4 +1,4 @@
-"""Rows of large tables count for what the header says above all of them.
+"""Rows of large tables count for what the header says above all of them, and for all their words.
 
 A header names the columns once, far from most rows. A question asks by these names and by what the row has:
 "What is the status of order A1293?". So the header is denser than any row, though only the row answers.
@@ -7,6 +7,7 @@ A header names the columns once, far from most rows. A question asks by these na
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from s3_retriever.compiled import njit
 from s3_retriever.index.context import TABLE
@@ -22,6 +23,19 @@ BEST_ROWS = 4
 
 PART = 0.75
 """Part of what a header is denser than the mean of the rows that these cells rise by."""
+
+
+LARGE_TABLE = 32
+"""Cells of a table whose rows are so many that they are alike, and count by all their words."""
+
+
+def rows_of_large_tables(snapshot: Snapshot) -> npt.NDArray[np.bool_]:
+    """Return which cells are rows of large tables, behind their headers; bool (n_cells,)."""
+    tables = TermLookup(snapshot).above(TABLE)
+    are_rows = np.zeros(snapshot.n_cells, np.bool_)
+    for begin, end in tables[tables[:, 1] - tables[:, 0] >= LARGE_TABLE].tolist():
+        are_rows[begin + HEADER_CELLS : end] = True
+    return are_rows
 
 
 def raise_rows(density: Float32, snapshot: Snapshot) -> None:

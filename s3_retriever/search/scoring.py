@@ -31,6 +31,9 @@ there, so BM25 counts more and looks wider. Prose beside code keeps its place (`
 CODE_RARITY = 0.5
 """Part of the power of the boost of rare words that counts in source code, where most words are rare."""
 
+ROWS_RARITY = 0.5
+"""Part of it that counts in rows of large tables, where each word is common and all of a row's are rare."""
+
 FUSED_RARITY = 2.0
 """Power of the :class:`~s3_retriever.search.lexical.RarityBoost` of BM25 beside S3."""
 
@@ -45,7 +48,8 @@ class Scoring:
         bm25_widths: Weight of BM25 beside S3's density, averaged at each width (sigma in cells; ``inf``
             means the document). In source code their sum counts, at :data:`CODE_WIDTHS`.
         bm25_rarity: How much more rare words count in that BM25 than they do anyway; the power of
-            :class:`s3_retriever.search.rarity.RarityBoost`. In source code, times :data:`CODE_RARITY`.
+            :class:`s3_retriever.search.rarity.RarityBoost`. In source code, times :data:`CODE_RARITY`; in
+            rows of large tables, times :data:`ROWS_RARITY`.
         n_features: Features kept per question token and query head.
 
     Raises:
@@ -134,7 +138,7 @@ def lexical_density(
         surprise: How rare a word is in its language, in [0, 1].
         alone: Whether no other side is added: plain BM25 then, averaged at :data:`BM25_WIDTHS`.
     """
-    cells, borders, wider, are_code = stretches
+    cells, borders, wider, are_code, are_rows = stretches
     if alone:
         return bm25_density(scored(None)[cells], borders, BM25_WIDTHS, wider)
     density = np.zeros(borders[-1], np.float32)
@@ -147,6 +151,11 @@ def lexical_density(
         if are_kind.any():
             scores = scored(RarityBoost(power, surprise))[cells]
             density += bm25_density(scores, borders, widths, wider, are_kind)
+    are_rows = are_rows & ~np.repeat(are_code, np.diff(borders))
+    if are_rows.any():
+        scores = scored(RarityBoost(ROWS_RARITY * scoring.bm25_rarity, surprise))[cells]
+        in_rows = bm25_density(scores, borders, scoring.bm25_widths, wider, ~are_code)
+        density[are_rows] = in_rows[are_rows]
     return density
 
 

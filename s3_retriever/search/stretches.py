@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.search.density import TRUNCATE, Float32, Int64, widening
+from s3_retriever.search.headers import rows_of_large_tables
 
 
 class Stretches(NamedTuple):
@@ -20,18 +21,21 @@ class Stretches(NamedTuple):
         borders: int64 (D + 1,), where each begins among them, and their number.
         wider: float32 (D,), how many times wider each is looked at.
         are_code: bool (D,), whether each is source code.
+        are_rows: bool (C,), whether each cell is a row of a large table.
     """
 
     cells: slice | Int64
     borders: Int64
     wider: Float32
     are_code: npt.NDArray[np.bool_]
+    are_rows: npt.NDArray[np.bool_]
 
     @classmethod
     def whole(cls, snapshot: Snapshot) -> Stretches:
         """Return all documents."""
         wider = widening(snapshot.document_characters, snapshot.document_cells)
-        return cls(slice(None), snapshot.document_cells, wider, snapshot.are_code)
+        rows = rows_of_large_tables(snapshot)
+        return cls(slice(None), snapshot.document_cells, wider, snapshot.are_code, rows)
 
     @classmethod
     def around(cls, snapshot: Snapshot, cells: Int64, widths: Iterable[float]) -> Stretches:
@@ -53,7 +57,8 @@ class Stretches(NamedTuple):
         firsts, sizes = begins[opens], ends[np.roll(opens, -1)] - begins[opens]
         borders = np.append(0, np.cumsum(sizes))
         inside = np.arange(borders[-1]) + np.repeat(firsts - borders[:-1], sizes)
-        return cls(inside, borders, wider[opens], snapshot.are_code[documents[opens]])
+        rows = rows_of_large_tables(snapshot)[inside]
+        return cls(inside, borders, wider[opens], snapshot.are_code[documents[opens]], rows)
 
     def places(self, cells: Int64) -> Int64:
         """Return where cells of the snapshot are among those of the stretches, int64 (n,)."""

@@ -11,8 +11,9 @@ import pytest
 from s3_retriever import Document, Host, RetrieverConfig, S3Retriever, ScanConfig
 from s3_retriever.encode import Artifact
 from s3_retriever.search.density import bm25_density, widening
+from s3_retriever.search.headers import HEADER_CELLS, LARGE_TABLE
 from s3_retriever.search.rarity import RarityBoost
-from s3_retriever.search.scoring import BM25_WIDTHS, CODE_RARITY, CODE_WIDTHS, lexical_density
+from s3_retriever.search.scoring import BM25_WIDTHS, CODE_RARITY, CODE_WIDTHS, ROWS_RARITY, lexical_density
 from s3_retriever.search.stretches import Stretches
 
 PROSE = "The ferry leaves the old pier at nine, and whoever is late waits for the next one. " * 30
@@ -31,6 +32,9 @@ DOCUMENTS = [
     Document("empty", ""),
     Document("ferry.js", JAVASCRIPT),
     Document("table.csv", "pier,ferry,late\n" + "old,9,no\n" * 60),
+    Document(
+        "prices.csv", "pier,fare\n" + "".join(f"pier {i},{3 * i} crowns and {i} cents\n" for i in range(120))
+    ),
     Document("page.html", "<html>\n<body>\n" + f"<p>{PROSE[:84]}</p>\n" * 20 + "</body>\n</html>\n"),
     Document("drawing.svg", "<svg>\n" + '  <g id="pier">\n    <path d="M 1 0"/>\n  </g>\n' * 20 + "</svg>\n"),
     Document("server.log", "2026-11-29 12:00:00 GET /ferry/9 done;\n" * 30),
@@ -58,7 +62,7 @@ def test_documents_of_statements_are_code(retriever: S3Retriever) -> None:
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_beside_s3_bm25_looks_wider_at_code_where_rare_words_count_less(
+def test_beside_s3_rare_words_count_less_in_code_and_in_rows_and_bm25_looks_wider_at_code(
     retriever: S3Retriever, alone: bool
 ) -> None:
     """Each document has the density that it has with no other beside it."""
@@ -77,6 +81,11 @@ def test_beside_s3_bm25_looks_wider_at_code_where_rare_words_count_less(
             total, scores = sum(scoring.bm25_widths.values()), by_power[2]
             widths = {sigma: total * weight for sigma, weight in CODE_WIDTHS.items()}
         own = bm25_density(scores[first:last], np.array([0, last - first]), widths, wider[i : i + 1])
+        if not alone and snapshot.doc_id(i) == "prices.csv":  # where it is all of the document
+            assert last - first >= LARGE_TABLE
+            scores = by_power[powers.index(ROWS_RARITY * scoring.bm25_rarity)][first:last]
+            in_rows = bm25_density(scores, np.array([0, last - first]), widths, wider[i : i + 1])
+            own[HEADER_CELLS:] = in_rows[HEADER_CELLS:]
         assert np.array_equal(found[first:last], own)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from s3_retriever import Artifact, Document, Host, RetrieverConfig, S3Retriever, ScanConfig
+from s3_retriever.evaluation.lookups import lookup_set
 from s3_retriever.search import headers
 from s3_retriever.search.headers import BEST_ROWS, HEADER_CELLS, PART
 
@@ -18,6 +19,28 @@ PROSE = (
     "in two shifts, and a third one is planned for the busy months before the holidays. Visitors report to "
     "the gate, where they are given a badge.\n\n"
 )
+
+
+def word(i: int) -> str:
+    """Return a word for a number, which is no code: codes are found without a header."""
+    syllables = [
+        "ba",
+        "ke",
+        "lo",
+        "mi",
+        "nu",
+        "ra",
+        "so",
+        "ti",
+        "va",
+        "zo",
+        "dar",
+        "fen",
+        "gol",
+        "hin",
+        "jor",
+    ]
+    return (syllables[i % 15] + syllables[(7 * i + i // 15) % 15] + syllables[i // 15]).capitalize()
 
 
 def orders(n: int) -> list[list[str]]:
@@ -58,7 +81,7 @@ def tabs(rows: list[list[str]]) -> list[str]:
 def test_a_row_is_found_by_its_key_and_the_names_of_columns(
     host: Host, form: Callable[[list[list[str]]], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = orders(160)
+    rows = [[word(i), *rest] for i, (_, *rest) in enumerate(orders(160))]
     lines = form(rows)
     text = "# Overview\n\n" + PROSE * 2 + "## List\n\n" + "\n".join(lines) + "\n\n## Notes\n\n" + PROSE * 4
     retriever = S3Retriever.from_documents([Document("orders", text)], host=host)
@@ -83,6 +106,24 @@ def test_a_row_is_found_by_its_key_and_the_names_of_columns(
     monkeypatch.setattr(headers, "PART", 0.0)
     assert with_header >= 10
     assert with_header >= n_found() + 4
+
+
+def test_a_row_of_a_large_table_is_found_by_what_it_says(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = lookup_set("tabs", rows=150, questions=60)
+    by_content = made.questions[1::2]
+    retriever = S3Retriever.from_documents(made.documents, host=host)
+
+    def n_found() -> int:
+        found = retriever.retrieve_batch([one.text for one in by_content], 256)
+        return sum(
+            any(span.doc_id == doc_id and span.start <= start and end <= span.end for span in spans)
+            for spans, one in zip(found, by_content, strict=True)
+            for doc_id, start, end in one.evidence
+        )
+
+    with_rows = n_found()
+    monkeypatch.setattr(headers, "LARGE_TABLE", 1 << 20)
+    assert with_rows >= n_found() + 3
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -111,6 +111,8 @@ def whole(tiny_host: Host, tiny_artifact: Artifact, tmp_path_factory: pytest.Tem
         )
         for i in range(0, 40, 9)
     ]
+    large = "".join(row(f"zebra {i}", i, f"{i} in 1997") for i in range(150))
+    documents += [Document("large", row("dog", "fox", "") + "|---|---|---|\n" + large)]
     retriever = S3Retriever.from_documents(
         documents[:70],
         host=tiny_host,
