@@ -20,6 +20,9 @@ CODE = 5.0
 MOST_CODES = 16
 """Codes of a question that count, the first ones: a stack trace has hundreds."""
 
+MOST_WORDS = 16
+"""Words of a code; what has more, such as a long address, is none."""
+
 _LETTER = rf"(?![{UNSPACED}])\w"
 _WRITTEN = re.compile(rf"{_LETTER}(?:[-\u2010\u2011/._:]?{_LETTER})*")
 _PART = re.compile(r"[^\W_]+")
@@ -40,7 +43,8 @@ def codes(question: str) -> list[Asked]:
     for match in _WRITTEN.finditer(question):
         if _is_code(match[0]):
             words = dict.fromkeys(one.term for one in asked(match[0]) if one.weight == 1.0)
-            found.setdefault(TOGETHER.join(words), match.span())
+            if len(words) <= MOST_WORDS:
+                found.setdefault(TOGETHER.join(words), match.span())
     named = list(found.items())[:MOST_CODES]
     return [Asked(term, CODE, start=start, end=end) for term, (start, end) in named]
 
@@ -50,7 +54,7 @@ def _is_code(written: str) -> bool:
     parts = _PART.findall(written)
     if _DOTTED.fullmatch(written) or not all(_USUAL.fullmatch(part) for part in parts):
         return True
-    numbers = [int(part) for part in parts if part.isdecimal()]
-    if len(parts) == 1:
-        return len(parts[0]) == 4 and bool(numbers) and numbers[0] not in _YEARS
+    numbers = [part for part in parts if part.isdecimal()]
+    if any(len(number) == 4 and int(number) not in _YEARS for number in numbers):
+        return True
     return bool(numbers) and not parts[0].isdecimal() and _NAMED.match(written) is not None

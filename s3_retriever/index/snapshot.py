@@ -10,6 +10,7 @@ import numpy.typing as npt
 from s3_retriever.checks import check, instance
 from s3_retriever.documents import Document
 from s3_retriever.errors import UnknownDocumentError
+from s3_retriever.index.context import TABLE
 from s3_retriever.index.layout import Layout
 from s3_retriever.index.postings import cells_of_tokens
 from s3_retriever.index.related import nearest
@@ -212,6 +213,19 @@ class Snapshot:
         """Whether each document is source code: bool (n_documents,)."""
         flags = [part.segment.units.are_code[part.live] for part in self.parts]
         return np.concatenate([np.zeros(0, np.bool_), *flags])
+
+    @cached_property
+    def tables(self) -> Int64:
+        """int64 (n, 2): the first cell of each table and its end; of a deleted one, both are the same.
+
+        Raises:
+            IndexFormatError: The postings are none of ranges.
+        """
+        ranges, first = [np.zeros((0, 2), np.int64)], 0
+        for part in self.parts:
+            ranges.append(part.term_ranges(TABLE) + first)
+            first += len(part.cells)
+        return np.concatenate(ranges)
 
     @cached_property
     def n_terms(self) -> int:

@@ -10,10 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.compiled import njit
-from s3_retriever.index.context import TABLE
 from s3_retriever.index.snapshot import Snapshot
-from s3_retriever.search.density import Float32
-from s3_retriever.search.lookup import TermLookup
+from s3_retriever.search.density import Float32, Int64
 
 HEADER_CELLS = 2
 """Cells at the beginning of a table in which its header stands."""
@@ -24,18 +22,17 @@ BEST_ROWS = 4
 PART = 0.75
 """Part of what a header is denser than the mean of the rows that these cells rise by."""
 
-
 LARGE_TABLE = 32
 """Cells of a table whose rows are so many that they are alike, and count by all their words."""
 
 
 def rows_of_large_tables(snapshot: Snapshot) -> npt.NDArray[np.bool_]:
     """Return which cells are rows of large tables, behind their headers; bool (n_cells,)."""
-    tables = TermLookup(snapshot).above(TABLE)
-    are_rows = np.zeros(snapshot.n_cells, np.bool_)
-    for begin, end in tables[tables[:, 1] - tables[:, 0] >= LARGE_TABLE].tolist():
-        are_rows[begin + HEADER_CELLS : end] = True
-    return are_rows
+    begins, ends = _of_length(snapshot, LARGE_TABLE).T
+    steps = np.zeros(snapshot.n_cells + 1, np.int8)
+    steps[begins + HEADER_CELLS] += 1
+    steps[ends] -= 1
+    return np.cumsum(steps[:-1], dtype=np.int8) > 0
 
 
 def raise_rows(density: Float32, snapshot: Snapshot) -> None:
@@ -49,8 +46,13 @@ def raise_rows(density: Float32, snapshot: Snapshot) -> None:
         density: float32 (n_cells,), written on.
         snapshot: What is searched.
     """
-    tables = TermLookup(snapshot).above(TABLE)
-    _raise(density, tables[tables[:, 1] - tables[:, 0] > HEADER_CELLS], HEADER_CELLS, BEST_ROWS, PART)
+    _raise(density, _of_length(snapshot, HEADER_CELLS + 1), HEADER_CELLS, BEST_ROWS, PART)
+
+
+def _of_length(snapshot: Snapshot, least: int) -> Int64:
+    """Return the tables of so many cells or more, int64 (n, 2), the first cell and the end of each."""
+    tables: Int64 = snapshot.tables
+    return tables[tables[:, 1] - tables[:, 0] >= least]
 
 
 @njit(cache=True, nogil=True)

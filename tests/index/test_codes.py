@@ -18,6 +18,7 @@ from s3_retriever.index.codes import MOST_CODES, codes
         ("Is CVE-2021-44228 mended?", ["cve 2021 44228"]),
         ("see RFC 2616 and ISO 27001", ["2616", "27001"]),
         ("invoice 4500123456", ["4500123456"]),
+        ("ISO 9001:2015 and DIN EN 60204-1", ["9001 2015", "60204 1"]),
         ("which machine has 192.168.1.10", ["192.168.1.10"]),
         ("new in v2.10.1", ["v2.10.1 2.10.1"]),
         ("10.1038/nature12373", ["10.1038 nature12373 nature 12373"]),
@@ -42,10 +43,11 @@ def test_a_code_is_one_term_of_all_its_words(question: str, terms: list[str]) ->
         "a 3-day tour, the top-10, type-2, mid-1990s",
         "生活在公元973年间最早的地质学家",
         "Who is Anna Keller?",
+        "-".join(f"a{i}" for i in range(40)),
         "",
     ],
 )
-def test_dates_measures_ordinals_and_years_are_none(question: str) -> None:
+def test_dates_measures_ordinals_years_and_what_is_long_are_none(question: str) -> None:
     assert codes(question) == []
 
 
