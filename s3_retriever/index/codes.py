@@ -50,7 +50,7 @@ def codes(question: str) -> list[Asked]:
 
 
 def _is_code(written: str) -> bool:
-    """Whether what is written without a space is a code, and no date, measure, ordinal or year."""
+    """Whether what is written without a space is a code, and no day, measure, ordinal or year."""
     parts = _PART.findall(written)
     if _DOTTED.fullmatch(written) or not all(_USUAL.fullmatch(part) for part in parts):
         return True

@@ -73,7 +73,8 @@ class TermLookup:
             has[self.inside(word).cells] = True
             have &= has
             near &= has[:-1] | has[1:]
-        near[self.snapshot.document_cells[1:] - 1] = False  # the next cell is another document's
+        ends = self.snapshot.document_cells[1:]
+        near[ends[ends > 0] - 1] = False  # the next cell is another document's
         cells = np.flatnonzero(have[:-1] | (near & ~have[1:]))
         return Occurrences(cells, np.ones(len(cells), np.int32))
 

@@ -69,6 +69,15 @@ def test_words_together_are_those_of_one_cell_or_of_two_that_follow_each_other(
     assert found.counts.tolist() == [1] * len(expected)
 
 
+def test_where_documents_are_empty_nothing_has_a_code(tiny_host: Host, tiny_artifact: Artifact) -> None:
+    documents = [Document("none", ""), Document("nor", "")]
+    retriever = S3Retriever.from_documents(documents, host=tiny_host, artifact=tiny_artifact, config=CONFIG)
+    assert TermLookup(retriever.index.snapshot).inside("brg 204 17").cells.tolist() == []
+    retriever.add([Document("some", "BRG-204-17 is made of brass."), Document("last", "")])
+    assert TermLookup(retriever.index.snapshot).inside("brg 204 17").cells.tolist() == [0]
+    assert retriever.retrieve("What is BRG-204-17?")[0].doc_id == "some"
+
+
 DOCUMENTS = [
     Document("a", "The pump BRG-204-17 is made of brass. The valve BRG-205-18 is made of steel. " * 3),
     Document("b", "A list of 17 brass parts, BRG among them, has 204 lines and nothing else to tell. " * 3),
