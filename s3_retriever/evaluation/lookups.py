@@ -1,10 +1,11 @@
-"""Evaluation sets of made-up records, one set for each form that records have in people's files.
+"""Evaluation sets of made-up records, two for each form that records have in people's files.
 
-Half of the questions look a record up by its number, half by what else it says. Nothing real is in them, so
+In one a record is looked up by its number, in the other by what else it says. Nothing real is in them, so
 anybody can make them, and see what a change does to tables and codes::
 
     python -m s3_retriever.evaluation.lookups --out sets
-    s3-retriever evaluate sets
+    s3-retriever evaluate sets/by-number
+    s3-retriever evaluate sets/by-content
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from s3_retriever.training.pairs import shipped_pairs
 
 TOPICS = 20
 """Topics of the Python reference that stand beside the records."""
+
+WAYS = ("number", "content")
+"""What a question names of a record: its number, or what else it says."""
 
 _FILE = files("s3_retriever.evaluation") / "lookups.json"
 
@@ -141,30 +144,34 @@ FORMS: Mapping[str, Callable[[str, Sequence[Record]], list[str]]] = {
 """Write records, given what tells one as prose; the records are the last of the lines, one line each."""
 
 
-def lookup_set(form: str, *, rows: int = 300, questions: int = 120, seed: int = 0) -> EvaluationSet:
+def lookup_set(form: str, by: str, *, rows: int = 300, questions: int = 60, seed: int = 0) -> EvaluationSet:
     """Make a set of records in one form: a document for each kind, beside some of the Python reference.
 
     Args:
         form: One of :data:`FORMS`. The records and questions of a seed are the same in each.
+        by: One of :data:`WAYS`. The records of a seed are the same in each.
         rows: Records of a kind.
         questions: Of all kinds together.
         seed: Of records and questions.
 
     Raises:
-        InvalidInputError: There is no such form, or a number is out of range.
+        InvalidInputError: There is no such form or way, or a number is out of range.
     """
     check("form", form, choice(tuple(FORMS)))
+    check("by", by, choice(WAYS))
     check("rows", rows, whole(1))
     check("questions", questions, whole(1))
     check("seed", seed, whole())
     content = json.loads(_FILE.read_text(encoding="utf-8"))
     chance = np.random.default_rng(seed)
-    values = _Values(content["words"], chance)
+    told = _Values(content["words"], chance)
+    asking = _Values(content["words"], np.random.default_rng([seed, 1 + WAYS.index(by)]))
     documents: list[Document] = []
     asked: list[Question] = []
-    for k, (name, kind) in enumerate(content["kinds"].items()):
+    kinds = content["kinds"]
+    for k, (name, kind) in enumerate(kinds.items()):
         records = [
-            {column: values.value(of, i) for column, of in kind["columns"].items()}
+            {column: told.value(of, i) for column, of in kind["columns"].items()}
             for i in chance.permutation(rows).tolist()
         ]
         lines = FORMS[form](kind["told"], records)
@@ -175,26 +182,24 @@ def lookup_set(form: str, *, rows: int = 300, questions: int = 120, seed: int = 
             starts.append(len(text))
             text += line + "\n"
         documents.append(Document(name, f"{text}\n{content['prose']}\n", name.capitalize()))
-        for at, question in islice(_questions(kind, records, values), len(range(k, questions, 3))):
+        n_own = len(range(k, questions, len(kinds)))
+        for at, question in islice(_questions(kind[f"by_{by}"], records, asking), n_own):
             end = starts[at] + len(lines[first + at].rstrip("\n"))
             asked.append(Question(f"{name}-{len(asked)}", question, (Region(name, starts[at], end),)))
     prose, _ = shipped_pairs()
-    return EvaluationSet(f"lookups-{form}", (*documents, *prose[:TOPICS]), tuple(asked))
+    return EvaluationSet(f"{form}-by-{by}", (*documents, *prose[:TOPICS]), tuple(asked))
 
 
-def _questions(
-    kind: Mapping[str, Any], records: Sequence[Record], values: _Values
-) -> Iterator[tuple[int, str]]:
-    """Yield the place of a record and a question for it, by its number and by what else it says in turn."""
+def _questions(forms: Sequence[str], records: Sequence[Record], values: _Values) -> Iterator[tuple[int, str]]:
+    """Yield the place of a record and a question for it, without end."""
     while True:
         at = values.below(len(records))
-        yield at, values.one_of(kind["by_number"]).format(next(iter(records[at].values())))
-        at = values.below(len(records))
-        yield at, values.one_of(kind["by_content"]).format(**records[at])
+        number = next(iter(records[at].values()))
+        yield at, values.one_of(forms).format(number, **records[at])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write a set for each form."""
+    """Write two sets for each form."""
     parser = argparse.ArgumentParser(
         prog="python -m s3_retriever.evaluation.lookups",
         description=(__doc__ or "").split("\n\n")[0],
@@ -202,16 +207,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of the sets")
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=[*FORMS], help="default: all")
     parser.add_argument("--rows", type=int, default=300, help="of a kind of records (default: %(default)s)")
-    parser.add_argument("--questions", type=int, default=120, help="of a set (default: %(default)s)")
+    parser.add_argument("--questions", type=int, default=60, help="of a set (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of all that is made up (default: %(default)s)")
     args = parser.parse_args(argv)
     try:
-        for form in args.forms:
-            made = lookup_set(form, rows=args.rows, questions=args.questions, seed=args.seed)
-            write_set(made, args.out / made.name)
+        for form, by in product(args.forms, WAYS):
+            made = lookup_set(form, by, rows=args.rows, questions=args.questions, seed=args.seed)
+            write_set(made, args.out / f"by-{by}" / made.name)
     except (S3RetrieverError, OSError) as error:
         parser.error(str(error))
-    sys.stdout.write(f"{args.out}: {len(args.forms)} sets\n")
+    sys.stdout.write(f"{args.out}: {len(args.forms)} sets by number and {len(args.forms)} by content\n")
     return 0
 
 

@@ -12,7 +12,7 @@ from s3_retriever.index.scripts import UNSPACED
 from s3_retriever.index.words import Asked, asked
 
 TOGETHER = " "
-"""Stands between the words of a term that is had by cells with all of them; no word has it."""
+"""Stands between the words of a term that is had where all of them are; no word has it."""
 
 CODE = 5.0
 """How much a code counts in a question beside the words that it is made of."""
@@ -34,6 +34,8 @@ _YEARS = range(1000, 2101)
 
 def codes(question: str) -> list[Asked]:
     """Return the codes that a question names, each as a term of all its words.
+
+    Weaker forms, and words that may be written with accents or without, are left out.
 
     Examples:
         >>> [one.term for one in codes("Is BRG-204-17 newer than A1293, of the 2nd of May 2024?")]

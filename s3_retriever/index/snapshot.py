@@ -214,18 +214,22 @@ class Snapshot:
         flags = [part.segment.units.are_code[part.live] for part in self.parts]
         return np.concatenate([np.zeros(0, np.bool_), *flags])
 
-    @cached_property
-    def tables(self) -> Int64:
-        """int64 (n, 2): the first cell of each table and its end; of a deleted one, both are the same.
+    def ranges_above(self, term: str) -> Int64:
+        """Return above which cells a marked term stands, int64 (n, 2): ranges, each one's first and its end.
 
         Raises:
             IndexFormatError: The postings are none of ranges.
         """
         ranges, first = [np.zeros((0, 2), np.int64)], 0
         for part in self.parts:
-            ranges.append(part.term_ranges(TABLE) + first)
+            ranges.append(part.term_ranges(term) + first)
             first += len(part.cells)
         return np.concatenate(ranges)
+
+    @cached_property
+    def tables(self) -> Int64:
+        """int64 (n, 2): the first cell of each table and its end; of a deleted one, both are the same."""
+        return self.ranges_above(TABLE)
 
     @cached_property
     def n_terms(self) -> int:

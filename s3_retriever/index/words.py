@@ -56,7 +56,7 @@ class Asked(NamedTuple):
     """A term that a question asks for.
 
     Attributes:
-        term: As it is indexed.
+        term: As it is indexed; a code's words together, see :mod:`s3_retriever.index.codes`.
         weight: How much it counts.
         exact: The term of which this is a weaker form; empty where it is none.
         start: Where it begins in the question.

@@ -73,7 +73,7 @@ def context_scores(
     n_cells = len(total) if whole is None else whole.n_cells
     for i, one in enumerate(terms):
         for k, (mark, weight) in enumerate(WEIGHTS.items()):
-            ranges = lookup.above(mark + one.term)
+            ranges = lookup.above(one.term, mark)
             if not len(ranges):
                 continue
             cells = lookup.inside(one.term).cells

@@ -78,23 +78,30 @@ class TermLookup:
         cells = np.flatnonzero(have[:-1] | (near & ~have[1:]))
         return Occurrences(cells, np.ones(len(cells), np.int32))
 
-    def above(self, term: str) -> Int64:
-        """Return above which cells a marked term stands, int64 (n, 2): ranges, each one's first and its end.
+    def above(self, term: str, mark: str) -> Int64:
+        """Return above which cells a term stands, int64 (n, 2): ranges, each one's first and its end.
 
         Args:
-            term: With the mark of where it stands.
+            term: Of several words together, all of them stand there.
+            mark: Of where it stands.
 
         Raises:
             IndexFormatError: The postings are none of ranges.
         """
-        if term not in self._above:
-            ranges = [np.zeros((0, 2), np.int64)]
-            first = 0
-            for part in self.snapshot.parts:
-                ranges.append(part.term_ranges(term) + first)
-                first += len(part.cells)
-            self._above[term] = np.concatenate(ranges)
-        return self._above[term]
+        if mark + term not in self._above:
+            ranges = [self.snapshot.ranges_above(mark + word) for word in term.split(TOGETHER)]
+            self._above[mark + term] = ranges[0] if len(ranges) == 1 else self._in_all(ranges)
+        return self._above[mark + term]
+
+    def _in_all(self, ranges: Sequence[Int64]) -> Int64:
+        """Return the ranges of cells that lie in ranges of each of several lists."""
+        inside = np.ones(self.snapshot.n_cells, np.bool_)
+        for some in ranges:
+            steps = np.zeros(len(inside) + 1, np.int64)
+            np.add.at(steps, some[:, 0], 1)
+            np.add.at(steps, some[:, 1], -1)
+            inside &= np.cumsum(steps[:-1]) > 0
+        return np.flatnonzero(np.diff(inside, prepend=False, append=False)).reshape(-1, 2)
 
     def n_exact(self, term: Asked) -> int:
         """Return how many cells have the word that a term is a weaker form of; 0 where it is none."""
@@ -102,5 +109,5 @@ class TermLookup:
 
     def n_above(self, term: Asked, mark: str) -> int:
         """Return above how many cells a term stands, and the word of which it is a weaker form."""
-        ranges = [self.above(mark + one) for one in (term.term, term.exact) if one]
+        ranges = [self.above(one, mark) for one in (term.term, term.exact) if one]
         return sum(int((own[:, 1] - own[:, 0]).sum()) for own in ranges)

@@ -6,10 +6,12 @@ import random
 
 import numpy as np
 import pytest
+from found_records import n_found
 
 from s3_retriever import Artifact, Document, Host, RetrieverConfig, S3Retriever, ScanConfig
 from s3_retriever.evaluation.lookups import lookup_set
 from s3_retriever.index.codes import TOGETHER
+from s3_retriever.index.context import HEADING
 from s3_retriever.index.words import cell_terms
 from s3_retriever.search import rank
 from s3_retriever.search.lookup import TermLookup
@@ -20,22 +22,13 @@ CONFIG = RetrieverConfig(scan=ScanConfig(chunk_tokens=128, overlap_tokens=16))
 def test_a_record_among_many_alike_is_found_by_its_number(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = lookup_set("prose", rows=60, questions=60)
-    by_number = made.questions[::2]
+    made = lookup_set("prose", "number", rows=60, questions=30)
     retriever = S3Retriever.from_documents(made.documents, host=host)
 
-    def n_found() -> int:
-        found = retriever.retrieve_batch([one.text for one in by_number], 256)
-        return sum(
-            any(span.doc_id == doc_id and span.start <= start and end <= span.end for span in spans)
-            for spans, one in zip(found, by_number, strict=True)
-            for doc_id, start, end in one.evidence
-        )
-
-    with_codes = n_found()
+    with_codes = n_found(retriever, made.questions)
     monkeypatch.setattr(rank, "codes", lambda _: [])
-    assert with_codes >= 0.8 * len(by_number)
-    assert with_codes > n_found()
+    assert with_codes >= 0.8 * len(made.questions)
+    assert with_codes > n_found(retriever, made.questions)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -67,6 +60,63 @@ def test_words_together_are_those_of_one_cell_or_of_two_that_follow_each_other(
     found = TermLookup(snapshot).inside(TOGETHER.join(asked))
     assert found.cells.tolist() == expected
     assert found.counts.tolist() == [1] * len(expected)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_words_together_stand_above_what_each_of_them_stands_above(
+    tiny_host: Host, tiny_artifact: Artifact, seed: int
+) -> None:
+    draw = random.Random(seed)  # noqa: S311
+
+    def some() -> str:
+        return " ".join(draw.sample(["red", "green", "blue"], draw.randint(0, 3)))
+
+    documents = [
+        Document(
+            str(i),
+            "".join(f"{'#' * draw.randint(1, 3)} Part {some()}\n\n{'grey ' * 40}\n\n" for _ in range(9)),
+        )
+        for i in range(7)
+    ]
+    documents = [Document(one.id, one.text, f"Manual {some()}") for one in documents]
+    retriever = S3Retriever.from_documents(
+        documents[:4], host=tiny_host, artifact=tiny_artifact, config=CONFIG
+    )
+    retriever.add(documents[4:])
+    retriever.delete(["1", "5"])
+    snapshot = retriever.index.snapshot
+    asked = draw.sample(["red", "green", "blue"], draw.randint(2, 3))
+    for mark in ("", HEADING):
+        below = [
+            {cell for first, end in snapshot.ranges_above(mark + word).tolist() for cell in range(first, end)}
+            for word in asked
+        ]
+        found = TermLookup(snapshot).above(TOGETHER.join(asked), mark).tolist()
+        cells = [cell for first, end in found for cell in range(first, end)]
+        assert cells == sorted(set.intersection(*below))
+        assert all(0 <= first < end <= snapshot.n_cells for first, end in found)
+
+
+@pytest.mark.parametrize("title", ["Manual {}", "{}.md"])
+def test_a_code_in_a_title_is_that_of_all_below_it(host: Host, title: str) -> None:
+    draw = random.Random(0)  # noqa: S311
+    parts = ["inlet filter", "drain hose", "door seal"]
+    codes = [f"XR-{100 + 25 * i}" for i in range(12)]
+    documents = []
+    for code in codes:
+        said = [
+            f"## {part.capitalize()}\n\nTo clean the {part}, wait for {draw.randint(2, 30)} minutes, remove "
+            f"the cover and rinse the {part} under running water.\n\nReplace the {part} after "
+            f"{draw.randint(100, 900)} hours.\n\n"
+            for part in parts
+        ]
+        name = title.format(code)
+        documents.append(Document(name, "".join(said), "" if name.endswith(".md") else name))
+    retriever = S3Retriever.from_documents(documents, host=host)
+    asked = [(code, f"How do I clean the {part} of the {code}?") for code in codes for part in parts]
+    found = retriever.retrieve_batch([question for _, question in asked], 128, unique=False)
+    right = [spans[0].doc_id == title.format(code) for (code, _), spans in zip(asked, found, strict=True)]
+    assert sum(right) >= 0.9 * len(right)
 
 
 def test_where_documents_are_empty_nothing_has_a_code(tiny_host: Host, tiny_artifact: Artifact) -> None:
