@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,7 +47,7 @@ class Asking:
         found: list[list[Span]] = []
         for first in range(0, len(questions), search.together):
             some = questions[first : first + search.together]
-            found += search.answers(self._understood(some, options))
+            found += search.answers(some, functools.partial(self._understood, some, options))
         return found
 
     def profile(self, snapshot: Snapshot, question: str, doc_id: str, options: SearchOptions) -> Profile:

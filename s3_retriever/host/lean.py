@@ -214,9 +214,9 @@ class _Norm(_Weighted):
         self._least = config.rms_norm_eps
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        wide = hidden.float()
-        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self._least)
-        return self.weight_for(hidden) * wide.to(hidden.dtype)
+        wide = hidden.to(torch.float, copy=True)
+        wide *= wide.square().mean(-1, keepdim=True).add_(self._least).rsqrt_()
+        return wide.to(hidden.dtype) * self.weight_for(hidden)
 
 
 class LeanDecoder(nn.Module):
@@ -257,7 +257,7 @@ class LeanDecoder(nn.Module):
         """
         hidden = F.embedding(input_ids, self.embed_tokens.weight).to(self._dtype)
         whole = self._rotation(max(padded for _, padded in joined), hidden.dtype)
-        cos, sin = (_repeated(one, joined, input_ids.shape[1]) for one in whole)
+        cos, sin = (_repeated(one, joined, input_ids.shape[1])[:, None] for one in whole)
         for layer in self.layers:
             hidden = layer(hidden, cos, sin, joined)
         return hidden
@@ -282,14 +282,14 @@ class _Layer(nn.Module):
         self, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, joined: Joined
     ) -> torch.Tensor:
         hidden = hidden + self.self_attn(self.input_layernorm(hidden), cos, sin, joined)
-        fed: torch.Tensor = self.mlp(self.post_attention_layernorm(hidden))
-        return hidden + fed
+        hidden += self.mlp(self.post_attention_layernorm(hidden))
+        return hidden
 
 
 class _Attention(nn.Module):
     def __init__(self, config: SimpleNamespace, weights: Weights) -> None:
         super().__init__()
-        self._head_dim = config.head_dim
+        self._head_dim, self._n_keys = config.head_dim, config.num_key_value_heads
         width, queries, keys = (
             config.hidden_size,
             config.num_attention_heads * config.head_dim,
@@ -303,30 +303,39 @@ class _Attention(nn.Module):
     def forward(
         self, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, joined: Joined
     ) -> torch.Tensor:
-        shape = *hidden.shape[:2], -1, self._head_dim
-        queries, keys, values = (
-            project(hidden).view(shape).transpose(1, 2) for project in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        queries, keys = (one * cos + _half_turned(one) * sin for one in (queries, keys))
-        mixed = _attended(queries, keys, values, joined)
-        out: torch.Tensor = self.o_proj(mixed.transpose(1, 2).reshape(*hidden.shape[:2], -1))
+        heads = torch.cat([project(hidden) for project in (self.q_proj, self.k_proj, self.v_proj)], -1)
+        heads = heads.view(hidden.shape[1], -1, self._head_dim)
+        turned, values = heads[:, : -self._n_keys], heads[:, -self._n_keys :]
+        turned = _turned(turned, cos, sin)
+        mixed = _attended(turned[:, : -self._n_keys], turned[:, -self._n_keys :], values, joined)
+        out: torch.Tensor = self.o_proj(mixed.flatten(1)[None])
         return out
+
+
+def _turned(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Turn heads (n, K, d) by the rotary embedding, whose angles are the same in both halves, (n, 1, d)."""
+    half = heads.shape[-1] // 2
+    turned, crossed = heads * cos, heads * sin
+    turned[..., :half] -= crossed[..., half:]
+    turned[..., half:] += crossed[..., :half]
+    return turned
 
 
 def _attended(
     queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, joined: Joined
 ) -> torch.Tensor:
-    """Let each joined row attend by itself, as it would when padded; (1, heads, n, d) each."""
-    out = torch.zeros_like(queries)
+    """Let each joined row attend by itself, as it would when padded; (n, heads, d) each."""
+    out = torch.zeros_like(queries, memory_format=torch.contiguous_format)
     first = 0
     for n, padded in joined:
         own = slice(first, first + n)
+        one = [heads[own].transpose(0, 1)[None] for heads in (queries, keys, values)]
         if n > _ROWS and _blocks_are_faster(queries):
-            out[:, :, own] = _in_blocks(queries[:, :, own], keys[:, :, own], values[:, :, own])
+            attended = _in_blocks(*one)
         else:
-            q, k, v = (F.pad(one[:, :, own], (0, 0, 0, padded - n)) for one in (queries, keys, values))
+            q, k, v = (F.pad(heads, (0, 0, 0, padded - n)) if n < padded else heads for heads in one)
             attended = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-            out[:, :, own] = attended[:, :, :n]
+        out[own] = attended[0, :, :n].transpose(0, 1)
         first += n
     return out
 
@@ -364,11 +373,6 @@ def _repeated(table: torch.Tensor, joined: Joined, n: int) -> torch.Tensor:
     return F.pad(rows, (0, 0, 0, n - len(rows)))
 
 
-def _half_turned(heads: torch.Tensor) -> torch.Tensor:
-    first, second = heads.chunk(2, dim=-1)
-    return torch.cat((-second, first), dim=-1)
-
-
 class _Feed(nn.Module):
     def __init__(self, config: SimpleNamespace, weights: Weights) -> None:
         super().__init__()
@@ -378,5 +382,5 @@ class _Feed(nn.Module):
         self.down_proj = _Linear(weights, "down_proj", width, wide)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.down_proj(F.silu(self.gate_proj(hidden)) * self.up_proj(hidden))
+        out: torch.Tensor = self.down_proj(F.silu(self.gate_proj(hidden)).mul_(self.up_proj(hidden)))
         return out

@@ -77,8 +77,7 @@ def words(text: str) -> Iterator[tuple[str, int]]:
         (term, offset of its first character in ``text``), in order of the offsets.
     """
     for match in RUN.finditer(text):
-        run, start = match[1], match.start()
-        found = _kept(run) if len(run) <= _CACHED else _indexed(run)
+        start, found = match.start(), _terms(match[1])
         if isinstance(found, str):
             yield found, start
         else:
@@ -89,7 +88,7 @@ def words(text: str) -> Iterator[tuple[str, int]]:
 def placed_words(text: str) -> Iterator[tuple[str, int, int]]:
     """Yield what :func:`words` does, each with the offset of its end too."""
     for match in RUN.finditer(text):
-        found = _indexed(match[1])
+        found = _terms(match[1])
         for term, start, end in ((found, 0, len(match[1])),) if isinstance(found, str) else found:
             yield term, match.start() + start, match.start() + end
 
@@ -160,6 +159,11 @@ def _indexed(run: str) -> str | tuple[tuple[str, int, int], ...]:
 
 
 _kept = lru_cache(maxsize=1 << 16)(_indexed)
+
+
+def _terms(run: str) -> str | tuple[tuple[str, int, int], ...]:
+    """Return what :func:`_indexed` does, kept where the run is short."""
+    return _kept(run) if len(run) <= _CACHED else _indexed(run)
 
 
 def _asked(form: Form) -> Iterator[Asked]:

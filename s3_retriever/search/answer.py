@@ -13,7 +13,7 @@ from s3_retriever.checks import FLAG, check_settings, choice, instance, optional
 from s3_retriever.documents import Copy, Document, Explanation, Span, Spans
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.names import MODES, SCORINGS, Mode, ScoringName
-from s3_retriever.search.copies import Repeated, Select, select_unique
+from s3_retriever.search.copies import Repeated, Said, Select, saying, select_unique
 from s3_retriever.search.density import Float32, Int64, fluency
 from s3_retriever.search.evidence import Evidence, LookedUp, least_of, means_of
 from s3_retriever.search.explain import explain_spans
@@ -83,6 +83,10 @@ class Asked(NamedTuple):
     shared: Sequence[SharedFeatures] = ()
 
 
+Understand = Callable[[], Sequence[Asked]]
+"""Lets the host read the questions at hand. It is called once; what needs no host is done meanwhile."""
+
+
 class _Selected(NamedTuple):
     """The passages of an answer, and what they were selected from.
 
@@ -112,8 +116,13 @@ class Searching(Protocol):
     def together(self) -> int:
         """How many questions to answer at a time: what is held for each is bounded."""
 
-    def answers(self, asked: Sequence[Asked]) -> list[list[Span]]:
-        """Return the spans that answer each of several questions, best first."""
+    def answers(self, questions: Sequence[str], understand: Understand) -> list[list[Span]]:
+        """Return the spans that answer each of several questions, best first.
+
+        Args:
+            questions: As they are asked.
+            understand: Returns what the host makes of them.
+        """
 
     def profile(self, asked: Asked, doc_id: str) -> Profile:
         """Return the density of one document for a question."""
@@ -164,14 +173,15 @@ class Search:
         of_one = 4 * sides * max(1, self._snapshot.n_cells)
         return max(1, min(MOST_QUESTIONS, DENSITY_BYTES // of_one))
 
-    def answers(self, asked: Sequence[Asked]) -> list[list[Span]]:
+    def answers(self, questions: Sequence[str], understand: Understand) -> list[list[Span]]:
         """Return the spans that answer each of several questions, best first."""
-        means: list[list[Float32]] = [[] for _ in asked]
+        means: list[list[Float32]] = [[] for _ in questions]
 
-        def answer(i: int, densities: Densities) -> list[Span]:
-            return self._answer(asked[i], densities, means[i])
+        def answer(i: int, asked: Asked, densities: Densities) -> list[Span]:
+            return self._answer(asked, densities, means[i])
 
-        return self._with_densities(asked, answer, means if self._options.explain else None)
+        explained = means if self._options.explain else None
+        return self._with_densities(questions, understand, answer, explained)
 
     def _answer(self, asked: Asked, densities: Densities, means: Sequence[Float32]) -> list[Span]:
         options, found = self._options, self._selected(densities)
@@ -214,7 +224,7 @@ class Search:
         def text(span: SelectedSpan) -> str:
             return read(span.doc).text[span.start : span.end]
 
-        choose = functools.partial(chosen, options, select, density, snapshot.document_cells, text)
+        choose = functools.partial(chosen, options, select, density, snapshot.document_cells, saying(text))
         copies = choose()
         sections: list[Raised] = []
         if options.mode == "hybrid":
@@ -245,7 +255,7 @@ class Search:
             UnknownDocumentError: There is no such document.
         """
         number = self._snapshot.find(doc_id)
-        (densities,) = self._with_densities([asked], lambda _, densities: densities)
+        (densities,) = self._with_densities([asked.question], lambda: [asked], lambda *found: found[-1])
         density = self._fused(densities)
         lift(density, self._snapshot.document_cells, self._selected(densities).raised)
         return profile_of(self._snapshot, number, densities, density)
@@ -272,28 +282,33 @@ class Search:
 
     def _with_densities(
         self,
-        asked: Sequence[Asked],
-        then: Callable[[int, Densities], _R],
+        questions: Sequence[str],
+        understand: Understand,
+        then: Callable[[int, Asked, Densities], _R],
         means: Sequence[list[Float32]] | None = None,
     ) -> list[_R]:
         """Return what ``then`` makes of each question, given its number and the densities of the mode.
 
-        Scoring is mostly kernels, and BM25 and what follows are mostly Python, of which one thread at a time
-        runs. So that all cores are busy, BM25 is done while S3 is scored, and one question is answered while
-        others are scored. ``means`` are as of the ranker.
+        Scoring and the host's pass are mostly kernels, and BM25 and what follows are mostly Python, of which
+        one thread at a time runs. So that all cores are busy, BM25 is done while the host reads and S3 is
+        scored, and one question is answered while others are scored. ``means`` are as of the ranker.
         """
         ranker, snapshot, mode = self._ranker, self._snapshot, self._options.mode
 
-        def bm25(one: Asked) -> Float32:
+        def bm25(question: str) -> Float32:
             alone = mode == "bm25"
-            return ranker.bm25(snapshot, ranker.terms(snapshot, one.question, alone=alone), alone=alone)
+            return ranker.bm25(snapshot, ranker.terms(snapshot, question, alone=alone), alone=alone)
 
         if mode == "bm25":
-            return ranker.workers.map(lambda i: then(i, Densities(None, bm25(asked[i]))), range(len(asked)))
-        with ranker.workers.ahead(bm25, asked if mode == "hybrid" else []) as words:
+            asked = understand()
+            return ranker.workers.map(
+                lambda i: then(i, asked[i], Densities(None, bm25(questions[i]))), range(len(asked))
+            )
+        with ranker.workers.ahead(bm25, questions if mode == "hybrid" else []) as words:
+            asked = understand()
 
             def scored(i: int, s3: Float32) -> _R:
-                return then(i, Densities(s3, words(i) if mode == "hybrid" else None))
+                return then(i, asked[i], Densities(s3, words(i) if mode == "hybrid" else None))
 
             if self._options.scoring == "paper":
                 return ranker.workers.map(
@@ -321,7 +336,7 @@ def chosen(
     select: Select,
     density: Float32,
     document_cells: Int64,
-    text: Callable[[SelectedSpan], str],
+    said: Callable[[SelectedSpan], Said],
 ) -> dict[SelectedSpan, tuple[Repeated, ...]]:
     """Return the passages that the options ask for, best first, each with the copies of it.
 
@@ -329,7 +344,7 @@ def chosen(
     """
     if options.unique:
         return dict(
-            select_unique(select, density, document_cells, options.token_budget, text)[: options.top_k]
+            select_unique(select, density, document_cells, options.token_budget, said)[: options.top_k]
         )
     return dict.fromkeys(select(density, options.token_budget)[: options.top_k], ())
 

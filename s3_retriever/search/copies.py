@@ -6,7 +6,7 @@ import functools
 import re
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
@@ -29,6 +29,7 @@ LEAST = 512
 ROUNDS = 12
 """Selections at most, and doublings of the budget within which copies are looked for between two of them."""
 
+_FEW = 16  # passages among which one like another is looked for one by one
 _MORE = 1.2  # times as many words as another passage has
 _DENIALS_BY_LANGUAGE = (  # "t" is what is cut from "don't"
     "not no never nor neither without cannot t",
@@ -86,7 +87,7 @@ def select_unique(
     density: Float32,
     document_cells: Int64,
     budget: int,
-    text: Callable[[SelectedSpan], str],
+    said: Callable[[SelectedSpan], Said],
 ) -> list[tuple[SelectedSpan, tuple[Repeated, ...]]]:
     """Select passages of which none is a copy of a better one; others take the place of copies.
 
@@ -100,13 +101,11 @@ def select_unique(
         density: float32 (C,), of the question; ``-inf`` excludes a cell.
         document_cells: int64 (D + 1,).
         budget: Tokens.
-        text: Returns the text of a passage.
+        said: What each passage says, see :func:`saying`.
 
     Returns:
         The passages, best first, each with the copies of it that were met.
     """
-    of_text = functools.cache(_Said)  # copies are mostly equal
-    said = functools.cache(lambda span: of_text(text(span)))
     selected = select(density, budget)
     left, gone = density, list[SelectedSpan]()
     for _ in range(ROUNDS):
@@ -146,7 +145,7 @@ def _cells(span: SelectedSpan, document_cells: Int64) -> list[int]:
 
 
 def _copies(
-    spans: Sequence[SelectedSpan], said: Callable[[SelectedSpan], _Said], budget: int
+    spans: Sequence[SelectedSpan], said: Callable[[SelectedSpan], Said], budget: int
 ) -> list[SelectedSpan]:
     """Return the passages of which a better one is a copy; none whose place could not be given away.
 
@@ -169,7 +168,7 @@ def _copies(
 
 
 def _with_copies(
-    selected: Sequence[SelectedSpan], gone: Sequence[SelectedSpan], said: Callable[[SelectedSpan], _Said]
+    selected: Sequence[SelectedSpan], gone: Sequence[SelectedSpan], said: Callable[[SelectedSpan], Said]
 ) -> tuple[list[tuple[SelectedSpan, tuple[Repeated, ...]]], list[SelectedSpan]]:
     """Give each copy to the passage that it is most like; passages that are copies still, go.
 
@@ -216,7 +215,7 @@ _NUMBERS = re.compile(  # with what stands before and behind them: "-5", "< 5", 
 )
 
 
-class _Said:
+class Said:
     """What a passage says: its words and shingles, what tells it from others, what denies and how often.
 
     ``telling`` is what it is told by: words with numbers, each by itself and with the one before and the one
@@ -243,13 +242,23 @@ class _Said:
         self.shingles = {self.words[at : at + SHINGLE] for at in range(last + 1)}
 
 
+def saying(text: Callable[[SelectedSpan], str]) -> Callable[[SelectedSpan], Said]:
+    """Return what tells what passages say, for selections that follow each other and are much alike.
+
+    Args:
+        text: Returns the text of a passage.
+    """
+    of_text = functools.cache(Said)  # copies are mostly equal
+    return functools.cache(lambda span: of_text(text(span)))
+
+
 @functools.cache
 def _denials() -> frozenset[str]:
     """Return the terms of words that deny: "jamais" is cut as texts are."""
     return frozenset(term for one in _DENIALS_BY_LANGUAGE for term, _ in words(one))
 
 
-def _agree(one: _Said, other: _Said) -> bool:
+def _agree(one: Said, other: Said) -> bool:
     """Tell whether one passage denies nothing that another says, and the other way round.
 
     Of one that says much more, the rest may deny anything.
@@ -262,18 +271,16 @@ class _Known:
     """Passages met so far; looking for one like another takes time by how many have its rarest words."""
 
     def __init__(self) -> None:
-        self._said: list[_Said] = []
+        self._said: list[Said] = []
         self._equal: dict[tuple[object, ...], int] = {}
         self._having: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+        self._having_of = 0  # the number of passages that it has, the first ones
 
-    def add(self, said: _Said) -> None:
-        number = len(self._said)
+    def add(self, said: Said) -> None:
+        self._equal.setdefault((said.words, said.figures), len(self._said))
         self._said.append(said)
-        self._equal.setdefault((said.words, said.figures), number)
-        for one in said.shingles | said.has:
-            self._having[one].append(number)
 
-    def best(self, said: _Said) -> tuple[int, float] | None:
+    def best(self, said: Said) -> tuple[int, float] | None:
         """Return the number of the passage of which one is a copy, and how similar they are.
 
         Of equally similar ones, the first: shingles have no order that two processes share.
@@ -284,21 +291,24 @@ class _Known:
         found = None
         for number in sorted(self._alike(said)):
             other = self._said[number]
-            similarity = len(said.shingles & other.shingles) / len(said.shingles)
-            if (
-                similarity >= SIMILAR
-                and said.telling <= other.has
-                and _agree(said, other)
-                and (not found or similarity > found[1])
-            ):
-                found = number, similarity
+            if said.telling <= other.has and _agree(said, other):
+                similarity = len(said.shingles & other.shingles) / len(said.shingles)
+                if similarity >= SIMILAR and (not found or similarity > found[1]):
+                    found = number, similarity
         return found
 
-    def _alike(self, said: _Said) -> set[int]:
+    def _alike(self, said: Said) -> Collection[int]:
         """Return the passages that may be like one: they have all that it is told by.
 
-        They have one of its rarest shingles too, as they lack few; what fewer have is looked at.
+        They have one of its rarest shingles too, as they lack few; what fewer have is looked at. Of a few
+        passages each may be: to look them up takes longer.
         """
+        if len(self._said) <= _FEW:
+            return range(len(self._said))
+        for number in range(self._having_of, len(self._said)):
+            for one in self._said[number].shingles | self._said[number].has:
+                self._having[one].append(number)
+        self._having_of = len(self._said)
         lacking = int((1 - SIMILAR) * len(said.shingles)) + 1
         having = self._having
         rarest = sorted([having.get(shingle, ()) for shingle in said.shingles], key=len)[: lacking + 1]

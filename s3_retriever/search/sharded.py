@@ -20,7 +20,7 @@ from s3_retriever.index.related import nearest, widened
 from s3_retriever.index.words import Asked as AskedTerm
 from s3_retriever.index.words import asked as asked_terms
 from s3_retriever.search.answer import MOST_QUESTIONS, Asked, SearchOptions, as_copy, as_span, chosen
-from s3_retriever.search.copies import Repeated
+from s3_retriever.search.copies import Repeated, saying
 from s3_retriever.search.density import Float32, Int64, fluency, token_weights
 from s3_retriever.search.evidence import LookedUp
 from s3_retriever.search.exchange import (
@@ -94,13 +94,15 @@ class ShardedSearch:
         """How many questions to answer at a time."""
         return MOST_QUESTIONS
 
-    def answers(self, asked: Sequence[Asked]) -> list[list[Span]]:
+    def answers(
+        self, questions: Sequence[str], understand: Callable[[], Sequence[Asked]]
+    ) -> list[list[Span]]:
         """Return the spans that answer each of several questions, best first.
 
         Raises:
             ShardError: A shard did not answer in time, or was started anew again and again.
         """
-        return [self._steady(functools.partial(self._found, one)) for one in asked]
+        return [self._steady(functools.partial(self._found, one)) for one in understand()]
 
     def profile(self, asked: Asked, doc_id: str) -> Profile:
         """Return the density of one document for a question.
@@ -280,7 +282,7 @@ class _Selection:
                 config=self._spans,
             )
 
-        return chosen(self._options, select, self._density, self._document_cells, self.text)
+        return chosen(self._options, select, self._density, self._document_cells, saying(self.text))
 
     def explanations(
         self,

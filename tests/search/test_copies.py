@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -12,7 +14,8 @@ from s3_retriever import Copy, Document, Host, RetrieverConfig, S3Retriever, Sca
 from s3_retriever.encode import Artifact
 from s3_retriever.index import CELL
 from s3_retriever.index.words import words
-from s3_retriever.search.copies import LEAST, _Known, _Said, select_unique
+from s3_retriever.search import copies
+from s3_retriever.search.copies import LEAST, Said, _Known, saying, select_unique
 from s3_retriever.search.passages import Page
 from s3_retriever.search.spans import SelectedSpan, select_spans
 from s3_retriever.structure import find_units
@@ -57,7 +60,7 @@ class Library:
         return self.texts[span.doc][span.start : span.end]
 
     def unique(self, density: np.ndarray, budget: int) -> list[tuple[SelectedSpan, tuple]]:
-        return select_unique(self.select, density, self.cells, budget, self.text)
+        return select_unique(self.select, density, self.cells, budget, saying(self.text))
 
 
 def shingles(text: str) -> set[tuple[str, ...]]:
@@ -211,8 +214,8 @@ def test_what_denies_in_a_part_of_a_word_is_no_copy(
 ) -> None:
     texts = [f"{around} {said} {around}" for said in (one, other)]
     known = _Known()
-    known.add(_Said(texts[first]))
-    found = known.best(_Said(texts[1 - first]))
+    known.add(Said(texts[first]))
+    found = known.best(Said(texts[1 - first]))
     assert (found is not None) == n_copies
 
 
@@ -266,25 +269,25 @@ def test_what_differs_by_a_name_a_unit_a_date_or_a_sign_is_no_copy(
 ) -> None:
     texts = [text.format(one), text.format(other)]
     known = _Known()
-    known.add(_Said(texts[first]))
-    assert known.best(_Said(texts[1 - first])) is None
-    assert known.best(_Said(texts[first].replace(" ", "  "))) == (0, 1.0)
+    known.add(Said(texts[first]))
+    assert known.best(Said(texts[1 - first])) is None
+    assert known.best(Said(texts[first].replace(" ", "  "))) == (0, 1.0)
 
 
 @pytest.mark.parametrize(("one", "other"), [("usually", "mostly"), ("at 5 %", "at 5%"), ("Anna", "ANNA")])
 def test_what_differs_by_another_word_a_gap_or_in_case_is_a_copy(one: str, other: str) -> None:
     known = _Known()
-    known.add(_Said(CLAUSE.format(one)))
-    assert known.best(_Said(CLAUSE.format(other))) is not None
+    known.add(Said(CLAUSE.format(one)))
+    assert known.best(Said(CLAUSE.format(other))) is not None
 
 
 def test_what_says_less_than_another_is_a_copy_and_what_says_more_is_none() -> None:
     known = _Known()
-    known.add(_Said(CLAUSE.format("with Anna Lane")))
-    assert known.best(_Said(CLAUSE.replace("{} ", ""))) is not None
+    known.add(Said(CLAUSE.format("with Anna Lane")))
+    assert known.best(Said(CLAUSE.replace("{} ", ""))) is not None
     known = _Known()
-    known.add(_Said(CLAUSE.replace("{} ", "")))
-    assert known.best(_Said(CLAUSE.format("with Anna Lane"))) is None
+    known.add(Said(CLAUSE.replace("{} ", "")))
+    assert known.best(Said(CLAUSE.format("with Anna Lane"))) is None
 
 
 def test_listing_a_crowd_of_copies_takes_work_in_proportion() -> None:
@@ -342,7 +345,7 @@ def test_a_crowd_of_copies_makes_room_in_few_selections() -> None:
         calls.append(budget)
         return library.select(density, budget, rough=rough)
 
-    found = select_unique(select, density, library.cells, 60, library.text)
+    found = select_unique(select, density, library.cells, 60, saying(library.text))
     assert len(calls) < 40
     assert library.text(found[0][0]) == NOTICE
     assert len(found) > 1
@@ -359,7 +362,7 @@ def test_copies_that_take_nobodys_place_are_not_looked_for() -> None:
         return library.select(density, budget, rough=rough)
 
     density = np.arange(library.cells[-1], 0, -1).astype(np.float32)
-    found = select_unique(select, density, library.cells, 100, library.text)
+    found = select_unique(select, density, library.cells, 100, saying(library.text))
     assert [copy.span.doc for copy in found[0][1]] == [1]
     assert len(found) > 1
     assert max(calls) <= LEAST
@@ -381,7 +384,7 @@ def test_a_long_text_that_stands_twice_is_looked_through_no_further_than_its_cop
 
     once = rng.random(int(library.cells[1])).astype(np.float32)
     density = np.concatenate([once, once + rng.normal(0, 0.01, len(once)).astype(np.float32)])
-    found = select_unique(select, density, library.cells, 512, library.text)
+    found = select_unique(select, density, library.cells, 512, saying(library.text))
     assert any(copies for _, copies in found)
     assert len(calls) > 4
     assert max(calls) <= 4 * 512
@@ -426,13 +429,39 @@ def test_copies_that_a_filter_leaves_out_are_not_named(retriever: S3Retriever) -
     assert {one.doc_id for span in spans for one in span.also_in} <= {"manual 0", "manual 2"}
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_few_passages_are_compared_as_many_are(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = random.Random(seed)  # noqa: S311
+    whole = [f"{draw.choice(['oil', 'water', 'Anna', 'not'])}{'abcdefghij'[i % 10]}" for i in range(40)]
+    said = []
+    for _ in range(30):
+        some = list(whole)
+        for _ in range(draw.randint(0, 2)):
+            some[draw.randrange(40)] = draw.choice(["12", "Berta", "nor", "oila", "watera"])
+        said.append(Said(" ".join(some[draw.randint(0, 1) :])))
+
+    def found() -> list[tuple[int, float] | None]:
+        known, best = _Known(), []
+        for one in said:
+            best.append(known.best(one))
+            known.add(one)
+        return best
+
+    monkeypatch.setattr(copies, "_FEW", 100)
+    each = found()
+    assert len({one is None for one in each}) == 2
+    for few in (0, 7):
+        monkeypatch.setattr(copies, "_FEW", few)
+        assert found() == each
+
+
 def test_of_two_passages_as_much_alike_the_first_has_the_copy() -> None:
     """Shingles are sets of texts, whose order is another one in each process."""
     for n in range(2, 60):
         text = [letter * n for letter in "abcdefghijklm"]
         known = _Known()
         for said in (["other", *text[1:]], [*text[:-1], "other"]):
-            known.add(_Said(" ".join(said)))
-        found = known.best(_Said(" ".join(text)))
+            known.add(Said(" ".join(said)))
+        found = known.best(Said(" ".join(text)))
         assert found is not None
         assert found[0] == 0
