@@ -78,26 +78,29 @@ class Encoder:
 # threads of their own, and the spinning halves the speed of all.
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def multiply(x: Floats, matrix: Floats, out: Floats) -> None:
-    """Write ``x @ matrix`` to ``out``, four rows by two terms at a time, which saves loads and stores."""
+    """Write ``x @ matrix`` to ``out``, four rows by four terms at a time, which saves loads and stores."""
     n, dim = x.shape
     size = matrix.shape[1]
-    rows, terms = n - n % 4, dim - dim % 2
+    rows, terms = n - n % 4, dim - dim % 4
     for first in range(0, size, _COLUMNS):
         last = min(size, first + _COLUMNS)
         out[:, first:last] = 0
         for i in range(0, rows, 4):
             a, b = out[i, first:last], out[i + 1, first:last]
             c, d = out[i + 2, first:last], out[i + 3, first:last]
-            for j in range(0, terms, 2):
-                one, two = matrix[j, first:last], matrix[j + 1, first:last]
-                a1, b1, c1, d1 = x[i, j], x[i + 1, j], x[i + 2, j], x[i + 3, j]
-                a2, b2, c2, d2 = x[i, j + 1], x[i + 1, j + 1], x[i + 2, j + 1], x[i + 3, j + 1]
+            for j in range(0, terms, 4):
+                m1, m2 = matrix[j, first:last], matrix[j + 1, first:last]
+                m3, m4 = matrix[j + 2, first:last], matrix[j + 3, first:last]
+                a1, a2, a3, a4 = x[i, j], x[i, j + 1], x[i, j + 2], x[i, j + 3]
+                b1, b2, b3, b4 = x[i + 1, j], x[i + 1, j + 1], x[i + 1, j + 2], x[i + 1, j + 3]
+                c1, c2, c3, c4 = x[i + 2, j], x[i + 2, j + 1], x[i + 2, j + 2], x[i + 2, j + 3]
+                d1, d2, d3, d4 = x[i + 3, j], x[i + 3, j + 1], x[i + 3, j + 2], x[i + 3, j + 3]
                 for f in range(last - first):
-                    u, v = one[f], two[f]
-                    a[f] += a1 * u + a2 * v
-                    b[f] += b1 * u + b2 * v
-                    c[f] += c1 * u + c2 * v
-                    d[f] += d1 * u + d2 * v
+                    s, t, u, v = m1[f], m2[f], m3[f], m4[f]
+                    a[f] += a1 * s + a2 * t + a3 * u + a4 * v
+                    b[f] += b1 * s + b2 * t + b3 * u + b4 * v
+                    c[f] += c1 * s + c2 * t + c3 * u + c4 * v
+                    d[f] += d1 * s + d2 * t + d3 * u + d4 * v
         for i in range(n):
             for j in range(0 if i >= rows else terms, dim):
                 for f in range(first, last):
@@ -116,11 +119,12 @@ def _keep_top_k(activations: Floats, bias: Floats, features: Features, weights: 
     values = aligned_in_kernel(groups * lanes).reshape(groups, lanes)
     parts = min(-(-2 * k // lanes), groups)
     greatest = aligned_in_kernel(parts * lanes)
+    counts = np.empty(parts * lanes, np.int32)
     hits, places = np.empty(groups + 1, np.int64), np.empty(groups * lanes + 1, np.int64)
     for i in range(n):
         _add_bias(activations[i], bias, values, greatest)
         used = 0
-        for feature in places[: _find(values, _floor(greatest, k), hits, places)]:
+        for feature in places[: _find(values, _floor(greatest, k, counts), hits, places)]:
             value = values[feature // lanes, feature % lanes]
             if value <= 0 or (used >= k and value <= weights[i, k - 1]):
                 continue
@@ -152,19 +156,20 @@ def _add_bias(activations: Floats, bias: Floats, values: Floats, greatest: Float
 
 
 @njit(cache=True, nogil=True)
-def _floor(greatest: Floats, k: int) -> np.float32:
-    """Return the k-th largest of some values, 0 where they are fewer."""
+def _floor(greatest: Floats, k: int, counts: npt.NDArray[np.int32]) -> np.float32:
+    """Return the k-th largest of some values, 0 where they are fewer; ``counts`` (n,) is written over."""
     floor = np.float32(0)
     if len(greatest) < k:
         return floor
     if len(greatest) > _FEW:
         return np.float32(np.sort(greatest)[len(greatest) - k])
-    for one in greatest:
-        count = np.int32(0)
-        for other in greatest:
-            count += np.int32(other >= one)
-        if count >= k and one > floor:
-            floor = one
+    counts[:] = 0
+    for other in greatest:
+        for i in range(len(greatest)):
+            counts[i] += np.int32(other >= greatest[i])
+    for i in range(len(greatest)):
+        least = greatest[i] if counts[i] >= k else np.float32(0)
+        floor = least if least > floor else floor
     return floor
 
 

@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from s3_retriever.host.batches import Joined
+from s3_retriever.host.between import fits, normed, turn
 from s3_retriever.host.products import Product, has_amx
 from s3_retriever.host.readings import Heads, LayerHeads, Part, Places
 from s3_retriever.json_form import parse_json
@@ -69,7 +70,7 @@ _OTHER = {
     "use_cache",
 }
 _ROWS = 64
-"""Tokens whose attention is computed at a time in a longer row."""
+"""Tokens whose attention is computed at a time in a longer row; of these the norms have kernels, too."""
 
 _TOKENIZER_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")  # what tokenizer.json says, as it is
 _OF_TOKENIZER = {
@@ -213,10 +214,21 @@ class _Norm(_Weighted):
         super().__init__(weights, path, config.hidden_size)
         self._least = config.rms_norm_eps
 
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+    def forward(self, hidden: torch.Tensor, joined: Joined) -> torch.Tensor:
+        is_long = [n > _ROWS and fits(hidden) for n, _ in joined]
+        weight = self.weight_for(hidden)
+        if all(is_long):
+            return normed(hidden, weight, self._least)
         wide = hidden.to(torch.float, copy=True)
         wide *= wide.square().mean(-1, keepdim=True).add_(self._least).rsqrt_()
-        return wide.to(hidden.dtype) * self.weight_for(hidden)
+        out = wide.to(hidden.dtype) * weight
+        first = 0
+        for (n, _), own in zip(joined, is_long, strict=True):
+            if own:  # as without the shorter rows that share its pass
+                row = slice(first, first + n)
+                out[:, row] = normed(hidden[:, row], weight, self._least)
+            first += n
+        return out
 
 
 class LeanDecoder(nn.Module):
@@ -257,7 +269,7 @@ class LeanDecoder(nn.Module):
         """
         hidden = F.embedding(input_ids, self.embed_tokens.weight).to(self._dtype)
         whole = self._rotation(max(padded for _, padded in joined), hidden.dtype)
-        cos, sin = (_repeated(one, joined, input_ids.shape[1])[:, None] for one in whole)
+        cos, sin = (_repeated(one, joined, input_ids.shape[1]) for one in whole)
         for layer in self.layers:
             hidden = layer(hidden, cos, sin, joined)
         return hidden
@@ -281,8 +293,8 @@ class _Layer(nn.Module):
     def forward(
         self, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, joined: Joined
     ) -> torch.Tensor:
-        hidden = hidden + self.self_attn(self.input_layernorm(hidden), cos, sin, joined)
-        hidden += self.mlp(self.post_attention_layernorm(hidden))
+        hidden = hidden + self.self_attn(self.input_layernorm(hidden, joined), cos, sin, joined)
+        hidden += self.mlp(self.post_attention_layernorm(hidden, joined))
         return hidden
 
 
@@ -305,20 +317,11 @@ class _Attention(nn.Module):
     ) -> torch.Tensor:
         heads = torch.cat([project(hidden) for project in (self.q_proj, self.k_proj, self.v_proj)], -1)
         heads = heads.view(hidden.shape[1], -1, self._head_dim)
-        turned, values = heads[:, : -self._n_keys], heads[:, -self._n_keys :]
-        turned = _turned(turned, cos, sin)
-        mixed = _attended(turned[:, : -self._n_keys], turned[:, -self._n_keys :], values, joined)
+        first, last = -2 * self._n_keys, -self._n_keys
+        turn(heads, heads.shape[1] + last, cos, sin)
+        mixed = _attended(heads[:, :first], heads[:, first:last], heads[:, last:], joined)
         out: torch.Tensor = self.o_proj(mixed.flatten(1)[None])
         return out
-
-
-def _turned(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Turn heads (n, K, d) by the rotary embedding, whose angles are the same in both halves, (n, 1, d)."""
-    half = heads.shape[-1] // 2
-    turned, crossed = heads * cos, heads * sin
-    turned[..., :half] -= crossed[..., half:]
-    turned[..., half:] += crossed[..., :half]
-    return turned
 
 
 def _attended(
@@ -382,5 +385,7 @@ class _Feed(nn.Module):
         self.down_proj = _Linear(weights, "down_proj", width, wide)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.down_proj(F.silu(self.gate_proj(hidden)).mul_(self.up_proj(hidden)))
+        out: torch.Tensor = self.down_proj(
+            F.silu(self.gate_proj(hidden), inplace=True).mul_(self.up_proj(hidden))
+        )
         return out
