@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from s3_retriever.index.scripts import UNSPACED
-from s3_retriever.index.words import Asked, asked
+from s3_retriever.index.words import FOLDED, Asked, asked
 
 TOGETHER = " "
 """Stands between the words of a term that is had where all of them are; no word has it."""
@@ -35,20 +35,23 @@ _YEARS = range(1000, 2101)
 def codes(question: str) -> list[Asked]:
     """Return the codes that a question names, each as a term of all its words.
 
-    Weaker forms, and words that may be written with accents or without, are left out.
+    Each word is taken as it is written, not in its weaker forms.
 
     Examples:
         >>> [one.term for one in codes("Is BRG-204-17 newer than A1293, of the 2nd of May 2024?")]
         ['brg 204 17', 'a1293']
+        >>> [one.term for one in codes("Wie oft ist KÜHL-380 zu spülen?")]
+        ['kühl 380']
     """
     found: dict[str, tuple[int, int]] = {}
     for match in _WRITTEN.finditer(question):
         if _is_code(match[0]):
-            words = dict.fromkeys(one.term for one in asked(match[0]) if one.weight == 1.0)
+            whole = (one.term for one in asked(match[0]) if not one.exact and one.weight >= 1 - FOLDED)
+            words = dict.fromkeys(whole)
             if len(words) <= MOST_WORDS:
                 found.setdefault(TOGETHER.join(words), match.span())
     named = list(found.items())[:MOST_CODES]
-    return [Asked(term, CODE, start=start, end=end) for term, (start, end) in named]
+    return [Asked(term, CODE, start=start, end=end, is_name=True) for term, (start, end) in named]
 
 
 def _is_code(written: str) -> bool:

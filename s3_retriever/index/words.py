@@ -36,6 +36,8 @@ RUN = re.compile(
 PAGE = "\f"
 """Begins the term of a page's number, which no text has and a question that names the page."""
 
+_NAME = re.compile(r"[^\W_]_[^\W_]|[a-z][A-Z]")
+
 LONG_QUESTION = 512
 """Terms of a question from which on each of them counts once."""
 
@@ -61,6 +63,7 @@ class Asked(NamedTuple):
         exact: The term of which this is a weaker form; empty where it is none.
         start: Where it begins in the question.
         end: Where it ends there.
+        is_name: Whether it is a code, or written as source code writes names: "read_rows", "getUser".
     """
 
     term: str
@@ -68,6 +71,7 @@ class Asked(NamedTuple):
     exact: str = ""
     start: int = 0
     end: int = 0
+    is_name: bool = False
 
 
 def words(text: str) -> Iterator[tuple[str, int]]:
@@ -101,7 +105,11 @@ def asked(question: str) -> list[Asked]:
     that repeats says least.
     """
     found = [
-        one._replace(start=match.start() + form.start, end=match.start() + form.end)
+        one._replace(
+            start=match.start() + form.start,
+            end=match.start() + form.end,
+            is_name=(form.start, form.end) == (0, len(match[1])) and _NAME.search(match[1]) is not None,
+        )
         for match in RUN.finditer(question)
         for form in forms(match[1])
         if form.weight

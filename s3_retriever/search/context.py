@@ -13,13 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.compiled import njit
-from s3_retriever.index.context import HEADING
 from s3_retriever.index.words import Asked
-from s3_retriever.search.lookup import TermLookup
+from s3_retriever.search.lookup import MARKS, Below, TermLookup
 from s3_retriever.search.rarity import RarityBoost, weighted_idf
 
-WEIGHTS = {"": 1.0, HEADING: 0.25}
-"""How much a term counts that stands above a cell and not in it, by its mark: less in a heading."""
+WEIGHTS = (1.0, 0.25)
+"""How much a term counts that stands above a cell and not in it: in a title or the like, and in a heading."""
+
+NAMED = 1.5
+"""The same of a code or a name of source code, wherever it is: what is below is about that, as no short cell
+is that mentions it, for which BM25 counts a word up to 1.8 times."""
 
 Float64 = npt.NDArray[np.float64]
 
@@ -32,13 +35,13 @@ class TermCounts(NamedTuple):
         n_terms: Terms in them, repeated ones counted.
         cells: For each term of the question, cells that have it, and cells that have the word of which it
             is a weaker form.
-        below: For each term, and each mark of :data:`WEIGHTS`, cells above which it or that word stands.
+        below: For each term, how much there is below it or that word.
     """
 
     n_cells: int
     n_terms: int
-    cells: tuple[tuple[int, int], ...]
-    below: tuple[tuple[int, int], ...]
+    cells: tuple[tuple[int, ...], ...]
+    below: tuple[Below, ...]
 
 
 def term_counts(lookup: TermLookup, terms: Sequence[Asked]) -> TermCounts:
@@ -47,7 +50,7 @@ def term_counts(lookup: TermLookup, terms: Sequence[Asked]) -> TermCounts:
         lookup.snapshot.n_cells,
         lookup.snapshot.n_terms,
         tuple((len(lookup.inside(one.term).cells), lookup.n_exact(one)) for one in terms),
-        tuple((lookup.n_above(one, ""), lookup.n_above(one, HEADING)) for one in terms),
+        tuple(map(lookup.n_below, terms)),
     )
 
 
@@ -61,7 +64,7 @@ def context_scores(
     """Return what each cell gets for what stands above it, float64 (n_cells,).
 
     A term is as rare as if no cell below it had it itself: its inverse document frequency is that of both
-    kinds of cells together.
+    kinds of cells together. With a boost, a document that has it in its title counts as one cell.
 
     Args:
         lookup: Of what is searched.
@@ -72,17 +75,20 @@ def context_scores(
     total = np.zeros(lookup.snapshot.n_cells)
     n_cells = len(total) if whole is None else whole.n_cells
     for i, one in enumerate(terms):
-        for k, (mark, weight) in enumerate(WEIGHTS.items()):
-            ranges = lookup.above(one.term, mark)
+        for k, mark in enumerate(MARKS):
+            ranges = lookup.below(one.term, mark)
             if not len(ranges):
                 continue
             cells = lookup.inside(one.term).cells
             if whole is None:
-                n = len(cells) + lookup.n_exact(one) + lookup.n_above(one, mark)
+                n, below = len(cells) + lookup.n_exact(one), lookup.n_below(one)
             else:
-                n = sum(whole.cells[i]) + whole.below[i][k]
-            if not n:  # they are of deleted documents
-                continue
+                n, below = sum(whole.cells[i]), whole.below[i]
+            if boost is None:
+                n, weight = n + (below.titled, below.headed)[k], WEIGHTS[k]
+            else:
+                n += (below.things_titled, below.things_headed)[k]
+                weight = NAMED if one.is_name else WEIGHTS[k]
             value = weight * weighted_idf(one, min(n, n_cells), n_cells, boost)
             _add_below(ranges, cells, value, total)
     return total

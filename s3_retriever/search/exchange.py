@@ -21,6 +21,7 @@ from s3_retriever.search.context import TermCounts
 from s3_retriever.search.density import Float32, Int64
 from s3_retriever.search.evidence import LookedUp
 from s3_retriever.search.filters import Filter
+from s3_retriever.search.lookup import Below
 from s3_retriever.search.passages import Page
 from s3_retriever.search.spans import SelectedSpan
 from s3_retriever.search.totals import Totals
@@ -114,10 +115,8 @@ class Counted(NamedTuple):
         terms = TermCounts(
             sum(one.terms.n_cells for one in counted),
             sum(one.terms.n_terms for one in counted),
-            *(
-                tuple(map(_added, zip(*of_shards, strict=True)))
-                for of_shards in zip(*(one.terms[2:] for one in counted), strict=True)
-            ),
+            tuple(map(_added, zip(*(one.terms.cells for one in counted), strict=True))),
+            tuple(Below(*_added(some)) for some in zip(*(one.terms.below for one in counted), strict=True)),
         )
         masses = []
         for of_shards in zip(*(one.totals for one in counted), strict=True):
@@ -131,8 +130,8 @@ class Counted(NamedTuple):
         return cls(eligible, n_tokens, terms, tuple(masses), frequencies)
 
 
-def _added(pairs: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    return sum(one[0] for one in pairs), sum(one[1] for one in pairs)
+def _added(counts: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(*counts, strict=True)))
 
 
 class Cells(NamedTuple):

@@ -76,7 +76,8 @@ class BM25:
         Args:
             lookup: Of what is searched.
             terms: Of the question; a term counts as often as it is given, times its weight.
-            boost: Tells how many times each term counts; None is plain BM25.
+            boost: Tells how many times each term counts; None is plain BM25. With it, documents that have a
+                term in their titles count as cells that have it.
             whole: Counts of the corpus that the snapshot is a part of; None: it is all of it.
         """
         snapshot = lookup.snapshot
@@ -87,12 +88,11 @@ class BM25:
         lengths, average = snapshot.cell_terms, n_terms / n_cells
         for i, one in enumerate(terms):
             cells, counts = lookup.inside(one.term)
-            if whole is not None:
-                n, exact = whole.cells[i]
-            else:
-                n, exact = len(cells), lookup.n_exact(one) if len(cells) else 0
             if len(cells):
-                value = weighted_idf(one, min(n + exact, n_cells), n_cells, boost)
+                n = sum(whole.cells[i]) if whole else len(cells) + lookup.n_exact(one)
+                if boost is not None:  # whoever names a document need not mean what mentions it
+                    n += (whole.below[i] if whole else lookup.n_below(one)).documents
+                value = weighted_idf(one, min(n, n_cells), n_cells, boost)
                 _add_scores(cells, counts, lengths, average, value, self._k1, self._b, total)
         return total
 
@@ -134,7 +134,8 @@ class BM25S:
             n = int(np.count_nonzero(found))
             if n:
                 exact = int(np.count_nonzero(matrix.get_scores([one.exact]))) if one.exact else 0
-                value = weighted_idf(one, min(n + exact, n_cells), n_cells, boost)
+                documents = 0 if boost is None else lookup.n_below(one).documents
+                value = weighted_idf(one, min(n + exact + documents, n_cells), n_cells, boost)
                 total += self._scale * value / idf(n, n_cells) * found
         return total
 

@@ -9,10 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.index.codes import TOGETHER
+from s3_retriever.index.context import HEADING
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
 
 Int64 = npt.NDArray[np.int64]
+
+MARKS = ("", HEADING)
+"""Of terms in titles, paths and lines that open functions, and of those in headings."""
 
 
 class Occurrences(NamedTuple):
@@ -25,6 +29,27 @@ class Occurrences(NamedTuple):
 
     cells: Int64
     counts: npt.NDArray[np.int32]
+
+
+class Below(NamedTuple):
+    """How much there is below a term.
+
+    A document is one thing that is called so, however long it is; likewise what is below a code or a name of
+    source code.
+
+    Attributes:
+        titled: Cells below titles, paths and lines that open functions.
+        headed: Cells below headings.
+        things_titled: The same as ``titled``, where what is one thing counts as one cell.
+        things_headed: Likewise.
+        documents: Those all of which are below it.
+    """
+
+    titled: int
+    headed: int
+    things_titled: int
+    things_headed: int
+    documents: int
 
 
 class TermLookup:
@@ -65,7 +90,11 @@ class TermLookup:
         return self._inside[term]
 
     def _together(self, words: Sequence[str]) -> Occurrences:
-        """Return which cells have all of some words, or have them with the next, where neither has all."""
+        """Return which cells have all of some words, or have them with the one before, where neither has all.
+
+        Of two cells it is the second one: whoever is given a number mostly goes on behind it, and the first
+        one may be of somebody else for the most part.
+        """
         n = self.snapshot.n_cells
         have, near = np.ones(n + 1, np.bool_), np.ones(n, np.bool_)
         for word in words:
@@ -75,7 +104,8 @@ class TermLookup:
             near &= has[:-1] | has[1:]
         ends = self.snapshot.document_cells[1:]
         near[ends[ends > 0] - 1] = False  # the next cell is another document's
-        cells = np.flatnonzero(have[:-1] | (near & ~have[1:]))
+        near &= ~(have[:-1] | have[1:])
+        cells = np.flatnonzero(have[:-1] | np.concatenate([[False], near[:-1]]))
         return Occurrences(cells, np.ones(len(cells), np.int32))
 
     def above(self, term: str, mark: str) -> Int64:
@@ -94,20 +124,47 @@ class TermLookup:
         return self._above[mark + term]
 
     def _in_all(self, ranges: Sequence[Int64]) -> Int64:
-        """Return the ranges of cells that lie in ranges of each of several lists."""
+        """Return the ranges of cells that lie in ranges of each of several lists, cut where documents end."""
         inside = np.ones(self.snapshot.n_cells, np.bool_)
         for some in ranges:
             steps = np.zeros(len(inside) + 1, np.int64)
             np.add.at(steps, some[:, 0], 1)
             np.add.at(steps, some[:, 1], -1)
             inside &= np.cumsum(steps[:-1]) > 0
-        return np.flatnonzero(np.diff(inside, prepend=False, append=False)).reshape(-1, 2)
+        begins = np.zeros(len(inside) + 1, np.bool_)
+        begins[self.snapshot.document_cells] = True
+        around = np.concatenate([[False], inside, [False]])
+        firsts = np.flatnonzero(inside & (begins[:-1] | ~around[:-2]))
+        lasts = np.flatnonzero(inside & (begins[1:] | ~around[2:]))
+        return np.stack([firsts, lasts + 1], axis=1)
+
+    def below(self, term: str, mark: str) -> Int64:
+        """Return what :meth:`above` does without empty ranges, which are of deleted documents."""
+        ranges = self.above(term, mark)
+        return ranges[ranges[:, 0] < ranges[:, 1]]
+
+    def _are_documents(self, ranges: Int64) -> npt.NDArray[np.bool_]:
+        """Tell which ranges of cells, none of them empty, are all of a document."""
+        borders = self.snapshot.document_cells
+        documents = np.searchsorted(borders, ranges[:, 0], side="right") - 1
+        are_whole: npt.NDArray[np.bool_] = (
+            ranges == np.stack([borders[documents], borders[documents + 1]], 1)
+        ).all(1)
+        return are_whole
 
     def n_exact(self, term: Asked) -> int:
         """Return how many cells have the word that a term is a weaker form of; 0 where it is none."""
         return len(self.inside(term.exact).cells) if term.exact else 0
 
-    def n_above(self, term: Asked, mark: str) -> int:
-        """Return above how many cells a term stands, and the word of which it is a weaker form."""
-        ranges = [self.above(one, mark) for one in (term.term, term.exact) if one]
-        return sum(int((own[:, 1] - own[:, 0]).sum()) for own in ranges)
+    def n_below(self, term: Asked) -> Below:
+        """Return how much there is below a term, and below the word of which it is a weaker form."""
+        cells, things, documents = [0, 0], [0, 0], 0
+        for one in filter(None, (term.term, term.exact)):
+            for side, mark in enumerate(MARKS):
+                ranges = self.below(one, mark)
+                if len(ranges):
+                    are_documents, sizes = self._are_documents(ranges), ranges[:, 1] - ranges[:, 0]
+                    cells[side] += int(sizes.sum())
+                    things[side] += int(np.where(are_documents | term.is_name, 1, sizes).sum())
+                    documents += int(are_documents.sum())
+        return Below(cells[0], cells[1], things[0], things[1], documents)

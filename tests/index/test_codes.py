@@ -23,7 +23,7 @@ from s3_retriever.index.codes import MOST_CODES, codes
         ("new in v2.10.1", ["v2.10.1 2.10.1"]),
         ("10.1038/nature12373", ["10.1038 nature12373 nature 12373"]),
         ("error E45 and again E45", ["e45"]),
-        ("Was kostet Teil Ä-1204?", ["1204"]),
+        ("Was kostet Teil Ä-1204?", ["ä 1204"]),
         ("第A1293号订单的状态是什么？", ["a1293"]),
     ],
 )
@@ -32,6 +32,7 @@ def test_a_code_is_one_term_of_all_its_words(question: str, terms: list[str]) ->
     assert [one.term for one in found] == terms
     for one in found:
         assert any(c.isdecimal() for c in question[one.start : one.end])
+        assert one.is_name
 
 
 @pytest.mark.parametrize(

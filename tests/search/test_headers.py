@@ -106,7 +106,7 @@ def test_a_row_is_found_by_its_key_and_the_names_of_columns(
     with_header = n_found()
     monkeypatch.setattr(headers, "PART", 0.0)
     assert with_header >= 10
-    assert with_header >= n_found() + 4
+    assert with_header >= n_found() + 3
 
 
 def test_a_row_of_a_large_table_is_found_by_what_it_says(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from s3_retriever import Artifact, Document, Host, RetrieverConfig, S3Retriever,
 from s3_retriever.evaluation.lookups import lookup_set
 from s3_retriever.index.codes import TOGETHER
 from s3_retriever.index.context import HEADING
-from s3_retriever.index.words import cell_terms
+from s3_retriever.index.words import Asked, asked, cell_terms
 from s3_retriever.search import rank
 from s3_retriever.search.lookup import TermLookup
 
@@ -44,7 +44,7 @@ def test_words_together_are_those_of_one_cell_or_of_two_that_follow_each_other(
     retriever.add(documents[4:])
     retriever.delete(["1", "5"])
     snapshot = retriever.index.snapshot
-    asked = draw.sample(["red", "green", "blue"], draw.randint(2, 3))
+    wanted = draw.sample(["red", "green", "blue"], draw.randint(2, 3))
     expected = []
     for number in range(snapshot.n_documents):
         own: list[set[str]] = [set() for _ in range(int(np.diff(snapshot.document_cells)[number]))]
@@ -52,12 +52,12 @@ def test_words_together_are_those_of_one_cell_or_of_two_that_follow_each_other(
         for terms, cells in cell_terms(snapshot.document(number).text, starts):
             for term, cell in zip(terms, cells.tolist(), strict=True):
                 own[cell].add(term)
-        has = [set(asked) <= cell for cell in own]
+        has = [set(wanted) <= cell for cell in own]
         for i, cell in enumerate(own):
-            follows = i + 1 < len(own) and not has[i + 1] and set(asked) <= cell | own[i + 1]
-            if has[i] or follows:
+            goes_on = i > 0 and not has[i - 1] and not has[i] and set(wanted) <= own[i - 1] | cell
+            if has[i] or goes_on:
                 expected.append(int(snapshot.document_cells[number]) + i)
-    found = TermLookup(snapshot).inside(TOGETHER.join(asked))
+    found = TermLookup(snapshot).inside(TOGETHER.join(wanted))
     assert found.cells.tolist() == expected
     assert found.counts.tolist() == [1] * len(expected)
 
@@ -85,38 +85,77 @@ def test_words_together_stand_above_what_each_of_them_stands_above(
     retriever.add(documents[4:])
     retriever.delete(["1", "5"])
     snapshot = retriever.index.snapshot
-    asked = draw.sample(["red", "green", "blue"], draw.randint(2, 3))
+    wanted = draw.sample(["red", "green", "blue"], draw.randint(2, 3))
     for mark in ("", HEADING):
         below = [
             {cell for first, end in snapshot.ranges_above(mark + word).tolist() for cell in range(first, end)}
-            for word in asked
+            for word in wanted
         ]
-        found = TermLookup(snapshot).above(TOGETHER.join(asked), mark).tolist()
+        found = TermLookup(snapshot).above(TOGETHER.join(wanted), mark).tolist()
         cells = [cell for first, end in found for cell in range(first, end)]
         assert cells == sorted(set.intersection(*below))
         assert all(0 <= first < end <= snapshot.n_cells for first, end in found)
 
 
+@pytest.mark.parametrize("mentioned", [False, True])
 @pytest.mark.parametrize("title", ["Manual {}", "{}.md"])
-def test_a_code_in_a_title_is_that_of_all_below_it(host: Host, title: str) -> None:
+def test_a_code_in_a_title_is_that_of_all_below_it(host: Host, title: str, mentioned: bool) -> None:
+    """Also where each manual mentions another one, whose code stands nowhere else."""
     draw = random.Random(0)  # noqa: S311
     parts = ["inlet filter", "drain hose", "door seal"]
     codes = [f"XR-{100 + 25 * i}" for i in range(12)]
     documents = []
-    for code in codes:
+    for code, other in zip(codes, [*codes[1:], codes[0]], strict=True):
         said = [
             f"## {part.capitalize()}\n\nTo clean the {part}, wait for {draw.randint(2, 30)} minutes, remove "
             f"the cover and rinse the {part} under running water.\n\nReplace the {part} after "
             f"{draw.randint(100, 900)} hours.\n\n"
             for part in parts
         ]
+        if mentioned:
+            said.append(f"## Accessories\n\nThose of the {other} fit this machine as well.\n")
         name = title.format(code)
         documents.append(Document(name, "".join(said), "" if name.endswith(".md") else name))
     retriever = S3Retriever.from_documents(documents, host=host)
-    asked = [(code, f"How do I clean the {part} of the {code}?") for code in codes for part in parts]
-    found = retriever.retrieve_batch([question for _, question in asked], 128, unique=False)
-    right = [spans[0].doc_id == title.format(code) for (code, _), spans in zip(asked, found, strict=True)]
+    wanted = [(code, f"How do I clean the {part} of the {code}?") for code in codes for part in parts]
+    found = retriever.retrieve_batch([question for _, question in wanted], 128, unique=False)
+    right = [spans[0].doc_id == title.format(code) for (code, _), spans in zip(wanted, found, strict=True)]
     assert sum(right) >= 0.9 * len(right)
+
+
+def test_documents_with_one_title_are_two(tiny_host: Host, tiny_artifact: Artifact) -> None:
+    """A document counts as one cell among those that have what its title says; so does all below a name."""
+    code = (
+        "".join(f"import module_{i}\n" for i in range(30))
+        + "\n\nclass FileReader:\n    def read(self):\n"
+        + "".join(f"        self.part_{i} = parse(self.file.read({i}), {i})\n" for i in range(60))
+    )
+    documents = [Document(f"{i}", "It is cleaned once a week. " * 30, "Manual XR-500") for i in range(2)]
+    documents += [
+        Document("code", code),
+        Document("headed", "First of all. " * 40 + "\n\n# E-512\n\n" + "It is hot. " * 40),
+    ]
+    retriever = S3Retriever.from_documents(documents, host=tiny_host, artifact=tiny_artifact, config=CONFIG)
+    lookup = TermLookup(retriever.index.snapshot)
+    cells = np.diff(retriever.index.snapshot.document_cells)
+    assert lookup.above("xr 500", "").tolist() == [[0, cells[0]], [cells[0], cells[0] + cells[1]]]
+    assert lookup.n_below(Asked("xr 500")) == (cells[:2].sum(), 0, 2, 0, 2)
+    plain, named = (lookup.n_below(Asked("filereader", is_name=name)) for name in (False, True))
+    assert plain == (plain.titled, 0, plain.titled, 0, 0)
+    assert named == (plain.titled, 0, 1, 0, 0)
+    assert plain.titled > 10
+    plain, named = (lookup.n_below(Asked("e 512", is_name=name)) for name in (False, True))
+    assert plain == (0, plain.headed, 0, plain.headed, 0)
+    assert named == (0, plain.headed, 0, 1, 0)
+    assert plain.headed > 3
+    retriever.delete(["0"])
+    assert TermLookup(retriever.index.snapshot).n_below(Asked("xr 500")) == (cells[1], 0, 1, 0, 1)
+
+
+def test_a_question_names_what_source_code_may_be_called() -> None:
+    question = "Does read_rows of FileReader call getUser, iOS or the reader of WATER, Anna or _x?"
+    named = [question[one.start : one.end] for one in asked(question) if one.is_name and not one.exact]
+    assert named == ["read_rows", "FileReader", "getUser", "iOS"]
 
 
 def test_where_documents_are_empty_nothing_has_a_code(tiny_host: Host, tiny_artifact: Artifact) -> None:
