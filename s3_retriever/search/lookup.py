@@ -63,6 +63,7 @@ class TermLookup:
         self.snapshot = snapshot
         self._inside: dict[str, Occurrences] = {}
         self._above: dict[str, Int64] = {}
+        self._below: dict[tuple[str, str, bool], Below] = {}
 
     @property
     def nbytes(self) -> int:
@@ -158,6 +159,12 @@ class TermLookup:
 
     def n_below(self, term: Asked) -> Below:
         """Return how much there is below a term, and below the word of which it is a weaker form."""
+        key = term.term, term.exact, term.is_name
+        if key not in self._below:
+            self._below[key] = self._counted_below(term)
+        return self._below[key]
+
+    def _counted_below(self, term: Asked) -> Below:
         cells, things, documents = [0, 0], [0, 0], 0
         for one in filter(None, (term.term, term.exact)):
             for side, mark in enumerate(MARKS):
