@@ -286,9 +286,9 @@ def test_densities_of_few_questions_are_held_where_they_are_large(
     sizes: list[int] = []
     answers = answer.Search.answers
 
-    def noting(self: Any, asked: Any) -> Any:
+    def noting(self: Any, asked: Any, understand: Any) -> Any:
         sizes.append(len(asked))
-        return answers(self, asked)
+        return answers(self, asked, understand)
 
     options = {"mode": "hybrid", "scoring": scoring, "explain": True}
     expected = retriever.retrieve_batch(QUESTIONS, **options)
