@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_retriever.documents import Document
+from s3_retriever.index.designations import designations
 from s3_retriever.index.referring import file_name, names_of
 from s3_retriever.index.terms import ARRAYS as TERM_ARRAYS
 from s3_retriever.index.words import PAGE, words
@@ -74,6 +75,7 @@ def context_terms(
     for name in (document.title, file_name(path)):
         _add_names(found, name, 0, last)
     _add_pages(found, document, cell_starts)
+    _add_designations(found, document.text, cell_starts)
     text, borders = document.text, [*units.starts.tolist(), len(document.text)]
     sections = sorted([*_headed(units), *_opened(units, text)])
     marks = ["" if kind == Kind.OPENER else HEADING for kind in units.kinds[[unit for unit, _ in sections]]]
@@ -108,6 +110,19 @@ def _add_range(ranges: list[int], first: int, last: int) -> None:
         ranges[-1] = max(ranges[-1], last)
     else:
         ranges += (first, last)
+
+
+def _add_designations(
+    found: defaultdict[str, list[int]], text: str, cell_starts: npt.NDArray[np.integer]
+) -> None:
+    """Add the cell in which each designation ends: what follows is mostly about it."""
+    terms, ends = [], []
+    for one in designations(text):
+        terms.append(one.term)
+        ends.append(one.end - 1)
+    cells = np.searchsorted(np.asarray(cell_starts, np.int64), np.array(ends, np.int64), side="right") - 1
+    for term, cell in zip(terms, np.maximum(cells, 0).tolist(), strict=True):
+        _add_range(found[term], cell, cell)
 
 
 def _add_pages(

@@ -224,8 +224,8 @@ def _pairs(piece: str, places: Sequence[int]) -> Iterator[Form]:
     for i, (begin, end) in enumerate(found):
         if i + 1 < len(found):
             after = found[i + 1][1]
-            yield Form(_term(piece[begin:after]), places[begin], places[after])
-        yield Form(_term(piece[begin:end]), places[begin], places[end], SINGLE if len(found) > 1 else 1.0)
+            yield Form(term_of(piece[begin:after]), places[begin], places[after])
+        yield Form(term_of(piece[begin:end]), places[begin], places[end], SINGLE if len(found) > 1 else 1.0)
 
 
 def _numbers(piece: str, places: Sequence[int]) -> Iterator[Form]:
@@ -254,7 +254,7 @@ def _number(piece: str, places: Sequence[int]) -> Iterator[Form]:
         return
     if version := _VERSION.fullmatch(piece):
         middle, name = version.end(1), piece.split(".", 1)[0]
-        yield Form(_term(piece), places[0], places[-1])
+        yield Form(term_of(piece), places[0], places[-1])
         of_name = _word(name, places[: len(name) + 1], DIGITS)
         yield from (form for form in of_name if form.start < places[middle])
         yield from _number(version[2], places[middle:])
@@ -264,7 +264,7 @@ def _number(piece: str, places: Sequence[int]) -> Iterator[Form]:
     if not whole and set(_SEPARATORS.findall(piece)) == {"."}:
         whole = piece
     if whole:
-        yield Form(_term(whole.replace(_JOINT, "")), places[0], places[-1])
+        yield Form(term_of(whole.replace(_JOINT, "")), places[0], places[-1])
     parts_thousands = len(parts) > 1 + whole.count(".")
     if whole and parts_thousands and "." in whole:
         middle = len(piece) - len(parts[-1])
@@ -316,16 +316,16 @@ def _word(piece: str, places: Sequence[int], weight: float = 1.0) -> Iterator[Fo
     word, and so is what stands on either line.
     """
     if _JOINT in piece:
-        yield Form(_term(piece.replace(_JOINT, "")), places[0], places[-1], weight)
+        yield Form(term_of(piece.replace(_JOINT, "")), places[0], places[-1], weight)
         yield from _each(piece.split(_JOINT), places, weight)
         return
-    yield Form(_term(piece), places[0], places[-1], weight)
+    yield Form(term_of(piece), places[0], places[-1], weight)
     parts = _parts(piece)
     several = sum(end - begin > 1 for begin, end in parts) > 1
     has_unit = not several and _MEASURE.fullmatch(piece) is not None
     for begin, end in parts:
         asked = weight if several and end - begin > 1 else DIGITS * weight if has_unit else 0.0
-        yield Form(_term(piece[begin:end]), places[begin], places[end], asked)
+        yield Form(term_of(piece[begin:end]), places[begin], places[end], asked)
 
 
 def _parts(piece: str) -> list[tuple[int, int]]:
@@ -354,8 +354,8 @@ def _shape(character: str) -> str:
     return "A" if character.isupper() else "a"
 
 
-def _term(word: str) -> str:
-    """Return the form under which a word is indexed."""
+def term_of(word: str) -> str:
+    """Return the form under which a word in NFKC is indexed."""
     return _singular(word.lower()) if word.isascii() else _of_letters(word)
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from s3_retriever.index.codes import TOGETHER
 from s3_retriever.index.context import HEADING
+from s3_retriever.index.designations import DESIGNATION
 from s3_retriever.index.snapshot import Snapshot
 from s3_retriever.index.words import Asked
 
@@ -17,6 +18,9 @@ Int64 = npt.NDArray[np.int64]
 
 MARKS = ("", HEADING)
 """Of terms in titles, paths and lines that open functions, and of those in headings."""
+
+BEGINNING = 4
+"""Cells of a document at its beginning: a designation that stands there is what the document is about."""
 
 
 class Occurrences(NamedTuple):
@@ -74,9 +78,13 @@ class TermLookup:
     def inside(self, term: str) -> Occurrences:
         """Return which cells have a term; of several words together, see :meth:`_together`.
 
+        A designation's cells are those that it ends in.
+
         Raises:
             IndexFormatError: The postings name a cell that is not there.
         """
+        if term not in self._inside and term.startswith(DESIGNATION):
+            self._inside[term] = self._designated(term)
         if term not in self._inside and TOGETHER in term:
             self._inside[term] = self._together(term.split(TOGETHER))
         if term not in self._inside:
@@ -89,6 +97,12 @@ class TermLookup:
                 first += len(part.cells)
             self._inside[term] = Occurrences(np.concatenate(cells), np.concatenate(counts))
         return self._inside[term]
+
+    def _designated(self, term: str) -> Occurrences:
+        begins, ends = self.snapshot.ranges_above(term).T
+        sizes = ends - begins
+        cells = np.repeat(begins + sizes - np.cumsum(sizes), sizes) + np.arange(sizes.sum())
+        return Occurrences(cells, np.ones(len(cells), np.int32))
 
     def _together(self, words: Sequence[str]) -> Occurrences:
         """Return which cells have all of some words, or have them with the one before, where neither has all.
@@ -112,6 +126,8 @@ class TermLookup:
     def above(self, term: str, mark: str) -> Int64:
         """Return above which cells a term stands, int64 (n, 2): ranges, each one's first and its end.
 
+        A designation at the beginning of a document stands above all of it, as in its title.
+
         Args:
             term: Of several words together, all of them stand there.
             mark: Of where it stands.
@@ -120,9 +136,21 @@ class TermLookup:
             IndexFormatError: The postings are none of ranges.
         """
         if mark + term not in self._above:
-            ranges = [self.snapshot.ranges_above(mark + word) for word in term.split(TOGETHER)]
-            self._above[mark + term] = ranges[0] if len(ranges) == 1 else self._in_all(ranges)
+            words = term.removeprefix(DESIGNATION).split(TOGETHER)
+            ranges = [self.snapshot.ranges_above(mark + word) for word in words]
+            found = ranges[0] if len(ranges) == 1 else self._in_all(ranges)
+            begun = not mark and term.startswith(DESIGNATION)
+            self._above[mark + term] = self._with_begun(term, found) if begun else found
         return self._above[mark + term]
+
+    def _with_begun(self, term: str, ranges: Int64) -> Int64:
+        """Add the documents at whose beginning a designation stands to ranges of cells, which ascend."""
+        borders, cells = self.snapshot.document_cells, self.inside(term).cells
+        documents = np.searchsorted(borders, cells, side="right") - 1
+        begun = np.unique(documents[cells - borders[documents] < BEGINNING])
+        others = ~np.isin(np.searchsorted(borders, ranges[:, 0], side="right") - 1, begun)
+        found = np.concatenate([ranges[others], np.stack([borders[begun], borders[begun + 1]], axis=1)])
+        return found[np.argsort(found[:, 0], kind="stable")]
 
     def _in_all(self, ranges: Sequence[Int64]) -> Int64:
         """Return the ranges of cells that lie in ranges of each of several lists, cut where documents end."""

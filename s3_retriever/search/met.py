@@ -13,6 +13,7 @@ import numpy.typing as npt
 from s3_retriever.documents import Document, WordMatch
 from s3_retriever.index.codes import TOGETHER
 from s3_retriever.index.context import LONGEST, is_path
+from s3_retriever.index.designations import DESIGNATION
 from s3_retriever.index.layout import CELL
 from s3_retriever.index.words import PAGE, placed_words
 from s3_retriever.names import MatchField
@@ -188,7 +189,7 @@ def _by_bm25(
     pages: Mapping[str, list[_Target]],
 ) -> _Strengths:
     """Lay what each word of the question gave on its occurrences in a passage, and above it."""
-    words = {part.term: part.term.split(TOGETHER) for part in parts}
+    words = {part.term: part.term.removeprefix(DESIGNATION).split(TOGETHER) for part in parts}
     wanted = {word for some in words.values() for word in some}
     found: defaultdict[tuple[_Place, _Target], float] = defaultdict(float)
     own = _targets(wanted, "text", start, seen)

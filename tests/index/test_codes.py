@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from s3_retriever.index.codes import MOST_CODES, codes
+from s3_retriever.index.codes import CODE, DESIGNATED, MOST_CODES, NUMBER, WHOLE, codes
+from s3_retriever.index.designations import DESIGNATION
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ from s3_retriever.index.codes import MOST_CODES, codes
     ],
 )
 def test_a_code_is_one_term_of_all_its_words(question: str, terms: list[str]) -> None:
-    found = codes(question)
+    found = [one for one in codes(question) if not one.term.startswith(DESIGNATION)]
     assert [one.term for one in found] == terms
     for one in found:
         assert any(c.isdecimal() for c in question[one.start : one.end])
@@ -49,9 +50,31 @@ def test_a_code_is_one_term_of_all_its_words(question: str, terms: list[str]) ->
     ],
 )
 def test_dates_measures_ordinals_years_and_what_is_long_are_none(question: str) -> None:
-    assert codes(question) == []
+    assert all(one.weight < CODE and one.term.startswith(DESIGNATION) for one in codes(question))
+
+
+@pytest.mark.parametrize(
+    ("question", "terms"),
+    [
+        ("Is BRG-204-17 in stock?", [("@brg 204 17", WHOLE)]),
+        ("torque of the XR 500", [("@xr 500", DESIGNATED), ("@500", NUMBER)]),
+        ("see RFC 2616", [("@rfc 2616", DESIGNATED)]),
+        (
+            "What does § 12 say of section 4.3?",
+            [("@§ 12", 0.5), ("@12", 1.0), ("@section 4 3", 0.5), ("@4.3", 1.0)],
+        ),
+        ("Was XR-500 an XR500?", [("@xr 500", WHOLE)]),
+        ("order A1293", [("@a 1293", DESIGNATED)]),
+    ],
+)
+def test_what_stands_together_counts_beside_it(question: str, terms: list[tuple[str, float]]) -> None:
+    found = [one for one in codes(question) if one.term.startswith(DESIGNATION)]
+    assert [(one.term, one.weight) for one in found] == terms
+    assert all(one.is_name for one in found)
 
 
 def test_of_a_stack_trace_the_first_ones_count() -> None:
     found = codes(" ".join(f"at 0x{i:08x}" for i in range(500)))
-    assert [one.term for one in found] == [f"0x{i:08x}" for i in range(MOST_CODES)]
+    whole = [one.term for one in found if not one.term.startswith(DESIGNATION)]
+    assert whole == [f"0x{i:08x}" for i in range(MOST_CODES)]
+    assert len(found) == 2 * MOST_CODES

@@ -10,6 +10,7 @@ import pytest
 from s3_retriever import Document
 from s3_retriever.errors import IndexFormatError
 from s3_retriever.index.context import HEADING, LEAST_TABLE, TABLE, context_terms, is_path
+from s3_retriever.index.designations import designations
 from s3_retriever.index.referring import file_name, names_of
 from s3_retriever.index.terms import ARRAYS, TermBuilder, TermPostings
 from s3_retriever.index.words import PAGE, words
@@ -34,6 +35,8 @@ LINES = (
     "{",
     "| Pier | Ferry |\n|---|---|\n| Old | Red |\n| New | Blue |\n",
     "| North | Grey |",
+    "Boat XR-500 leaves from pier 7, see section 4.3 of BRG-226-10 or § 12.",
+    "### 4.3 Fares",
     "\n* * *\n\nSouth\tGreen\t3\nEast\tRed\t4\nWest\tBlue\t5\n",
 )
 
@@ -54,6 +57,8 @@ def above(document: Document, starts: np.ndarray) -> list[set[str]]:
         own |= {
             f"{PAGE}{page}" for page in pages if document.pages[page - 1] < [*document.pages, len(text)][page]
         }
+    for one in designations(text):
+        cells[max(0, int((starts < one.end).sum()) - 1)].add(one.term)
     for unit in range(len(units)):
         kind = Kind(units.kinds[unit])
         if kind not in (Kind.HEADING, Kind.OPENER):
