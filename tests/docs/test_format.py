@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import random
+import re
 import struct
 from collections import defaultdict
 from collections.abc import Callable
@@ -59,7 +60,12 @@ TABLE = "Pier\tFerry\tDepth\n" + "".join(
     f"{i}\tRed {i}\t{i * i}\n" + "\n* * *\n\n" * (i == 9) for i in range(20)
 )
 DOCUMENTS = [
-    Document("fox", "The quick brown fox 🦊 jumps. " * 12, "A fox", {"year": 1997, "tags": ["fox", "dog"]}),
+    Document(
+        "fox",
+        "The quick brown fox 🦊 jumps. " * 12 + "Its tag is XR-500, see No. 7.",
+        "A fox",
+        {"year": 1997, "tags": ["fox", "dog"]},
+    ),
     Document("empty", "", metadata={"year": 1997.0}),
     Document("cities", "東京都 und Straßen: the lodger's cities, the city. " * 9, "In two cities"),
     Document(
@@ -437,6 +443,17 @@ def test_terms(read: ReadIndex) -> None:
     assert found.isdisjoint({"cities", "lodgers", "s", "in", "two"})
 
 
+def plain_designations(text: str) -> list[tuple[str, int]]:
+    """Designations of the texts here, each with the offset of its end."""
+    word, run = r"[^\W\d_]+\.?[ \xa0]?[#№]?[ \xa0]?", r"[^\W_]+(?:[-/._:][^\W_]+)*"
+    found = []
+    for match in re.finditer(rf"(?<![^\W_])(?:{word}(?=\d))?(?<![^\W_][-/._:]){run}", text):
+        parts = re.findall(r"[^\W\d_]+|\d+", match[0])
+        if any(map(str.isdigit, parts)) and len(parts) > 1:
+            found.append(("@" + " ".join(part.casefold() for part in parts), match.end()))
+    return found
+
+
 def test_context(read: ReadIndex) -> None:
     """The rules, for each unit and cell: titles, file names, pages, headings, lines that open functions."""
     for segment in read.segments:
@@ -475,10 +492,25 @@ def test_context(read: ReadIndex) -> None:
                         behind = inside[-1] + 1
                         for n in inside:
                             cells[n].add("|")
+            for term, end in plain_designations(document["text"]) if starts else ():
+                cells[max(n for n, (first, _) in places if first < end)].add(term)
             expected += cells
         assert segment.context() == expected
     found = set.union(*read.segments[0].context())
-    assert found >= {"fox", "two", "city", "ferry", "md", "#boat", "#spare", "open", "pier", "|"}
+    assert found >= {
+        "fox",
+        "two",
+        "city",
+        "ferry",
+        "md",
+        "#boat",
+        "#spare",
+        "open",
+        "pier",
+        "|",
+        "@xr 500",
+        "@no 7",
+    }
 
 
 def plain_names(title: str) -> list[str]:
