@@ -23,6 +23,7 @@ from s3_retriever.encode import Artifact
 from s3_retriever.encode.question import QueryRows, encode_question, encode_questions, query_rows
 from s3_retriever.encode.question import _passes as passes_of
 from s3_retriever.host import QueryHead, Tap
+from s3_retriever.host.loading import cpu_dtype
 from s3_retriever.host.one_core import OneCoreThreads
 from s3_retriever.index.words import asked
 from s3_retriever.search import answer, rank
@@ -139,11 +140,14 @@ def test_queries_of_a_batch_are_those_of_each_alone_in_the_default_host(host: Ho
 
 
 def test_keys_of_a_batch_are_those_of_each_alone_in_the_default_host(host: Host) -> None:
+    """In float32, products on several busy cores seldom have other last bits: seen on AVX2."""
     rows = [host.encode(question * n).ids for n, question in enumerate(QUESTIONS, 1)]
     taps = [Tap(0, 1), Tap(5, 2)]
     for together, row in zip(host.keys(rows, taps), rows, strict=True):
         (alone,) = host.keys([row], taps)
-        assert together.tobytes() == alone.tobytes()
+        if cpu_dtype() == torch.bfloat16:
+            assert together.tobytes() == alone.tobytes()
+        np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-4 * np.abs(alone).max())
 
 
 @pytest.mark.long
